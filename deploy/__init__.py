@@ -1,0 +1,1 @@
+"""Portside: a Django site on a plain Linux server you own."""

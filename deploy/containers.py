@@ -1,0 +1,301 @@
+"""Compose projects: the data services that stay, and a release's containers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote as percent
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from . import site as names
+from .environment import for_compose
+from .errors import Refused
+from .facts import Facts, version
+from .nginx import Served
+from .settings import Settings
+from .site import ReleasePaths, Site
+from .steps import Step, folder, script, write
+
+COMPOSE = Path(__file__).parent.parent / "compose"
+START_INTERVAL_SINCE = (25, 0)  # Docker Engine: healthcheck's start_interval
+URL_PATH = re.compile(r"/(?:[A-Za-z0-9._~-]+/)+")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a container of the new image said of its Django project: see ``remote/ask.py``."""
+
+    folder: str
+    manage: str
+    settings_module: str
+    static_url: str
+    static_root: str
+    media_url: str
+    media_root: str
+    wsgi: str
+    asgi: str
+    gunicorn: str
+    debug: bool
+    pending: tuple[str, ...]
+    applied: int
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> Answer:
+        return cls(**{**data, "pending": tuple(data["pending"])})
+
+
+def environment(settings: Settings, site: Site, release: str, settings_module: str) -> dict[str, str]:
+    """The application's environment: what Portside makes, overruled by what .env says."""
+    hosts = settings.domains
+    made = {
+        "ALLOWED_HOSTS": ",".join(hosts),
+        "CSRF_TRUSTED_ORIGINS": ",".join(f"{scheme}://{host}" for scheme in ("https", "http") for host in hosts),
+        "DEPLOY_RELEASE": release,
+    }
+    if settings_module:
+        made["DJANGO_SETTINGS_MODULE"] = settings_module
+    if settings.own_database:
+        made |= _database(settings, site)
+    return made | {name: value.reveal() for name, value in settings.env.items()}
+
+
+def _database(settings: Settings, site: Site) -> dict[str, str]:
+    user, name = database_user(settings, site), database_name(settings, site)
+    password = settings.env["POSTGRES_PASSWORD"].reveal()
+    user_info = f"{percent(user, safe='')}:{percent(password, safe='')}"
+    return {
+        "DATABASE_URL": f"postgres://{user_info}@db:5432/{percent(name, safe='')}",
+        "PGHOST": "db",
+        "PGPORT": "5432",
+        "PGUSER": user,
+        "PGPASSWORD": password,
+        "PGDATABASE": name,
+        "POSTGRES_USER": user,
+        "POSTGRES_DB": name,
+        "POSTGRES_PASSWORD": password,
+    }
+
+
+def database_user(settings: Settings, site: Site) -> str:
+    return _given(settings, "POSTGRES_USER") or site.name.replace("-", "_")
+
+
+def database_name(settings: Settings, site: Site) -> str:
+    return _given(settings, "POSTGRES_DB") or site.name.replace("-", "_")
+
+
+def _given(settings: Settings, name: str) -> str:
+    value = settings.env.get(name)
+    return value.reveal() if value else ""
+
+
+def postgres_major(image: str) -> int:
+    """The major version an image's tag names: 17 for ``postgres:17.2-bookworm``."""
+    found = re.match(r"\d+", image.rpartition(":")[2])
+    return int(found.group()) if found else 0
+
+
+def data_files(settings: Settings, site: Site, facts: Facts) -> dict[str, str]:
+    """The data services' files: path -> text."""
+    major = postgres_major(settings.database)
+    compose = _render(
+        "data.yaml",
+        site=site.name,
+        project=site.data_project,
+        network=site.data_project,
+        volume=f"{site.name}-postgres",
+        image=settings.database,
+        user=database_user(settings, site),
+        database=database_name(settings, site),
+        port=settings.database_port,
+        data_folder="/var/lib/postgresql" if major >= 18 else "/var/lib/postgresql/data",
+        secrets=site.data_secrets,
+        start_interval=_start_interval(facts),
+    )
+    return {site.data_compose: compose, f"{site.data_secrets}/password": settings.env["POSTGRES_PASSWORD"].reveal()}
+
+
+def data_steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
+    """What makes the data services run as the settings say: nothing where they do."""
+    if not settings.own_database:
+        return []
+    _refuse_other_major(settings, facts)
+    files = data_files(settings, site, facts)
+    same = all(
+        path in facts.files and facts.files[path].sha256 == sha256(text.encode()).hexdigest()
+        for path, text in files.items()
+    )
+    if same and any(c.healthy for c in facts.role("db")):
+        return []
+    secret = f"{site.data_secrets}/password"
+    return [
+        folder(site.data_secrets, 0o700),
+        write(site.data_compose, files[site.data_compose]),
+        write(secret, files[secret], 0o600, secret=True),
+        script("Start the database and wait until it is healthy", "data", site.data_compose),
+    ]
+
+
+def _refuse_other_major(settings: Settings, facts: Facts) -> None:
+    before = str(facts.record.get("database", ""))
+    if before and postgres_major(before) != postgres_major(settings.database):
+        raise Refused(
+            f"DEPLOY_DATABASE: the site's data was made by {before}, which {settings.database} can't read.",
+            state="Nothing was changed.",
+            hint=f"Set DEPLOY_DATABASE={before} again. A new major version takes a dump made with the old one.",
+        )
+
+
+def release_compose(settings: Settings, release: ReleasePaths, facts: Facts, answer: Answer | None) -> str:
+    """The release's compose file; without an answer yet, one that is good enough to ask with."""
+    site = release.site
+    return _render(
+        "release.yaml",
+        site=site.name,
+        release=release.id,
+        project=release.project,
+        image=release.image,
+        owner=names.OWNER,
+        application=application(settings, answer) if answer else "",
+        folder=answer.folder if answer else "",
+        manage=answer.manage if answer else "",
+        run=release.run,
+        run_inside=release.run_inside,
+        gunicorn=release.gunicorn,
+        static=release.static,
+        static_root=answer.static_root if answer and settings.collectstatic else "",
+        shared=_shared(settings, site, answer),
+        worker_class=settings.worker_class,
+        workers=settings.workers or min(2 * facts.cores + 1, 8),
+        threads=settings.threads or 4,
+        memory=settings.memory,
+        cpus=settings.cpus,
+        data_network=site.data_project if settings.own_database else "",
+        health_timeout=settings.health_timeout,
+        start_interval=_start_interval(facts),
+    )
+
+
+def _shared(settings: Settings, site: Site, answer: Answer | None) -> list[tuple[str, str]]:
+    """Folders of the host that all releases share: where they lie, where the application finds them."""
+    media = [(site.media, answer.media_root)] if answer and answer.media_root else []
+    volumes = [volume.split(":", 1) for volume in settings.volumes]
+    return media + [(site.volume(name), path) for name, path in volumes]
+
+
+def shared_folders(settings: Settings, site: Site) -> list[str]:
+    return [site.media, *(site.volume(volume.split(":", 1)[0]) for volume in settings.volumes)]
+
+
+def application(settings: Settings, answer: Answer) -> str:
+    """``module:callable`` for Gunicorn. Raises Refused where nothing names it."""
+    if settings.application:
+        return settings.application
+    asynchronous = settings.worker_class == "asgi" or "uvicorn" in settings.worker_class
+    dotted = answer.asgi if asynchronous else answer.wsgi
+    if not dotted:
+        kind = "ASGI" if asynchronous else "WSGI"
+        raise Refused(f"Django's {kind}_APPLICATION isn't set.", hint="Set it, or DEPLOY_APPLICATION=module:callable.")
+    return ":".join(dotted.rsplit(".", 1))
+
+
+def served(settings: Settings, answer: Answer) -> Served:
+    """What Nginx serves itself. Raises Refused, naming every one of Django's settings that can't be."""
+    faults = []
+    if settings.collectstatic:
+        faults += _root_fault("STATIC_ROOT", answer.static_root, answer.folder)
+        faults += _url_fault("STATIC_URL", answer.static_url)
+    if answer.media_root:
+        faults += _root_fault("MEDIA_ROOT", answer.media_root, answer.folder)
+        faults += _url_fault("MEDIA_URL", answer.media_url)
+    if settings.collectstatic and answer.media_root and not faults:
+        faults += _overlap(answer)
+    if not answer.gunicorn:
+        faults.append("The image has no gunicorn, which serves the application: add it to its requirements.")
+    if faults:
+        raise Refused("\n".join(faults), hint="Mend the project's settings, then type the same command again.")
+    return Served(
+        static_url=answer.static_url if settings.collectstatic else "",
+        media_url=answer.media_url if answer.media_root else "",
+    )
+
+
+def _root_fault(name: str, path: str, code: str) -> list[str]:
+    if not path:
+        off = " Or set DEPLOY_COLLECTSTATIC=off." if name == "STATIC_ROOT" else ""
+        return [f"Django's {name} isn't set: say which folder the files belong in.{off}"]
+    if not re.fullmatch(r"/[A-Za-z0-9._/@+-]*", path):
+        return [f"Django's {name}, {path!r}, is no absolute path of ordinary characters."]
+    if path.rstrip("/") in {"", "/app", "/venv", "/tmp"} or f"{code}/".startswith(f"{path.rstrip('/')}/"):  # noqa: S108
+        return [f"Django's {name}, {path}, holds the code itself: choose a folder of its own."]
+    return []
+
+
+def _url_fault(name: str, url: str) -> list[str]:
+    if URL_PATH.fullmatch(url):
+        return []
+    return [f"Django's {name}, {url!r}, should be a path such as /files/, with a slash at both ends."]
+
+
+def _overlap(answer: Answer) -> list[str]:
+    pairs = [("URL", answer.static_url, answer.media_url), ("ROOT", answer.static_root, answer.media_root)]
+    return [
+        f"Django's STATIC_{what} and MEDIA_{what} lie in one another: {static} and {media}."
+        for what, static, media in pairs
+        if f"{static}/".replace("//", "/").startswith(f"{media}/".replace("//", "/"))
+        or f"{media}/".replace("//", "/").startswith(f"{static}/".replace("//", "/"))
+    ]
+
+
+def release_steps(
+    settings: Settings, release: ReleasePaths, facts: Facts, settings_module: str, answer: Answer | None = None
+) -> list[Step]:
+    """The release's folder and files."""
+    values = environment(settings, release.site, release.id, settings_module)
+    gunicorn = (COMPOSE / "gunicorn.conf.py").read_text(encoding="utf-8")
+    compose = write(release.compose, release_compose(settings, release, facts, answer))
+    if answer:
+        return [compose]
+    return [
+        *(folder(path, 0o2750, names.OWNER) for path in shared_folders(settings, release.site)),
+        folder(release.root),
+        folder(release.run, 0o2750, names.OWNER),
+        folder(release.static, 0o755, names.OWNER),
+        write(release.env, for_compose(values), 0o600, secret=True),
+        write(release.gunicorn, gunicorn),
+        compose,
+    ]
+
+
+def _start_interval(facts: Facts) -> bool:
+    return version(facts.docker_version) >= START_INTERVAL_SINCE
+
+
+def _render(template: str, **values: Any) -> str:
+    environment = Environment(  # noqa: S701 - not HTML
+        loader=FileSystemLoader(COMPOSE),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["value"] = _yaml_value
+    return environment.get_template(template).render(values | _LABELS)
+
+
+def _yaml_value(text: str) -> str:
+    """Text as a YAML scalar that Compose takes literally: JSON is YAML, and $ would be a variable."""
+    return json.dumps(text, ensure_ascii=False).replace("$", "$$")
+
+
+_LABELS = {
+    "label_site": names.LABEL_SITE,
+    "label_release": names.LABEL_RELEASE,
+    "label_role": names.LABEL_ROLE,
+}

@@ -1,0 +1,51 @@
+"""Everything Portside refuses or fails at, each with what to type next.
+
+PortsideError          1  something failed
+ +- Refused            2  usage or settings: nothing was touched
+ +- Locked             3  another deploy holds the lock
+ +- StepFailed         1  a step failed on the server
+"""
+
+from __future__ import annotations
+
+
+class PortsideError(Exception):
+    """A failure a user reads: what failed, what the state now is, and what to type next."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, state: str = "", hint: str = "") -> None:
+        """``state`` says what is so now; ``hint`` what to do next. Both are whole sentences or empty."""
+        super().__init__(message)
+        self.message = message
+        self.state = state
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return "\n".join(part for part in (self.message, self.state, self.hint) if part)
+
+
+class Refused(PortsideError):
+    """Usage or settings that can't be: said before anything was touched."""
+
+    exit_code = 2
+
+
+class Locked(PortsideError):
+    """Another deploy of the same site is under way."""
+
+    exit_code = 3
+
+
+class StepFailed(PortsideError):
+    """A step that failed on the server, with the last lines it printed."""
+
+    def __init__(
+        self, host: str, stage: str, step: str, exit_code: int, lines: list[str], *, state: str = "", hint: str = ""
+    ) -> None:
+        tail = "\n".join(f"    {line}" for line in lines[-30:])
+        head = f"{step}: failed on {host} in the stage “{stage}” (exit code {exit_code})."
+        super().__init__(head + (f" It printed:\n{tail}" if tail else ""), state=state, hint=hint)
+        self.step = step
+        self.lines = lines
+        self.status = exit_code

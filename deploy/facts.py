@@ -1,0 +1,204 @@
+"""Facts: the parsed state of the server, read by ``remote/facts.sh`` in one round trip."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Something that listens. ``process`` is its program's name, or empty."""
+
+    protocol: str
+    address: str
+    port: int
+    process: str
+
+    @property
+    def public(self) -> bool:
+        """Whether it can be reached from beyond the machine."""
+        return not (self.address.startswith("127.") or self.address in {"::1", "::ffff:127.0.0.1"})
+
+
+@dataclass(frozen=True)
+class FileFact:
+    """Mode and owner as numbers, and the SHA-256 of a file's content (``-`` for a folder)."""
+
+    mode: int
+    owner: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Container:
+    """A container of this site, running or not."""
+
+    name: str
+    state: str
+    healthy: bool
+    role: str
+    release: str
+    image: str
+    ports: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is so on the server. Absent things are empty, never None."""
+
+    os_id: str
+    os_version: str
+    os_name: str
+    clock: str
+    arch: str
+    cores: int
+    memory_mb: int
+    disk_mb: int
+    ipv6: bool
+    systemd: bool
+    ssh_port: int
+    packages: frozenset[str]
+    listeners: tuple[Listener, ...]
+    ufw: str
+    ufw_rules: tuple[str, ...]
+    docker_version: str
+    compose_version: str
+    buildx_version: str
+    live_restore: bool
+    daemon_json: str
+    nginx_version: str
+    nginx_active: bool
+    nginx_conf: str
+    nginx_generation: str
+    nginx_files: dict[str, str]
+    nginx_default: str
+    nginx_default_servers: tuple[str, ...]
+    record: dict[str, Any]
+    current: str
+    releases: dict[str, dict[str, Any]]
+    containers: tuple[Container, ...]
+    images: tuple[str, ...]
+    files: dict[str, FileFact]
+    other_sites: dict[str, set[str]]
+
+    @classmethod
+    def parse(cls, text: str) -> Facts:
+        """Facts from the lines of ``facts.sh``. Raises ValueError on what it can't read."""
+        lines = [line.split("\t", 1) for line in text.splitlines() if "\t" in line]
+        many: dict[str, list[str]] = {}
+        for key, value in lines:
+            many.setdefault(key, []).append(value)
+
+        def one(key: str) -> str:
+            return many.get(key, [""])[0]
+
+        return cls(
+            os_id=one("os.id"),
+            os_version=one("os.version"),
+            os_name=one("os.name"),
+            clock=one("clock"),
+            arch=one("arch"),
+            cores=int(one("cores") or 1),
+            memory_mb=int(one("memory") or 0),
+            disk_mb=int(one("disk") or 0),
+            ipv6=one("ipv6") == "yes",
+            systemd=one("systemd") == "yes",
+            ssh_port=int(one("ssh.port") or 22),
+            packages=frozenset(many.get("package", [])),
+            listeners=tuple(_listeners(many.get("listener", []))),
+            ufw=one("ufw"),
+            ufw_rules=tuple(many.get("ufw.rule", [])),
+            docker_version=one("docker.version"),
+            compose_version=one("docker.compose").lstrip("v"),
+            buildx_version=one("docker.buildx").lstrip("v"),
+            live_restore=one("docker.live-restore") == "true",
+            daemon_json=_decoded(one("docker.json")),
+            nginx_version=_decoded(one("nginx.version")),
+            nginx_active=one("nginx.active") == "active",
+            nginx_conf=one("nginx.conf"),
+            nginx_generation=one("nginx.generation"),
+            nginx_files={path: digest for digest, path in _pairs(many.get("nginx.file", []))},
+            nginx_default=one("nginx.default"),
+            nginx_default_servers=tuple(many.get("nginx.default_server", [])),
+            record=_record(one("site.record")),
+            current=one("site.current"),
+            releases=dict(_release(line) for line in many.get("release", [])),
+            containers=tuple(_container(json.loads(line)) for line in many.get("container", [])),
+            images=tuple(many.get("image", [])),
+            files=dict(_file(line) for line in many.get("file", [])),
+            other_sites={
+                name: set(_record(record).get("domains", [])) for name, record in _pairs(many.get("site.other", []))
+            },
+        )
+
+    def used_ports(self) -> set[int]:
+        """TCP ports that something listens on, or a stopped container of this site would."""
+        stopped = {int(port) for c in self.containers for port in re.findall(r":(\d+)->", c.ports)}
+        return stopped | {listener.port for listener in self.listeners if listener.protocol == "tcp"}
+
+    def role(self, role: str, release: str = "") -> list[Container]:
+        """The site's containers with this role, of one release if given."""
+        return [c for c in self.containers if c.role == role and (not release or c.release == release)]
+
+
+def version(text: str) -> tuple[int, ...]:
+    """The numbers of the first version in ``text``: ``nginx/1.26.3`` is (1, 26, 3); none is ()."""
+    found = re.search(r"\d+(?:\.\d+)+", text)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
+
+
+def _decoded(text: str) -> str:
+    return base64.b64decode(text).decode(errors="replace")
+
+
+def _record(text: str) -> dict[str, Any]:
+    """A JSON object in base64; one cut short by a full disk counts as absent."""
+    try:
+        value = json.loads(_decoded(text)) if text else {}
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _pairs(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for line in lines:
+        first, _, second = line.partition(" ")
+        yield first, second
+
+
+def _release(line: str) -> tuple[str, dict[str, Any]]:
+    name, _, record = line.partition(" ")
+    return name, _record(record)
+
+
+def _file(line: str) -> tuple[str, FileFact]:
+    mode, owner, sha, path = line.split(" ", 3)
+    return path, FileFact(int(mode, 8), owner, sha)
+
+
+def _listeners(lines: Iterable[str]) -> Iterable[Listener]:
+    """``tcp 0.0.0.0:80 users:(("nginx",pid=1,fd=6))``"""
+    for line in lines:
+        protocol, address, *process = line.split(" ", 2)
+        host, _, port = address.rpartition(":")
+        name = re.search(r'\(\("([^"]+)"', " ".join(process))
+        host = host.strip("[]").split("%")[0]
+        yield Listener(protocol, host, int(port), name.group(1) if name else "")
+
+
+def _container(data: dict[str, str]) -> Container:
+    labels = dict(part.partition("=")[::2] for part in data.get("Labels", "").split(","))
+    return Container(
+        name=data["Names"],
+        state=data.get("State", ""),
+        healthy="(healthy)" in data.get("Status", ""),
+        role=labels.get("portside.role", ""),
+        release=labels.get("portside.release", ""),
+        image=data.get("Image", ""),
+        ports=data.get("Ports", ""),
+    )

@@ -1,0 +1,99 @@
+"""Flows: a task is a tuple of stage names, run one after the other under one report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from . import stages
+from .errors import PortsideError
+from .report import Stage
+from .stages import Run
+
+PROVISION = ("preflight", "provision")
+DEPLOY = ("preflight", "lock", "provision", "build", "data", "prepare", "start", "gate", "live", "prune")
+
+
+def provision(run: Run) -> None:
+    """Prepare the host alone."""
+    follow(PROVISION, run)
+    _say_round_trips(run)
+    done = f"{run.changes} changes" if run.changes else "nothing to do, the server is as it should be"
+    run.report.say(f"{run.server.target}: {done}.", style="bold")
+
+
+def deploy(run: Run) -> None:
+    """From wherever the server is to a live site."""
+    follow(DEPLOY, run)
+    _say_round_trips(run)
+    identity = run.facts.current if run.unchanged else run.new.id
+    seconds = time.monotonic() - run.started
+    report, site = run.report, run.settings
+    report.say()
+    if run.unchanged:
+        what = "nothing to do" if not run.changes else f"{run.changes} changes, same release"
+        report.say(f"{site.canonical}: {what}; {identity} is live ({seconds:.1f} s).", style="bold green")
+    else:
+        report.say(f"{site.canonical} is live: release {identity} ({seconds:.1f} s).", style="bold green")
+    report.say(f"  Look at it:   http://{site.canonical}/")
+    report.say(f"  An admin:     fab manage createsuperuser -H {run.server.target}")
+
+
+def _say_round_trips(run: Run) -> None:
+    run.report.detail(f"{run.server.round_trips} round trips")
+
+
+def follow(flow: tuple[str, ...], run: Run) -> None:
+    """Run the stages. A failure takes away what the new release left, and says what is so now."""
+    with run.stack:
+        for name in flow:
+            run.tell(name)
+            try:
+                with run.report.stage(name) as stage:
+                    _stage(name)(run, stage)
+            except PortsideError as error:
+                _undo(run)
+                _explain(run, error)
+                raise
+            except KeyboardInterrupt:
+                raise _interrupted(run, name) from None
+
+
+def _stage(name: str) -> Callable[[Run, Stage], None]:
+    function: Callable[[Run, Stage], None] = getattr(stages, name)
+    return function
+
+
+def _undo(run: Run) -> None:
+    """What fails once more here is cleared by the next deploy."""
+    if run.begun and not run.switched:
+        with suppress(PortsideError):
+            stages.discard(run)
+
+
+def _explain(run: Run, error: PortsideError) -> None:
+    if not error.state:
+        error.state = _state(run)
+    if not error.hint:
+        error.hint = f"Mend it, then type fab {run.command} -H {run.server.target} again."
+
+
+def _state(run: Run) -> str:
+    """What is so now."""
+    if run.switched:
+        return f"Release {run.new.id} is live."
+    facts = getattr(run, "facts", None)
+    if facts is None:
+        return "Nothing was changed."
+    if facts.current:
+        return f"Release {facts.current} is live, as before."
+    return "The site isn't live yet." if run.changes else "Nothing was changed."
+
+
+def _interrupted(run: Run, name: str) -> PortsideError:
+    return PortsideError(
+        f"Interrupted in the stage “{name}”.",
+        state=_state(run),
+        hint=f"Type fab {run.command} -H {run.server.target} again; it clears away what was left.",
+    )

@@ -1,0 +1,169 @@
+"""The host itself: packages, Docker, firewall, folders, Nginx's base. What belongs to the whole server."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+from . import nginx
+from . import site as names
+from .errors import PortsideError
+from .facts import Facts, Listener, version
+from .settings import Settings
+from .steps import Step, folder, script, write
+
+SUPPORTED = {"debian": (12,), "ubuntu": (22, 4)}
+COMPOSE_NEEDED = (2, 20)
+DISK_NEEDED_MB = 1024
+LOCK = "server.lock"
+
+# Alternatives are tried in this order; a name that ends in ? is left out where the distribution hasn't got it.
+BASE_PACKAGES = ("nginx", "certbot", "curl", "ca-certificates", "iptables")
+ENGINE_PACKAGES = ("docker.io", "docker-cli?")
+COMPOSE_PACKAGES = ("docker-compose-v2|docker-compose",)
+BUILDX_PACKAGES = ("docker-buildx",)
+
+_FILES = Path(__file__).parent / "remote" / "host"
+
+
+def watched() -> list[str]:
+    """Files and folders of the host whose state the plan compares."""
+    return [
+        names.NGINX_CONF, names.DAEMON_JSON, names.GUARD_SCRIPT, names.GUARD_UNIT, names.HOME, names.ACME_ROOT,
+    ]  # fmt: skip
+
+
+def check(settings: Settings, facts: Facts) -> None:
+    """Refuse a server we can't serve, before anything is touched. Raises PortsideError naming every reason."""
+    reasons = [*_unsupported(facts), *_ports_taken(facts), *nginx.conflicts(facts), *_not_closed(settings, facts)]
+    if facts.disk_mb < DISK_NEEDED_MB:
+        reasons.append(f"The disk is nearly full: {facts.disk_mb} MB free, {DISK_NEEDED_MB} MB needed.")
+    if facts.daemon_json and _merged_daemon_json(facts) is None:
+        reasons.append(f"{names.DAEMON_JSON} is no JSON object, so nothing can be merged into it: mend it by hand.")
+    if reasons:
+        raise PortsideError("\n".join(reasons), state="Nothing was changed.", hint="Then type the same command again.")
+
+
+def packages(settings: Settings, facts: Facts) -> list[Step]:
+    """What must be installed before the rest can be planned: versions decide directives."""
+    merged = _merged_daemon_json(facts) or ""
+    steps = [] if merged == facts.daemon_json else [write(names.DAEMON_JSON, merged)]
+    missing = _missing_packages(settings, facts)
+    if missing:
+        steps.append(script(f"Install {', '.join(name.strip('?') for name in missing)}", "packages", *missing))
+    elif not facts.live_restore and facts.docker_version:
+        steps.append(script("Docker takes its new settings", "docker-reload"))
+    return steps
+
+
+def rest(settings: Settings, facts: Facts) -> list[Step]:
+    """The host's steps once its packages are there."""
+    return [
+        *_folder(facts, names.HOME),
+        *_folder(facts, names.ACME_ROOT),
+        *_guard(facts),
+        *nginx.steps(nginx.base(facts), facts, "base settings and catch-all"),
+        *_firewall(settings, facts),
+    ]
+
+
+def _missing_packages(settings: Settings, facts: Facts) -> list[str]:
+    missing = [name for name in BASE_PACKAGES if name != "ca-certificates" and name not in facts.packages]
+    if settings.firewall and not facts.ufw:
+        missing.append("ufw")
+    if not facts.docker_version:
+        missing += ENGINE_PACKAGES
+    if version(facts.compose_version) < COMPOSE_NEEDED:
+        missing += COMPOSE_PACKAGES
+    if not facts.buildx_version:
+        missing += BUILDX_PACKAGES
+    return missing
+
+
+def _unsupported(facts: Facts) -> list[str]:
+    oldest = SUPPORTED.get(facts.os_id)
+    if oldest is None or tuple(int(part) for part in facts.os_version.split(".") if part.isdigit()) < oldest:
+        known = "Debian 12 or newer, or Ubuntu 22.04 or newer"
+        return [f"This is {facts.os_name or 'an unknown system'}; Portside knows {known}."]
+    if not facts.systemd:
+        return ["The server doesn't run systemd, which Portside's services need."]
+    if facts.os_id == "debian" and facts.os_version == "12" and version(facts.compose_version) < COMPOSE_NEEDED:
+        return [
+            f"{facts.os_name} has Docker Compose v1 only, which is no longer maintained. Upgrade to Debian 13, or install "
+            "docker-ce, docker-compose-plugin and docker-buildx-plugin from Docker's own repository."
+        ]
+    return []
+
+
+def _ports_taken(facts: Facts) -> list[str]:
+    ours = {80, 443, names.STATUS_PORT}
+    taken = {x.port: x.process or "another program" for x in facts.listeners if x.protocol == "tcp" and x.port in ours}
+    return [
+        f"Port {port} is taken by {process}: stop it and keep it from starting again, so that Nginx can have the port."
+        for port, process in sorted(taken.items())
+        if process != "nginx"
+    ]
+
+
+def _not_closed(settings: Settings, facts: Facts) -> list[str]:
+    """Before the firewall is switched on: whom it would cut off."""
+    if not settings.firewall or facts.ufw == "active":
+        return []
+    others = sorted({_described(x) for x in facts.listeners if x.public and not _expected(x, facts)})
+    if not others:
+        return []
+    return [
+        f"The firewall would cut off what listens beyond this machine: {', '.join(others)}. Let it listen on 127.0.0.1, "
+        "stop it, or set DEPLOY_FIREWALL=off."
+    ]
+
+
+def _expected(listener: Listener, facts: Facts) -> bool:
+    if listener.protocol == "udp":
+        return listener.port in {68, 546}  # a DHCP client's own
+    return listener.port in {facts.ssh_port, 80, 443}
+
+
+def _described(listener: Listener) -> str:
+    return f"{listener.process or 'a program'} on {listener.protocol} port {listener.port}"
+
+
+def _merged_daemon_json(facts: Facts) -> str | None:
+    """The engine's settings with ours in them; None where they can't be read."""
+    try:
+        present = json.loads(facts.daemon_json or "{}")
+    except ValueError:
+        return None
+    if not isinstance(present, dict):
+        return None
+    if present.get("live-restore") is True:
+        return facts.daemon_json
+    return json.dumps(present | {"live-restore": True}, indent=4) + "\n"
+
+
+def _folder(facts: Facts, path: str) -> list[Step]:
+    present = facts.files.get(path)
+    return [] if present and (present.mode, present.owner) == (0o755, "0:0") else [folder(path)]
+
+
+def _guard(facts: Facts) -> list[Step]:
+    """The rule that keeps a container's port from being reached past Nginx, kept by a unit after Docker."""
+    wanted = [
+        (names.GUARD_SCRIPT, (_FILES / "guard-containers.sh").read_text(encoding="utf-8"), 0o755),
+        (names.GUARD_UNIT, (_FILES / "portside-guard.service").read_text(encoding="utf-8"), 0o644),
+    ]
+    steps = [write(path, text, mode) for path, text, mode in wanted if not _same(facts, path, text, mode)]
+    return [*steps, script("Containers are reached through Nginx only", "guard-enable")] if steps else []
+
+
+def _same(facts: Facts, path: str, text: str, mode: int) -> bool:
+    present = facts.files.get(path)
+    return present is not None and (present.mode, present.sha256) == (mode, sha256(text.encode()).hexdigest())
+
+
+def _firewall(settings: Settings, facts: Facts) -> list[Step]:
+    rules = [f"allow {port}/tcp" for port in (facts.ssh_port, 80, 443)]
+    if not settings.firewall or (facts.ufw == "active" and set(rules) <= set(facts.ufw_rules)):
+        return []
+    return [script(f"Firewall: {facts.ssh_port}, 80 and 443 only", "firewall", str(facts.ssh_port), "80", "443")]

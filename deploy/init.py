@@ -1,0 +1,45 @@
+"""``fab init``: a commented .env with generated secrets, for the Django project it finds."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from .errors import Refused
+
+EXAMPLE = Path(__file__).parent.parent / ".env.example"
+
+
+def write(path: Path, domains: str) -> None:
+    """Write ``path`` from .env.example, with secrets made anew. Raises Refused where it exists: it never overwrites."""
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines(keepends=True)
+    values = {
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
+        "DEPLOY_DOMAINS": domains,
+        "DEPLOY_APP": find_app(path.resolve().parent),
+    }
+    text = "".join(_filled(line, values) for line in lines)
+    try:
+        with path.open("x", encoding="utf-8", opener=_private) as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise Refused(
+            f"{path} is there already, and is left as it is.", hint="Edit it, or name another: --env FILE."
+        ) from None
+
+
+def find_app(folder: Path) -> str:
+    """The one folder, at most two levels down, that holds a manage.py; ``app`` where that isn't clear."""
+    found = {path.parent for pattern in ("manage.py", "*/manage.py", "*/*/manage.py") for path in folder.glob(pattern)}
+    return str(found.pop().relative_to(folder)) if len(found) == 1 else "app"
+
+
+def _filled(line: str, values: dict[str, str]) -> str:
+    name, equals, _ = line.removeprefix("#").partition("=")
+    return f"{name}={values[name]}\n" if equals and values.get(name) else line
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,150 @@
+"""Nginx: templates -> files -> one generation.
+
+A generation is a folder with every file of ours for every site, named by its content's hash. A new one is the live
+one with some files replaced; ``remote/nginx.sh`` tests it whole, renames it into place and proves that it serves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from . import site as names
+from .facts import Facts, version
+from .settings import Settings
+from .site import Site
+from .steps import Step, script
+
+TEMPLATES = Path(__file__).parent.parent / "nginx_templates"
+MAIN = f"# Portside's: all of it stands in the live generation.\ninclude {names.NGINX_LIVE}/nginx.conf;\n"
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a release wants served besides its application: URL paths that begin and end with a slash, or empty."""
+
+    static_url: str = ""
+    media_url: str = ""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The files of a generation. ``kept``: paths taken over from the live one; ``files``: path -> text, ours."""
+
+    name: str
+    kept: tuple[str, ...]
+    files: Mapping[str, str]
+
+    def step(self, why: str) -> Step:
+        """The step that puts it live, or leaves the previous one."""
+        files = {path: text.encode() for path, text in self.files.items()}
+        return script(
+            f"Nginx generation {self.name}: {why}",
+            "nginx",
+            self.name,
+            str(names.STATUS_PORT),
+            files={"kept": "".join(f"{path}\n" for path in self.kept).encode(), "main": MAIN.encode()}
+            | {f"new/{path}": content for path, content in files.items()},
+        )
+
+
+def base(facts: Facts) -> dict[str, str]:
+    """The files that belong to the whole server: path in the generation -> text."""
+    values = _values(facts)
+    snippets = sorted((TEMPLATES / "snippets").glob("*.conf.j2"))
+    rendered = {f"snippets/{path.stem}": _render(f"snippets/{path.name}", values) for path in snippets}
+    return {
+        "nginx.conf": _render("nginx.conf.j2", values),
+        "sites/00-default.conf": _render("default.conf.j2", values),
+        **rendered,
+    }
+
+
+def site_file(settings: Settings, site: Site, served: Served, facts: Facts) -> dict[str, str]:
+    """The site's own file."""
+    values = _values(facts) | {
+        "name": site.name,
+        "upstream": f"portside_{site.name.replace('-', '_')}",
+        "domains": settings.domains,
+        "redirect_domains": settings.redirect_domains,
+        "max_body": settings.max_body,
+        "socket": site.live_socket,
+        "access_log": site.access_log,
+        "error_log": site.error_log,
+        "static_url": served.static_url,
+        "static_root": site.live_static,
+        "media_url": served.media_url,
+        "media_root": site.media,
+    }
+    return {site.nginx_file: _render("site.conf.j2", values)}
+
+
+def generation(files: Mapping[str, str], facts: Facts) -> Generation:
+    """The live generation with these files in it. Files of other sites are kept; other files of ours go."""
+    kept = {path: digest for path, digest in facts.nginx_files.items() if _is_site(path) and path not in files}
+    digests = kept | {path: sha256(text.encode()).hexdigest() for path, text in files.items()}
+    lines = "".join(f"{digests[path]} {path}\n" for path in sorted(digests))
+    return Generation(sha256(lines.encode()).hexdigest()[:12], tuple(sorted(kept)), files)
+
+
+def steps(files: Mapping[str, str], facts: Facts, why: str) -> list[Step]:
+    """What makes Nginx serve these files: nothing if it does already."""
+    wanted = generation(files, facts)
+    main = facts.files.get(names.NGINX_CONF)
+    ours = main is not None and main.sha256 == sha256(MAIN.encode()).hexdigest()
+    done = facts.nginx_generation == wanted.name and ours and facts.nginx_active and not facts.nginx_default
+    return [] if done else [wanted.step(why)]
+
+
+def conflicts(facts: Facts) -> list[str]:
+    """What on the server is another's and in the way, one sentence each."""
+    main = facts.files.get(names.NGINX_CONF)
+    ours = main is not None and main.sha256 == sha256(MAIN.encode()).hexdigest()
+    found = []
+    if main and not ours and facts.nginx_conf != "distribution":
+        found.append(
+            f"{names.NGINX_CONF} was changed by hand. Move what it adds to a file in /etc/nginx/conf.d and put the "
+            "distribution's back: apt-get install --reinstall -o Dpkg::Options::=--force-confask nginx-common"
+        )
+    for path in facts.nginx_default_servers:
+        if path != names.NGINX_DEFAULT_PAGE or facts.nginx_default != "distribution":
+            found.append(f"{path} has a default_server, which Portside's catch-all is: take the word out of it.")
+    return found
+
+
+def _is_site(path: str) -> bool:
+    return path.startswith("sites/") and path != "sites/00-default.conf"
+
+
+def _values(facts: Facts) -> dict[str, Any]:
+    """What templates know of the server. Versions decide directives, not the distribution's name."""
+    nginx = version(facts.nginx_version)
+    return {
+        "live": names.NGINX_LIVE,
+        "home": names.HOME,
+        "acme_root": names.ACME_ROOT,
+        "status_port": names.STATUS_PORT,
+        "ipv6": facts.ipv6,
+        "reject_handshake": nginx >= (1, 19, 4),
+        "keepalive_off": nginx >= (1, 29, 7),
+    }
+
+
+def _render(template: str, values: Mapping[str, Any]) -> str:
+    return _environment().get_template(template).render(values)
+
+
+def _environment() -> Environment:
+    # Not HTML: what these templates hold is checked by settings.py and tested by nginx -t.
+    return Environment(  # noqa: S701
+        loader=FileSystemLoader(TEMPLATES),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

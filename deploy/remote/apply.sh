@@ -1,0 +1,78 @@
+#!/bin/sh
+# Runs the steps that came with it, one after the other, and says how each ended.
+#   apply.sh FOLDER NONCE
+# FOLDER holds remote/ (the scripts), steps (lines "step N VERB ARGS") and files/N/ (what a step brought along).
+# A line that begins with @@NONCE is for the laptop; all others are what the steps printed.
+set -u
+PORTSIDE=$1
+nonce=$2
+exec 2>&1 </dev/null
+export PORTSIDE
+umask 022
+
+tell() { printf '\n@@%s %s\n' "$nonce" "$*"; }
+
+# One step: begins, runs, ends. The verb may leave a result ("unchanged WHY") and an answer (JSON on one line).
+step() {
+    number=$1
+    shift
+    PORTSIDE_FILES=$PORTSIDE/files/$number
+    PORTSIDE_RESULT=$PORTSIDE/result
+    PORTSIDE_ANSWER=$PORTSIDE/answer
+    export PORTSIDE_FILES PORTSIDE_RESULT PORTSIDE_ANSWER
+    rm -f "$PORTSIDE_RESULT" "$PORTSIDE_ANSWER"
+    tell begin "$number"
+    ("$@")
+    code=$?
+    if [ "$code" -ne 0 ]; then
+        tell failed "$number" "$code"
+        exit 1
+    fi
+    [ ! -f "$PORTSIDE_ANSWER" ] || tell answer "$number" "$(cat "$PORTSIDE_ANSWER")"
+    tell ended "$number" "$(cat "$PORTSIDE_RESULT" 2>/dev/null || echo changed)"
+}
+
+unchanged() { echo unchanged >"$PORTSIDE_RESULT"; }
+
+# folder PATH MODE OWNER
+folder() {
+    if [ -d "$1" ] && [ "$(stat -c %a:%u:%g "$1")" = "$2:$(ids "$3")" ]; then
+        unchanged
+        return
+    fi
+    mkdir -p "$1" && chown "$3" "$1" && chmod "$2" "$1"
+}
+
+# write PATH MODE OWNER: the file "content", put in place by a rename, never through a link
+write() {
+    if [ -f "$1" ] && [ ! -L "$1" ] && cmp -s "$PORTSIDE_FILES/content" "$1" &&
+        [ "$(stat -c %a:%u:%g "$1")" = "$2:$(ids "$3")" ]; then
+        unchanged
+        return
+    fi
+    mkdir -p "$(dirname "$1")"
+    temporary=$(mktemp "$1.XXXXXX") || return 1
+    if cat "$PORTSIDE_FILES/content" >"$temporary" && chown "$3" "$temporary" && chmod "$2" "$temporary"; then
+        mv -f "$temporary" "$1"
+    else
+        rm -f "$temporary"
+        return 1
+    fi
+}
+
+# ids OWNER: "root:root" as 0:0; numbers stay
+ids() {
+    case $1 in
+    root:root) echo 0:0 ;;
+    *) echo "$1" ;;
+    esac
+}
+
+# script NAME ARGS: a file of remote/
+script() {
+    name=$1
+    shift
+    sh "$PORTSIDE/remote/$name.sh" "$@"
+}
+
+. "$PORTSIDE/steps"

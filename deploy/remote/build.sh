@@ -1,0 +1,19 @@
+#!/bin/sh
+# Builds an image from what came along.
+#   build.sh IMAGE CONTEXT DOCKERFILE OPTION...      OPTION: words for docker buildx build; an argument's is its name
+# $PORTSIDE_FILES: CONTEXT, DOCKERFILE, arguments (exports), secrets/, overlay/. Answers with the image's digest.
+. "$PORTSIDE/remote/lib.sh"
+image=$1 context=$2 dockerfile=$3
+shift 3
+cd "$PORTSIDE_FILES" || exit 1
+# shellcheck source=/dev/null
+. ./arguments
+for path in secrets/*; do
+    [ ! -f "$path" ] || set -- "$@" --secret "id=${path#secrets/},src=$path"
+done
+
+build() { docker buildx build --progress plain --load --tag "$image" "$@"; }
+
+build --file "$dockerfile" "$@" "$context" || exit
+[ ! -d overlay ] || build "$@" overlay || exit
+answer "{\"digest\": \"$(docker image inspect --format '{{.Id}}' "$image")\"}"

@@ -1,0 +1,101 @@
+#!/bin/sh
+# Everything the plan needs to know of the server and of one site on it, in one go: lines of "key<TAB>value".
+#   facts.sh SITE PATH...     PATH: files whose mode, owner and SHA-256 are wanted
+# It only reads. Free text travels as base64.
+. "$PORTSIDE/remote/lib.sh"
+site=$1
+shift
+root=/srv/portside/$site
+
+fact() { printf '%s\t%s\n' "$1" "$2"; }
+encoded() { base64 -w0; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# The port sshd answered on: the fourth word of SSH_CONNECTION, which sudo removes from our own environment.
+ssh_port() {
+    pid=$$
+    while [ "${pid:-0}" -gt 1 ]; do
+        port=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^SSH_CONNECTION=[^ ]* [^ ]* [^ ]* //p')
+        [ -z "$port" ] || { echo "$port"; return; }
+        pid=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/$pid/status")
+    done
+}
+
+host_facts() {
+    # shellcheck source=/dev/null
+    (. /etc/os-release && fact os.id "$ID" && fact os.version "${VERSION_ID:-}" && fact os.name "$PRETTY_NAME")
+    fact clock "$(date -u +%Y%m%d-%H%M%S)"
+    fact arch "$(uname -m)"
+    fact cores "$(nproc)"
+    fact memory "$(awk '/^MemTotal/ {print int($2 / 1024)}' /proc/meminfo)"
+    fact disk "$(df -Pm / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 && (min == "" || $4 < min) {min = $4} END {print min}')"
+    fact ipv6 "$([ -f /proc/net/if_inet6 ] && echo yes || echo no)"
+    fact systemd "$([ -d /run/systemd/system ] && echo yes || echo no)"
+    fact ssh.port "$(ssh_port)"
+    dpkg-query -W -f '${Package}\t${db:Status-Abbrev}\n' nginx docker.io docker-ce docker-cli docker-compose \
+        docker-compose-v2 docker-compose-plugin docker-buildx docker-buildx-plugin certbot ufw curl iptables \
+        2>/dev/null | awk -F '\t' '$2 ~ /^ii/ {print "package\t" $1}'
+    ss -Hlntup | awk '{print "listener\t" $1 " " $5 " " $7}'
+    # Also where Docker isn't installed yet: what is there is kept.
+    [ -f /etc/docker/daemon.json ] && fact docker.json "$(encoded </etc/docker/daemon.json)"
+    has ufw && fact ufw "$(ufw status | sed -n 's/^Status: //p')" && ufw show added | sed -n 's/^ufw /ufw.rule\t/p'
+}
+
+docker_facts() {
+    has docker || return 0
+    fact docker.compose "$(docker compose version --short 2>/dev/null)"
+    fact docker.buildx "$(docker buildx version 2>/dev/null | awk '{print $2}')"
+    docker info --format '{{"docker.version\t"}}{{.ServerVersion}}{{"\ndocker.live-restore\t"}}{{.LiveRestoreEnabled}}' 2>/dev/null
+    docker ps -a --filter "label=portside.site=$site" --format '{{"container\t"}}{{json .}}' 2>/dev/null
+    docker images --filter "label=portside.site=$site" --format '{{"image\t"}}{{.Repository}}:{{.Tag}}' 2>/dev/null
+}
+
+# nginx.conf is the distribution's own as long as it has the sum that dpkg noted.
+distribution_file() {
+    [ "$(md5sum <"$1" | cut -d' ' -f1)" = "$(dpkg-query -W -f '${Conffiles}\n' nginx-common nginx 2>/dev/null |
+        awk -v path="$1" '$1 == path {print $2; exit}')" ]
+}
+
+nginx_facts() {
+    has nginx || return 0
+    fact nginx.version "$(nginx -V 2>&1 | encoded)"
+    fact nginx.active "$(systemctl is-active nginx)"
+    fact nginx.conf "$(distribution_file /etc/nginx/nginx.conf && echo distribution || echo other)"
+    live=$(readlink /etc/nginx/portside) && fact nginx.generation "${live##*/}"
+    [ -z "$live" ] || (cd /etc/nginx/portside && find . -type f ! -name generation.conf -exec sha256sum {} + |
+        sed 's/^\([0-9a-f]*\)  \.\//nginx.file\t\1 /')
+    default=/etc/nginx/sites-available/default
+    [ -e /etc/nginx/sites-enabled/default ] &&
+        fact nginx.default "$([ "$(readlink -f /etc/nginx/sites-enabled/default)" = "$default" ] &&
+            distribution_file "$default" && echo distribution || echo other)"
+    grep -lsE '^[^#]*listen[^;]*default_server' /etc/nginx/sites-enabled/* /etc/nginx/conf.d/*.conf |
+        sed 's/^/nginx.default_server\t/'
+}
+
+site_facts() {
+    [ -f "$root/site.json" ] && fact site.record "$(encoded <"$root/site.json")"
+    for record in /srv/portside/*/site.json; do
+        name=${record%/site.json}
+        [ ! -f "$record" ] || [ "$name" = "$root" ] || fact site.other "${name##*/} $(encoded <"$record")"
+    done
+    live=$(readlink "$root/current") && fact site.current "${live##*/}"
+    for folder in "$root"/releases/*/; do
+        [ -d "$folder" ] || continue
+        name=${folder%/}
+        fact release "${name##*/} $([ -f "${folder}release.json" ] && encoded <"${folder}release.json")"
+    done
+}
+
+file_facts() {
+    for path in "$@"; do
+        [ -e "$path" ] || continue
+        fact file "$(stat -c '%a %u:%g' "$path") $([ -f "$path" ] && sha256sum <"$path" | cut -d' ' -f1 || echo -) $path"
+    done
+}
+
+host_facts
+docker_facts
+nginx_facts
+site_facts
+file_facts "$@"
+exit 0

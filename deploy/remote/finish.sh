@@ -1,0 +1,28 @@
+#!/bin/sh
+# After the switch: the live release comes back after a reboot and is recorded; the old one's connections drain, and
+# its containers stop. They stay, stopped: they are the rollback.
+#   finish.sh ROOT SITE ID OLD SECONDS      OLD: the release before, or empty; SECONDS: at most, for its connections
+# $PORTSIDE_FILES: release.json, event (a line for the history). Answers with the seconds it took and what was left.
+. "$PORTSIDE/remote/lib.sh"
+root=$1 site=$2 id=$3 old=$4 seconds=$5
+
+containers() { docker ps -q --filter "label=portside.site=$site" --filter "label=portside.release=$1"; }
+
+# Connections that Nginx has open to a release: its sockets have its name in their path.
+open_connections() { ss -Hx state established | grep -cF " /run/portside/$site-$1/"; }
+
+# shellcheck disable=SC2046
+docker update --restart unless-stopped $(containers "$id") >/dev/null || exit 1
+cp "$PORTSIDE_FILES/release.json" "$root/releases/$id/release.json.new" &&
+    chmod 644 "$root/releases/$id/release.json.new" &&
+    mv -f "$root/releases/$id/release.json.new" "$root/releases/$id/release.json" || exit 1
+cat "$PORTSIDE_FILES/event" >>"$root/history.jsonl"
+[ -n "$old" ] && [ "$old" != "$id" ] || exit 0
+started=$(date +%s)
+while [ "$(open_connections "$old")" -gt 0 ] && [ $(($(date +%s) - started)) -lt "$seconds" ]; do
+    sleep 0.1
+done
+left=$(open_connections "$old")
+# shellcheck disable=SC2046
+[ -z "$(containers "$old")" ] || docker stop -t 40 $(containers "$old") >/dev/null
+answer "{\"seconds\": $(($(date +%s) - started)), \"left\": $left}"

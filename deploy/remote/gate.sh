@@ -1,0 +1,52 @@
+#!/bin/sh
+# Asks a started release as a visitor comes, on its own port, until it is well; and again for a few seconds, since an
+# application can die after its first answers.
+#   gate.sh COMPOSE HOST PATH SCHEME SECONDS
+. "$PORTSIDE/remote/lib.sh"
+compose=$1 host=$2 path=$3 scheme=$4 seconds=$5
+port=$(sed -n 's/^PORTSIDE_PORT=//p' "$(dirname "$compose")/.env")
+head=$PORTSIDE/head body=$PORTSIDE/body
+
+# Asks once; $why is what is wrong, or empty.
+ask() {
+    status=$(curl -s --noproxy '*' --max-time 15 -D "$head" -o "$body" -w '%{http_code}' -H "Host: $host" \
+        -H "X-Forwarded-Proto: $scheme" -H "User-Agent: Portside" "http://127.0.0.1:$port$path")
+    target=$(sed -n 's/^[Ll]ocation: *//p' "$head" 2>/dev/null | tr -d '\r')
+    case $target in
+    "$path" | "http://$host$path" | "https://$host$path")
+        why="it redirects $path to $target, so a visitor would never arrive"
+        [ "$scheme" = https ] || why="$why. There is no HTTPS yet: is SECURE_SSL_REDIRECT on?"
+        return
+        ;;
+    esac
+    case $status in
+    [123]??) why= ;;
+    000) why="it doesn't answer at $path" ;;
+    *) why="it answers $status at $path" ;;
+    esac
+}
+
+alive() { [ "$(docker compose -f "$compose" ps -q --status running web-1)" ]; }
+
+refuse() {
+    [ ! -s "$body" ] || { echo "Its answer begins:"; head -c 600 "$body" | sed 's/<[^>]*>//g' | grep '[^[:space:]]' | head -8; }
+    echo "Its log ends:"
+    docker compose -f "$compose" logs --no-color --no-log-prefix --tail 30
+    die "The new release isn't well: $1."
+}
+
+limit=$(($(date +%s) + seconds))
+ask
+while [ -n "$why" ]; do
+    alive || refuse "it started and ended"
+    [ "$(date +%s)" -lt "$limit" ] || refuse "$why (asked for $seconds s, DEPLOY_HEALTH_TIMEOUT)"
+    sleep 0.2
+    ask
+done
+for _ in 1 2 3; do
+    sleep 1
+    ask
+    alive || refuse "it ended after its first answers"
+    [ -z "$why" ] || refuse "$why, after it had been well"
+done
+exit 0

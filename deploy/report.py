@@ -1,0 +1,119 @@
+"""What the user sees: stages with their times as they happen, then a summary; plain lines without a terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from urllib.parse import quote as percent
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from .secret import Secret
+
+
+class Report:
+    """Where everything printed passes through, so that secrets can be masked in one place."""
+
+    def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
+        self.verbose, self.quiet = verbose, quiet
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._status: Status | None = None
+        self._stage = ""
+        self._hidden: list[str] = []
+
+    def hide(self, secrets: Iterable[Secret]) -> None:
+        """Mask these values from now on, also in their percent-encoded form; very short ones can't be told apart."""
+        for secret in secrets:
+            value = secret.reveal()
+            forms = {value, percent(value, safe=""), *value.splitlines()}
+            self._hidden += [form for form in forms if len(form) >= 6]
+        self._hidden.sort(key=len, reverse=True)
+
+    def mask(self, text: str) -> str:
+        for value in self._hidden:
+            text = text.replace(value, "[hidden]")
+        return text
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """A heading with its time; on a terminal with a spinner and what is being done."""
+        stage, started = Stage(name), time.monotonic()
+        self._stage = name
+        if self.console.is_terminal and not self.quiet and not self.verbose:
+            self._status = self.console.status(f"[bold]{name}[/]", spinner="dots")
+            self._status.start()
+        try:
+            yield stage
+        except BaseException:
+            self._end()
+            self._line("✗", "red", name, time.monotonic() - started, "")
+            raise
+        self._end()
+        self._line("✓", "green", name, time.monotonic() - started, ", ".join(stage.notes))
+
+    def begin(self, step: str) -> None:
+        """A step begins."""
+        if self._status:
+            self._status.update(Text.assemble((self._stage, "bold"), f"  {self.mask(step)}"))
+        elif not self.quiet:
+            self._print(f"  {self._stage}: {step}", style="dim")
+
+    def output(self, line: str) -> None:
+        """A line that a step printed: shown as it comes with --verbose, else beside the spinner."""
+        if self.verbose and not self.quiet:
+            self._print(f"    {line}")
+        elif self._status and line.strip():
+            text = Text.assemble((self._stage, "bold"), ("  " + self.mask(line.strip())[:100], "dim"))
+            self._status.update(text)
+
+    def detail(self, line: str) -> None:
+        """Only with --verbose."""
+        if self.verbose:
+            self._print(f"  {line}", style="dim")
+
+    def say(self, line: str = "", style: str = "") -> None:
+        """A line, unless --quiet."""
+        if not self.quiet:
+            self._print(line, style=style)
+
+    def warn(self, line: str) -> None:
+        self._print(f"! {line}", style="yellow")
+
+    def fail(self, message: str) -> None:
+        """The last lines of a failure, on standard error."""
+        self._end()
+        self.errors.print(Text(self.mask(message)))
+
+    def result(self, line: str) -> None:
+        """What a script would read: printed even with --quiet."""
+        self._print(line)
+
+    def _print(self, line: str, style: str = "") -> None:
+        self.console.print(Text(self.mask(line), style=style))
+        sys.stdout.flush()
+
+    def _line(self, sign: str, colour: str, name: str, seconds: float, note: str) -> None:
+        if not self.quiet:
+            text = Text.assemble((f"{sign} ", colour), (f"{name:<10}", "bold"), f"{seconds:6.1f} s  ", self.mask(note))
+            self.console.print(text)
+
+    def _end(self) -> None:
+        if self._status:
+            self._status.stop()
+            self._status = None
+
+
+class Stage:
+    """What a stage wants said behind its name when it ends."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)

@@ -1,0 +1,283 @@
+"""Settings: what a .env says, typed, validated and frozen. An error names the variable.
+
+A field is one ``DEPLOY_`` name: its type, its default and its meaning. A setting of the interface that this version
+can't do yet stands in :data:`PLANNED` and is refused by name, so that nobody believes it is in force.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from . import environment
+from .environment import Dotenv
+from .errors import Refused
+from .secret import Secret
+
+PREFIX = "DEPLOY_"
+
+# Names of the interface that later versions will do, with the one value that changes nothing.
+PLANNED = {
+    "KIND": "django", "REPLICAS": "1", "UPSTREAM": "socket", "PROTOCOL": "http", "BUILD": "server",
+    "REDIS": "", "NOTIFY": "", "ACME_EMAIL": "", "ACME_SERVER": "", "ACME_CA": "", "TLS_CERT": "", "TLS_KEY": "",
+    "HSTS": "", "BASIC_AUTH": "", "ALLOW": "", "DENY": "", "RATE_LIMIT": "", "CACHE": "", "NGINX_INCLUDE": "",
+    "REAL_IP": "", "GPUS": "", "BACKUP_SCHEDULE": "", "BACKUP_KEEP": "7",
+}  # fmt: skip
+PLANNED_FAMILIES = ("PROCESS_", "CRON_")
+
+
+def _comma(value: object) -> object:
+    """Text with commas as a tuple; blanks around and empty parts fall away."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _matching(pattern: str, meaning: str) -> BeforeValidator:
+    """Text that matches ``pattern`` as a whole; otherwise an error that says what it should be."""
+    compiled = re.compile(pattern)
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and not compiled.fullmatch(value):
+            raise ValueError(f"should be {meaning}")
+        return value
+
+    return BeforeValidator(check)
+
+
+def _host(value: object) -> object:
+    """A host name or an IPv4 address, in lower case. Nothing else can reach an Nginx file as a name."""
+    name = str(value).lower().rstrip(".")
+    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if len(name) > 253 or not re.fullmatch(rf"{label}(\.{label})*", name):
+        raise ValueError(f"“{value}” is no host name (letters, digits, hyphens and dots; other letters as xn--…)")
+    if re.fullmatch(r"[0-9.]+", name):
+        ipaddress.IPv4Address(name)
+    return name
+
+
+def _switch(value: object) -> object:
+    """``on`` or ``off``."""
+    if isinstance(value, str):
+        if value.lower() not in {"on", "off"}:
+            raise ValueError("should be on or off")
+        return value.lower() == "on"
+    return value
+
+
+IMAGE = r"[a-z0-9][a-z0-9._/:@-]{0,200}"
+Host = Annotated[str, BeforeValidator(_host)]
+Hosts = Annotated[tuple[Host, ...], BeforeValidator(_comma)]
+Names = Annotated[
+    tuple[Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "names of variables, comma-separated")], ...],
+    BeforeValidator(_comma),
+]
+Switch = Annotated[bool, BeforeValidator(_switch)]
+PathPair = Annotated[str, _matching(r"[^:\n\0]+:[A-Za-z0-9._/-]+", "LOCAL:PATH, comma-separated")]
+Volume = Annotated[
+    str, _matching(r"[a-z][a-z0-9-]{0,30}:/[A-Za-z0-9._/-]+", "NAME:/PATH, comma-separated (PATH in the container)")
+]
+
+
+class Settings(BaseModel):
+    """All that a site's ``.env`` says. Made by :meth:`load`; never changes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    site: Annotated[str, _matching(r"[a-z][a-z0-9-]{0,30}", "lower-case letters, digits, hyphens; at most 31")] = Field(
+        description="the site's name on the server; from the folder's name if not given"
+    )
+    domains: Hosts = Field(min_length=1, description="comma-separated; the first is canonical")
+    redirect_domains: Hosts = Field((), description="redirect to the canonical one, permanently")
+    app: str = Field(
+        "app", description="the folder of the project: where manage.py is, or below which it is found once"
+    )
+    dockerfile: str | None = Field(None, description="the app's own Dockerfile if it has one, else Portside's")
+    python: Annotated[str, _matching(r"3\.\d{1,2}", "a version such as 3.13")] | None = Field(
+        None, description="for Portside's Dockerfile; from the project, else 3.13"
+    )
+    apt: Annotated[
+        tuple[Annotated[str, _matching(r"[a-z0-9][a-z0-9.+-]*", "Debian packages, comma-separated")], ...],
+        BeforeValidator(_comma),
+    ] = Field((), description="extra Debian packages, for Portside's Dockerfile")
+    pip: Annotated[
+        tuple[Annotated[str, _matching(r"[A-Za-z0-9][\w.\[\]<>=!~-]*", "Python packages, comma-separated")], ...],
+        BeforeValidator(_comma),
+    ] = Field((), description="extra Python packages, for Portside's Dockerfile")
+    build_args: Names = Field((), description="names of build arguments, taken from .env")
+    build_secrets: Names = Field((), description="names of build secrets (BuildKit), taken from .env")
+    build_ca: str | None = Field(None, description="a CA bundle for the build")
+    pip_index: Annotated[str, _matching(r"https?://\S+", "the http(s) address of a package index")] | None = Field(
+        None, description="a package index for the build"
+    )
+    files: Annotated[tuple[PathPair, ...], BeforeValidator(_comma)] = Field(
+        (), description="LOCAL:PATH, comma-separated: more files for the image"
+    )
+    application: Annotated[str, _matching(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "module:callable")] | None = Field(
+        None, description="module:callable, WSGI or ASGI; Django's WSGI_APPLICATION if not given"
+    )
+    worker_class: Annotated[str, _matching(r"[A-Za-z_][\w.]*", "one of Gunicorn's worker classes")] = Field(
+        "gthread", description="Gunicorn's worker class"
+    )
+    workers: int | None = Field(
+        None, ge=1, le=256, description="Gunicorn's workers; by the server's cores if not given"
+    )
+    threads: int | None = Field(None, ge=1, le=256, description="Gunicorn's threads a worker")
+    memory: Annotated[str, _matching(r"[1-9]\d*[kmg]", "a size such as 512m or 2g")] | None = Field(
+        None, description="memory limit of a web container"
+    )
+    cpus: float | None = Field(None, gt=0, le=1024, description="limit of a web container, in cores")
+    ports: Annotated[str, _matching(r"\d{4,5}-\d{4,5}", "a range such as 8100-8999")] = Field(
+        "8100-8999", description="where the local ports are taken from"
+    )
+    volumes: Annotated[tuple[Volume, ...], BeforeValidator(_comma)] = Field(
+        (), description="NAME:PATH: folders shared by all releases, like media but not served"
+    )
+    collectstatic: Switch = Field(
+        True, description="off for an app that has no STATIC_ROOT or ships its files collected"
+    )
+    database: Annotated[
+        str, _matching(rf"external|none|{IMAGE}:\d+[a-zA-Z0-9.-]*", "external, none or an image with its version")
+    ] = Field("postgres:17", description="the database's image; external (DATABASE_URL says where); none")
+    database_port: int | None = Field(
+        None, ge=1024, le=65535, description="also publish the database on 127.0.0.1 here"
+    )
+    before: str | None = Field(None, description="command in the new release before the switch")
+    after: str | None = Field(None, description="command in the new release after the switch")
+    health_path: Annotated[str, _matching(r"/[A-Za-z0-9._~/?=&%+-]*", "a path such as /healthz")] = Field(
+        "/", description="asked with the canonical Host; any answer below 400 is well"
+    )
+    health_timeout: int = Field(60, ge=1, le=3600, description="seconds until a release must be healthy")
+    drain: int = Field(30, ge=0, le=3600, description="seconds that old connections are given")
+    keep: int = Field(5, ge=2, le=100, description="releases kept")
+    max_body: Annotated[str, _matching(r"\d+[kmg]?", "a size such as 75m")] = Field("75m", description="largest upload")
+    firewall: Switch = Field(True, description="ufw: sshd's own port, 80 and 443; off leaves it alone")
+
+    env: Mapping[str, Secret] = Field(exclude=True, description="the application's environment")
+    dotenv: Dotenv = Field(exclude=True, description="where all this was read")
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """Read and check a site's settings. Raises Refused with every fault at once."""
+        dotenv = environment.read(path)
+        steer = {name.removeprefix(PREFIX): v for name, v in dotenv.values.items() if name.startswith(PREFIX)}
+        env = {name: value for name, value in dotenv.values.items() if not name.startswith(PREFIX)}
+        faults = [*dotenv.faults, *_unknown(steer), *_secrets_missing(steer, env)]
+        fields = {name.lower(): value.reveal() for name, value in steer.items() if name.lower() in cls.known()}
+        given = {name: value for name, value in fields.items() if value != ""}
+        given.setdefault("site", _site_name(path))
+        try:
+            settings = cls(**given, env=env, dotenv=dotenv)  # type: ignore[arg-type]
+            faults += _missing_names(settings)
+        except ValidationError as error:
+            faults += dict.fromkeys(_sentence(detail) for detail in _first_of_each(error.errors()))
+        if faults:
+            raise Refused("\n".join(faults), hint=f"Mend {path} and type the same command again.")
+        return settings
+
+    @classmethod
+    def known(cls) -> set[str]:
+        """Fields that are a ``DEPLOY_`` setting."""
+        return set(cls.model_fields) - {"env", "dotenv"}
+
+    @model_validator(mode="after")
+    def _agree(self) -> Settings:
+        """What no single setting can check."""
+        names = self.domains + self.redirect_domains
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"DEPLOY_DOMAINS and DEPLOY_REDIRECT_DOMAINS name {', '.join(twice)} more than once")
+        first, last = self.port_range
+        if not 1024 <= first <= last <= 65535:
+            raise ValueError("DEPLOY_PORTS should be a range within 1024-65535, the lower port first")
+        if self.database == "external" and not self.env.get("DATABASE_URL"):
+            raise ValueError("DATABASE_URL is missing: DEPLOY_DATABASE=external needs it to say where the database is")
+        return self
+
+    @property
+    def canonical(self) -> str:
+        return self.domains[0]
+
+    @property
+    def port_range(self) -> tuple[int, int]:
+        first, last = self.ports.split("-")
+        return int(first), int(last)
+
+    @property
+    def own_database(self) -> bool:
+        """Whether Portside runs the database."""
+        return self.database not in {"external", "none"}
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths of the settings start from: that of the .env file."""
+        return self.dotenv.path.resolve().parent
+
+    def fingerprint(self) -> str:
+        """A hash of everything here that makes one release differ from another. Tells nothing of the values."""
+        steer = self.model_dump(mode="json", exclude={"keep", "drain", "firewall", "dotenv", "env"})
+        values = {name: value.reveal() for name, value in self.env.items()}
+        return sha256(json.dumps([steer, values], sort_keys=True).encode()).hexdigest()
+
+
+def _site_name(path: Path) -> str:
+    """The site's name, from the name of the folder that holds the .env file."""
+    name = re.sub(r"[^a-z0-9]+", "-", path.resolve().parent.name.lower()).strip("-")
+    return re.sub(r"^[^a-z]+", "", name)[:31].rstrip("-") or "site"
+
+
+def _unknown(steer: Mapping[str, Secret]) -> list[str]:
+    return [fault for name, value in steer.items() if (fault := _unknown_name(name, value.reveal()))]
+
+
+def _unknown_name(name: str, value: str) -> str:
+    if name.lower() in Settings.known():
+        return ""
+    if name in PLANNED or name.startswith(PLANNED_FAMILIES):
+        ignorable = value in {"", PLANNED.get(name)}
+        return "" if ignorable else f"DEPLOY_{name} isn't built yet in this version of Portside: take it out for now."
+    known = [*(field.upper() for field in Settings.known()), *PLANNED]
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"DEPLOY_{name} is no setting" + (f"; did you mean DEPLOY_{close[0]}?" if close else ".")
+
+
+def _secrets_missing(steer: Mapping[str, Secret], env: Mapping[str, Secret]) -> list[str]:
+    """SECRET_KEY and, where Portside runs the database, POSTGRES_PASSWORD have no default that would be safe."""
+    elsewhere = "DATABASE" in steer and steer["DATABASE"].reveal() in {"external", "none"}
+    needed = ["SECRET_KEY"] if elsewhere else ["SECRET_KEY", "POSTGRES_PASSWORD"]
+    missing = [name for name in needed if name not in env or not env[name].reveal()]
+    return [f"{name} is missing: fab init makes a .env with one generated." for name in missing]
+
+
+def _missing_names(settings: Settings) -> list[str]:
+    """Build arguments and secrets that name a variable which isn't there."""
+    wanted = {"DEPLOY_BUILD_ARGS": settings.build_args, "DEPLOY_BUILD_SECRETS": settings.build_secrets}
+    return [
+        f"{setting} names {name}, which isn't in the environment file."
+        for setting, names in wanted.items()
+        for name in names
+        if name not in settings.env
+    ]
+
+
+def _first_of_each(details: list[Any]) -> list[Any]:
+    """Drop "too short" where the parts themselves were at fault: it would only confuse."""
+    at_fault = {detail["loc"][0] for detail in details if len(detail["loc"]) > 1}
+    return [d for d in details if not (d["type"] == "too_short" and d["loc"][0] in at_fault)]
+
+
+def _sentence(detail: Any) -> str:
+    """One pydantic error as a sentence that begins with the variable's name."""
+    message = re.sub(r"^Value error, ", "", str(detail["msg"]))
+    if not detail["loc"]:
+        return f"{message}."
+    name = PREFIX + str(detail["loc"][0]).upper()
+    if detail["type"] == "missing" or detail["type"] == "too_short":
+        return f"{name} is missing: {Settings.model_fields[str(detail['loc'][0])].description}."
+    return f"{name}: {message}."

@@ -1,0 +1,160 @@
+"""Site: every name and every path of a site on the server. Nobody else spells one.
+
+The layout under ``/srv/portside/<site>`` and the reasons for it are in docs/design.md.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+HOME = "/srv/portside"
+STATE = "/var/lib/portside"
+ACME_ROOT = f"{STATE}/acme"
+NGINX_CONF = "/etc/nginx/nginx.conf"
+NGINX_LIVE = "/etc/nginx/portside"
+NGINX_GENERATIONS = "/etc/nginx/portside.d"
+NGINX_DEFAULT_PAGE = "/etc/nginx/sites-enabled/default"
+NGINX_LOGS = "/var/log/nginx"
+DAEMON_JSON = "/etc/docker/daemon.json"
+GUARD_SCRIPT = "/usr/local/lib/portside/guard-containers.sh"
+GUARD_UNIT = "/etc/systemd/system/portside-guard.service"
+
+APP_USER, WEB_GROUP = 10001, 33  # 33 is www-data on Debian and Ubuntu: Nginx's own group
+OWNER = f"{APP_USER}:{WEB_GROUP}"
+STATUS_PORT = 8099  # the loopback-only server that says which generation and release are live
+
+LABEL_SITE, LABEL_RELEASE, LABEL_ROLE = "portside.site", "portside.release", "portside.role"
+
+RELEASE_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}\Z")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Names and paths of the site called ``name``."""
+
+    name: str
+
+    @property
+    def root(self) -> str:
+        return f"{HOME}/{self.name}"
+
+    @property
+    def record(self) -> str:
+        """Who owns the name: domains and database of the last deploy."""
+        return f"{self.root}/site.json"
+
+    @property
+    def current(self) -> str:
+        return f"{self.root}/current"
+
+    @property
+    def releases(self) -> str:
+        return f"{self.root}/releases"
+
+    @property
+    def media(self) -> str:
+        return f"{self.root}/media"
+
+    @property
+    def history(self) -> str:
+        return f"{self.root}/history.jsonl"
+
+    @property
+    def live_static(self) -> str:
+        """The live release's static files, as Nginx names them."""
+        return f"{self.current}/static"
+
+    @property
+    def live_socket(self) -> str:
+        """The live release's socket, as Nginx names it."""
+        return f"{self.current}/run/web-1.sock"
+
+    def volume(self, name: str) -> str:
+        """A folder of DEPLOY_VOLUMES."""
+        return f"{self.root}/volumes/{name}"
+
+    @property
+    def data(self) -> str:
+        return f"{self.root}/data"
+
+    @property
+    def data_compose(self) -> str:
+        return f"{self.data}/compose.yaml"
+
+    @property
+    def data_secrets(self) -> str:
+        return f"{self.data}/secrets"
+
+    @property
+    def data_project(self) -> str:
+        """The compose project of the long-lived services, and the network it shares with the releases."""
+        return f"{self.name}-data"
+
+    @property
+    def nginx_file(self) -> str:
+        """The site's file inside a generation."""
+        return f"sites/{self.name}.conf"
+
+    @property
+    def access_log(self) -> str:
+        return f"{NGINX_LOGS}/{self.name}.access.log"
+
+    @property
+    def error_log(self) -> str:
+        return f"{NGINX_LOGS}/{self.name}.error.log"
+
+    def release(self, identity: str) -> ReleasePaths:
+        return ReleasePaths(self, identity)
+
+
+@dataclass(frozen=True)
+class ReleasePaths:
+    """Names and paths of one release of a site."""
+
+    site: Site
+    id: str
+
+    @property
+    def root(self) -> str:
+        return f"{self.site.releases}/{self.id}"
+
+    @property
+    def compose(self) -> str:
+        return f"{self.root}/compose.yaml"
+
+    @property
+    def env(self) -> str:
+        return f"{self.root}/env"
+
+    @property
+    def gunicorn(self) -> str:
+        return f"{self.root}/gunicorn.conf.py"
+
+    @property
+    def record(self) -> str:
+        return f"{self.root}/release.json"
+
+    @property
+    def static(self) -> str:
+        return f"{self.root}/static"
+
+    @property
+    def run(self) -> str:
+        """The folder of the application's sockets, bind-mounted out of its containers."""
+        return f"{self.root}/run"
+
+    @property
+    def run_inside(self) -> str:
+        """The same folder inside a container. Site and release are in it, so that ``ss`` on the host tells whose
+        connections it sees."""
+        return f"/run/portside/{self.project}"
+
+    @property
+    def project(self) -> str:
+        """The compose project of the release."""
+        return f"{self.site.name}-{self.id}"
+
+    @property
+    def image(self) -> str:
+        return f"portside/{self.site.name}:{self.id}"

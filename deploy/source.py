@@ -1,0 +1,210 @@
+"""Source: what of the project goes into the image: the files git tracks, as they are here.
+
+A change that isn't committed is deployed with the rest, and said. With ``--ref`` it is exactly that commit. Without
+git it is every file but the usual rubbish. A ``.env`` never goes along, tracked or not.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+
+from .errors import Refused
+from .settings import Settings
+
+RUBBISH = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+DEPENDENCY_FILES = (
+    "uv.lock",
+    "requirements.txt",
+    "requirements/production.txt",
+    "requirements/prod.txt",
+    "requirements/base.txt",
+    "pyproject.toml",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A project's files. ``files``: path below the project's folder -> where it lies on this machine.
+
+    ``commit``: 40 hex digits, or empty without git; ``changed``: tracked files that differ from it; ``untracked``:
+    files left out; ``manage``: the folder of manage.py below the project's, empty for the folder itself;
+    ``digest``: SHA-256 over paths, modes and contents.
+    """
+
+    root: Path
+    files: Mapping[str, Path]
+    commit: str
+    changed: tuple[str, ...]
+    untracked: tuple[str, ...]
+    manage: str
+    digest: str
+    temporary: tempfile.TemporaryDirectory[str] | None = None
+
+    @property
+    def short(self) -> str:
+        """Seven hex digits that name it: the commit's if it is exactly that, else the content's."""
+        return (self.commit if self.commit and not self.changed else self.digest)[:7]
+
+    def read(self, path: str) -> str:
+        return self.files[path].read_text(encoding="utf-8", errors="replace")
+
+    def below_manage(self, path: str) -> str:
+        """``path`` beside manage.py, as a path below the project's folder."""
+        return f"{self.manage}/{path}" if self.manage else path
+
+    def settings_module(self) -> str:
+        """DJANGO_SETTINGS_MODULE as manage.py has it, or empty."""
+        text = self.read(self.below_manage("manage.py"))
+        found = re.search(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""", text)
+        return found.group(1) if found else ""
+
+    def python(self) -> str:
+        """The Python version the project asks for, such as 3.12, or empty."""
+        for name in (".python-version", "runtime.txt"):
+            if name in self.files:
+                found = re.search(r"(3\.\d+)", self.read(name))
+                if found:
+                    return found.group(1)
+        return ""
+
+    def dependencies(self) -> tuple[str, dict[str, Path]]:
+        """The file that names the dependencies, and all files it needs. Raises Refused if there is none."""
+        places = [place for name in DEPENDENCY_FILES for place in dict.fromkeys((self.below_manage(name), name))]
+        for place in places:
+            if place in self.files and (name := place.rpartition("/")[2]):
+                if name == "pyproject.toml" and "[project]" not in self.read(place):
+                    continue
+                return place, {path: self.files[path] for path in self._closure(place)}
+        raise Refused(
+            f"{self.root} names no dependencies: no {', '.join(DEPENDENCY_FILES[:2])} or pyproject.toml with [project].",
+            state="Nothing was changed.",
+            hint="Add one of them to git, or a Dockerfile of your own.",
+        )
+
+    def _closure(self, place: str) -> set[str]:
+        """``place`` and what it refers to: ``-r`` and ``-c`` lines, the pyproject.toml beside a lock."""
+        folder, _, name = place.rpartition("/")
+        if name in {"uv.lock", "pyproject.toml"}:
+            beside = f"{folder}/pyproject.toml" if folder else "pyproject.toml"
+            return {place} | ({beside} & set(self.files))
+        found, waiting = set(), [place]
+        while waiting:
+            path = waiting.pop()
+            if path not in found and path in self.files:
+                found.add(path)
+                named = re.findall(r"^\s*-(?:r|c|-requirement|-constraint)[ =]\s*(\S+)", self.read(path), re.MULTILINE)
+                waiting += [os.path.normpath(f"{path.rpartition('/')[0] or '.'}/{name}") for name in named]
+        return found
+
+
+def find(settings: Settings, ref: str = "") -> Source:
+    """The project that the settings name. Raises Refused where there is none, or no manage.py, or no such commit."""
+    root = _folder(settings)
+    temporary = None
+    if ref:
+        temporary = tempfile.TemporaryDirectory(prefix="portside-")
+        commit = _checkout(root, ref, Path(temporary.name))
+        root, files, changed, untracked = Path(temporary.name), _walk(Path(temporary.name)), [], []
+    elif (commit := _git(root, "rev-parse", "HEAD").strip()) or _git(root, "rev-parse", "--git-dir"):
+        files = _split(_git(root, "ls-files", "-z", "--recurse-submodules") or _git(root, "ls-files", "-z"))
+        if not files:
+            raise Refused(f"git tracks no file in {root}.", hint="Type git add for what belongs to the project.")
+        changed = _split(_git(root, "diff", "-z", "--name-only", "--relative", "HEAD")) if commit else sorted(files)
+        untracked = _split(_git(root, "ls-files", "-z", "--others", "--exclude-standard"))
+    else:
+        files, changed, untracked = _walk(root), [], []
+    present = {name: root / name for name in sorted(files) if not _is_secret(name) and _exists(root / name)}
+    return Source(
+        root, present, commit, tuple(changed), tuple(untracked), _manage(root, present), _digest(present), temporary
+    )
+
+
+def _folder(settings: Settings) -> Path:
+    """DEPLOY_APP, from the folder of the .env file or else from the current one."""
+    places = [settings.folder / settings.app, Path.cwd() / settings.app]
+    for place in places:
+        if place.is_dir():
+            return place.resolve()
+    raise Refused(f"DEPLOY_APP: there is no folder {places[0]}.", hint="Say in .env where the project is.")
+
+
+def _manage(root: Path, files: Iterable[str]) -> str:
+    found = [name for name in files if name == "manage.py" or name.endswith("/manage.py")]
+    if "manage.py" in found:
+        return ""
+    if len(found) == 1:
+        return found[0].rpartition("/")[0]
+    what = f"more than one manage.py ({', '.join(found)})" if found else "no manage.py"
+    raise Refused(f"DEPLOY_APP: there is {what} in {root}.", hint="Say in .env which folder is the Django project.")
+
+
+def _is_secret(name: str) -> bool:
+    """An environment file is no part of an image, whoever tracks it."""
+    base = name.rpartition("/")[2]
+    return base == ".env" or (base.startswith(".env.") and base not in {".env.example", ".env.sample", ".env.template"})
+
+
+def _exists(path: Path) -> bool:
+    return path.is_symlink() or path.is_file()
+
+
+def _walk(root: Path) -> list[str]:
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = [name for name in folders if name not in RUBBISH]
+        found += [os.path.relpath(Path(folder, name), root) for name in files if not name.endswith(".pyc")]
+    return found
+
+
+def _digest(files: Mapping[str, Path]) -> str:
+    total = sha256()
+    for name, path in files.items():
+        if path.is_symlink():
+            mark, content = "l", os.readlink(path).encode()
+        else:
+            mark, content = ("x" if os.access(path, os.X_OK) else "f"), path.read_bytes()
+        total.update(f"{name}\0{mark}\0{sha256(content).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def _git(root: Path, *words: str) -> str:
+    """What git says, or nothing where there is no git or no repository."""
+    try:
+        done = subprocess.run(("git", "-C", str(root), *words), capture_output=True, check=False)
+    except FileNotFoundError:
+        return ""
+    if b"dubious ownership" in done.stderr:
+        raise Refused(done.stderr.decode().strip(), hint="Then type the same command again.")
+    return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
+
+
+def _split(text: str) -> list[str]:
+    return [name for name in text.split("\0") if name]
+
+
+def _checkout(root: Path, ref: str, target: Path) -> str:
+    """The files of a commit, written to ``target``. Returns the commit."""
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}").strip()
+    if not commit:
+        raise Refused(f"--ref: git knows no commit {ref!r} in {root}.", hint="Type git log to see which there are.")
+    prefix = _git(root, "rev-parse", "--show-prefix").strip().rstrip("/")
+    top = _git(root, "rev-parse", "--show-toplevel").strip()
+    archive = subprocess.run(
+        ("git", "-C", top, "archive", "--format=tar", f"{commit}:{prefix}" if prefix else commit),
+        capture_output=True,
+        check=False,
+    )
+    if archive.returncode:
+        raise Refused(f"--ref: {archive.stderr.decode().strip()}")
+    with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
+        tar.extractall(target, filter="tar")
+    return commit

@@ -1,0 +1,49 @@
+"""Portside's tasks. Each is a name, a sentence and one call; the work is done in deploy/."""
+
+from pathlib import Path
+
+from fabric import Connection
+
+from deploy import flow, live
+from deploy import init as initial
+from deploy.report import Report
+from deploy.tasks import run, task
+
+
+@task
+def init(c: Connection, domains: str = "", env: str = ".env") -> None:
+    """Write a commented .env with generated secrets; never overwrites."""
+    initial.write(Path(env), domains)
+    Report().say(f"Wrote {env}. Look it over, then type fab deploy -H user@server")
+
+
+@task
+def provision(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
+    """Prepare the server alone: packages, Docker, Nginx, firewall."""
+    flow.provision(run(c, "provision", env=env, verbose=verbose, quiet=quiet))
+
+
+@task
+def deploy(c: Connection, env: str = ".env", ref: str = "", verbose: bool = False, quiet: bool = False) -> None:
+    """Put the site live, from a bare server or a running one; safe to repeat."""
+    flow.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, ref=ref))
+
+
+@task
+def manage(c: Connection, command: str, env: str = ".env") -> None:
+    """Run a manage.py command in the live release, such as createsuperuser."""
+    live.manage(run(c, "manage", env=env, verbose=False, quiet=True), command)
+
+
+@task
+def practice(c: Connection, down: bool = False, name: str = "practice") -> None:
+    """Bring up a practice server on this machine, then reached as -H practice."""
+    from deploy import practice as server
+
+    report = Report()
+    if down:
+        server.down(say=report.say)
+        report.say("Nothing of the practice server is left.")
+    else:
+        server.up(name, say=report.say)
+        report.say(f"The practice server is up: type fab deploy -H {name}")
