@@ -269,6 +269,7 @@ def release_steps(
         folder(release.static, 0o755, names.OWNER),
         write(release.env, for_compose(values), 0o600, secret=True),
         write(release.gunicorn, gunicorn),
+        write(release.name, release.id + "\n"),
         compose,
     ]
 

@@ -19,10 +19,10 @@ def build(settings: Settings, source: Source, release: ReleasePaths) -> Step:
     own = own_dockerfile(settings, source)
     files: dict[str, Content] = {f"context/src/{name}": path for name, path in source.files.items()}
     if own:
-        context, dockerfile = "context/src", f"context/src/{own}"
+        context, dockerfile = "context/src", own
         arguments = {name: settings.env[name].reveal() for name in settings.build_args}
     else:
-        context, dockerfile = "context", "context/portside/Dockerfile"
+        context, dockerfile = "context", "portside/Dockerfile"
         requirements, needed = source.dependencies()
         files |= {f"context/deps/{name}": path for name, path in needed.items()}
         files |= _portside_files()

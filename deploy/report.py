@@ -56,11 +56,11 @@ class Report:
         self._end()
         self._line("✓", "green", name, time.monotonic() - started, ", ".join(stage.notes))
 
-    def begin(self, step: str) -> None:
-        """A step begins."""
+    def begin(self, step: str, *, small: bool = False) -> None:
+        """A step begins. A ``small`` one is over at once and only worth a line with --verbose."""
         if self._status:
             self._status.update(Text.assemble((self._stage, "bold"), f"  {self.mask(step)}"))
-        elif not self.quiet:
+        elif not self.quiet and (self.verbose or not small):
             self._print(f"  {self._stage}: {step}", style="dim")
 
     def output(self, line: str) -> None:

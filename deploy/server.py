@@ -33,10 +33,10 @@ PRACTICE_SSH_CONFIG = Path(".practice/ssh_config")
 CONNECT_SECONDS = 15
 DEAD_LINK_SECONDS = 60
 
-# What receives a stream: a private folder, unpacked, run, and removed however it ends. $1 where, $2 nonce, $3 lock.
+# What receives a stream: a folder that mktemp makes private, unpacked, run, and removed however it ends. $1 where, $2 nonce, $3 lock.
 RECEIVE = """
-umask 077
 folder=$(mktemp -d "$1/portside.XXXXXXXX") || exit 1
+umask 022
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 129' HUP INT TERM
 tar -xzf - -C "$folder" || { echo "the transfer broke off, or $1 is full"; exit 1; }
@@ -230,7 +230,7 @@ class _Run:
         step = self.steps[int(number) - 1]
         if what == "begin":
             self.output, self.answer = [], None
-            self.server.report.begin(step.name)
+            self.server.report.begin(step.name, small=step.words[0] != "script")
         elif what == "answer":
             self.answer = json.loads(rest)
         elif what == "ended":

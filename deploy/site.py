@@ -136,6 +136,11 @@ class ReleasePaths:
         return f"{self.root}/release.json"
 
     @property
+    def name(self) -> str:
+        """A file that holds the release's name, which Nginx shows to this machine."""
+        return f"{self.root}/id"
+
+    @property
     def static(self) -> str:
         return f"{self.root}/static"
 

@@ -8,7 +8,6 @@ PORTSIDE=$1
 nonce=$2
 exec 2>&1 </dev/null
 export PORTSIDE
-umask 022
 
 tell() { printf '\n@@%s %s\n' "$nonce" "$*"; }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds an image from what came along.
 #   build.sh IMAGE CONTEXT DOCKERFILE OPTION...      OPTION: words for docker buildx build; an argument's is its name
-# $PORTSIDE_FILES: CONTEXT, DOCKERFILE, arguments (exports), secrets/, overlay/. Answers with the image's digest.
+# $PORTSIDE_FILES: CONTEXT (DOCKERFILE lies below it), arguments (exports), secrets/, overlay/. Answers with the image's digest.
 . "$PORTSIDE/remote/lib.sh"
 image=$1 context=$2 dockerfile=$3
 shift 3
@@ -12,8 +12,13 @@ for path in secrets/*; do
     [ ! -f "$path" ] || set -- "$@" --secret "id=${path#secrets/},src=$path"
 done
 
-build() { docker buildx build --progress plain --load --tag "$image" "$@"; }
+# The context goes in as a stream: of a folder, BuildKit only takes what looks newer than at the last build.
+build() {
+    folder=$1
+    shift
+    tar -C "$folder" -cf - . | docker buildx build --progress plain --load --tag "$image" "$@" -
+}
 
-build --file "$dockerfile" "$@" "$context" || exit
-[ ! -d overlay ] || build "$@" overlay || exit
+build "$context" --file "$dockerfile" "$@" || exit
+[ ! -d overlay ] || build overlay "$@" || exit
 answer "{\"digest\": \"$(docker image inspect --format '{{.Id}}' "$image")\"}"

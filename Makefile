@@ -1,0 +1,54 @@
+# Everything here works from a bare clone; what it needs and hasn't got, it makes.
+PYTHON ?= python3
+FAB := .venv/bin/fab
+
+.PHONY: help setup engine demo test unit e2e check fmt bench clean
+
+help:  ## what there is
+	@grep -E '^[a-z0-9]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/ready  ## .venv with everything Python in it
+
+.venv/ready: requirements.txt
+	@echo "setup: .venv"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.13"; exit 2; }
+	@test -x .venv/bin/python || $(PYTHON) -m venv .venv || { echo "Python's venv is missing: apt-get install python3-venv"; exit 2; }
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+engine:
+	@sh compose/practice/engine.sh
+
+demo: setup engine  ## the whole thing on a practice server: a live site in minutes
+	@.venv/bin/python -m deploy.demo
+
+test: setup engine  ## every test: the checks, units, and end to end on a practice server
+	@$(MAKE) --no-print-directory check unit e2e
+
+unit: setup  ## tests without a server
+	@echo "test: units"
+	@.venv/bin/python -m pytest -q tests --ignore tests/e2e
+	@echo "test: the sample site"
+	@cd app && DEBUG=on SECRET_KEY=test ../.venv/bin/python -W error manage.py test --verbosity 1
+
+e2e: setup engine  ## tests on a practice server
+	@echo "test: end to end"
+	@.venv/bin/python -m pytest -v tests/e2e
+
+check: setup  ## ruff, mypy, shellcheck
+	@echo "check: ruff, mypy, shellcheck"
+	@.venv/bin/ruff check
+	@.venv/bin/ruff format --check --quiet
+	@.venv/bin/mypy
+	@.venv/bin/shellcheck $$(git ls-files '*.sh')
+
+fmt: setup  ## put the code in order
+	@.venv/bin/ruff check --fix --quiet
+	@.venv/bin/ruff format --quiet
+
+bench: setup engine  ## what it costs, measured side by side
+	@.venv/bin/python -m tests.bench
+
+clean:  ## take away what was made here, the practice server too
+	@test ! -x $(FAB) || $(FAB) practice --down
+	@rm -rf .venv
