@@ -51,7 +51,8 @@ def packages(settings: Settings, facts: Facts) -> list[Step]:
     steps = [] if merged == facts.daemon_json else [write(names.DAEMON_JSON, merged)]
     missing = _missing_packages(settings, facts)
     if missing:
-        steps.append(script(f"Install {', '.join(name.strip('?') for name in missing)}", "packages", *missing))
+        shown = ", ".join(name.rpartition("|")[2].strip("?") for name in missing)
+        steps.append(script(f"Install {shown}", "packages", *missing))
     elif not facts.live_restore and facts.docker_version:
         steps.append(script("Docker takes its new settings", "docker-reload"))
     return steps

@@ -29,7 +29,7 @@ from .site import Site
 from .steps import Content, Step, quote
 
 REMOTE = Path(__file__).parent / "remote"
-PRACTICE_SSH_CONFIG = Path(".practice/ssh_config")
+PRACTICE_SSH_CONFIG = Path(__file__).parent.parent / ".practice" / "ssh_config"
 CONNECT_SECONDS = 15
 DEAD_LINK_SECONDS = 60
 

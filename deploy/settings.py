@@ -91,7 +91,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     site: Annotated[str, _matching(r"[a-z][a-z0-9-]{0,30}", "lower-case letters, digits, hyphens; at most 31")] = Field(
-        description="the site's name on the server; from the folder's name if not given"
+        description="the site's name on the server, unique there"
     )
     domains: Hosts = Field(min_length=1, description="comma-separated; the first is canonical")
     redirect_domains: Hosts = Field((), description="redirect to the canonical one, permanently")

@@ -19,6 +19,9 @@ from .settings import Settings
 from .site import Site
 from .stages import Run
 
+# Names whose values are no secret: hiding them would only make the report unreadable.
+PUBLIC = {"ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DJANGO_SETTINGS_MODULE", "POSTGRES_USER", "POSTGRES_DB"}
+
 HELP = {
     "env": "the site's environment file (default: .env)",
     "verbose": "show every command and what it prints",
@@ -52,7 +55,7 @@ def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool,
         raise Refused(f"Which server? Type fab {command} -H user@host")
     settings = Settings.load(Path(env))
     report = Report(verbose=verbose, quiet=quiet)
-    report.hide(settings.env.values())
+    report.hide(value for name, value in settings.env.items() if name not in PUBLIC)
     if settings.dotenv.overridden:
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
     return Run(settings, Site(settings.site), Server(context, report), report, command, ref)

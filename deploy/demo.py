@@ -1,0 +1,105 @@
+"""``make demo``: the whole thing on this machine, from nothing to a site one can look at.
+
+It types what a user would type, on an environment file of its own, so that nobody's ``.env`` is touched.
+"""
+
+from __future__ import annotations
+
+import http.client
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from dotenv import dotenv_values
+
+from deploy import practice
+from deploy.errors import PortsideError
+from deploy.practice import Practice
+from deploy.report import Report
+
+DOMAIN = "portfolio.localhost"
+CHECKOUT = Path(__file__).parent.parent
+ENV = CHECKOUT / ".practice" / "demo.env"
+FAB = (sys.executable, "-m", "fabric")
+
+
+def main() -> int:
+    """Returns the exit code; what fails has said why."""
+    report, started = Report(), time.monotonic()
+    try:
+        report.say("1 of 3  A practice server: a bare Debian in a container", style="bold")
+        server = practice.up(say=lambda line: report.say(f"  {line}"))
+        _write_env(server)
+        report.say("2 of 3  fab deploy -H practice", style="bold")
+        _fab("deploy", "-H", "practice", "--env", str(ENV))
+        report.say("3 of 3  Some works to look at, and somebody who may add more", style="bold")
+        _fab("manage", "sample_works", "-H", "practice", "--env", str(ENV))
+        _make_admin()
+        _say_end(report, server, time.monotonic() - started)
+    except PortsideError as error:
+        report.fail(str(error))
+        return error.exit_code
+    except subprocess.CalledProcessError as error:
+        return int(error.returncode)
+    return 0
+
+
+def _write_env(server: Practice) -> None:
+    """The demo's settings, written once: what ``fab init`` would generate, for the sample site."""
+    if ENV.exists():
+        return
+    port = "" if server.http_port == 80 else f":{server.http_port}"
+    lines = {
+        "DEPLOY_SITE": "portfolio",
+        "DEPLOY_DOMAINS": DOMAIN,
+        "DEPLOY_APP": "../app",
+        "DEPLOY_HEALTH_PATH": "/healthz",
+        "CSRF_TRUSTED_ORIGINS": f"http://{DOMAIN}{port}",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
+        "DJANGO_SUPERUSER_PASSWORD": secrets.token_urlsafe(9),
+    }
+    ENV.touch(mode=0o600)
+    ENV.write_text("".join(f"{name}={value}\n" for name, value in lines.items()), encoding="utf-8")
+
+
+def _fab(*words: str) -> None:
+    subprocess.run((*FAB, *words), cwd=CHECKOUT, check=True)
+
+
+def _make_admin() -> None:
+    """The user called admin, with the password of the environment file; one that exists is left alone."""
+    words = "createsuperuser --noinput --username admin --email admin@portfolio.localhost"
+    subprocess.run(
+        (*FAB, "manage", words, "-H", "practice", "--env", str(ENV)), cwd=CHECKOUT, check=False, capture_output=True
+    )
+
+
+def _say_end(report: Report, server: Practice, seconds: float) -> None:
+    """Addresses, each asked before it is printed."""
+    port = "" if server.http_port == 80 else f":{server.http_port}"
+    password = dotenv_values(ENV, interpolate=False)["DJANGO_SUPERUSER_PASSWORD"]
+    report.say()
+    report.say(f"There it is, after {seconds:.0f} s:", style="bold green")
+    for path, what in (("/", "the site"), ("/admin/", f"its admin: admin, {password}"), ("/api/works/", "its API")):
+        _answers(server, path)
+        report.say(f"  http://{DOMAIN}{port}{path:<14} {what}")
+    report.say()
+    report.say("Change something in app/ and type     .venv/bin/fab deploy -H practice --env .practice/demo.env")
+    report.say("Look around on the server with        ssh -F .practice/ssh_config practice")
+    report.say("Take all of it away with              .venv/bin/fab practice --down")
+    report.say("Your own site on a server of yours:   README.md")
+
+
+def _answers(server: Practice, path: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=15)
+    connection.request("GET", path, headers={"Host": DOMAIN})
+    status = connection.getresponse().status
+    if status >= 400:
+        raise PortsideError(f"{path} answers {status}.", hint="Type fab deploy -H practice --verbose to see more.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,64 @@
+"""The settings' reference, docs/settings.md, made from settings.py so that the two can't differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+
+from .settings import PLANNED, PLANNED_FAMILIES, PREFIX, Settings
+
+PATH = Path(__file__).parent.parent / "docs" / "settings.md"
+
+_HEAD = """# Settings
+
+A site's settings stand in its `.env`, which `fab init` writes. Portside reads it as python-dotenv does, but expands
+nothing: `${X}` stays `${X}`. A value that holds spaces, quotes, `#` or newlines is quoted; in single quotes everything
+but `\\'` and `\\\\` means itself. The environment of the shell that runs `fab` wins over a name that stands in the file, and
+says so. Without a `.env` (a CI job) the names are those of `.env.example`, the values the environment's.
+
+Names that begin with `DEPLOY_` steer Portside; every other name is the application's environment.
+
+| name | default | meaning |
+|---|---|---|
+"""
+
+_TAIL = """
+Not built yet, and refused by name so that nobody believes they are in force:
+{planned}.
+
+## What the application is given besides
+
+Unless `.env` sets them: `DJANGO_SETTINGS_MODULE` as manage.py has it, `ALLOWED_HOSTS` and `CSRF_TRUSTED_ORIGINS` from
+`DEPLOY_DOMAINS`, `DEPLOY_RELEASE`, and where Portside runs the database `DATABASE_URL` (percent-encoded), `PGHOST`,
+`PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `POSTGRES_USER`, `POSTGRES_DB` and `POSTGRES_PASSWORD`. The database's host
+is `db`.
+
+`SECRET_KEY` must be there, and `POSTGRES_PASSWORD` unless `DEPLOY_DATABASE` is `external` or `none`.
+"""
+
+
+def markdown() -> str:
+    """The page."""
+    rows = "".join(_row(name, field) for name, field in Settings.model_fields.items() if name in Settings.known())
+    planned = ", ".join(f"`{PREFIX}{name}`" for name in (*PLANNED, *(f"{family}…" for family in PLANNED_FAMILIES)))
+    return _HEAD + rows + _TAIL.format(planned=planned)
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    return f"| `{PREFIX}{name.upper()}` | {_default(name, field)} | {field.description} |\n"
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if name == "site":
+        return "from the folder's name"
+    if field.is_required():
+        return "required"
+    value = field.default
+    if value is None or value == ():
+        return "none"
+    return f"`{'on' if value else 'off'}`" if isinstance(value, bool) else f"`{value}`"
+
+
+if __name__ == "__main__":
+    PATH.write_text(markdown(), encoding="utf-8")
