@@ -41,7 +41,8 @@ def deploy(run: Run) -> None:
 
 
 def _say_round_trips(run: Run) -> None:
-    run.report.detail(f"{run.server.round_trips} round trips")
+    count = run.server.round_trips
+    run.report.detail(f"{count} round trip{'' if count == 1 else 's'}")
 
 
 def follow(flow: tuple[str, ...], run: Run) -> None:

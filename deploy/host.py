@@ -59,12 +59,11 @@ def packages(settings: Settings, facts: Facts) -> list[Step]:
 
 
 def rest(settings: Settings, facts: Facts) -> list[Step]:
-    """The host's steps once its packages are there."""
+    """The host's steps once its packages are there, but for Nginx's base, which is a transaction of its own."""
     return [
         *_folder(facts, names.HOME),
         *_folder(facts, names.ACME_ROOT),
         *_guard(facts),
-        *nginx.steps(nginx.base(facts), facts, "base settings and catch-all"),
         *_firewall(settings, facts),
     ]
 
@@ -91,8 +90,8 @@ def _unsupported(facts: Facts) -> list[str]:
         return ["The server doesn't run systemd, which Portside's services need."]
     if facts.os_id == "debian" and facts.os_version == "12" and version(facts.compose_version) < COMPOSE_NEEDED:
         return [
-            f"{facts.os_name} has Docker Compose v1 only, which is no longer maintained. Upgrade to Debian 13, or install "
-            "docker-ce, docker-compose-plugin and docker-buildx-plugin from Docker's own repository."
+            f"{facts.os_name} has Docker Compose v1 only, which is no longer maintained. Upgrade to Debian 13, or "
+            "install docker-ce, docker-compose-plugin and docker-buildx-plugin from Docker's own repository."
         ]
     return []
 
@@ -115,8 +114,8 @@ def _not_closed(settings: Settings, facts: Facts) -> list[str]:
     if not others:
         return []
     return [
-        f"The firewall would cut off what listens beyond this machine: {', '.join(others)}. Let it listen on 127.0.0.1, "
-        "stop it, or set DEPLOY_FIREWALL=off."
+        f"The firewall would cut off what listens beyond this machine: {', '.join(others)}. Let it listen on "
+        "127.0.0.1, stop it, or set DEPLOY_FIREWALL=off."
     ]
 
 

@@ -22,12 +22,13 @@ def write(path: Path, domains: str) -> None:
     }
     text = "".join(_filled(line, values) for line in lines)
     try:
-        with path.open("x", encoding="utf-8", opener=_private) as stream:
-            stream.write(text)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise Refused(
             f"{path} is there already, and is left as it is.", hint="Edit it, or name another: --env FILE."
         ) from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
 
 
 def find_app(folder: Path) -> str:
@@ -39,7 +40,3 @@ def find_app(folder: Path) -> str:
 def _filled(line: str, values: dict[str, str]) -> str:
     name, equals, _ = line.removeprefix("#").partition("=")
     return f"{name}={values[name]}\n" if equals and values.get(name) else line
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

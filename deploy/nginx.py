@@ -34,11 +34,16 @@ class Served:
 
 @dataclass(frozen=True)
 class Generation:
-    """The files of a generation. ``kept``: paths taken over from the live one; ``files``: path -> text, ours."""
+    """The files of a generation.
+
+    ``kept``: paths taken over from the live one; ``files``: path -> text, ours; ``before``: the generation it was
+    planned upon, without which it mustn't be made, since another site's files may have come in between.
+    """
 
     name: str
     kept: tuple[str, ...]
     files: Mapping[str, str]
+    before: str
 
     def step(self, why: str) -> Step:
         """The step that puts it live, or leaves the previous one."""
@@ -47,6 +52,7 @@ class Generation:
             f"Nginx generation {self.name}: {why}",
             "nginx",
             self.name,
+            self.before,
             str(names.STATUS_PORT),
             files={"kept": "".join(f"{path}\n" for path in self.kept).encode(), "main": MAIN.encode()}
             | {f"new/{path}": content for path, content in files.items()},
@@ -89,7 +95,7 @@ def generation(files: Mapping[str, str], facts: Facts) -> Generation:
     kept = {path: digest for path, digest in facts.nginx_files.items() if _is_site(path) and path not in files}
     digests = kept | {path: sha256(text.encode()).hexdigest() for path, text in files.items()}
     lines = "".join(f"{digests[path]} {path}\n" for path in sorted(digests))
-    return Generation(sha256(lines.encode()).hexdigest()[:12], tuple(sorted(kept)), files)
+    return Generation(sha256(lines.encode()).hexdigest()[:12], tuple(sorted(kept)), files, facts.nginx_generation)
 
 
 def steps(files: Mapping[str, str], facts: Facts, why: str) -> list[Step]:

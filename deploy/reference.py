@@ -14,8 +14,8 @@ _HEAD = """# Settings
 
 A site's settings stand in its `.env`, which `fab init` writes. Portside reads it as python-dotenv does, but expands
 nothing: `${X}` stays `${X}`. A value that holds spaces, quotes, `#` or newlines is quoted; in single quotes everything
-but `\\'` and `\\\\` means itself. The environment of the shell that runs `fab` wins over a name that stands in the file, and
-says so. Without a `.env` (a CI job) the names are those of `.env.example`, the values the environment's.
+but `\\'` and `\\\\` means itself. Where the shell that runs `fab` has a name of the file in its environment, that
+wins and is said. Without a `.env` (a CI job) the names are those of `.env.example`, the values the environment's.
 
 Names that begin with `DEPLOY_` steer Portside; every other name is the application's environment.
 
@@ -31,8 +31,8 @@ Not built yet, and refused by name so that nobody believes they are in force:
 
 Unless `.env` sets them: `DJANGO_SETTINGS_MODULE` as manage.py has it, `ALLOWED_HOSTS` and `CSRF_TRUSTED_ORIGINS` from
 `DEPLOY_DOMAINS`, `DEPLOY_RELEASE`, and where Portside runs the database `DATABASE_URL` (percent-encoded), `PGHOST`,
-`PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `POSTGRES_USER`, `POSTGRES_DB` and `POSTGRES_PASSWORD`. The database's host
-is `db`.
+`PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `POSTGRES_USER`, `POSTGRES_DB` and `POSTGRES_PASSWORD`. The host of the
+database is `db`.
 
 `SECRET_KEY` must be there, and `POSTGRES_PASSWORD` unless `DEPLOY_DATABASE` is `external` or `none`.
 """

@@ -54,6 +54,8 @@ class Report:
             self._line("✗", "red", name, time.monotonic() - started, "")
             raise
         self._end()
+        if stage.skipped:
+            return
         self._line("✓", "green", name, time.monotonic() - started, ", ".join(stage.notes))
 
     def begin(self, step: str, *, small: bool = False) -> None:
@@ -114,6 +116,7 @@ class Stage:
     def __init__(self, name: str) -> None:
         self.name = name
         self.notes: list[str] = []
+        self.skipped = False  # it had nothing to do, and nobody would expect it to
 
     def note(self, text: str) -> None:
         self.notes.append(text)

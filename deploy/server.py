@@ -32,15 +32,17 @@ REMOTE = Path(__file__).parent / "remote"
 PRACTICE_SSH_CONFIG = Path(__file__).parent.parent / ".practice" / "ssh_config"
 CONNECT_SECONDS = 15
 DEAD_LINK_SECONDS = 60
+BUSY = 75  # what flock ends with where a lock doesn't come free
 
-# What receives a stream: a folder that mktemp makes private, unpacked, run, and removed however it ends. $1 where, $2 nonce, $3 lock.
+# What receives a stream: a folder that mktemp makes private, unpacked, run, and removed however it ends.
+# $1 where, $2 nonce, $3 a lock of the server's or nothing.
 RECEIVE = """
 folder=$(mktemp -d "$1/portside.XXXXXXXX") || exit 1
 umask 022
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 129' HUP INT TERM
 tar -xzf - -C "$folder" || { echo "the transfer broke off, or $1 is full"; exit 1; }
-[ -z "$3" ] || { mkdir -p /run/lock/portside; set -- "$1" "$2" "flock -o -w 900 /run/lock/portside/$3"; }
+[ -z "$3" ] || { mkdir -p /run/lock/portside; set -- "$1" "$2" "flock -o -w 900 -E 75 /run/lock/portside/$3"; }
 $3 sh "$folder/remote/apply.sh" "$folder" "$2"
 """
 MEMORY, DISK = "/run", "/var/tmp"  # noqa: S108 - a private folder is made there
@@ -254,6 +256,11 @@ class _Run:
                 f"The connection to {self.server.target} was lost in the stage “{self.stage}”.",
                 state="What was live there is still live.",
                 hint="Type the same command again; it goes on from what it finds.",
+            )
+        if status == BUSY:
+            raise Locked(
+                f"Another deploy has kept {self.server.target} busy for 15 minutes.",
+                hint="See what it does there, then type the same command again.",
             )
         raise self._failed(self.steps[min(len(self.results), len(self.steps) - 1)], status)
 

@@ -85,7 +85,7 @@ class Source:
                     continue
                 return place, {path: self.files[path] for path in self._closure(place)}
         raise Refused(
-            f"{self.root} names no dependencies: no {', '.join(DEPENDENCY_FILES[:2])} or pyproject.toml with [project].",
+            f"{self.root} names no dependencies: no uv.lock, requirements.txt or pyproject.toml with [project].",
             state="Nothing was changed.",
             hint="Add one of them to git, or a Dockerfile of your own.",
         )
@@ -169,7 +169,7 @@ def _digest(files: Mapping[str, Path]) -> str:
     total = sha256()
     for name, path in files.items():
         if path.is_symlink():
-            mark, content = "l", os.readlink(path).encode()
+            mark, content = "l", str(path.readlink()).encode()
         else:
             mark, content = ("x" if os.access(path, os.X_OK) else "f"), path.read_bytes()
         total.update(f"{name}\0{mark}\0{sha256(content).hexdigest()}\n".encode())

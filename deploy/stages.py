@@ -5,6 +5,7 @@ Their names are the headings on the screen and in docs/deploy.md.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -103,14 +104,14 @@ def _check_owner(run: Run) -> None:
     domains = set(run.settings.domains + run.settings.redirect_domains)
     owned = set(run.facts.record.get("domains", []))
     if owned and not owned & domains:
-        raise PortsideError(
+        raise Refused(
             f"The site name {run.site.name} on {run.server.target} is another site's: {', '.join(sorted(owned))}.",
             state="Nothing was changed.",
             hint="Give this one a name of its own: DEPLOY_SITE in .env.",
         )
     for other, theirs in run.facts.other_sites.items():
         if both := sorted(domains & theirs):
-            raise PortsideError(
+            raise Refused(
                 f"{', '.join(both)} belongs to the site {other} on {run.server.target}.",
                 state="Nothing was changed.",
                 hint="A domain can be served by one site only: take it out of one of the two.",
@@ -153,6 +154,7 @@ def provision(run: Run, stage: Stage) -> None:
         run.apply(stage, packages, lock=host.LOCK)
         run.look()
     run.apply(stage, host.rest(run.settings, run.facts), lock=host.LOCK)
+    _serve(run, stage, "base settings and catch-all", lambda: nginx.base(run.facts))
     if run.changes > before:
         run.look()
     stage.note(f"{run.changes - before} changes" if run.changes > before else "nothing to do")
@@ -185,6 +187,7 @@ def data(run: Run, stage: Stage) -> None:
 def prepare(run: Run, stage: Stage) -> None:
     """Ask the new image what it needs; check, collect static files, migrate."""
     if run.unchanged:
+        stage.skipped = True
         run.served = release.served(run.facts.releases[run.facts.current])
         return
     settings, facts = run.settings, run.facts
@@ -197,7 +200,10 @@ def prepare(run: Run, stage: Stage) -> None:
     if run.answer.debug:
         run.report.warn("DEBUG is on: Django shows its insides to every visitor.")
     steps = containers.release_steps(settings, run.new, facts, module, run.answer)
-    run.apply(stage, [*steps, _prepare_step(run)])
+    *_, prepared = run.apply(stage, [*steps, _prepare_step(run)])
+    for line in prepared.output:
+        if re.match(r"\S+: \(\S+\.W\d+\)", line):
+            run.report.warn(line)
     pending = run.answer.pending
     stage.note(f"{len(pending)} migrations applied" if pending else "no migrations")
 
@@ -222,6 +228,7 @@ def _prepare_step(run: Run) -> Step:
 def start(run: Run, stage: Stage) -> None:
     """The release's containers, beside the live ones."""
     if run.unchanged:
+        stage.skipped = True
         return
     first, last = run.settings.port_range
     step = script(
@@ -240,6 +247,7 @@ def start(run: Run, stage: Stage) -> None:
 def gate(run: Run, stage: Stage) -> None:
     """Ask the new release as a visitor comes. One that isn't well never gets a visitor."""
     if run.unchanged:
+        stage.skipped = True
         return
     settings = run.settings
     step = script(
@@ -257,22 +265,35 @@ def gate(run: Run, stage: Stage) -> None:
 
 def live(run: Run, stage: Stage) -> None:
     """Edge, switch, drain."""
-    files = {**nginx.base(run.facts), **nginx.site_file(run.settings, run.site, run.served, run.facts)}
-    edge = nginx.steps(files, run.facts, f"the site {run.site.name}")
+    if not run.unchanged and not run.facts.current:
+        # On a first deploy Nginx must find something behind "current" before it is told of the site.
+        run.apply(stage, [_switch(run, prove=False)])
+    edge = _serve(run, stage, f"the site {run.site.name}", lambda: _all_files(run))
     if run.unchanged:
-        run.apply(stage, edge, lock=host.LOCK)
         stage.note("Nginx has new settings" if edge else "nothing to do")
         return
-    first = not run.facts.current
-    # On a first deploy Nginx must find something behind "current" before it is told of the site.
-    steps = [*([_switch(run, prove=False)] if first else []), *edge, _switch(run, prove=True)]
-    run.apply(stage, steps, lock=host.LOCK)
+    run.apply(stage, [_switch(run, prove=True)])
     run.switched = True
     (result,) = run.apply(stage, [_finish(run)])
     _say_drained(run, stage, result)
     if run.settings.after:
         after = script("Run DEPLOY_AFTER", "after", run.new.compose, run.settings.after)
         run.apply(stage, [after])
+
+
+def _all_files(run: Run) -> dict[str, str]:
+    """Nginx's base and this site's file."""
+    return nginx.base(run.facts) | nginx.site_file(run.settings, run.site, run.served, run.facts)
+
+
+def _serve(run: Run, stage: Stage, why: str, files: Callable[[], dict[str, str]]) -> bool:
+    """Make Nginx serve these files; planned again where another deploy's came in between. Returns whether it had to."""
+    for _ in range(5):
+        results = run.apply(stage, nginx.steps(files(), run.facts, why), lock=host.LOCK)
+        if not any(result.answer and result.answer.get("stale") for result in results):
+            return bool(results)
+        run.look()
+    raise PortsideError("Other deploys change Nginx's files all the time.", hint="Type the same command again.")
 
 
 def _switch(run: Run, *, prove: bool) -> Step:
@@ -324,7 +345,7 @@ def _say_drained(run: Run, stage: Stage, result: Result) -> None:
 def prune(run: Run, stage: Stage) -> None:
     """Releases beyond DEPLOY_KEEP, and what interrupted deploys left."""
     if run.unchanged:
-        stage.note("nothing to do")
+        stage.skipped = True
         return
     step = script("Take old releases away", "prune", run.site.root, run.site.name, str(run.settings.keep))
     (result,) = run.apply(stage, [step])

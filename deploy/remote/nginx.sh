@@ -1,17 +1,23 @@
 #!/bin/sh
 # Puts a generation of Nginx's files live, or leaves the previous one: assembled beside it, tested whole, renamed,
 # reloaded, proved to serve.
-#   nginx.sh GENERATION STATUS_PORT
+#   nginx.sh GENERATION BEFORE STATUS_PORT      BEFORE: the live generation when this was planned, or empty
+# Answers {"stale": true}, having changed nothing, where another one is live by now.
 # $PORTSIDE_FILES: new/ (the files), kept (paths to take over from the live generation), main (nginx.conf)
 . "$PORTSIDE/remote/lib.sh"
 generation=$1
-port=$2
+port=$3
 generations=/etc/nginx/portside.d
 link=/etc/nginx/portside
 conf=/etc/nginx/nginx.conf
 page=/etc/nginx/sites-enabled/default
 wanted=$generations/$generation
 before=$(readlink "$link")
+if [ "${before##*/}" != "$2" ]; then
+    answer '{"stale": true}'
+    unchanged "another deploy changed Nginx's files in the meantime"
+    exit 0
+fi
 
 assemble() {
     [ "$before" = "$wanted" ] && return

@@ -18,6 +18,8 @@ done
 echo "taking away$gone"
 # shellcheck disable=SC2086
 sh "$PORTSIDE/remote/discard.sh" "$root" "$site" $gone
+# What a transfer left that a power cut broke off.
+find /var/tmp -maxdepth 1 -name 'portside.*' -mmin +1440 -exec rm -rf {} +
 # The last dumps made before migrations are as many as the releases.
 (cd "$root/backups" 2>/dev/null && find . -name 'before-*.dump' -printf '%T@ %p\n' | sort -rn | sed '1,'"$keep"'d; s/^[^ ]* //' |
     xargs -r rm -f)

@@ -1,0 +1,143 @@
+"""How a practice server comes into being, and comes up again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from docker import DockerClient
+from docker.errors import APIError, NotFound
+from docker.models.containers import Container
+from docker.models.networks import Network
+from docker.types import HostConfig
+
+from deploy.practice.engine import LABEL, Voice, archive
+from deploy.practice.images import IMAGES, ensure
+from deploy.practice.internet import FIRST_SERVER, NAMESERVER, REGISTRY_ADDRESS, Acme
+from deploy.practice.network import LOOPBACK, MTU, NETWORK, endpoint, mtu, subnet_of
+from deploy.practice.server import ADDRESS, NAME, PORTS, Ports, Practice, container_name, practice, servers, volume_name
+
+FIRST_NAME = "practice"
+"""The server that every name leads to, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A server by name, and what its disk begins as: a Debian, or a snapshot of another server."""
+
+    name: str
+    debian: str
+    snapshot: str | None = None
+
+    @property
+    def image(self) -> str:
+        return self.snapshot or IMAGES[f"server:{self.debian}"].tag
+
+
+def start(wanted: Wanted, engine: DockerClient, network: Network, acme: Acme, voice: Voice) -> Practice:
+    """Has the server running and letting people in. Raises PracticeError."""
+    there = servers(engine, acme)
+    if wanted.name not in there:
+        if not wanted.snapshot:
+            ensure(engine, IMAGES[f"server:{wanted.debian}"], voice)
+        taken = {port for server in there.values() for port in vars(server.ports).values()}
+        address = choose_address(wanted.name, subnet_of(network), {server.ip for server in there.values()})
+        _create(engine, wanted, address, Ports.choose(taken))
+    found = engine.containers.get(container_name(wanted.name))
+    if found.status != "running":
+        voice(f"{wanted.name}: booting")
+        found = _boot(engine, wanted, found)
+    up = practice(engine, found.labels, acme)
+    up.wait()
+    return up
+
+
+def choose_address(name: str, subnet: IPv4Network, taken: set[str]) -> str:
+    """An address on the network that no server has."""
+    if name == FIRST_NAME:
+        return str(subnet[FIRST_SERVER])
+    return next(str(address) for address in list(subnet)[FIRST_SERVER + 1 : -1] if str(address) not in taken)
+
+
+def _boot(engine: DockerClient, wanted: Wanted, found: Container) -> Container:
+    """Starts it; a new one, where the engine may not have 80 and 443 after all, on other ports."""
+    new = found.status == "created"
+    try:
+        _power_on(wanted, found)
+    except APIError as error:
+        if not new or "port" not in str(error):
+            raise
+        address = found.labels[ADDRESS]
+        found.remove(force=True, v=True)
+        found = _create(engine, wanted, address, Ports.choose({80, 443}))
+        _power_on(wanted, found)
+    return found
+
+
+def _power_on(wanted: Wanted, found: Container) -> None:
+    if found.status == "created" and not wanted.snapshot:
+        found.put_archive("/etc/docker", archive({"daemon.json": daemon_json(mtu(), wanted.debian).encode()}))
+    found.start()
+
+
+def _create(engine: DockerClient, wanted: Wanted, address: str, ports: Ports) -> Container:
+    """A container for the server. A machine may lack CAP_SYS_RESOURCE: its engine won't give, or won't drop, it."""
+    volume = _volume(engine, wanted.name)
+    try:
+        return _container(engine, wanted, address, ports, _host(engine, ports, volume, cap_drop=["SYS_RESOURCE"]))
+    except APIError as error:
+        if "SYS_RESOURCE" not in str(error):
+            raise
+    return _container(engine, wanted, address, ports, _host(engine, ports, volume, cap_drop=[]))
+
+
+def _host(engine: DockerClient, ports: Ports, volume: str, cap_drop: list[str]) -> HostConfig:
+    """What an init system and an engine of its own need."""
+    host = engine.api.create_host_config(
+        cap_add=["ALL"],
+        cap_drop=cap_drop,
+        security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+        device_cgroup_rules=["a *:* rwm"],
+        cgroupns="private",
+        tmpfs={"/run": "exec,mode=755", "/run/lock": "mode=1777", "/tmp": "exec,mode=1777"},  # noqa: S108 (its own)
+        binds=[f"{volume}:/var/lib/docker"],
+        port_bindings={22: (LOOPBACK, ports.ssh), 80: (LOOPBACK, ports.http), 443: (LOOPBACK, ports.https)},
+        network_mode=NETWORK,
+    )
+    # What the docker command calls systempaths=unconfined.
+    host.update(MaskedPaths=[], ReadonlyPaths=[])
+    return host
+
+
+def _container(engine: DockerClient, wanted: Wanted, address: str, ports: Ports, host: HostConfig) -> Container:
+    made = engine.api.create_container(
+        wanted.image,
+        name=container_name(wanted.name),
+        hostname=wanted.name,
+        ports=[22, 80, 443],
+        environment={"PORTSIDE_DNS": f"{address.rpartition('.')[0]}.{NAMESERVER}"},
+        labels={LABEL: "server", NAME: wanted.name, ADDRESS: address, PORTS: json.dumps(list(vars(ports).values()))},
+        host_config=host,
+        networking_config={"EndpointsConfig": {NETWORK: endpoint(engine, wanted.name, address)}},
+    )
+    return engine.containers.get(made["Id"])
+
+
+def _volume(engine: DockerClient, name: str) -> str:
+    """An empty volume for /var/lib/docker: overlayfs can't lie on the container's own."""
+    with contextlib.suppress(NotFound):
+        engine.volumes.get(volume_name(name)).remove(force=True)
+    return str(engine.volumes.create(volume_name(name), labels={LABEL: "volume"}).name)
+
+
+def daemon_json(mtu: int, debian: str) -> str:
+    """Where the server's engine, once there is one, finds the registry; and packets that fit the network (bytes)."""
+    settings: dict[str, object] = {"registry-mirrors": [f"http://{REGISTRY_ADDRESS}"]}
+    settings["insecure-registries"] = [REGISTRY_ADDRESS]
+    if mtu < 1500:
+        settings["mtu"] = mtu
+    if mtu < 1500 and debian != "bookworm":  # whose Docker refuses a setting it doesn't know
+        settings["default-network-opts"] = {"bridge": {MTU: str(mtu)}}
+    return json.dumps(settings, indent=2) + "\n"
