@@ -187,7 +187,7 @@ def _listeners(lines: Iterable[str]) -> Iterable[Listener]:
         protocol, address, *process = line.split(" ", 2)
         host, _, port = address.rpartition(":")
         name = re.search(r'\(\("([^"]+)"', " ".join(process))
-        host = host.strip("[]").split("%")[0]
+        host = host.split("%")[0].strip("[]")
         yield Listener(protocol, host, int(port), name.group(1) if name else "")
 
 

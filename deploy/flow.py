@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from . import stages
 from .errors import PortsideError
-from .report import Stage
+from .report import Stage, count
 from .stages import Run
 
 PROVISION = ("preflight", "provision")
@@ -19,7 +19,7 @@ def provision(run: Run) -> None:
     """Prepare the host alone."""
     follow(PROVISION, run)
     _say_round_trips(run)
-    done = f"{run.changes} changes" if run.changes else "nothing to do, the server is as it should be"
+    done = count(run.changes, "change") if run.changes else "nothing to do, the server is as it should be"
     run.report.say(f"{run.server.target}: {done}.", style="bold")
 
 
@@ -32,7 +32,7 @@ def deploy(run: Run) -> None:
     report, site = run.report, run.settings
     report.say()
     if run.unchanged:
-        what = "nothing to do" if not run.changes else f"{run.changes} changes, same release"
+        what = "nothing to do" if not run.changes else f"{count(run.changes, 'change')}, same release"
         report.say(f"{site.canonical}: {what}; {identity} is live ({seconds:.1f} s).", style="bold green")
     else:
         report.say(f"{site.canonical} is live: release {identity} ({seconds:.1f} s).", style="bold green")
@@ -41,8 +41,7 @@ def deploy(run: Run) -> None:
 
 
 def _say_round_trips(run: Run) -> None:
-    count = run.server.round_trips
-    run.report.detail(f"{count} round trip{'' if count == 1 else 's'}")
+    run.report.detail(count(run.server.round_trips, "round trip"))
 
 
 def follow(flow: tuple[str, ...], run: Run) -> None:

@@ -19,7 +19,7 @@ DISK_NEEDED_MB = 1024
 LOCK = "server.lock"
 
 # Alternatives are tried in this order; a name that ends in ? is left out where the distribution hasn't got it.
-BASE_PACKAGES = ("nginx", "certbot", "curl", "ca-certificates", "iptables")
+BASE_PACKAGES = ("nginx", "certbot", "curl", "iptables", "logrotate")
 ENGINE_PACKAGES = ("docker.io", "docker-cli?")
 COMPOSE_PACKAGES = ("docker-compose-v2|docker-compose",)
 BUILDX_PACKAGES = ("docker-buildx",)
@@ -69,7 +69,7 @@ def rest(settings: Settings, facts: Facts) -> list[Step]:
 
 
 def _missing_packages(settings: Settings, facts: Facts) -> list[str]:
-    missing = [name for name in BASE_PACKAGES if name != "ca-certificates" and name not in facts.packages]
+    missing = [name for name in BASE_PACKAGES if name not in facts.packages]
     if settings.firewall and not facts.ufw:
         missing.append("ufw")
     if not facts.docker_version:

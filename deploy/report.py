@@ -110,6 +110,11 @@ class Report:
             self._status = None
 
 
+def count(number: int, noun: str) -> str:
+    """``1 change``, ``2 changes``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 class Stage:
     """What a stage wants said behind its name when it ends."""
 

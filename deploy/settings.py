@@ -221,7 +221,8 @@ class Settings(BaseModel):
 
     def fingerprint(self) -> str:
         """A hash of everything here that makes one release differ from another. Tells nothing of the values."""
-        steer = self.model_dump(mode="json", exclude={"keep", "drain", "firewall", "dotenv", "env"})
+        not_its_own = {"keep", "drain", "firewall", "max_body", "redirect_domains", "dotenv", "env"}
+        steer = self.model_dump(mode="json", exclude=not_its_own)
         values = {name: value.reveal() for name, value in self.env.items()}
         return sha256(json.dumps([steer, values], sort_keys=True).encode()).hexdigest()
 

@@ -19,7 +19,7 @@ from .containers import Answer
 from .errors import PortsideError, Refused
 from .facts import Facts
 from .nginx import Served
-from .report import Report, Stage
+from .report import Report, Stage, count
 from .server import Result, Server
 from .settings import Settings
 from .site import ReleasePaths, Site
@@ -157,7 +157,7 @@ def provision(run: Run, stage: Stage) -> None:
     _serve(run, stage, "base settings and catch-all", lambda: nginx.base(run.facts))
     if run.changes > before:
         run.look()
-    stage.note(f"{run.changes - before} changes" if run.changes > before else "nothing to do")
+    stage.note(count(run.changes - before, "change") if run.changes > before else "nothing to do")
 
 
 def build(run: Run, stage: Stage) -> None:
@@ -205,7 +205,7 @@ def prepare(run: Run, stage: Stage) -> None:
         if re.match(r"\S+: \(\S+\.W\d+\)", line):
             run.report.warn(line)
     pending = run.answer.pending
-    stage.note(f"{len(pending)} migrations applied" if pending else "no migrations")
+    stage.note(f"{count(len(pending), 'migration')} applied" if pending else "no migrations")
 
 
 def _prepare_step(run: Run) -> Step:
@@ -336,7 +336,7 @@ def _finish(run: Run) -> Step:
 def _say_drained(run: Run, stage: Stage, result: Result) -> None:
     if result.answer and result.answer["left"]:
         run.report.warn(
-            f"{result.answer['left']} connections to the old release were cut after {run.settings.drain} s."
+            f"After {run.settings.drain} s {count(result.answer['left'], 'connection')} to the old release were cut."
         )
     if run.facts.current:
         stage.note(f"{run.facts.current} is stopped and kept")

@@ -33,7 +33,7 @@ host_facts() {
     fact systemd "$([ -d /run/systemd/system ] && echo yes || echo no)"
     fact ssh.port "$(ssh_port)"
     dpkg-query -W -f '${Package}\t${db:Status-Abbrev}\n' nginx docker.io docker-ce docker-cli docker-compose \
-        docker-compose-v2 docker-compose-plugin docker-buildx docker-buildx-plugin certbot ufw curl iptables \
+        docker-compose-v2 docker-compose-plugin docker-buildx docker-buildx-plugin certbot ufw curl iptables logrotate \
         2>/dev/null | awk -F '\t' '$2 ~ /^ii/ {print "package\t" $1}'
     ss -Hlntup | awk '{print "listener\t" $1 " " $5 " " $7}'
     # Also where Docker isn't installed yet: what is there is kept.

@@ -59,14 +59,26 @@ install_main() {
     main_installed=1
 }
 
+# Nginx's workers that accept connections. One that a reload has retired says so in its title.
+workers() {
+    master=$(cat /run/nginx.pid 2>/dev/null) || return 0
+    # shellcheck disable=SC2013
+    for pid in $(cat "/proc/$master/task/$master/children" 2>/dev/null); do
+        case $(tr -d '\0' <"/proc/$pid/cmdline" 2>/dev/null) in *"worker process") echo "$pid" ;; esac
+    done
+}
+
 reload() {
+    workers_before=$(workers)
     if systemctl is-active --quiet nginx; then systemctl reload nginx; else systemctl start nginx; fi
 }
 
-# A reload returns before its workers serve, and a failed one says nothing: ask until the answer is the wanted one.
+# A reload returns before its workers serve, and a failed one says nothing: ask until the answer is the wanted one,
+# and until no worker of before accepts connections any more: for a moment both do.
 proved() {
     limit=$(($(date +%s) + 15))
-    until [ "$(curl -s --noproxy '*' --max-time 2 "http://127.0.0.1:$port/generation")" = "$1" ]; do
+    until [ "$(curl -s --noproxy '*' --max-time 2 "http://127.0.0.1:$port/generation")" = "$1" ] &&
+        ! workers | grep -qxF "${workers_before:-none}"; do
         [ "$(date +%s)" -lt "$limit" ] || return 1
         sleep 0.05
     done
