@@ -39,4 +39,4 @@ def find_app(folder: Path) -> str:
 
 def _filled(line: str, values: dict[str, str]) -> str:
     name, equals, _ = line.removeprefix("#").partition("=")
-    return f"{name}={values[name]}\n" if equals and values.get(name) else line
+    return f"{name}={values[name]}\n" if equals and name in values else line

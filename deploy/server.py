@@ -65,7 +65,7 @@ class Server:
     def __init__(self, connection: Connection, report: Report) -> None:
         self.report = report
         self.round_trips = 0
-        self.address = connection.original_host
+        self.address = _typed(connection)
         self._connection = _reconnected(connection)
         self._open = False
 
@@ -190,7 +190,7 @@ class Server:
                 yield channel
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise PortsideError(
-                f"The connection to {self.target} was lost: {error or type(error).__name__}.",
+                f"The connection to {self.target} was lost: {str(error) or type(error).__name__}.",
                 state="What was live there is still live.",
                 hint="Type the same command again; it goes on from what it finds.",
             ) from error
@@ -345,8 +345,8 @@ def _reconnected(connection: Connection) -> Connection:
         config=Config(ssh_config=ssh_config),
         connect_kwargs=connection.connect_kwargs,
         connect_timeout=CONNECT_SECONDS,
-        user=None if connection.user == connection.ssh_config.get("user", connection.config.user) else connection.user,
-        port=None if connection.port == int(connection.ssh_config.get("port", 22)) else connection.port,
+        user=_given_user(connection),
+        port=_given_port(connection),
     )
     made.client.set_missing_host_key_policy(paramiko.RejectPolicy())
     made.client.load_system_host_keys()
@@ -354,6 +354,20 @@ def _reconnected(connection: Connection) -> Connection:
         with suppress(OSError):
             made.client.load_system_host_keys(str(Path(path).expanduser()))
     return made
+
+
+def _typed(connection: Connection) -> str:
+    """The destination as the user typed it: Fabric keeps its parts, in which ssh_config's are mixed."""
+    user, port = _given_user(connection), _given_port(connection)
+    return f"{user}@" * bool(user) + str(connection.original_host) + f":{port}" * bool(port)
+
+
+def _given_user(connection: Connection) -> str | None:
+    return None if connection.user == connection.ssh_config.get("user", connection.config.user) else connection.user
+
+
+def _given_port(connection: Connection) -> int | None:
+    return None if connection.port == int(connection.ssh_config.get("port", 22)) else connection.port
 
 
 def _connect_error(  # noqa: PLR0911 - a list of cases
@@ -392,7 +406,7 @@ def _connect_error(  # noqa: PLR0911 - a list of cases
         )
     if isinstance(error, TimeoutError):
         return PortsideError(f"{host} didn't answer within {CONNECT_SECONDS} s.", state=again)
-    return PortsideError(f"No connection to {host}: {error or type(error).__name__}.", state=again)
+    return PortsideError(f"No connection to {host}: {str(error) or type(error).__name__}.", state=again)
 
 
 def _known_name(host: str, port: int) -> str:

@@ -178,7 +178,8 @@ class Settings(BaseModel):
         except ValidationError as error:
             faults += dict.fromkeys(_sentence(detail) for detail in _first_of_each(error.errors()))
         if faults:
-            raise Refused("\n".join(faults), hint=f"Mend {path} and type the same command again.")
+            there = f"Mend {path}" if path.exists() else f"There is no {path}: type fab init to make one,"
+            raise Refused("\n".join(faults), hint=f"{there} and type the same command again.")
         return settings
 
     @classmethod
