@@ -125,7 +125,6 @@ def data_steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
     """What makes the data services run as the settings say: nothing where they do."""
     if not settings.own_database:
         return []
-    _refuse_other_major(settings, facts)
     files = data_files(settings, site, facts)
     same = all(
         path in facts.files and facts.files[path].sha256 == sha256(text.encode()).hexdigest()
@@ -142,7 +141,8 @@ def data_steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
     ]
 
 
-def _refuse_other_major(settings: Settings, facts: Facts) -> None:
+def refuse_other_major(settings: Settings, facts: Facts) -> None:
+    """Raises Refused where the database's image can't read the data that is there."""
     before = str(facts.record.get("database", ""))
     if before and postgres_major(before) != postgres_major(settings.database):
         raise Refused(

@@ -95,4 +95,4 @@ def _local(settings: Settings, name: str, setting: str) -> Path:
     path = settings.folder / name
     if not path.is_file():
         raise Refused(f"{setting}: there is no file {path}.")
-    return path
+    return path.resolve()  # what a link leads to: on the server it would lead elsewhere

@@ -114,7 +114,7 @@ def conflicts(facts: Facts) -> list[str]:
     found = []
     if main and not ours and facts.nginx_conf != "distribution":
         found.append(
-            f"{names.NGINX_CONF} was changed by hand. Move what it adds to a file in /etc/nginx/conf.d and put the "
+            f"{names.NGINX_CONF} was changed by hand. Move what it adds to a file in {names.NGINX_OTHERS} and put the "
             "distribution's back: apt-get install --reinstall -o Dpkg::Options::=--force-confask nginx-common"
         )
     for path in facts.nginx_default_servers:

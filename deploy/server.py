@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import secrets
 import socket
 import tarfile
@@ -268,7 +269,7 @@ class _Run:
 def _pack(steps: Sequence[Step], sink: IO[bytes]) -> None:
     """The stream: the scripts, the steps, and their files."""
     with tarfile.open(fileobj=sink, mode="w|gz") as archive:
-        for name in sorted({"apply", "lib"} | {step.words[1] for step in steps if step.words[0] == "script"}):
+        for name in sorted(_scripts(steps)):
             _add(archive, f"remote/{name}.sh", REMOTE / f"{name}.sh")
         lines = "".join(step.line(number) + "\n" for number, step in enumerate(steps, 1))
         for number, step in enumerate(steps, 1):
@@ -277,23 +278,31 @@ def _pack(steps: Sequence[Step], sink: IO[bytes]) -> None:
         _add(archive, "steps", lines.encode())
 
 
+def _scripts(steps: Sequence[Step]) -> set[str]:
+    """The scripts of ``remote/`` that the steps need, and those that these call."""
+    needed = {"apply"} | {step.words[1] for step in steps if step.words[0] == "script"}
+    texts = [(REMOTE / f"{name}.sh").read_text(encoding="utf-8") for name in needed]
+    return needed | {name for text in texts for name in re.findall(r"\$PORTSIDE/remote/([a-z-]+)\.sh", text)}
+
+
 def _add(archive: tarfile.TarFile, name: str, content: Content) -> None:
-    """One file, with owner and mode that don't depend on the laptop."""
+    """One file, with owner, mode and time that don't depend on the laptop."""
+    entry = tarfile.TarInfo(name)
+    entry.mode = 0o644
     if isinstance(content, bytes):
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = len(content), 0o644
+        entry.size = len(content)
         archive.addfile(entry, io.BytesIO(content))
-        return
-    entry = archive.gettarinfo(content, arcname=name)
-    entry.uid = entry.gid = 0
-    entry.uname = entry.gname = ""
-    entry.mtime = 0
-    if entry.isreg():
-        entry.mode = 0o755 if entry.mode & 0o100 else 0o644
+    elif content.is_symlink():
+        entry.type, entry.linkname = tarfile.SYMTYPE, str(content.readlink())
+        archive.addfile(entry)
+    elif content.is_dir():
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+        archive.addfile(entry)
+    elif content.is_file():
+        status = content.stat()
+        entry.size, entry.mode = status.st_size, 0o755 if status.st_mode & 0o100 else 0o644
         with content.open("rb") as stream:
             archive.addfile(entry, stream)
-    elif entry.issym() or entry.isdir():
-        archive.addfile(entry)
 
 
 class _Sender(threading.Thread):

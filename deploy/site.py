@@ -14,6 +14,7 @@ ACME_ROOT = f"{STATE}/acme"
 NGINX_CONF = "/etc/nginx/nginx.conf"
 NGINX_LIVE = "/etc/nginx/portside"
 NGINX_GENERATIONS = "/etc/nginx/portside.d"
+NGINX_OTHERS = "/etc/nginx/conf.d"  # where settings that aren't ours belong
 NGINX_DEFAULT_PAGE = "/etc/nginx/sites-enabled/default"
 NGINX_LOGS = "/var/log/nginx"
 DAEMON_JSON = "/etc/docker/daemon.json"

@@ -11,7 +11,8 @@ import re
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
+from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
@@ -47,7 +48,6 @@ class Source:
     untracked: tuple[str, ...]
     manage: str
     digest: str
-    temporary: tempfile.TemporaryDirectory[str] | None = None
 
     @property
     def short(self) -> str:
@@ -106,14 +106,16 @@ class Source:
         return found
 
 
-def find(settings: Settings, ref: str = "") -> Source:
-    """The project that the settings name. Raises Refused where there is none, or no manage.py, or no such commit."""
+def find(settings: Settings, ref: str, keep: ExitStack) -> Source:
+    """The project that the settings name; the files of another commit are there until ``keep`` is closed.
+
+    Raises Refused where there is none, or no manage.py, or no such commit.
+    """
     root = _folder(settings)
-    temporary = None
     if ref:
-        temporary = tempfile.TemporaryDirectory(prefix="portside-")
-        commit = _checkout(root, ref, Path(temporary.name))
-        root, files, changed, untracked = Path(temporary.name), _walk(Path(temporary.name)), [], []
+        target = Path(keep.enter_context(tempfile.TemporaryDirectory(prefix="portside-")))
+        commit = _checkout(root, ref, target)
+        root, files, changed, untracked = target, _walk(target, leave=set()), [], []
     elif (commit := _git(root, "rev-parse", "HEAD").strip()) or _git(root, "rev-parse", "--git-dir"):
         files = _split(_git(root, "ls-files", "-z", "--recurse-submodules") or _git(root, "ls-files", "-z"))
         if not files:
@@ -123,9 +125,7 @@ def find(settings: Settings, ref: str = "") -> Source:
     else:
         files, changed, untracked = _walk(root), [], []
     present = {name: root / name for name in sorted(files) if not _is_secret(name) and _exists(root / name)}
-    return Source(
-        root, present, commit, tuple(changed), tuple(untracked), _manage(root, present), _digest(present), temporary
-    )
+    return Source(root, present, commit, tuple(changed), tuple(untracked), _manage(root, present), _digest(present))
 
 
 def _folder(settings: Settings) -> Path:
@@ -157,12 +157,14 @@ def _exists(path: Path) -> bool:
     return path.is_symlink() or path.is_file()
 
 
-def _walk(root: Path) -> list[str]:
+def _walk(root: Path, leave: Set[str] = RUBBISH) -> list[str]:
+    """Every file below ``root``, and every link, but for what is named in ``leave``."""
     found = []
     for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name not in RUBBISH]
-        found += [os.path.relpath(Path(folder, name), root) for name in files if not name.endswith(".pyc")]
-    return found
+        folders[:] = [name for name in folders if name not in leave]
+        links = [name for name in folders if Path(folder, name).is_symlink()]
+        found += [os.path.relpath(Path(folder, name), root) for name in files + links]
+    return [name for name in found if not (leave and name.endswith(".pyc"))]
 
 
 def _digest(files: Mapping[str, Path]) -> str:

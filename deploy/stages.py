@@ -73,7 +73,7 @@ class Run:
 def preflight(run: Run, stage: Stage) -> None:
     """Settings, project, connection and facts; refuse here what can be refused."""
     if run.command == "deploy":
-        run.source = source.find(run.settings, run.ref)
+        run.source = source.find(run.settings, run.ref, run.stack)
         _say_source(run)
         image.build(run.settings, run.source, run.site.release("00000000-000000-0000000"))
     run.server.connect()
@@ -121,6 +121,7 @@ def _check_owner(run: Run) -> None:
 
 
 def _check_database(run: Run) -> None:
+    containers.refuse_other_major(run.settings, run.facts)
     before = run.facts.record.get("postgres", {})
     wanted = _database_identity(run)
     changed = [name for name in before if before[name] != wanted.get(name)]

@@ -17,7 +17,7 @@ done
 [ -n "$gone" ] || { unchanged "nothing to take away"; exit 0; }
 echo "taking away$gone"
 # shellcheck disable=SC2086
-sh "$PORTSIDE/remote/discard.sh" "$root" "$site" $gone
+sh "$PORTSIDE/remote/discard.sh" "$root" "$site" $gone || exit 1
 # What a transfer left that a power cut broke off.
 find /var/tmp -maxdepth 1 -name 'portside.*' -mmin +1440 -exec rm -rf {} +
 # The last dumps made before migrations are as many as the releases.

@@ -1,0 +1,62 @@
+"""What all tests share. ``pytest --update-golden`` rewrites tests/golden; a reviewer then reads the diff."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from deploy.settings import Settings
+from deploy.source import Source, find
+from tests import sample
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden with what is rendered now")
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of whoever runs the tests: no settings in the shell, no colours, no git settings, no clock."""
+    strange = ("DEPLOY_", "POSTGRES_", "PG", "GIT_", "DJANGO_", "PORTSIDE_")
+    for name in list(os.environ):
+        if name.startswith(strange) or name in sample.LINES or name in {"FORCE_COLOR", "DATABASE_URL", "ALLOWED_HOSTS"}:
+            monkeypatch.delenv(name)
+    for name, value in sample.GIT.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compares a text with tests/golden/NAME."""
+
+    def compare(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--update-golden"):
+            path.write_text(text, encoding="utf-8")
+        assert text == (path.read_text(encoding="utf-8") if path.exists() else "")
+
+    return compare
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """The sample site's settings, read from a .env in the test's folder."""
+    return sample.settings(tmp_path)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """The sample site's project, committed, beside its .env."""
+    return sample.repository(tmp_path / "app", sample.PROJECT)
+
+
+@pytest.fixture
+def source(settings: Settings, project: Path) -> Iterator[Source]:
+    with ExitStack() as keep:
+        yield find(settings, "", keep)

@@ -1,0 +1,266 @@
+"""The sample site that unit tests plan for: its settings, its project, servers to plan against."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from deploy import containers, host, nginx
+from deploy.containers import Answer
+from deploy.errors import StepFailed
+from deploy.facts import Container, Facts, FileFact
+from deploy.nginx import Served
+from deploy.report import Report
+from deploy.server import Result
+from deploy.settings import Settings
+from deploy.site import NGINX_CONF, RELEASE_ID, Site
+from deploy.stages import Run
+from deploy.steps import Step
+
+FACTS = Path(__file__).parent / "facts"
+SITE = Site("portfolio")
+OLD, NEW = "20261120-192010-d899b4d", "20261121-080000-ab12cd3"
+SERVED = Served("/static/", "/media/")
+
+LINES = {
+    "DEPLOY_SITE": "portfolio",
+    "DEPLOY_DOMAINS": "portfolio.localhost",
+    "DEPLOY_HEALTH_PATH": "/healthz",
+    "SECRET_KEY": "not-so-secret-key",
+    "POSTGRES_PASSWORD": "correct-horse-battery",
+}
+
+EVERY_SETTING = {
+    "DEPLOY_SITE": "gallery-2",
+    "DEPLOY_DOMAINS": "gallery.example,www.gallery.example",
+    "DEPLOY_REDIRECT_DOMAINS": "old.example,xn--bcher-kva.example",
+    "DEPLOY_APP": "app",
+    "DEPLOY_DOCKERFILE": "build/Dockerfile",
+    "DEPLOY_PYTHON": "3.12",
+    "DEPLOY_APT": "libmagic1,gettext",
+    "DEPLOY_PIP": "uvicorn[standard]>=0.30,whitenoise",
+    "DEPLOY_BUILD_ARGS": "THEME",
+    "DEPLOY_BUILD_SECRETS": "PACKAGE_TOKEN",
+    "DEPLOY_BUILD_CA": "ca.pem",
+    "DEPLOY_PIP_INDEX": "https://packages.example/simple",
+    "DEPLOY_FILES": "overlay.ini:/app/overlay.ini",
+    "DEPLOY_APPLICATION": "config.asgi:application",
+    "DEPLOY_WORKER_CLASS": "uvicorn.workers.UvicornWorker",
+    "DEPLOY_WORKERS": "3",
+    "DEPLOY_THREADS": "2",
+    "DEPLOY_MEMORY": "512m",
+    "DEPLOY_CPUS": "1.5",
+    "DEPLOY_PORTS": "9000-9010",
+    "DEPLOY_VOLUMES": "cache:/var/cache/gallery",
+    "DEPLOY_COLLECTSTATIC": "on",
+    "DEPLOY_DATABASE": "postgres:18-alpine",
+    "DEPLOY_DATABASE_PORT": "54320",
+    "DEPLOY_BEFORE": 'python manage.py compress && echo "it\'s $HOME"',
+    "DEPLOY_AFTER": "python manage.py clear_cache",
+    "DEPLOY_HEALTH_PATH": "/health?full=1",
+    "DEPLOY_HEALTH_TIMEOUT": "90",
+    "DEPLOY_DRAIN": "10",
+    "DEPLOY_KEEP": "3",
+    "DEPLOY_MAX_BODY": "1g",
+    "DEPLOY_FIREWALL": "off",
+    "SECRET_KEY": "not-so-secret-key",
+    "POSTGRES_USER": "curator",
+    "POSTGRES_DB": "art",
+    "POSTGRES_PASSWORD": "p@ss %/#$'\"\\word",
+    "THEME": "dark & light",
+    "PACKAGE_TOKEN": "token-of-packages",
+}
+
+PROJECT = {
+    "manage.py": '#!/usr/bin/env python\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")\n',
+    "config/__init__.py": "",
+    "config/settings.py": "DEBUG = False\n",
+    "requirements.txt": "django\ngunicorn\n",
+    "static/site.css": "body { color: black }\n",
+}
+
+GIT = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_DEFAULT_HASH": "sha1",
+    "GIT_AUTHOR_NAME": "Ann",
+    "GIT_AUTHOR_EMAIL": "ann@example.com",
+    "GIT_AUTHOR_DATE": "2026-11-20T17:00:00Z",
+    "GIT_COMMITTER_NAME": "Ann",
+    "GIT_COMMITTER_EMAIL": "ann@example.com",
+    "GIT_COMMITTER_DATE": "2026-11-20T17:00:00Z",
+}
+
+ANSWER = {
+    "folder": "/app",
+    "manage": "/app/manage.py",
+    "settings_module": "config.settings",
+    "static_url": "/static/",
+    "static_root": "/app/static-root",
+    "media_url": "/media/",
+    "media_root": "/app/media",
+    "wsgi": "config.wsgi.application",
+    "asgi": "config.asgi.application",
+    "gunicorn": "26.1.0",
+    "debug": False,
+    "pending": ["portfolio.0001_initial"],
+    "applied": 0,
+}
+
+
+def answer(**changed: Any) -> Answer:
+    return Answer.parse(ANSWER | changed)
+
+
+def write_env(path: Path, lines: Mapping[str, str]) -> Path:
+    """An environment file; in double quotes, python-dotenv takes all but a backslash and a quote as they are."""
+    values = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in lines.items()}
+    path.write_text("".join(f'{name}="{value}"\n' for name, value in values.items()), encoding="utf-8")
+    return path
+
+
+def settings(folder: Path, lines: Mapping[str, str] = LINES, **changed: str) -> Settings:
+    return Settings.load(write_env(folder / ".env", {**lines, **changed}))
+
+
+def files(folder: Path, contents: Mapping[str, str]) -> Path:
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    return folder
+
+
+def git(folder: Path, *words: str) -> str:
+    return subprocess.run(("git", "-C", folder, *words), check=True, capture_output=True, text=True).stdout.strip()
+
+
+def repository(folder: Path, contents: Mapping[str, str]) -> Path:
+    """A git repository with one commit of these files."""
+    files(folder, contents)
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    return commit(folder)
+
+
+def commit(folder: Path) -> Path:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "All of it")
+    return folder
+
+
+def facts(name: str, **changed: Any) -> Facts:
+    return replace(Facts.parse((FACTS / f"{name}.txt").read_text(encoding="utf-8")), **changed)
+
+
+def bare() -> Facts:
+    return facts("debian-13-bare")
+
+
+def provisioned() -> Facts:
+    """A server without a site, as this very version leaves it."""
+    read = facts("debian-13-live", containers=(), images=(), releases={}, current="", record={})
+    return _settled(read, nginx.base(read), {})
+
+
+def live(settings: Settings, site: Site = SITE) -> Facts:
+    """A server with the site live, as this very version leaves it."""
+    read = facts("debian-13-live")
+    edge = {**nginx.base(read), **nginx.site_file(settings, site, SERVED, read)}
+    return _settled(read, edge, containers.data_files(settings, site, read))
+
+
+def _settled(read: Facts, edge: Mapping[str, str], data: Mapping[str, str]) -> Facts:
+    """Facts as they are after what this version writes, whatever version they were captured from."""
+    bare_nginx = replace(read, nginx_files={})
+    texts = {path: FileFact(0o644, "0:0", digest(text)) for path, text in {NGINX_CONF: nginx.MAIN, **data}.items()}
+    return replace(
+        read,
+        packages=read.packages | set(host.BASE_PACKAGES),
+        nginx_files={path: digest(text) for path, text in edge.items()},
+        nginx_generation=nginx.generation(edge, bare_nginx).name,
+        files=read.files | texts | _host_files(),
+    )
+
+
+def _host_files() -> dict[str, FileFact]:
+    """What the host's steps leave, read off the steps."""
+    found = {}
+    for step in host.rest(Settings.model_construct(firewall=False), bare()):
+        content = step.files.get("content", b"")
+        assert isinstance(content, bytes)
+        if step.words[0] in {"write", "folder"}:
+            hashed = sha256(content).hexdigest() if step.words[0] == "write" else "-"
+            found[step.words[1]] = FileFact(int(step.words[2], 8), "0:0", hashed)
+    return found
+
+
+def digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def web(release: str, state: str = "running") -> Container:
+    return Container(f"portfolio-{release}-web-1-1", state, state == "running", "web", release, "", "")
+
+
+class Paper:
+    """Stands in for a Server: writes down the steps it is given, and answers as one on which all goes well.
+
+    ``fails``: the script at which a step fails instead.
+    """
+
+    target = "server.example"
+    round_trips = 0
+
+    def __init__(self, *facts: Facts, fails: str = "", answer: Mapping[str, Any] = ANSWER) -> None:
+        self.seen = list(facts)
+        self.fails = fails
+        self.answer = answer
+        self.told: list[str] = []
+        self.scripts: list[str] = []
+        self.connected = False
+
+    def connect(self) -> None:
+        self.connected = True
+
+    def facts(self, site: Site, paths: Sequence[str]) -> Facts:
+        return self.seen.pop(0) if len(self.seen) > 1 else self.seen[0]
+
+    @contextmanager
+    def quietly(self) -> Iterator[None]:
+        yield
+
+    @contextmanager
+    def lock(self, site: Site) -> Iterator[Any]:
+        self.told.append(f"## lock\n(the lock of {site.name})")
+        yield lambda stage: None
+
+    def apply(self, steps: Sequence[Step], *, stage: str, lock: str = "", big: bool = False) -> list[Result]:
+        if steps:
+            how = [f"under {lock}"] * bool(lock) + ["by way of the disk"] * big
+            heading = f"## {stage}" + (f" ({', '.join(how)})" if how else "")
+            self.told.append("\n".join([heading, *(step.transcript() for step in steps)]))
+        return [self._result(step, stage) for step in steps]
+
+    def transcript(self) -> str:
+        return "\n\n".join(self.told) + "\n"
+
+    def _result(self, step: Step, stage: str) -> Result:
+        script = step.words[1] if step.words[0] == "script" else ""
+        self.scripts += [script] * bool(script)
+        if script and script == self.fails:
+            raise StepFailed(self.target, stage, step.name, 1, ["it broke"])
+        return Result(step, "changed", "", self._answer(script, step), ())
+
+    def _answer(self, script: str, step: Step) -> Any:
+        old = script == "finish" and RELEASE_ID.match(step.words[5])
+        answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": self.answer, "start": {"port": 8101}}
+        return answers.get(script) or ({"seconds": 2, "left": 0} if old else None)
+
+
+def run(settings: Settings, paper: Paper, command: str = "deploy", ref: str = "") -> Run:
+    return Run(settings, Site(settings.site), paper, Report(quiet=True), command, ref, started=0.0)  # type: ignore[arg-type]

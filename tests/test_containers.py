@@ -1,0 +1,278 @@
+"""Compose files, the application's environment, and what Django's answer must be."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from deploy import containers
+from deploy.errors import Refused
+from deploy.facts import Facts
+from deploy.settings import Settings
+from deploy.site import Site
+from tests import sample
+from tests.test_environment import HARD, read_as_compose
+
+RELEASE = sample.SITE.release(sample.NEW)
+FACTS = sample.facts("debian-13-live")
+
+
+def compose(settings: Settings, **changed: object) -> str:
+    return containers.release_compose(
+        settings, Site(settings.site).release(sample.NEW), FACTS, sample.answer(**changed)
+    )
+
+
+def data_compose(settings: Settings, facts: Facts = FACTS) -> str:
+    site = Site(settings.site)
+    return containers.data_files(settings, site, facts)[site.data_compose]
+
+
+def environment(folder: Path, **changed: str) -> dict[str, str]:
+    return containers.environment(sample.settings(folder, **changed), sample.SITE, sample.NEW, "config.settings")
+
+
+def test_a_releases_compose_file(settings: Settings, golden: Callable[[str, str], None]) -> None:
+    golden("compose-release.yaml", compose(settings))
+
+
+def test_a_releases_compose_file_to_ask_with(settings: Settings, golden: Callable[[str, str], None]) -> None:
+    golden("compose-release-to-ask.yaml", containers.release_compose(settings, RELEASE, FACTS, None))
+
+
+def test_the_datas_compose_file(settings: Settings, golden: Callable[[str, str], None]) -> None:
+    golden("compose-data.yaml", data_compose(settings))
+
+
+def test_the_compose_files_with_every_setting(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    settings = sample.settings(tmp_path, sample.EVERY_SETTING)
+    golden("compose-release-every-setting.yaml", compose(settings))
+    golden("compose-data-every-setting.yaml", data_compose(settings))
+
+
+def test_what_the_application_is_handed(tmp_path: Path) -> None:
+    assert environment(tmp_path) == {
+        "ALLOWED_HOSTS": "portfolio.localhost",
+        "CSRF_TRUSTED_ORIGINS": "https://portfolio.localhost,http://portfolio.localhost",
+        "DATABASE_URL": "postgres://portfolio:correct-horse-battery@db:5432/portfolio",
+        "DEPLOY_RELEASE": sample.NEW,
+        "DJANGO_SETTINGS_MODULE": "config.settings",
+        "PGHOST": "db",
+        "PGPORT": "5432",
+        "PGUSER": "portfolio",
+        "PGPASSWORD": "correct-horse-battery",
+        "PGDATABASE": "portfolio",
+        "POSTGRES_USER": "portfolio",
+        "POSTGRES_DB": "portfolio",
+        "POSTGRES_PASSWORD": "correct-horse-battery",
+        "SECRET_KEY": "not-so-secret-key",
+    }
+
+
+@pytest.mark.parametrize("name", ["ALLOWED_HOSTS", "DATABASE_URL", "DJANGO_SETTINGS_MODULE", "PGHOST"])
+def test_what_the_environment_file_says_wins(name: str, tmp_path: Path) -> None:
+    assert environment(tmp_path, **{name: "mine"})[name] == "mine"
+
+
+@pytest.mark.parametrize("value", [value for value in HARD if value])
+def test_a_password_of_any_characters_reaches_the_application(value: str, tmp_path: Path) -> None:
+    values = environment(tmp_path, POSTGRES_PASSWORD=value, POSTGRES_USER=value, POSTGRES_DB=value)
+    parts = urlsplit(values["DATABASE_URL"])
+    assert (parts.hostname, parts.port, unquote(parts.path[1:])) == ("db", 5432, value)
+    assert (unquote(parts.username or ""), unquote(parts.password or "")) == (value, value)
+    assert values["POSTGRES_PASSWORD"] == values["PGPASSWORD"] == value
+
+
+@pytest.mark.parametrize("value", HARD)
+def test_a_value_reaches_the_release_as_it_was(value: str, tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, HARD=value)
+    steps = containers.release_steps(settings, RELEASE, FACTS, "config.settings")
+    (written,) = (step for step in steps if step.words[1] == RELEASE.env)
+    content = written.files["content"]
+    assert isinstance(content, bytes)
+    assert read_as_compose(content.decode())["HARD"] == value
+    assert (written.secret, written.words[2]) == (True, "600")
+
+
+def test_without_a_database_of_ours_none_is_handed(tmp_path: Path) -> None:
+    assert not {name for name in environment(tmp_path, DEPLOY_DATABASE="none") if name.startswith(("PG", "DATABASE"))}
+
+
+@pytest.mark.parametrize("value", [*HARD, "${PORTSIDE_PORT}", "$$"])
+def test_a_yaml_value_is_read_as_it_was(value: str) -> None:
+    text = containers._yaml_value(value)
+    assert not re.search(r"(?<!\$)(\$\$)*\$(?!\$)", text), "Compose would expand a variable"
+    assert json.loads(text.replace("$$", "$")) == value
+    assert "\n" not in text
+
+
+def test_a_values_dollar_does_not_reach_compose_as_a_variable(tmp_path: Path) -> None:
+    text = data_compose(sample.settings(tmp_path, POSTGRES_USER="a$b", POSTGRES_DB="c: d # e"))
+    assert 'POSTGRES_USER: "a$$b"' in text
+    assert 'POSTGRES_DB: "c: d # e"' in text
+
+
+def test_a_secret_stands_in_no_compose_file(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, sample.EVERY_SETTING)
+    for text in (compose(settings), data_compose(settings)):
+        assert "not-so-secret" not in text
+        assert "p@ss" not in text
+
+
+def test_ports_are_published_on_loopback_only(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, sample.EVERY_SETTING)
+    published = re.findall(r"ports: \[(.*?)\]", compose(settings) + data_compose(settings))
+    assert [ports.strip('"').startswith("127.0.0.1:") for ports in published if ports] == [True, True]
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, "3"), (2, "5"), (4, "8"), (64, "8")])
+def test_workers_follow_the_cores(cores: int, workers: str, settings: Settings) -> None:
+    text = containers.release_compose(settings, RELEASE, replace(FACTS, cores=cores), sample.answer())
+    assert f'PORTSIDE_WORKERS: "{workers}"' in text
+
+
+@pytest.mark.parametrize(("version", "there"), [("24.0.7", False), ("25.0.0", True), ("28.1.1", True), ("", False)])
+def test_an_old_engine_is_asked_for_health_less_often(version: str, there: bool, settings: Settings) -> None:
+    assert ("start_interval" in data_compose(settings, replace(FACTS, docker_version=version))) is there
+
+
+@pytest.mark.parametrize(
+    ("image", "major", "folder"),
+    [
+        ("postgres:17", 17, "/var/lib/postgresql/data\n"),
+        ("postgres:18-alpine", 18, "/var/lib/postgresql\n"),
+        ("registry.example:5000/postgis/postgis:16-3.4", 16, "/var/lib/postgresql/data\n"),
+    ],
+)
+def test_the_databases_folder_follows_its_major_version(image: str, major: int, folder: str, tmp_path: Path) -> None:
+    assert containers.postgres_major(image) == major
+    assert f"- postgres:{folder}" in data_compose(sample.settings(tmp_path, DEPLOY_DATABASE=image))
+
+
+def test_data_services_that_run_as_they_should_need_nothing(settings: Settings) -> None:
+    assert containers.data_steps(settings, sample.SITE, sample.live(settings)) == []
+
+
+def test_data_services_are_started_where_they_do_not_run(settings: Settings) -> None:
+    steps = containers.data_steps(settings, sample.SITE, replace(sample.live(settings), containers=()))
+    assert steps[-1].words == ("script", "data", sample.SITE.data_compose)
+
+
+def test_a_changed_password_reaches_the_database(settings: Settings, tmp_path: Path) -> None:
+    live = sample.live(settings)
+    changed = sample.settings(tmp_path, POSTGRES_PASSWORD="another-password")
+    steps = containers.data_steps(changed, sample.SITE, live)
+    assert [step.secret for step in steps if step.words[0] == "write"] == [False, True]
+    assert "another-password" not in "".join(step.transcript() for step in steps)
+
+
+@pytest.mark.parametrize("database", ["external", "none"])
+def test_a_database_of_somebody_else_is_left_alone(database: str, tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_DATABASE=database, DATABASE_URL="postgres://elsewhere/x")
+    assert containers.data_steps(settings, sample.SITE, sample.provisioned()) == []
+    assert "external: true" not in compose(settings)
+
+
+def test_another_major_version_of_the_database_is_refused(tmp_path: Path) -> None:
+    facts = replace(sample.provisioned(), record={"database": "postgres:17"})
+    with pytest.raises(Refused, match="made by postgres:17, which postgres:18 can't read"):
+        containers.refuse_other_major(sample.settings(tmp_path, DEPLOY_DATABASE="postgres:18"), facts)
+    containers.refuse_other_major(sample.settings(tmp_path, DEPLOY_DATABASE="postgres:17.2"), facts)
+
+
+@pytest.mark.parametrize(
+    ("changed", "answered", "application"),
+    [
+        ({}, {}, "config.wsgi:application"),
+        ({"DEPLOY_WORKER_CLASS": "uvicorn.workers.UvicornWorker"}, {}, "config.asgi:application"),
+        ({"DEPLOY_APPLICATION": "other:app"}, {}, "other:app"),
+        ({}, {"wsgi": "deep.er.wsgi.callable"}, "deep.er.wsgi:callable"),
+    ],
+)
+def test_the_application_is_named_for_gunicorn(
+    changed: dict[str, str], answered: dict[str, str], application: str, tmp_path: Path
+) -> None:
+    assert containers.application(sample.settings(tmp_path, **changed), sample.answer(**answered)) == application
+
+
+def test_an_application_that_nothing_names_is_refused(settings: Settings) -> None:
+    with pytest.raises(Refused, match="WSGI_APPLICATION isn't set"):
+        containers.application(settings, sample.answer(wsgi=""))
+
+
+def test_static_and_media_files_are_served(settings: Settings) -> None:
+    assert containers.served(settings, sample.answer()) == sample.SERVED
+
+
+def test_a_project_without_media_needs_none(settings: Settings) -> None:
+    assert containers.served(settings, sample.answer(media_root="", media_url="/")).media_url == ""
+
+
+def test_without_collectstatic_its_settings_may_be_anything(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_COLLECTSTATIC="off")
+    assert containers.served(settings, sample.answer(static_root="", static_url="")).static_url == ""
+    assert "static-root" not in compose(settings)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"static_root": ""}, "STATIC_ROOT isn't set"),
+        ({"static_root": "/app"}, "STATIC_ROOT, /app, holds the code itself"),
+        ({"static_root": "/app/"}, "STATIC_ROOT, /app/, holds the code itself"),
+        ({"static_root": "/"}, "STATIC_ROOT, /, holds the code itself"),
+        ({"static_root": "/srv", "folder": "/srv/code"}, "STATIC_ROOT, /srv, holds the code itself"),
+        ({"static_root": "/app/a b"}, "STATIC_ROOT, '/app/a b', is no absolute path"),
+        ({"static_root": "/app/a;b"}, "is no absolute path"),
+        ({"static_url": ""}, "STATIC_URL, '', should be a path"),
+        ({"static_url": "/"}, "STATIC_URL, '/', should be a path"),
+        ({"static_url": "static/"}, "STATIC_URL, 'static/', should be a path"),
+        ({"static_url": "https://cdn.example/static/"}, "should be a path"),
+        ({"static_url": "/sta tic/"}, "should be a path"),
+        ({"static_url": "/s{}/"}, "should be a path"),
+        ({"static_url": "/static"}, "should be a path"),
+        ({"media_url": "/"}, "MEDIA_URL, '/', should be a path"),
+        ({"media_root": "/app"}, "MEDIA_ROOT, /app, holds the code itself"),
+        ({"media_url": "/static/media/"}, "STATIC_URL and MEDIA_URL lie in one another"),
+        ({"media_url": "/static/"}, "STATIC_URL and MEDIA_URL lie in one another"),
+        ({"media_root": "/app/static-root/media"}, "STATIC_ROOT and MEDIA_ROOT lie in one another"),
+        ({"gunicorn": ""}, "The image has no gunicorn"),
+    ],
+)
+def test_what_can_not_be_served_is_refused_by_its_name(changed: dict[str, str], told: str, settings: Settings) -> None:
+    with pytest.raises(Refused) as caught:
+        containers.served(settings, sample.answer(**changed))
+    assert told in caught.value.message
+    assert len(caught.value.message.splitlines()) == 1
+
+
+def test_names_that_only_begin_alike_do_not_lie_in_one_another(settings: Settings) -> None:
+    answer = sample.answer(media_url="/static-media/", media_root="/app/static-root-media")
+    assert containers.served(settings, answer).media_url == "/static-media/"
+
+
+def test_every_fault_of_the_project_is_named_at_once(settings: Settings) -> None:
+    with pytest.raises(Refused) as caught:
+        containers.served(settings, sample.answer(static_root="", static_url="", media_url="/", gunicorn=""))
+    assert len(caught.value.message.splitlines()) == 4
+
+
+def test_volumes_are_shared_by_all_releases(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_VOLUMES="cache:/var/cache/x,data:/data")
+    assert containers.shared_folders(settings, sample.SITE) == [
+        "/srv/portside/portfolio/media",
+        "/srv/portside/portfolio/volumes/cache",
+        "/srv/portside/portfolio/volumes/data",
+    ]
+    assert compose(settings).count('source: "/srv/portside/portfolio/volumes/cache", target: "/var/cache/x"') == 2
+
+
+def test_once_django_has_answered_only_the_compose_file_is_written_anew(settings: Settings) -> None:
+    (step,) = containers.release_steps(settings, RELEASE, FACTS, "", sample.answer())
+    assert step.words[1] == RELEASE.compose

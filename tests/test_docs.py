@@ -1,0 +1,49 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from deploy import flow
+from deploy.settings import PLANNED, PLANNED_FAMILIES, Settings
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_the_headings_of_a_deploy_are_its_stages() -> None:
+    headings = re.findall(r"^## (\S+)$", (DOCS / "deploy.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert tuple(heading for heading in headings if heading.islower()) == flow.DEPLOY
+
+
+@pytest.mark.parametrize("name", sorted({name.upper() for name in Settings.known()} | set(PLANNED)))
+def test_every_setting_is_documented(name: str) -> None:
+    assert f"`DEPLOY_{name}`" in (DOCS / "settings.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("family", PLANNED_FAMILIES)
+def test_every_family_of_settings_is_documented(family: str) -> None:
+    assert f"`DEPLOY_{family}…`" in (DOCS / "settings.md").read_text(encoding="utf-8")
+
+
+def test_no_setting_is_documented_that_does_not_exist() -> None:
+    known = {name.upper() for name in Settings.known()} | set(PLANNED) | {f"{name}…" for name in PLANNED_FAMILIES}
+    named = re.findall(r"`DEPLOY_([A-Z_]+…?)`", (DOCS / "settings.md").read_text(encoding="utf-8"))
+    assert set(named) <= known | {"RELEASE"}
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_example_names_only_settings_that_exist() -> None:
+    example = (DOCS.parent / ".env.example").read_text(encoding="utf-8")
+    assert {name.lower() for name in re.findall(r"^#?DEPLOY_([A-Z_]+)=", example, re.MULTILINE)} <= Settings.known()
+
+
+@pytest.mark.parametrize("path", sorted(DOCS.glob("*.md")), ids=lambda path: path.name)
+def test_every_link_between_documents_leads_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8"))
+    assert [link for link in links if not (path.parent / link).exists()] == []

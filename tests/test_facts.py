@@ -1,0 +1,134 @@
+"""Facts: what facts.sh prints, read from captured text."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from deploy.facts import Facts, FileFact, Listener, version
+from tests import sample
+
+LIVE = sample.facts("debian-13-live")
+
+
+def parsed(*lines: str) -> Facts:
+    return Facts.parse("\n".join(lines))
+
+
+def coded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+def test_absent_things_are_empty() -> None:
+    facts = parsed("os.id\tdebian")
+    assert (facts.nginx_version, facts.record, facts.releases, facts.containers) == ("", {}, {}, ())
+    assert (facts.cores, facts.ssh_port, facts.ipv6, facts.ufw) == (1, 22, False, "")
+
+
+def test_the_hosts_facts_are_read() -> None:
+    assert (LIVE.os_id, LIVE.os_version, LIVE.arch, LIVE.cores) == ("debian", "13", "x86_64", 2)
+    assert (LIVE.clock, LIVE.ipv6, LIVE.systemd, LIVE.disk_mb) == ("20261120-192259", True, True, 74305)
+    assert "docker.io" in LIVE.packages
+
+
+def test_versions_are_read() -> None:
+    assert version(LIVE.docker_version) == (26, 1, 5)
+    assert version(LIVE.compose_version) == (2, 26, 1)
+    assert version(LIVE.buildx_version) == (0, 13, 1)
+    assert version(LIVE.nginx_version) == (1, 26, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [("nginx/1.26.3", (1, 26, 3)), ("v2.40.3-ce", (2, 40, 3)), ("", ()), ("unknown", ()), ("0.13.1+ds1", (0, 13, 1))],
+)
+def test_a_version_is_its_numbers(text: str, numbers: tuple[int, ...]) -> None:
+    assert version(text) == numbers
+
+
+def test_nginx_is_read_with_its_live_generation() -> None:
+    assert (LIVE.nginx_active, LIVE.nginx_conf, LIVE.nginx_generation) == (True, "other", "2efa9c288cef")
+    assert set(LIVE.nginx_files) >= {"nginx.conf", "sites/00-default.conf", "sites/portfolio.conf", "snippets/tls.conf"}
+
+
+def test_the_firewalls_rules_are_read() -> None:
+    assert LIVE.ufw == "active"
+    assert LIVE.ufw_rules == ("allow 22/tcp", "allow 80/tcp", "allow 443/tcp")
+
+
+def test_the_engines_settings_are_read() -> None:
+    assert LIVE.live_restore
+    assert LIVE.daemon_json == '{\n    "live-restore": true\n}\n'
+
+
+def test_the_sites_releases_are_read() -> None:
+    assert LIVE.current == sample.OLD
+    assert LIVE.releases[sample.OLD]["commit"].startswith("d899b4d")
+    assert LIVE.record["domains"] == ["portfolio.localhost"]
+
+
+def test_containers_are_known_by_their_labels() -> None:
+    (web,), (db,) = LIVE.role("web"), LIVE.role("db")
+    assert (web.release, web.state, web.healthy) == (sample.OLD, "running", True)
+    assert (db.release, db.image) == ("", "postgres:17")
+    assert LIVE.role("web", sample.NEW) == []
+
+
+def test_files_are_read_with_mode_and_owner() -> None:
+    assert LIVE.files["/srv/portside"] == FileFact(0o755, "0:0", "-")
+    assert LIVE.files["/srv/portside/portfolio/data/secrets/password"].mode == 0o600
+
+
+def test_a_path_may_hold_spaces() -> None:
+    assert parsed("file\t644 0:0 - /a b").files == {"/a b": FileFact(0o644, "0:0", "-")}
+
+
+@pytest.mark.parametrize(
+    ("line", "listener", "public"),
+    [
+        ('tcp 0.0.0.0:22 users:(("sshd",pid=1,fd=3))', Listener("tcp", "0.0.0.0", 22, "sshd"), True),
+        ('tcp [::]:80 users:(("nginx",pid=1,fd=3),("nginx",pid=2,fd=3))', Listener("tcp", "::", 80, "nginx"), True),
+        ("tcp *:2222 ", Listener("tcp", "*", 2222, ""), True),
+        ("tcp 127.0.0.1:8100 ", Listener("tcp", "127.0.0.1", 8100, ""), False),
+        ("tcp [::1]:5432 ", Listener("tcp", "::1", 5432, ""), False),
+        ("tcp [::ffff:127.0.0.1]:8005 ", Listener("tcp", "::ffff:127.0.0.1", 8005, ""), False),
+        ("udp 127.0.0.53%lo:53 ", Listener("udp", "127.0.0.53", 53, ""), False),
+        ("udp [fe80::1]%eth0:546 ", Listener("udp", "fe80::1", 546, ""), True),
+    ],
+)
+def test_a_listener_is_public_unless_it_is_loopbacks(line: str, listener: Listener, public: bool) -> None:
+    assert parsed(f"listener\t{line}").listeners == (listener,)
+    assert listener.public is public
+
+
+def test_used_ports_are_listeners_and_what_containers_publish() -> None:
+    stopped = '{"Names": "x", "Ports": "127.0.0.1:8150->8000/tcp, 127.0.0.1:8151->8001/tcp"}'
+    facts = parsed("listener\ttcp 0.0.0.0:22 ", "listener\tudp 0.0.0.0:68 ", f"container\t{stopped}")
+    assert facts.used_ports() == {22, 8150, 8151}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '"x"', '{"cut": "sh'])
+def test_a_record_cut_short_counts_as_absent(text: str) -> None:
+    assert parsed(f"site.record\t{coded(text)}").record == {}
+
+
+def test_a_release_without_record_is_known_as_unfinished() -> None:
+    assert parsed(f"release\t{sample.NEW} ").releases == {sample.NEW: {}}
+
+
+def test_other_sites_are_known_by_their_domains() -> None:
+    record = coded('{"domains": ["b.example"]}')
+    assert parsed(f"site.other\tblog {record}", "site.other\tbroken ").other_sites == {
+        "blog": {"b.example"},
+        "broken": set(),
+    }
+
+
+def test_lines_that_are_no_fact_are_passed_over() -> None:
+    assert parsed("# a comment", "", "dpkg-query: no packages", "os.id\tubuntu").os_id == "ubuntu"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in sample.FACTS.glob("*.txt")))
+def test_every_captured_text_can_be_read(name: str) -> None:
+    assert sample.facts(name).os_id in {"debian", "ubuntu"}

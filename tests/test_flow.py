@@ -1,0 +1,147 @@
+"""Flows: tuples of stage names, and what is so after a failure."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy import flow, stages
+from deploy.errors import PortsideError, StepFailed
+from deploy.settings import Settings
+from tests import sample
+from tests.sample import Paper
+
+FLOWS = [value for name, value in vars(flow).items() if name.isupper() and isinstance(value, tuple)]
+
+
+def failed(settings: Settings, paper: Paper) -> PortsideError:
+    with pytest.raises(PortsideError) as caught:
+        flow.follow(flow.DEPLOY, sample.run(settings, paper))
+    return caught.value
+
+
+@pytest.mark.parametrize("name", sorted({name for names in FLOWS for name in names}))
+def test_a_stage_is_a_function_of_its_name(name: str) -> None:
+    function = getattr(stages, name)
+    assert list(inspect.signature(function).parameters) == ["run", "stage"]
+    assert inspect.getdoc(function)
+
+
+def test_a_deploy_looks_and_locks_before_it_changes_anything() -> None:
+    assert flow.DEPLOY[:2] == ("preflight", "lock")
+    assert flow.DEPLOY.index("gate") < flow.DEPLOY.index("live")
+
+
+def test_stages_run_in_their_order(settings: Settings, project: Path) -> None:
+    paper = Paper(sample.provisioned())
+    flow.follow(flow.DEPLOY, sample.run(settings, paper))
+    told = [line.split()[1] for line in paper.transcript().splitlines() if line.startswith("## ")]
+    assert [name for name in flow.DEPLOY if name in told] == list(dict.fromkeys(told))
+
+
+@pytest.mark.parametrize("script", ["build", "data", "ask", "prepare", "start", "gate", "nginx", "switch"])
+def test_a_failure_before_the_switch_takes_the_new_release_away(script: str, settings: Settings, project: Path) -> None:
+    paper = Paper(replace(sample.live(settings), containers=(), nginx_active=False), fails=script)
+    facts = paper.seen[0]
+    if script != "nginx":
+        paper.seen = [replace(facts, nginx_active=True)]
+    run = sample.run(settings, paper)
+    with pytest.raises(StepFailed):
+        flow.follow(flow.DEPLOY, run)
+    assert (paper.scripts[-1] == "discard") is run.begun
+    assert not run.switched
+
+
+@pytest.mark.parametrize("script", ["finish", "prune"])
+def test_a_failure_after_the_switch_leaves_the_new_release_live(script: str, settings: Settings, project: Path) -> None:
+    paper = Paper(sample.live(settings), fails=script)
+    error = failed(settings, paper)
+    assert "discard" not in paper.scripts
+    assert error.state.endswith("is live.")
+    assert sample.OLD not in error.state
+
+
+def test_a_release_that_can_not_be_taken_away_hides_no_reason(settings: Settings, project: Path) -> None:
+    class Broken(Paper):
+        def _result(self, step, stage):  # type: ignore[no-untyped-def]
+            if step.words[1] in {"gate", "discard"}:
+                raise StepFailed(self.target, stage, step.name, 1, [])
+            return super()._result(step, stage)
+
+    assert "in the stage “gate”" in failed(settings, Broken(sample.live(settings))).message
+
+
+@pytest.mark.parametrize(
+    ("facts", "fails", "state"),
+    [
+        ("live", "gate", f"Release {sample.OLD} is live, as before."),
+        ("provisioned", "gate", "The site isn't live yet."),
+        ("bare", "packages", "Nothing was changed."),
+    ],
+)
+def test_a_failure_says_what_is_so_now(facts: str, fails: str, state: str, settings: Settings, project: Path) -> None:
+    seen = {"live": sample.live(settings), "provisioned": sample.provisioned(), "bare": sample.bare()}
+    error = failed(settings, Paper(seen[facts], fails=fails))
+    assert error.state == state
+    assert error.hint == "Mend it, then type fab deploy -H server.example again."
+
+
+def test_a_failure_before_the_server_was_reached_changed_nothing(settings: Settings, tmp_path: Path) -> None:
+    sample.files(tmp_path, {"app/README": ""})
+    assert failed(settings, Paper(sample.bare())).state == "Nothing was changed."
+
+
+def test_an_interruption_says_where_and_what_to_type(
+    settings: Settings, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(run: stages.Run, stage: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stages, "gate", interrupted)
+    error = failed(settings, Paper(sample.live(settings)))
+    assert error.message == "Interrupted in the stage “gate”."
+    assert error.state == f"Release {sample.OLD} is live, as before."
+    assert "fab deploy -H server.example again" in error.hint
+
+
+def test_the_lock_is_given_back_however_it_ends(settings: Settings, project: Path) -> None:
+    for fails in ("", "gate"):
+        run = sample.run(settings, Paper(sample.provisioned(), fails=fails))
+        ended: list[bool] = []
+        run.stack.callback(ended.append, True)
+        try:
+            flow.follow(flow.DEPLOY, run)
+        except StepFailed:
+            assert fails
+        assert ended == [True]
+
+
+def test_those_who_wait_for_the_lock_are_told_each_stage(settings: Settings, project: Path) -> None:
+    told: list[str] = []
+    run = sample.run(settings, Paper(sample.provisioned()))
+    run.server.lock = lambda site: nullcontext(told.append)  # type: ignore[method-assign]
+    flow.follow(flow.DEPLOY, run)
+    assert told == list(flow.DEPLOY[2:])
+
+
+def test_a_deploy_ends_with_where_to_look(
+    settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = sample.run(settings, Paper(sample.provisioned()))
+    run.report.quiet = False
+    flow.deploy(run)
+    told = capsys.readouterr().out
+    assert f"portfolio.localhost is live: release {run.new.id}" in told
+    assert "http://portfolio.localhost/" in told
+    assert [line.split()[1] for line in told.splitlines() if line.startswith("✓")] == list(flow.DEPLOY)
+
+
+def test_provisioning_a_provisioned_server_says_so(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    run = sample.run(settings, Paper(sample.provisioned()), "provision")
+    run.report.quiet = False
+    flow.provision(run)
+    assert "server.example: nothing to do, the server is as it should be." in capsys.readouterr().out

@@ -1,0 +1,175 @@
+"""The host: what is missing is planned, what can't be is refused with the reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy import host, nginx
+from deploy.errors import PortsideError
+from deploy.facts import Facts, Listener
+from deploy.settings import Settings
+from tests import sample
+
+
+def plan(settings: Settings, facts: Facts) -> str:
+    phases = {
+        "packages": host.packages(settings, facts),
+        "rest": host.rest(settings, facts),
+        "nginx": nginx.steps(nginx.base(facts), facts, "base settings and catch-all"),
+    }
+    texts = {name: "\n".join(step.transcript() for step in steps) for name, steps in phases.items()}
+    return "\n\n".join(f"## {name}\n{text or '(nothing to do)'}" for name, text in texts.items()) + "\n"
+
+
+def reasons(settings: Settings, facts: Facts) -> str:
+    with pytest.raises(PortsideError) as caught:
+        host.check(settings, facts)
+    assert caught.value.state == "Nothing was changed."
+    return caught.value.message
+
+
+@pytest.mark.parametrize("name", ["debian-13-bare", "ubuntu-24.04-bare"])
+def test_the_plan_for_a_bare_server(name: str, settings: Settings, golden: Callable[[str, str], None]) -> None:
+    facts = sample.facts(name)
+    host.check(settings, facts)
+    golden(f"provision-{name}.txt", plan(settings, facts))
+
+
+def test_a_provisioned_server_needs_nothing(settings: Settings, golden: Callable[[str, str], None]) -> None:
+    facts = sample.provisioned()
+    host.check(settings, facts)
+    golden("provision-debian-13-provisioned.txt", plan(settings, facts))
+    assert plan(settings, facts).count("(nothing to do)") == 3
+
+
+def test_a_server_with_a_live_site_needs_nothing(settings: Settings) -> None:
+    facts = sample.live(settings)
+    host.check(settings, facts)
+    assert plan(settings, facts).count("(nothing to do)") == 3
+
+
+def test_a_bare_server_gets_no_firewall_where_it_is_switched_off(tmp_path: Path) -> None:
+    text = plan(sample.settings(tmp_path, DEPLOY_FIREWALL="off"), sample.bare())
+    assert "ufw" not in text
+    assert "script firewall" not in text
+
+
+def test_sshs_own_port_is_opened(settings: Settings) -> None:
+    assert "script firewall 2222 80 443" in plan(settings, sample.facts("ubuntu-24.04-bare"))
+
+
+def missing_packages(settings: Settings, facts: Facts) -> tuple[str, ...]:
+    return next((step.words[2:] for step in host.packages(settings, facts) if step.words[1:2] == ("packages",)), ())
+
+
+@pytest.mark.parametrize(
+    ("changed", "missing"),
+    [
+        ({"docker_version": ""}, ("docker.io", "docker-cli?")),
+        ({"compose_version": "1.29.2"}, ("docker-compose-v2|docker-compose",)),
+        ({"buildx_version": ""}, ("docker-buildx",)),
+        ({"ufw": ""}, ("ufw",)),
+        ({"packages": frozenset(host.BASE_PACKAGES) - {"curl"}}, ("curl",)),
+    ],
+)
+def test_only_what_is_missing_is_installed(
+    changed: dict[str, Any], missing: tuple[str, ...], settings: Settings
+) -> None:
+    assert missing_packages(settings, replace(sample.provisioned(), **changed)) == missing
+
+
+def test_the_engines_settings_are_kept(settings: Settings) -> None:
+    facts = replace(sample.provisioned(), daemon_json='{"mtu": 1400}', live_restore=False)
+    first, second = host.packages(settings, facts)
+    assert json.loads(first.files["content"]) == {"mtu": 1400, "live-restore": True}  # type: ignore[arg-type]
+    assert second.words == ("script", "docker-reload")
+
+
+def test_an_engine_that_has_not_read_its_settings_is_told_to(settings: Settings) -> None:
+    (step,) = host.packages(settings, replace(sample.provisioned(), live_restore=False))
+    assert step.words == ("script", "docker-reload")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '"x"'])
+def test_engine_settings_that_can_not_be_merged_are_refused(text: str, settings: Settings) -> None:
+    assert "daemon.json is no JSON object" in reasons(settings, replace(sample.bare(), daemon_json=text))
+
+
+@pytest.mark.parametrize(
+    ("identity", "version", "known"),
+    [
+        ("debian", "13", True),
+        ("ubuntu", "22.04", True),
+        ("ubuntu", "26.04", True),
+        ("debian", "11", False),
+        ("debian", "", False),
+        ("ubuntu", "20.04", False),
+        ("fedora", "43", False),
+    ],
+)
+def test_old_and_unknown_systems_are_refused(identity: str, version: str, known: bool, settings: Settings) -> None:
+    facts = replace(sample.bare(), os_id=identity, os_version=version, os_name="A system")
+    if known:
+        host.check(settings, facts)
+    else:
+        assert "This is A system; Portside knows Debian 12" in reasons(settings, facts)
+
+
+def test_debian_12_needs_dockers_own_packages(settings: Settings) -> None:
+    facts = replace(sample.bare(), os_version="12")
+    assert "docker-compose-plugin" in reasons(settings, facts)
+    host.check(settings, replace(facts, compose_version="2.29.1"))
+
+
+def test_a_server_without_systemd_is_refused(settings: Settings) -> None:
+    assert "systemd" in reasons(settings, replace(sample.bare(), systemd=False))
+
+
+def test_a_full_disk_is_refused(settings: Settings) -> None:
+    assert "100 MB free" in reasons(settings, replace(sample.bare(), disk_mb=100))
+
+
+@pytest.mark.parametrize(("port", "process"), [(80, "apache2"), (443, "caddy"), (8099, "")])
+def test_a_taken_port_is_refused_by_whose_it_is(port: int, process: str, settings: Settings) -> None:
+    facts = replace(sample.bare(), listeners=(Listener("tcp", "127.0.0.1", port, process),))
+    assert f"Port {port} is taken by {process or 'another program'}" in reasons(settings, facts)
+
+
+@pytest.mark.parametrize(
+    ("listener", "told"),
+    [
+        (Listener("tcp", "0.0.0.0", 5432, "postgres"), "postgres on tcp port 5432"),
+        (Listener("udp", "0.0.0.0", 5353, "avahi-daemon"), "avahi-daemon on udp port 5353"),
+        (Listener("tcp", "::", 9000, ""), "a program on tcp port 9000"),
+    ],
+)
+def test_the_firewall_cuts_nobody_off_unasked(listener: Listener, told: str, tmp_path: Path) -> None:
+    facts = sample.bare()
+    facts = replace(facts, listeners=(*facts.listeners, listener))
+    assert told in reasons(sample.settings(tmp_path), facts)
+    host.check(sample.settings(tmp_path, DEPLOY_FIREWALL="off"), facts)
+    host.check(sample.settings(tmp_path), replace(facts, ufw="active"))
+
+
+def test_every_reason_is_told_at_once(settings: Settings) -> None:
+    facts = replace(sample.bare(), os_id="fedora", disk_mb=1, listeners=(Listener("tcp", "*", 80, "apache2"),))
+    assert len(reasons(settings, facts).splitlines()) == 3
+
+
+def test_a_changed_guard_is_written_and_started_again(settings: Settings) -> None:
+    facts = sample.provisioned()
+    files = {path: fact for path, fact in facts.files.items() if "guard" not in path}
+    words = [step.words[:2] for step in host.rest(settings, replace(facts, files=files))]
+    assert [first for first, _ in words] == ["write", "write", "script"]
+    assert words[-1] == ("script", "guard-enable")
+
+
+def test_what_is_compared_is_watched(settings: Settings) -> None:
+    written = [step.words[1] for step in host.rest(settings, sample.bare()) if step.words[0] in {"write", "folder"}]
+    assert set(written) <= set(host.watched())

@@ -1,0 +1,107 @@
+"""Rules of the house, read off the code."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent
+MODULES = sorted((CHECKOUT / "deploy").glob("*.py"))
+EVERYTHING = [*sorted((CHECKOUT / "deploy").rglob("*.py")), CHECKOUT / "fabfile.py"]
+ON_THE_SERVER = ("/srv/", "/srv\0", "/etc/nginx", "/var/lib/portside")
+
+# Spelled in two parts, or this file would name them.
+REGISTRIES = [".".join(parts) for parts in (
+    ("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("npmjs", "com"), ("crates", "io"), ("rubygems", "org"),
+    ("proxy.golang", "org"), ("ghcr", "io"), ("quay", "io"), ("registry-1.docker", "io"), ("index.docker", "io"),
+)]  # fmt: skip
+
+
+def name(path: Path) -> str:
+    return path.relative_to(CHECKOUT).as_posix()
+
+
+def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
+    """Every call in a file, with the last word of what is called."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = node.func
+            yield getattr(called, "attr", getattr(called, "id", "")), node
+
+
+def test_one_module_makes_connections() -> None:
+    assert [name(path) for path in EVERYTHING if "Connection" in dict(calls(path))] == ["deploy/server.py"]
+
+
+def test_no_text_with_values_in_it_is_run() -> None:
+    found = [
+        f"{name(path)}:{call.lineno}"
+        for path in EVERYTHING
+        for called, call in calls(path)
+        if called in {"run", "sudo", "Popen", "check_output", "check_call", "system", "exec_command"}
+        and any(isinstance(part, ast.JoinedStr) for part in call.args)
+    ]
+    assert found == []
+
+
+def test_no_shell_is_asked_for_on_this_machine() -> None:
+    found = [
+        f"{name(path)}:{call.lineno}"
+        for path in EVERYTHING
+        for _, call in calls(path)
+        for word in call.keywords
+        if word.arg == "shell"
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.name != "site.py"], ids=name)
+def test_a_path_on_the_server_is_spelled_in_site_py_only(path: Path) -> None:
+    texts = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Constant)]
+    spelled = [f"line {node.lineno}: {node.value}" for node in texts if _on_the_server(node.value)]
+    assert spelled == []
+
+
+def _on_the_server(value: object) -> bool:
+    return isinstance(value, str) and any(start in f"{value}\0" for start in ON_THE_SERVER)
+
+
+def test_every_script_is_named_by_a_step() -> None:
+    named = {
+        call.args[1].value
+        for path in MODULES
+        for called, call in calls(path)
+        if called == "script" and len(call.args) > 1 and isinstance(call.args[1], ast.Constant)
+    }
+    files = {path.stem for path in (CHECKOUT / "deploy/remote").glob("*.sh")}
+    assert files - named == {"apply", "lib", "facts", "lock"}
+    assert named <= files
+
+
+def test_every_module_has_its_tests() -> None:
+    modules = {path.stem for path in MODULES} - {"__init__", "demo"}
+    assert {module for module in modules if not (CHECKOUT / f"tests/test_{module}.py").exists()} == set()
+
+
+def test_no_golden_is_left_without_a_test() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in (CHECKOUT / "tests").glob("test_*.py"))
+    goldens = {path.name for path in (CHECKOUT / "tests/golden").iterdir()}
+    rendered = {"provision-debian-13-bare.txt", "provision-ubuntu-24.04-bare.txt"}
+    assert {golden for golden in goldens - rendered if f'"{golden}"' not in tests} == set()
+
+
+@pytest.mark.parametrize("host", REGISTRIES)
+def test_no_package_registry_is_named(host: str) -> None:
+    listed = subprocess.run(
+        ("git", "-C", CHECKOUT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"),
+        capture_output=True,
+        check=False,
+    )
+    if listed.returncode:
+        pytest.skip("this isn't a git checkout")
+    paths = [CHECKOUT / path for path in listed.stdout.decode().split("\0") if path]
+    assert [name(path) for path in paths if path.is_file() and host.encode() in path.read_bytes()] == []

@@ -1,0 +1,163 @@
+"""Nginx: settings and facts -> files -> one generation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from jinja2 import UndefinedError
+
+from deploy import nginx
+from deploy.facts import Facts, FileFact
+from deploy.nginx import MAIN, Served
+from deploy.settings import Settings
+from deploy.site import Site
+from tests import sample
+
+FACTS = sample.facts("debian-13-live")
+
+
+def site_file(settings: Settings, served: Served = sample.SERVED, facts: Facts = FACTS) -> str:
+    (text,) = nginx.site_file(settings, Site(settings.site), served, facts).values()
+    return text
+
+
+def test_the_site_file(settings: Settings, golden: Callable[[str, str], None]) -> None:
+    golden("nginx-site.conf.txt", site_file(settings))
+
+
+def test_the_site_file_with_every_setting(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    golden("nginx-site-every-setting.conf.txt", site_file(sample.settings(tmp_path, sample.EVERY_SETTING)))
+
+
+def test_the_servers_files(golden: Callable[[str, str], None]) -> None:
+    files = nginx.base(FACTS)
+    golden("nginx-base.txt", "\n".join(f"## {path}\n{text}" for path, text in sorted(files.items())))
+
+
+def test_every_template_of_the_folder_is_used(settings: Settings) -> None:
+    made = nginx.base(FACTS) | nginx.site_file(settings, sample.SITE, sample.SERVED, FACTS)
+    templates = [path for path in nginx.TEMPLATES.rglob("*") if path.is_file()]
+    assert len(made) == len(templates)
+    assert {f"{path}.j2" for path in made if path.startswith("snippets/")} == {
+        path.relative_to(nginx.TEMPLATES).as_posix() for path in templates if path.parent.name == "snippets"
+    }
+
+
+def test_every_snippet_that_is_included_exists(settings: Settings) -> None:
+    files = nginx.base(FACTS)
+    text = "\n".join([*files.values(), site_file(settings)])
+    included = re.findall(r"include /etc/nginx/portside/(\S+);", text)
+    assert {path for path in included if "*" not in path} - set(files) == {"generation.conf"}
+
+
+def test_no_template_leaves_anything_unrendered(settings: Settings) -> None:
+    for text in [*nginx.base(FACTS).values(), site_file(settings)]:
+        assert not re.search(r"{{|{%|\bNone\b|\bUndefined\b", text)
+        assert text.endswith("\n")
+        assert text.count("{") == text.count("}")
+
+
+def test_a_name_that_a_template_misspells_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        nginx._environment().from_string("server_name {{ domians }};").render(domains="x")
+
+
+def test_nothing_is_listened_to_by_ipv6_where_there_is_none(settings: Settings) -> None:
+    facts = replace(FACTS, ipv6=False)
+    assert "[::]" not in "".join([*nginx.base(facts).values(), site_file(settings, facts=facts)])
+
+
+@pytest.mark.parametrize(("version", "there"), [("1.18.0", False), ("1.19.4", True), ("1.26.3", True)])
+def test_an_unknown_names_tls_is_refused_where_nginx_can(version: str, there: bool) -> None:
+    text = nginx.base(replace(FACTS, nginx_version=f"nginx/{version}"))["sites/00-default.conf"]
+    assert ("ssl_reject_handshake on" in text) is there
+
+
+@pytest.mark.parametrize(("version", "there"), [("1.26.3", False), ("1.29.7", True)])
+def test_connections_to_the_application_are_never_pooled(version: str, there: bool, settings: Settings) -> None:
+    text = site_file(settings, facts=replace(FACTS, nginx_version=f"nginx/{version}"))
+    assert ("keepalive 0;" in text) is there
+
+
+@pytest.mark.parametrize(
+    ("served", "locations"),
+    [
+        (Served(), []),
+        (Served("/static/", ""), ["/static/"]),
+        (Served("", "/media/"), ["/media/"]),
+        (Served("/s/", "/m/"), ["/s/", "/m/"]),
+    ],
+)
+def test_only_what_a_release_has_is_served(served: Served, locations: list[str], settings: Settings) -> None:
+    assert re.findall(r"location \^~ (\S+) {", site_file(settings, served)) == locations
+
+
+def test_every_location_of_a_site_sends_the_headers(settings: Settings) -> None:
+    locations = re.findall(r"location [^{]*{(.*?)\n    }", site_file(settings), re.DOTALL)
+    assert len(locations) == 3
+    assert ["snippets/headers.conf" in location for location in locations] == [True] * 3
+
+
+def test_equal_files_are_the_same_generation(settings: Settings) -> None:
+    files = nginx.base(FACTS)
+    assert nginx.generation(files, sample.bare()).name == nginx.generation(dict(files), sample.bare()).name
+    other = files | {"nginx.conf": "changed"}
+    assert nginx.generation(other, sample.bare()).name != nginx.generation(files, sample.bare()).name
+
+
+def test_other_sites_files_are_kept_and_our_old_ones_go() -> None:
+    live = replace(
+        FACTS, nginx_files={"sites/blog.conf": "1" * 64, "sites/00-default.conf": "2", "snippets/old.conf": "3"}
+    )
+    generation = nginx.generation({"nginx.conf": "x"}, live)
+    assert generation.kept == ("sites/blog.conf",)
+    assert generation.name != nginx.generation({"nginx.conf": "x"}, sample.bare()).name
+
+
+def test_a_sites_new_file_replaces_its_old_one() -> None:
+    live = replace(FACTS, nginx_files={"sites/blog.conf": "1" * 64})
+    assert nginx.generation({"sites/blog.conf": "new"}, live).kept == ()
+
+
+def test_a_generation_travels_with_its_files() -> None:
+    step = nginx.generation({"nginx.conf": "x"}, replace(FACTS, nginx_files={"sites/a.conf": "1"})).step("a reason")
+    assert step.files == {"kept": b"sites/a.conf\n", "main": MAIN.encode(), "new/nginx.conf": b"x"}
+    assert step.words[:2] == ("script", "nginx")
+    assert step.words[3:] == (FACTS.nginx_generation, "8099")
+
+
+def test_a_live_generation_needs_nothing(settings: Settings) -> None:
+    facts = sample.live(settings)
+    assert nginx.steps(nginx.base(facts), facts, "again") == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"nginx_active": False}, {"nginx_generation": "other"}, {"nginx_default": "distribution"}, {"files": {}}],
+)
+def test_what_differs_from_the_live_generation_makes_it_anew(changed: dict[str, object], settings: Settings) -> None:
+    facts = replace(sample.live(settings), **changed)  # type: ignore[arg-type]
+    assert len(nginx.steps(nginx.base(facts), facts, "again")) == 1
+
+
+def test_an_nginx_conf_of_somebodys_own_is_refused() -> None:
+    own = replace(sample.bare(), files={"/etc/nginx/nginx.conf": FileFact(0o644, "0:0", "1")}, nginx_conf="other")
+    assert "was changed by hand" in nginx.conflicts(own)[0]
+    assert nginx.conflicts(replace(own, nginx_conf="distribution")) == []
+
+
+def test_our_own_nginx_conf_is_no_conflict(settings: Settings) -> None:
+    assert nginx.conflicts(sample.live(settings)) == []
+
+
+def test_a_default_server_of_somebody_else_is_refused() -> None:
+    page = "/etc/nginx/sites-enabled/default"
+    facts = replace(sample.bare(), nginx_default_servers=(page, "/etc/nginx/conf.d/old.conf"))
+    assert [text.split()[0] for text in nginx.conflicts(replace(facts, nginx_default="distribution"))] == [
+        "/etc/nginx/conf.d/old.conf"
+    ]
+    assert len(nginx.conflicts(replace(facts, nginx_default="other"))) == 2

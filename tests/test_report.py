@@ -1,0 +1,113 @@
+"""The report: plain lines without a terminal, secrets masked in one place."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy.report import Report, count
+from deploy.secret import Secret
+
+
+def report(*secrets: str, verbose: bool = False, quiet: bool = False) -> Report:
+    made = Report(verbose=verbose, quiet=quiet)
+    made.hide(Secret(value) for value in secrets)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("hunter2", "a hunter2 b"),
+        ("p@ss/word", "postgres://user:p%40ss%2Fword@db"),
+        ("first line\nsecond line", "it says: second line"),
+        ("a+b c=d", "a%2Bb%20c%3Dd"),
+    ],
+)
+def test_a_secret_is_masked_in_every_form(secret: str, text: str) -> None:
+    masked = report(secret).mask(text)
+    assert "[hidden]" in masked
+    assert not [line for line in secret.splitlines() if line in masked]
+
+
+def test_what_is_too_short_to_tell_apart_is_left() -> None:
+    assert report("on", "5432", "").mask("Description: 5432") == "Description: 5432"
+
+
+def test_a_secret_that_holds_another_is_masked_as_a_whole() -> None:
+    assert report("secret", "secret-and-more").mask("secret-and-more") == "[hidden]"
+
+
+def test_everything_that_is_printed_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    made = report("hunter2-hunter2", verbose=True)
+    with made.stage("build") as stage:
+        made.begin("hunter2-hunter2")
+        made.output("hunter2-hunter2")
+        stage.note("hunter2-hunter2")
+    for say in (made.say, made.detail, made.warn, made.result, made.fail):
+        say("hunter2-hunter2")
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("[hidden]") == 8
+    assert "hunter2" not in told.out + told.err
+
+
+def test_without_a_terminal_lines_are_plain_and_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "x" * 300
+    made = report()
+    with made.stage("build") as stage:
+        made.begin("Build the image")
+        made.output("not shown")
+        stage.note("20261120-170501-ab12cd3")
+    made.say(long, style="bold red")
+    stage_line, step_line, said = sorted(capsys.readouterr().out.splitlines(), key=len, reverse=True)[::-1][:3]
+    assert {stage_line, step_line} == {"  build: Build the image", "✓ build        0.0 s  20261120-170501-ab12cd3"}
+    assert said == long
+
+
+def test_markup_in_a_line_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    report().say("[bold]not markup[/] [/nothing]")
+    assert capsys.readouterr().out == "[bold]not markup[/] [/nothing]\n"
+
+
+def test_a_stage_that_fails_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="broken"), report().stage("gate"):
+        raise ValueError("broken")
+    assert capsys.readouterr().out.startswith("✗ gate ")
+
+
+def test_a_stage_that_was_skipped_is_no_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with report().stage("gate") as stage:
+        stage.skipped = True
+    assert capsys.readouterr().out == ""
+
+
+def test_quiet_leaves_warnings_results_and_failures(capsys: pytest.CaptureFixture[str]) -> None:
+    made = report(quiet=True)
+    with made.stage("build"):
+        made.begin("step")
+        made.output("output")
+    made.say("said")
+    made.warn("warned")
+    made.result("result")
+    made.fail("failed")
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("! warned\nresult\n", "failed\n")
+
+
+def test_verbose_shows_steps_output_and_details(capsys: pytest.CaptureFixture[str]) -> None:
+    made = report(verbose=True)
+    with made.stage("build"):
+        made.begin("Folder /x", small=True)
+        made.output("its output")
+        made.detail("round trip 1")
+    assert capsys.readouterr().out.splitlines()[:3] == ["  build: Folder /x", "    its output", "  round trip 1"]
+
+
+def test_small_steps_are_no_line_unless_verbose(capsys: pytest.CaptureFixture[str]) -> None:
+    report().begin("Folder /x", small=True)
+    report().detail("round trip 1")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 changes"), (1, "1 change"), (2, "2 changes")])
+def test_a_count_is_singular_or_plural(number: int, text: str) -> None:
+    assert count(number, "change") == text

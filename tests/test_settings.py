@@ -1,0 +1,228 @@
+"""Settings: typed, checked, frozen; every fault named at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from deploy.errors import Refused
+from deploy.settings import PLANNED, Settings
+from tests import sample
+
+
+def refused(folder: Path, **changed: str) -> list[str]:
+    with pytest.raises(Refused) as caught:
+        sample.settings(folder, **changed)
+    assert caught.value.exit_code == 2
+    return caught.value.message.splitlines()
+
+
+def test_the_least_a_site_says_is_enough(tmp_path: Path) -> None:
+    lines = {"DEPLOY_DOMAINS": "example.com", "SECRET_KEY": "k", "POSTGRES_PASSWORD": "p"}
+    settings = sample.settings(tmp_path, lines)
+    assert (settings.canonical, settings.app, settings.database, settings.keep) == (
+        "example.com",
+        "app",
+        "postgres:17",
+        5,
+    )
+
+
+def test_every_setting_can_be_set(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, sample.EVERY_SETTING)
+    named = {name.removeprefix("DEPLOY_").lower() for name in sample.EVERY_SETTING if name.startswith("DEPLOY_")}
+    assert named == Settings.known()
+    assert settings.model_fields_set >= named
+
+
+def test_settings_never_change(settings: Settings) -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        settings.site = "other"
+
+
+def test_settings_print_no_secret(settings: Settings) -> None:
+    assert "correct-horse" not in f"{settings!r}{settings.dotenv!r}{settings.model_dump_json(exclude={'dotenv'})}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("DEPLOY_DOMAINS", "Example.COM., b.example ,", ("example.com", "b.example")),
+        ("DEPLOY_DOMAINS", "192.0.2.7", ("192.0.2.7",)),
+        ("DEPLOY_DOMAINS", "xn--bcher-kva.example", ("xn--bcher-kva.example",)),
+        ("DEPLOY_SITE", "a" * 31, "a" * 31),
+        ("DEPLOY_COLLECTSTATIC", "OFF", False),
+        ("DEPLOY_FIREWALL", "off", False),
+        ("DEPLOY_CPUS", "0.5", 0.5),
+        ("DEPLOY_DATABASE", "none", "none"),
+        ("DEPLOY_DATABASE", "registry.example:5000/pg/postgis:17-3.5", "registry.example:5000/pg/postgis:17-3.5"),
+        ("DEPLOY_HEALTH_PATH", "/up?full=1", "/up?full=1"),
+        ("DEPLOY_PORTS", "1024-65535", "1024-65535"),
+        ("DEPLOY_DRAIN", "0", 0),
+        ("DEPLOY_DOCKERFILE", "", None),
+    ],
+)
+def test_a_good_value_is_taken(name: str, value: str, kept: object, tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, **{name: value})
+    assert getattr(settings, name.removeprefix("DEPLOY_").lower()) == kept
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEPLOY_SITE", "Portfolio"),
+        ("DEPLOY_SITE", "1site"),
+        ("DEPLOY_SITE", "a" * 32),
+        ("DEPLOY_SITE", "a/../b"),
+        ("DEPLOY_SITE", "a\n"),
+        ("DEPLOY_DOMAINS", ""),
+        ("DEPLOY_DOMAINS", " , "),
+        ("DEPLOY_DOMAINS", "a.example; return 200"),
+        ("DEPLOY_DOMAINS", "bücher.example"),
+        ("DEPLOY_DOMAINS", "*.example.com"),
+        ("DEPLOY_DOMAINS", "-a.example"),
+        ("DEPLOY_DOMAINS", "a..example"),
+        ("DEPLOY_DOMAINS", "999.1.1.1"),
+        ("DEPLOY_DOMAINS", "a.example:8080"),
+        ("DEPLOY_DOMAINS", ("a" * 60 + ".") * 5),
+        ("DEPLOY_REDIRECT_DOMAINS", "http://a.example"),
+        ("DEPLOY_PYTHON", "3"),
+        ("DEPLOY_PYTHON", "2.7"),
+        ("DEPLOY_APT", "vim; reboot"),
+        ("DEPLOY_APT", "-o=evil"),
+        ("DEPLOY_PIP", "-r evil.txt"),
+        ("DEPLOY_PIP", "a; b"),
+        ("DEPLOY_BUILD_ARGS", "NOT-A-NAME"),
+        ("DEPLOY_PIP_INDEX", "ftp://packages.example"),
+        ("DEPLOY_FILES", "settings.py"),
+        ("DEPLOY_FILES", 'a:/b"c'),
+        ("DEPLOY_APPLICATION", "config.wsgi"),
+        ("DEPLOY_APPLICATION", "config.wsgi:app --reload"),
+        ("DEPLOY_WORKER_CLASS", "g thread"),
+        ("DEPLOY_WORKERS", "0"),
+        ("DEPLOY_WORKERS", "many"),
+        ("DEPLOY_THREADS", "257"),
+        ("DEPLOY_MEMORY", "512"),
+        ("DEPLOY_CPUS", "0"),
+        ("DEPLOY_PORTS", "80-90"),
+        ("DEPLOY_VOLUMES", "cache:relative"),
+        ("DEPLOY_VOLUMES", "../up:/path"),
+        ("DEPLOY_COLLECTSTATIC", "yes"),
+        ("DEPLOY_DATABASE", "postgres"),
+        ("DEPLOY_DATABASE", "mysql:latest"),
+        ("DEPLOY_DATABASE_PORT", "80"),
+        ("DEPLOY_HEALTH_PATH", "healthz"),
+        ("DEPLOY_HEALTH_PATH", "/a b"),
+        ("DEPLOY_HEALTH_TIMEOUT", "0"),
+        ("DEPLOY_DRAIN", "-1"),
+        ("DEPLOY_KEEP", "1"),
+        ("DEPLOY_MAX_BODY", "75 MB"),
+        ("DEPLOY_MAX_BODY", "1m; alias /"),
+        ("DEPLOY_FIREWALL", "true"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_name(name: str, value: str, tmp_path: Path) -> None:
+    (fault,) = refused(tmp_path, **{name: value})
+    assert fault.startswith(f"{name}")
+    assert fault.endswith(".")
+
+
+def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(
+        "DEPLOY_SITE=No\nDEPLOY_KEEP=1\nDEPLOY_PROT=80\nDEPLOY_HSTS=9\nA-B=1\nDEPLOY_FIREWALL=1\n"
+    )
+    with pytest.raises(Refused) as caught:
+        Settings.load(tmp_path / ".env")
+    for name in ("DEPLOY_SITE", "DEPLOY_KEEP", "DEPLOY_PROT", "DEPLOY_HSTS", "A-B", "DEPLOY_FIREWALL"):
+        assert name in caught.value.message
+    for name in ("DEPLOY_DOMAINS is missing", "SECRET_KEY is missing", "POSTGRES_PASSWORD is missing"):
+        assert name in caught.value.message
+    assert len(caught.value.message.splitlines()) == 9
+
+
+def test_a_fault_never_shows_a_value_that_might_be_secret(tmp_path: Path) -> None:
+    assert "hunter2-hunter2" not in "\n".join(refused(tmp_path, DEPLOY_MEMORY="hunter2-hunter2", SECRET_KEY=""))
+
+
+def test_a_misspelt_name_is_refused_with_the_one_meant(tmp_path: Path) -> None:
+    assert refused(tmp_path, DEPLOY_DOMAIN="a.example") == ["DEPLOY_DOMAIN is no setting; did you mean DEPLOY_DOMAINS?"]
+    assert refused(tmp_path, DEPLOY_QQQQ="1") == ["DEPLOY_QQQQ is no setting."]
+
+
+@pytest.mark.parametrize("name", [*PLANNED, "PROCESS_WORKER", "CRON_NIGHTLY"])
+def test_a_setting_that_is_not_built_yet_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    (fault,) = refused(tmp_path, **{f"DEPLOY_{name}": "something"})
+    assert fault.startswith(f"DEPLOY_{name} isn't built yet")
+
+
+@pytest.mark.parametrize(("name", "value"), PLANNED.items())
+def test_a_setting_that_is_not_built_yet_may_say_what_is_so_anyway(name: str, value: str, tmp_path: Path) -> None:
+    assert sample.settings(tmp_path, **{f"DEPLOY_{name}": value}).site == "portfolio"
+
+
+def test_no_setting_is_both_built_and_planned() -> None:
+    assert not {name.lower() for name in PLANNED} & Settings.known()
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "POSTGRES_PASSWORD"])
+def test_a_missing_secret_names_fab_init(name: str, tmp_path: Path) -> None:
+    assert refused(tmp_path, **{name: ""}) == [f"{name} is missing: fab init makes a .env with one generated."]
+
+
+def test_without_a_database_of_ours_no_password_is_needed(tmp_path: Path) -> None:
+    assert not sample.settings(tmp_path, DEPLOY_DATABASE="none", POSTGRES_PASSWORD="").own_database
+
+
+def test_an_external_database_must_be_said(tmp_path: Path) -> None:
+    (fault,) = refused(tmp_path, DEPLOY_DATABASE="external")
+    assert fault.startswith("DATABASE_URL is missing")
+
+
+def test_a_domain_is_named_once(tmp_path: Path) -> None:
+    (fault,) = refused(tmp_path, DEPLOY_DOMAINS="a.example,b.example", DEPLOY_REDIRECT_DOMAINS="A.example")
+    assert "a.example more than once" in fault
+
+
+@pytest.mark.parametrize("ports", ["9000-8000", "8000-70000"])
+def test_the_range_of_ports_must_be_one(ports: str, tmp_path: Path) -> None:
+    (fault,) = refused(tmp_path, DEPLOY_PORTS=ports)
+    assert fault.startswith("DEPLOY_PORTS")
+
+
+@pytest.mark.parametrize("name", ["DEPLOY_BUILD_ARGS", "DEPLOY_BUILD_SECRETS"])
+def test_a_name_for_the_build_must_be_in_the_file(name: str, tmp_path: Path) -> None:
+    assert refused(tmp_path, **{name: "ABSENT"}) == [f"{name} names ABSENT, which isn't in the environment file."]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("My Gallery", "my-gallery"), ("2nd_site", "nd-site"), ("Ä", "site"), ("x" * 40, "x" * 31), ("42", "site")],
+)
+def test_the_sites_name_comes_from_its_folder(folder: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / folder).mkdir()
+    assert sample.settings(tmp_path / folder, DEPLOY_SITE="").site == name
+
+
+def test_names_that_steer_are_not_the_applications(settings: Settings) -> None:
+    assert set(settings.env) == {"SECRET_KEY", "POSTGRES_PASSWORD"}
+
+
+def test_the_shell_wins_and_it_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET_KEY", "of the shell")
+    settings = sample.settings(tmp_path)
+    assert settings.env["SECRET_KEY"].reveal() == "of the shell"
+    assert settings.dotenv.overridden == ("SECRET_KEY",)
+
+
+def test_the_fingerprint_follows_what_makes_a_release(tmp_path: Path) -> None:
+    plain = sample.settings(tmp_path).fingerprint()
+    assert sample.settings(tmp_path).fingerprint() == plain
+    assert sample.settings(tmp_path, SECRET_KEY="another").fingerprint() != plain
+    assert sample.settings(tmp_path, DEPLOY_WORKERS="2").fingerprint() != plain
+
+
+@pytest.mark.parametrize("changed", [{"DEPLOY_KEEP": "9"}, {"DEPLOY_DRAIN": "9"}, {"DEPLOY_FIREWALL": "off"}])
+def test_the_fingerprint_passes_over_what_makes_no_release(changed: dict[str, str], tmp_path: Path) -> None:
+    assert sample.settings(tmp_path).fingerprint() == sample.settings(tmp_path, **changed).fingerprint()
