@@ -91,7 +91,7 @@ def test_what_compose_reads_is_what_was_written(value: str) -> None:
 
 
 def test_an_env_file_is_one_line_a_name_in_order() -> None:
-    assert environment.for_compose({"B": "2", "A": "x\ny"}) == 'A="x\\ny"\nB="2"\n'
+    assert environment.for_compose({"B": "2", "A": "x\r\ny"}) == 'A="x\\r\\ny"\nB="2"\n'
 
 
 @pytest.mark.parametrize("value", HARD)

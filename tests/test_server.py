@@ -119,11 +119,12 @@ def test_a_file_that_differs_is_replaced(text: str, mode: int, here: Here, tmp_p
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("text", 0o644)
 
 
-def test_a_file_is_never_written_through_a_link(here: Here, tmp_path: Path) -> None:
-    (tmp_path / "theirs").write_text("theirs")
+@pytest.mark.parametrize("theirs", ["theirs", "ours"])
+def test_a_file_is_never_written_through_a_link(theirs: str, here: Here, tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_text(theirs)
     (tmp_path / "link").symlink_to("theirs")
     assert states(here, write(f"{tmp_path}/link", "ours", 0o644, ME)) == [("changed", "")]
-    assert (tmp_path / "theirs").read_text() == "theirs"
+    assert (tmp_path / "theirs").read_text() == theirs
     assert not (tmp_path / "link").is_symlink()
 
 
