@@ -34,6 +34,7 @@ PRACTICE_SSH_CONFIG = Path(__file__).parent.parent / ".practice" / "ssh_config"
 CONNECT_SECONDS = 15
 DEAD_LINK_SECONDS = 60
 BUSY = 75  # what flock ends with where a lock doesn't come free
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")  # what a terminal would obey
 
 # What receives a stream: a folder that mktemp makes private, unpacked, run, and removed however it ends.
 # $1 where, $2 nonce, $3 a lock of the server's or nothing.
@@ -221,8 +222,8 @@ class _Run:
                 if line.startswith(self.mark):
                     self._mark(*line.removeprefix(self.mark).split(" ", 2))
                 elif line or self.output:
-                    self.output.append(line)
-                    self.server.report.output(line)
+                    self.output.append(CONTROL.sub("", line))
+                    self.server.report.output(self.output[-1])
         except CommandFailed as error:
             status = error.status
         if status or len(self.results) < len(self.steps):

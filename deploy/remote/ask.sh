@@ -3,7 +3,7 @@
 #   ask.sh COMPOSE MANAGE      MANAGE: the folder of manage.py below the image's working one
 # $PORTSIDE_FILES: ask.py. Answers with what ask.py says.
 . "$PORTSIDE/remote/lib.sh"
-said=$(docker compose -f "$1" run --rm --no-deps -T manage python - "$2" <"$PORTSIDE_FILES/ask.py" 2>&1) || {
+said=$(docker compose --progress quiet -f "$1" run --rm --no-deps -T manage python - "$2" <"$PORTSIDE_FILES/ask.py" 2>&1) || {
     printf '%s\n' "$said"
     die "Django can't be started with these settings."
 }

@@ -9,6 +9,7 @@ head=$PORTSIDE/head body=$PORTSIDE/body
 
 # Asks once; $why is what is wrong, or empty.
 ask() {
+    rm -f "$head" "$body"
     status=$(curl -s --noproxy '*' --max-time 15 -D "$head" -o "$body" -w '%{http_code}' -H "Host: $host" \
         -H "X-Forwarded-Proto: $scheme" -H "User-Agent: Portside" "http://127.0.0.1:$port$path")
     target=$(sed -n 's/^[Ll]ocation: *//p' "$head" 2>/dev/null | tr -d '\r')
@@ -29,7 +30,7 @@ ask() {
 alive() { [ "$(docker compose -f "$compose" ps -q --status running web-1)" ]; }
 
 refuse() {
-    [ ! -s "$body" ] || { echo "Its answer begins:"; head -c 600 "$body" | sed 's/<[^>]*>//g' | grep '[^[:space:]]' | head -8; }
+    [ -z "$why" ] || [ ! -s "$body" ] || { echo "Its answer begins:"; head -c 600 "$body" | sed 's/<[^>]*>//g' | grep '[^[:space:]]' | head -8; }
     echo "Its log ends:"
     docker compose -f "$compose" logs --no-color --no-log-prefix --tail 30
     die "The new release isn't well: $1."

@@ -8,7 +8,7 @@
 compose=$1 manage=$2 static=$3 pending=$4 before=$5 data=$6 dump=$7
 
 inside() {
-    docker compose -f "$compose" run --rm --no-deps -T manage sh -s -- "$@" || die "The new release isn't used."
+    docker compose --progress quiet -f "$compose" run --rm --no-deps -T manage sh -s -- "$@" || die "The new release isn't used."
 }
 
 dump() {
