@@ -6,6 +6,7 @@ from fabric import Connection
 
 from deploy import flow, live
 from deploy import init as initial
+from deploy import releases as listing
 from deploy.report import Report
 from deploy.tasks import run, task
 
@@ -31,9 +32,27 @@ def deploy(c: Connection, env: str = ".env", ref: str = "", verbose: bool = Fals
 
 
 @task
-def manage(c: Connection, command: str, env: str = ".env") -> None:
+def rollback(c: Connection, env: str = ".env", to: str = "", verbose: bool = False, quiet: bool = False) -> None:
+    """Make the previous good release live again, or --to ID, without building."""
+    flow.rollback(run(c, "rollback", env=env, verbose=verbose, quiet=quiet, to=to))
+
+
+@task
+def abort(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
+    """Clear away what an interrupted deploy left."""
+    flow.abort(run(c, "abort", env=env, verbose=verbose, quiet=quiet))
+
+
+@task
+def releases(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
+    """List the releases: age, state, which is live, which rollback would choose."""
+    listing.show(run(c, "releases", env=env, verbose=verbose, quiet=quiet), as_json=json)
+
+
+@task
+def manage(c: Connection, command: str, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Run a manage.py command in the live release, such as createsuperuser."""
-    live.manage(run(c, "manage", env=env, verbose=False, quiet=True), command)
+    live.manage(run(c, "manage", env=env, verbose=verbose, quiet=quiet), command)
 
 
 @task

@@ -18,7 +18,7 @@ from .environment import for_compose
 from .errors import Refused
 from .facts import Facts, version
 from .nginx import Served
-from .settings import Settings
+from .settings import Settings, postgres_major, reserved
 from .site import ReleasePaths, Site
 from .steps import Step, folder, script, write
 
@@ -50,19 +50,30 @@ class Answer:
         return cls(**{**data, "pending": tuple(data["pending"])})
 
 
-def environment(settings: Settings, site: Site, release: str, settings_module: str) -> dict[str, str]:
-    """The application's environment: what Portside makes, overruled by what .env says."""
+def own_environment(settings: Settings) -> dict[str, str]:
+    """The application's own names: a release keeps those it was deployed with."""
+    return {name: value.reveal() for name, value in settings.env.items() if not _follows(name)}
+
+
+def made_environment(settings: Settings, site: Site, release: str, settings_module: str) -> dict[str, str]:
+    """What Portside makes of the settings, unless .env says it: hosts and database. At every start, also a rollback's,
+    it follows the present settings, so that a changed password or an added domain stays in force."""
     hosts = settings.domains
     made = {
         "ALLOWED_HOSTS": ",".join(hosts),
         "CSRF_TRUSTED_ORIGINS": ",".join(f"{scheme}://{host}" for scheme in ("https", "http") for host in hosts),
         "DEPLOY_RELEASE": release,
     }
-    if settings_module:
+    if settings_module and "DJANGO_SETTINGS_MODULE" not in settings.env:
         made["DJANGO_SETTINGS_MODULE"] = settings_module
     if settings.own_database:
         made |= _database(settings, site)
-    return made | {name: value.reveal() for name, value in settings.env.items()}
+    return made | {name: value.reveal() for name, value in settings.env.items() if _follows(name)}
+
+
+def _follows(name: str) -> bool:
+    """Whether a name follows the present settings rather than the release."""
+    return name in {"ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASE_URL", "REDIS_URL"} or name in _DATABASE_NAMES
 
 
 def _database(settings: Settings, site: Site) -> dict[str, str]:
@@ -90,15 +101,14 @@ def database_name(settings: Settings, site: Site) -> str:
     return _given(settings, "POSTGRES_DB") or site.name.replace("-", "_")
 
 
+_DATABASE_NAMES = {
+    "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD",
+}  # fmt: skip
+
+
 def _given(settings: Settings, name: str) -> str:
     value = settings.env.get(name)
     return value.reveal() if value else ""
-
-
-def postgres_major(image: str) -> int:
-    """The major version an image's tag names: 17 for ``postgres:17.2-bookworm``."""
-    found = re.match(r"\d+", image.rpartition(":")[2])
-    return int(found.group()) if found else 0
 
 
 def data_files(settings: Settings, site: Site, facts: Facts) -> dict[str, str]:
@@ -108,7 +118,7 @@ def data_files(settings: Settings, site: Site, facts: Facts) -> dict[str, str]:
         "data.yaml",
         site=site.name,
         project=site.data_project,
-        network=site.data_project,
+        network=site.network,
         volume=f"{site.name}-postgres",
         image=settings.database,
         user=database_user(settings, site),
@@ -134,6 +144,7 @@ def data_steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
         return []
     secret = f"{site.data_secrets}/password"
     return [
+        network(site),
         folder(site.data_secrets, 0o700),
         write(site.data_compose, files[site.data_compose]),
         write(secret, files[secret], 0o600, secret=True),
@@ -141,9 +152,14 @@ def data_steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
     ]
 
 
+def network(site: Site) -> Step:
+    """The site's network, for its database and all of its releases."""
+    return script(f"Network {site.network}", "network", site.network, site.name)
+
+
 def refuse_other_major(settings: Settings, facts: Facts) -> None:
     """Raises Refused where the database's image can't read the data that is there."""
-    before = str(facts.record.get("database", ""))
+    before = str(facts.record.get("database", "")) if facts.role("db") else ""
     if before and postgres_major(before) != postgres_major(settings.database):
         raise Refused(
             f"DEPLOY_DATABASE: the site's data was made by {before}, which {settings.database} can't read.",
@@ -176,7 +192,8 @@ def release_compose(settings: Settings, release: ReleasePaths, facts: Facts, ans
         threads=settings.threads or 4,
         memory=settings.memory,
         cpus=settings.cpus,
-        data_network=site.data_project if settings.own_database else "",
+        network=site.network,
+        tmp=release.tmp,
         health_timeout=settings.health_timeout,
         start_interval=_start_interval(facts),
     )
@@ -232,8 +249,8 @@ def _root_fault(name: str, path: str, code: str) -> list[str]:
         return [f"Django's {name} isn't set: say which folder the files belong in.{off}"]
     if not re.fullmatch(r"/[A-Za-z0-9._/@+-]*", path):
         return [f"Django's {name}, {path!r}, is no absolute path of ordinary characters."]
-    if path.rstrip("/") in {"", "/app", "/venv", "/tmp"} or f"{code}/".startswith(f"{path.rstrip('/')}/"):  # noqa: S108
-        return [f"Django's {name}, {path}, holds the code itself: choose a folder of its own."]
+    if reserved(path) or f"{code}/".startswith(f"{path.rstrip('/')}/"):
+        return [f"Django's {name}, {path}, holds the code or the system: choose a folder of its own."]
     return []
 
 
@@ -257,21 +274,29 @@ def release_steps(
     settings: Settings, release: ReleasePaths, facts: Facts, settings_module: str, answer: Answer | None = None
 ) -> list[Step]:
     """The release's folder and files."""
-    values = environment(settings, release.site, release.id, settings_module)
     gunicorn = (COMPOSE / "gunicorn.conf.py").read_text(encoding="utf-8")
     compose = write(release.compose, release_compose(settings, release, facts, answer))
     if answer:
         return [compose]
     return [
         *(folder(path, 0o2750, names.OWNER) for path in shared_folders(settings, release.site)),
+        network(release.site),
         folder(release.root),
+        folder(release.tmp, 0o2770, names.OWNER),
         folder(release.run, 0o2750, names.OWNER),
         folder(release.static, 0o755, names.OWNER),
-        write(release.env, for_compose(values), 0o600, secret=True),
+        write(release.env, for_compose(own_environment(settings)), 0o600, secret=True),
+        made_environment_step(settings, release, settings_module),
         write(release.gunicorn, gunicorn),
         write(release.name, release.id + "\n"),
         compose,
     ]
+
+
+def made_environment_step(settings: Settings, release: ReleasePaths, settings_module: str) -> Step:
+    """The part of a release's environment that is written anew at every start."""
+    made = made_environment(settings, release.site, release.id, settings_module)
+    return write(release.made_env, for_compose(made), 0o600, secret=True)
 
 
 def _start_interval(facts: Facts) -> bool:

@@ -55,9 +55,7 @@ class Facts:
     os_version: str
     os_name: str
     clock: str
-    arch: str
     cores: int
-    memory_mb: int
     disk_mb: int
     ipv6: bool
     systemd: bool
@@ -81,6 +79,7 @@ class Facts:
     record: dict[str, Any]
     current: str
     releases: dict[str, dict[str, Any]]
+    pending: dict[str, dict[str, Any]]
     containers: tuple[Container, ...]
     images: tuple[str, ...]
     files: dict[str, FileFact]
@@ -102,9 +101,7 @@ class Facts:
             os_version=one("os.version"),
             os_name=one("os.name"),
             clock=one("clock"),
-            arch=one("arch"),
             cores=int(one("cores") or 1),
-            memory_mb=int(one("memory") or 0),
             disk_mb=int(one("disk") or 0),
             ipv6=one("ipv6") == "yes",
             systemd=one("systemd") == "yes",
@@ -128,6 +125,7 @@ class Facts:
             record=_record(one("site.record")),
             current=one("site.current"),
             releases=dict(_release(line) for line in many.get("release", [])),
+            pending=dict(_release(line) for line in many.get("release.pending", [])),
             containers=tuple(_container(json.loads(line)) for line in many.get("container", [])),
             images=tuple(many.get("image", [])),
             files=dict(_file(line) for line in many.get("file", [])),
@@ -135,11 +133,6 @@ class Facts:
                 name: set(_record(record).get("domains", [])) for name, record in _pairs(many.get("site.other", []))
             },
         )
-
-    def used_ports(self) -> set[int]:
-        """TCP ports that something listens on, or a stopped container of this site would."""
-        stopped = {int(port) for c in self.containers for port in re.findall(r":(\d+)->", c.ports)}
-        return stopped | {listener.port for listener in self.listeners if listener.protocol == "tcp"}
 
     def role(self, role: str, release: str = "") -> list[Container]:
         """The site's containers with this role, of one release if given."""

@@ -9,10 +9,13 @@ from contextlib import suppress
 from . import stages
 from .errors import PortsideError
 from .report import Stage, count
-from .stages import Run
+from .run import Run
 
 PROVISION = ("preflight", "provision")
 DEPLOY = ("preflight", "lock", "provision", "build", "data", "prepare", "start", "gate", "live", "prune")
+
+ABORT = ("preflight", "lock")
+ROLLBACK = ("preflight", "lock", "choose", "data", "start", "gate", "live")
 
 
 def provision(run: Run) -> None:
@@ -38,6 +41,24 @@ def deploy(run: Run) -> None:
         report.say(f"{site.canonical} is live: release {identity} ({seconds:.1f} s).", style="bold green")
     report.say(f"  Look at it:   http://{site.canonical}/")
     report.say(f"  An admin:     fab manage createsuperuser -H {run.server.target}")
+
+
+def abort(run: Run) -> None:
+    """Clear away what an interrupted run left."""
+    follow(ABORT, run)
+    what = "what was left is cleared away" if run.changes else "nothing was left to clear away"
+    run.report.say(f"{run.server.target}: {what}; {run.facts.current or 'nothing'} is live.", style="bold")
+
+
+def rollback(run: Run) -> None:
+    """The previous good release live again, or the one that was asked for; never builds."""
+    follow(ROLLBACK, run)
+    _say_round_trips(run)
+    seconds = time.monotonic() - run.started
+    run.report.say()
+    run.report.say(f"{run.settings.canonical} is back at {run.new.id} ({seconds:.1f} s).", style="bold green")
+    again = f"fab rollback --to {run.facts.current} -H {run.server.target}"
+    run.report.say(f"  Forward again: {again}")
 
 
 def _say_round_trips(run: Run) -> None:
@@ -66,10 +87,13 @@ def _stage(name: str) -> Callable[[Run, Stage], None]:
 
 
 def _undo(run: Run) -> None:
-    """What fails once more here is cleared by the next deploy."""
-    if run.begun and not run.switched:
+    """What fails once more here is cleared by the next deploy. A release that was good once is only stopped."""
+    if run.release and not run.switched:
         with suppress(PortsideError):
-            stages.discard(run)
+            if run.begun:
+                stages.discard(run)
+            else:
+                stages.stop(run)
 
 
 def _explain(run: Run, error: PortsideError) -> None:
@@ -87,8 +111,18 @@ def _state(run: Run) -> str:
     if facts is None:
         return "Nothing was changed."
     if facts.current:
-        return f"Release {facts.current} is live, as before."
-    return "The site isn't live yet." if run.changes else "Nothing was changed."
+        return f"Release {facts.current} is live, as before.{_migrated(run)}"
+    return f"The site isn't live yet.{_migrated(run)}" if run.changes else "Nothing was changed."
+
+
+def _migrated(run: Run) -> str:
+    """What a failed release has already done to the database."""
+    if not run.migrated:
+        return ""
+    dumped = run.answer.applied and run.settings.own_database
+    dump = f"; a dump of before is backups/before-{run.new.id}.dump" if dumped else ""
+    stay = "stays" if len(run.migrated) == 1 else "stay"
+    return f" {count(len(run.migrated), 'migration')} of the failed one {stay} applied{dump}."
 
 
 def _interrupted(run: Run, name: str) -> PortsideError:

@@ -36,9 +36,18 @@ def watched() -> list[str]:
 
 def check(settings: Settings, facts: Facts) -> None:
     """Refuse a server we can't serve, before anything is touched. Raises PortsideError naming every reason."""
-    reasons = [*_unsupported(facts), *_ports_taken(facts), *nginx.conflicts(facts), *_not_closed(settings, facts)]
+    reasons = [
+        *_unsupported(facts),
+        *_engine_silent(facts),
+        *_ports_taken(facts),
+        *nginx.conflicts(facts),
+        *_not_closed(settings, facts),
+    ]
     if facts.disk_mb < DISK_NEEDED_MB:
-        reasons.append(f"The disk is nearly full: {facts.disk_mb} MB free, {DISK_NEEDED_MB} MB needed.")
+        reasons.append(
+            f"The disk is nearly full: {facts.disk_mb} MB free, {DISK_NEEDED_MB} MB needed. On the server, "
+            "docker system df shows what Docker holds, docker system prune frees what nothing uses."
+        )
     if facts.daemon_json and _merged_daemon_json(facts) is None:
         reasons.append(f"{names.DAEMON_JSON} is no JSON object, so nothing can be merged into it: mend it by hand.")
     if reasons:
@@ -53,7 +62,7 @@ def packages(settings: Settings, facts: Facts) -> list[Step]:
     if missing:
         shown = ", ".join(name.rpartition("|")[2].strip("?") for name in missing)
         steps.append(script(f"Install {shown}", "packages", *missing))
-    elif not facts.live_restore and facts.docker_version:
+    if not facts.live_restore and facts.docker_version:
         steps.append(script("Docker takes its new settings", "docker-reload"))
     return steps
 
@@ -94,6 +103,14 @@ def _unsupported(facts: Facts) -> list[str]:
             "install docker-ce, docker-compose-plugin and docker-buildx-plugin from Docker's own repository."
         ]
     return []
+
+
+def _engine_silent(facts: Facts) -> list[str]:
+    """An engine that is installed and stopped isn't replaced by another."""
+    installed = facts.packages & {"docker.io", "docker-ce"}
+    if facts.docker_version or not installed:
+        return []
+    return [f"{', '.join(sorted(installed))} is installed but doesn't answer: systemctl status docker says why."]
 
 
 def _ports_taken(facts: Facts) -> list[str]:
@@ -163,7 +180,10 @@ def _same(facts: Facts, path: str, text: str, mode: int) -> bool:
 
 
 def _firewall(settings: Settings, facts: Facts) -> list[Step]:
-    rules = [f"allow {port}/tcp" for port in (facts.ssh_port, 80, 443)]
-    if not settings.firewall or (facts.ufw == "active" and set(rules) <= set(facts.ufw_rules)):
+    # Where it is active it lets us in already, perhaps us alone: that rule is its owner's.
+    ports = [80, 443] if facts.ufw == "active" else [facts.ssh_port, 80, 443]
+    missing = [port for port in ports if facts.ufw != "active" or f"allow {port}/tcp" not in facts.ufw_rules]
+    if not settings.firewall or not missing:
         return []
-    return [script(f"Firewall: {facts.ssh_port}, 80 and 443 only", "firewall", str(facts.ssh_port), "80", "443")]
+    words = [str(port) for port in missing]
+    return [script(f"Firewall: {', '.join(words)} open", "firewall", *words)]

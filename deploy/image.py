@@ -27,6 +27,7 @@ def build(settings: Settings, source: Source, release: ReleasePaths) -> Step:
         files |= {f"context/deps/{name}": path for name, path in needed.items()}
         files |= _portside_files()
         arguments = _portside_arguments(settings, source, requirements)
+        arguments["BUILD_APT"] = "git" if source.needs_git(needed) else ""
     files |= _secrets(settings)
     files["arguments"] = _exports(arguments)
     files |= _overlay(settings, release.image)
@@ -89,6 +90,12 @@ def _overlay(settings: Settings, image: str) -> dict[str, Content]:
         lines.append(f'COPY ["{number}", "{inside}"]')
     lines.append("USER 10001:33")
     return {**files, "overlay/Dockerfile": ("\n".join(lines) + "\n").encode()}
+
+
+def local_files(settings: Settings) -> list[Path]:
+    """Files of the laptop besides the project's that go into the image. Raises Refused where one isn't there."""
+    bundle = [_local(settings, settings.build_ca, "DEPLOY_BUILD_CA")] if settings.build_ca else []
+    return bundle + [_local(settings, pair.partition(":")[0], "DEPLOY_FILES") for pair in settings.files]
 
 
 def _local(settings: Settings, name: str, setting: str) -> Path:

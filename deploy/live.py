@@ -7,7 +7,7 @@ import shlex
 from invoke.exceptions import Exit
 
 from .errors import PortsideError, Refused
-from .stages import Run
+from .run import Run
 
 
 def manage(run: Run, command: str) -> None:

@@ -20,6 +20,7 @@ from .settings import Settings
 from .site import Site
 from .steps import Step, script
 
+STALE = 76  # nginx.sh's exit code where another generation came in between
 TEMPLATES = Path(__file__).parent.parent / "nginx_templates"
 MAIN = f"# Portside's: all of it stands in the live generation.\ninclude {names.NGINX_LIVE}/nginx.conf;\n"
 
@@ -37,13 +38,15 @@ class Generation:
     """The files of a generation.
 
     ``kept``: paths taken over from the live one; ``files``: path -> text, ours; ``before``: the generation it was
-    planned upon, without which it mustn't be made, since another site's files may have come in between.
+    planned upon, without which it mustn't be made, since another site's files may have come in between; ``page``: the
+    distribution's default page where it is still there, else empty.
     """
 
     name: str
     kept: tuple[str, ...]
     files: Mapping[str, str]
     before: str
+    page: str
 
     def step(self, why: str) -> Step:
         """The step that puts it live, or leaves the previous one."""
@@ -54,6 +57,7 @@ class Generation:
             self.name,
             self.before,
             str(names.STATUS_PORT),
+            self.page,
             files={"kept": "".join(f"{path}\n" for path in self.kept).encode(), "main": MAIN.encode()}
             | {f"new/{path}": content for path, content in files.items()},
         )
@@ -84,6 +88,7 @@ def site_file(settings: Settings, site: Site, served: Served, facts: Facts) -> d
         "error_log": site.error_log,
         "static_url": served.static_url,
         "static_root": site.live_static,
+        "static_pool": site.static_pool,
         "media_url": served.media_url,
         "media_root": site.media,
     }
@@ -94,8 +99,9 @@ def generation(files: Mapping[str, str], facts: Facts) -> Generation:
     """The live generation with these files in it. Files of other sites are kept; other files of ours go."""
     kept = {path: digest for path, digest in facts.nginx_files.items() if _is_site(path) and path not in files}
     digests = kept | {path: sha256(text.encode()).hexdigest() for path, text in files.items()}
+    page = names.NGINX_DEFAULT_PAGE if facts.nginx_default == "distribution" else ""
     lines = "".join(f"{digests[path]} {path}\n" for path in sorted(digests))
-    return Generation(sha256(lines.encode()).hexdigest()[:12], tuple(sorted(kept)), files, facts.nginx_generation)
+    return Generation(sha256(lines.encode()).hexdigest()[:12], tuple(sorted(kept)), files, facts.nginx_generation, page)
 
 
 def steps(files: Mapping[str, str], facts: Facts, why: str) -> list[Step]:
@@ -103,7 +109,9 @@ def steps(files: Mapping[str, str], facts: Facts, why: str) -> list[Step]:
     wanted = generation(files, facts)
     main = facts.files.get(names.NGINX_CONF)
     ours = main is not None and main.sha256 == sha256(MAIN.encode()).hexdigest()
-    done = facts.nginx_generation == wanted.name and ours and facts.nginx_active and not facts.nginx_default
+    done = (
+        facts.nginx_generation == wanted.name and ours and facts.nginx_active and facts.nginx_default != "distribution"
+    )
     return [] if done else [wanted.step(why)]
 
 

@@ -10,7 +10,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from . import image
 from .containers import Answer
+from .errors import Refused
 from .facts import Facts
 from .nginx import Served
 from .settings import Settings
@@ -27,6 +29,8 @@ def identity(facts: Facts, source: Source) -> str:
 def fingerprint(settings: Settings) -> str:
     """A hash of all, besides the source, that makes one release differ from another: settings and our own files."""
     total = sha256(settings.fingerprint().encode())
+    for path in image.local_files(settings):
+        total.update(path.read_bytes())
     for path in sorted(_MADE_FROM.rglob("*")):
         if path.is_file() and "practice" not in path.parts and path.suffix != ".pyc":
             total.update(path.read_bytes())
@@ -64,6 +68,54 @@ def record(
         "settings_module": answer.settings_module,
         "manage": answer.manage,
     }
+
+
+def chain(facts: Facts, newest: str) -> list[str]:
+    """A release and those that were live before it, as far as they are still there, newest first."""
+    found: list[str] = []
+    while newest in facts.releases and newest not in found:
+        if facts.releases[newest]:
+            found.append(newest)
+        newest = str(facts.releases[newest].get("previous", ""))
+    return found
+
+
+def leftovers(facts: Facts) -> list[str]:
+    """What an interrupted run left: releases that were never found well, and images without a release."""
+    images = {image.rpartition(":")[2] for image in facts.images}
+    return sorted({name for name in {*facts.releases, *images} if not facts.releases.get(name)})
+
+
+def unfinished(facts: Facts) -> str:
+    """The live release, if a run ended between its switch and its record; else empty."""
+    return facts.current if facts.current in leftovers(facts) and facts.pending.get(facts.current) else ""
+
+
+def target(facts: Facts, wanted: str = "") -> str:
+    """The release a rollback makes live: ``wanted``, or the last good one before the live one, or empty for none.
+
+    Raises Refused where ``wanted`` isn't there, was never found well, or is live already.
+    """
+    before = chain(facts, facts.current)[1:]
+    if not wanted:
+        return before[0] if before else ""
+    if wanted == facts.current:
+        raise Refused(f"{wanted} is live already.", state="Nothing was changed.")
+    if not facts.releases.get(wanted):
+        known = ", ".join(name for name, record in facts.releases.items() if record and name != facts.current)
+        raise Refused(
+            f"There is no good release {wanted} on the server.",
+            state="Nothing was changed.",
+            hint=f"There are: {known}." if known else "There is no other.",
+        )
+    return wanted
+
+
+def not_undone(facts: Facts, wanted: str) -> list[str]:
+    """Migrations that came after a release and stay in the database when it is live again."""
+    before = chain(facts, wanted)
+    later = [identity for identity in chain(facts, facts.current) if identity not in before]
+    return [str(name) for identity in reversed(later) for name in facts.releases[identity].get("migrations", [])]
 
 
 def served(record: Mapping[str, Any]) -> Served:

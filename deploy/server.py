@@ -6,12 +6,10 @@ their files. That is one round trip, however many steps there are; results come 
 
 from __future__ import annotations
 
-import io
 import json
 import re
 import secrets
 import socket
-import tarfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,31 +21,21 @@ from typing import IO, Any
 import paramiko
 from fabric import Config, Connection
 
+from .connecting import CONNECT_SECONDS, no_connection, no_root
 from .errors import Locked, PortsideError, StepFailed
 from .facts import Facts
 from .report import Report
 from .site import Site
-from .steps import Content, Step, quote
+from .steps import Step, quote
+from .stream import REMOTE, Sender, pack
 
-REMOTE = Path(__file__).parent / "remote"
 PRACTICE_SSH_CONFIG = Path(__file__).parent.parent / ".practice" / "ssh_config"
-CONNECT_SECONDS = 15
 DEAD_LINK_SECONDS = 60
-BUSY = 75  # what flock ends with where a lock doesn't come free
+HEARTBEAT_SECONDS, SILENCE_SECONDS = 5, 30  # the lock ends after this much silence
+BUSY, FENCED = 75, 77  # exit codes: a lock doesn't come free; somebody else has our lock
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")  # what a terminal would obey
 
-# What receives a stream: a folder that mktemp makes private, unpacked, run, and removed however it ends.
-# $1 where, $2 nonce, $3 a lock of the server's or nothing.
-RECEIVE = """
-folder=$(mktemp -d "$1/portside.XXXXXXXX") || exit 1
-umask 022
-trap 'rm -rf "$folder"' EXIT
-trap 'exit 129' HUP INT TERM
-tar -xzf - -C "$folder" || { echo "the transfer broke off, or $1 is full"; exit 1; }
-[ -z "$3" ] || { mkdir -p /run/lock/portside; set -- "$1" "$2" "flock -o -w 900 -E 75 /run/lock/portside/$3"; }
-$3 sh "$folder/remote/apply.sh" "$folder" "$2"
-"""
-MEMORY, DISK = "/run", "/var/tmp"  # noqa: S108 - a private folder is made there
+MEMORY, DISK = "/run", "/var/tmp"
 
 
 @dataclass(frozen=True)
@@ -70,6 +58,7 @@ class Server:
         self.address = _typed(connection)
         self._connection = _reconnected(connection)
         self._open = False
+        self._fence = ("", "")  # the site whose lock we hold, and our token
 
     @property
     def target(self) -> str:
@@ -83,7 +72,8 @@ class Server:
         try:
             self._connection.open()
         except Exception as error:
-            raise _connect_error(error, self._connection, self.target) from error
+            made = self._connection
+            raise no_connection(error, made.host, made.port, made.user, self.target) from error
         transport = self._connection.transport
         transport.set_keepalive(10)
         if isinstance(transport.sock, socket.socket):
@@ -112,18 +102,25 @@ class Server:
         finally:
             self.report.quiet = quiet
 
-    def apply(self, steps: Sequence[Step], *, stage: str, lock: str = "", big: bool = False) -> list[Result]:
+    def apply(
+        self, steps: Sequence[Step], *, stage: str, lock: str = "", big: bool = False, detached: bool = False
+    ) -> list[Result]:
         """Run the steps on the server, in one round trip, reporting each as it happens.
 
         ``lock``: a lock on the server they wait for and hold. ``big``: the files may not fit into memory.
+        ``detached``: they reach their end without us. While we hold a site's lock they also wait for what a deploy
+        that died left running, and are refused once somebody else holds it.
         Raises StepFailed on the first that fails; those after it aren't run.
         """
         if not steps:
             return []
-        nonce = secrets.token_hex(8)
+        nonce, (site, token) = secrets.token_hex(8), self._fence
+        locks = " ".join(name for name in (lock, f"site-{site}.work" if site else "") if name)
+        receive = (REMOTE / "receive.sh").read_text(encoding="utf-8")
+        room, how = DISK if big else MEMORY, "detached" if detached else ""
         lines = self.stream(
-            ("sh", "-c", RECEIVE, "portside", DISK if big else MEMORY, nonce, lock),
-            lambda sink: _pack(steps, sink),
+            ("sh", "-c", receive, "receive", room, nonce, locks, site, token, how),
+            lambda sink: pack(steps, sink),
         )
         return _Run(self, steps, stage, f"@@{nonce} ").follow(lines)
 
@@ -133,11 +130,12 @@ class Server:
         self.round_trips += 1
         self.report.detail(f"round trip {self.round_trips}")
         with self._channel() as channel:
-            channel.set_combine_stderr(True)
-            channel.exec_command(self._as_root(words))
-            sender = _Sender(channel, send)
+            with self._noticing_loss():
+                channel.set_combine_stderr(True)
+                channel.exec_command(self._as_root(words))
+            sender = Sender(channel, send)
             sender.start()
-            yield from _lines(channel)
+            yield from self._lines(channel)
             status = channel.recv_exit_status()
             if sender.error:
                 raise sender.error
@@ -145,30 +143,37 @@ class Server:
             raise CommandFailed(status)
 
     @contextmanager
-    def lock(self, site: Site) -> Iterator[Callable[[str], None]]:
+    def lock(self, site: Site) -> Iterator[tuple[Callable[[str], None], str]]:
         """Hold the site's lock for as long as the block runs; it ends with our connection, however that ends.
 
-        Yields a function that tells others the stage we are at. Raises Locked, saying who holds it.
+        Yields a function that tells others the stage we are at, and the release that is live now. Raises Locked,
+        saying who holds it.
         """
         self.connect()
         self.round_trips += 1
         with self._channel() as channel:
-            who = f"{getuser()}@{socket.gethostname()}"
+            who, token = f"{getuser()}@{socket.gethostname()}", secrets.token_hex(8)
             script = (REMOTE / "lock.sh").read_text(encoding="utf-8")
-            channel.exec_command(self._as_root(("sh", "-c", script, "portside", site.name, who)))
-            answer = next(_lines(channel), "")
-            if answer != "held":
+            words = ("sh", "-c", script, "lock", site.name, who, token, str(SILENCE_SECONDS), site.current)
+            with self._noticing_loss():
+                channel.exec_command(self._as_root(words))
+            answer = next(self._lines(channel), "")
+            held, _, current = answer.partition(" ")
+            if held != "held":
                 raise Locked(
                     f"Another deploy of {site.name} is under way on {self.target}: {answer or 'no answer'}.",
                     state="Nothing was changed.",
                     hint="Wait until it has ended and type the same command again.",
                 )
 
-            def tell(stage: str) -> None:
-                with suppress(OSError):
-                    channel.sendall(f"{stage}\n".encode())
-
-            yield tell
+            self._fence = (site.name, token)
+            heart = _Heart(channel)
+            heart.start()
+            try:
+                yield heart.beat, current
+            finally:
+                heart.stopped.set()
+                self._fence = ("", "")
 
     def interactive(self, words: Sequence[str]) -> int:
         """Run ``words`` as root with the user's own terminal. Returns its exit code."""
@@ -185,17 +190,55 @@ class Server:
 
     @contextmanager
     def _channel(self) -> Iterator[paramiko.Channel]:
-        try:
+        with self._noticing_loss():
             channel = self._connection.create_session()
-            channel.settimeout(None)
-            with channel:
-                yield channel
+        channel.settimeout(None)
+        with channel:
+            yield channel
+
+    def _lines(self, channel: paramiko.Channel) -> Iterator[str]:
+        """The lines a channel prints, without their ends, as they come."""
+        rest = b""
+        while block := self._received(channel):
+            *lines, rest = (rest + block).split(b"\n")
+            for line in lines:
+                yield line.decode(errors="replace").rstrip("\r")
+        if rest:
+            yield rest.decode(errors="replace")
+
+    def _received(self, channel: paramiko.Channel) -> bytes:
+        with self._noticing_loss():
+            return channel.recv(65536)
+
+    @contextmanager
+    def _noticing_loss(self) -> Iterator[None]:
+        """What goes wrong with the connection inside, as one clear error."""
+        try:
+            yield
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise PortsideError(
                 f"The connection to {self.target} was lost: {str(error) or type(error).__name__}.",
                 state="What was live there is still live.",
                 hint="Type the same command again; it goes on from what it finds.",
             ) from error
+
+
+class _Heart(threading.Thread):
+    """Keeps a lock alive by writing to its holder now and then."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        super().__init__(daemon=True)
+        self.channel = channel
+        self.stopped = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopped.wait(HEARTBEAT_SECONDS):
+            self.beat("")
+
+    def beat(self, stage: str) -> None:
+        """Say that we are here, and at which stage."""
+        with suppress(OSError):
+            self.channel.sendall(f"{stage}\n".encode())
 
 
 class CommandFailed(Exception):
@@ -214,9 +257,9 @@ class _Run:
         self.results: list[Result] = []
         self.output: list[str] = []
         self.answer: Any = None
+        self.status = 0
 
     def follow(self, lines: Iterator[str]) -> list[Result]:
-        status = 0
         try:
             for line in lines:
                 if line.startswith(self.mark):
@@ -225,12 +268,15 @@ class _Run:
                     self.output.append(CONTROL.sub("", line))
                     self.server.report.output(self.output[-1])
         except CommandFailed as error:
-            status = error.status
-        if status or len(self.results) < len(self.steps):
-            self._give_up(status)
+            self.status = self.status or error.status
+        if self.status or len(self.results) < len(self.steps):
+            self._give_up(self.status)
         return self.results
 
     def _mark(self, what: str, number: str, rest: str = "") -> None:
+        if what == "exit":
+            self.status = int(number)
+            return
         step = self.steps[int(number) - 1]
         if what == "begin":
             self.output, self.answer = [], None
@@ -252,7 +298,7 @@ class _Run:
         """The run ended before its steps did."""
         text = "\n".join(self.output)
         if not self.results and "sudo:" in text:
-            raise _sudo_error(text, self.server.target)
+            raise no_root(text, self.server.target)
         if status == -1:
             raise PortsideError(
                 f"The connection to {self.server.target} was lost in the stage “{self.stage}”.",
@@ -264,78 +310,13 @@ class _Run:
                 f"Another deploy has kept {self.server.target} busy for 15 minutes.",
                 hint="See what it does there, then type the same command again.",
             )
+        if status == FENCED:
+            raise Locked(
+                f"Somebody else has taken over the lock on {self.server.target}: this machine was silent for too long.",
+                state="Nothing more was changed from here.",
+                hint="fab releases shows what is live now.",
+            )
         raise self._failed(self.steps[min(len(self.results), len(self.steps) - 1)], status)
-
-
-def _pack(steps: Sequence[Step], sink: IO[bytes]) -> None:
-    """The stream: the scripts, the steps, and their files."""
-    with tarfile.open(fileobj=sink, mode="w|gz") as archive:
-        for name in sorted(_scripts(steps)):
-            _add(archive, f"remote/{name}.sh", REMOTE / f"{name}.sh")
-        lines = "".join(step.line(number) + "\n" for number, step in enumerate(steps, 1))
-        for number, step in enumerate(steps, 1):
-            for name, content in step.files.items():
-                _add(archive, f"files/{number}/{name}", content)
-        _add(archive, "steps", lines.encode())
-
-
-def _scripts(steps: Sequence[Step]) -> set[str]:
-    """The scripts of ``remote/`` that the steps need, and those that these call."""
-    needed = {"apply"} | {step.words[1] for step in steps if step.words[0] == "script"}
-    texts = [(REMOTE / f"{name}.sh").read_text(encoding="utf-8") for name in needed]
-    return needed | {name for text in texts for name in re.findall(r"\$PORTSIDE/remote/([a-z-]+)\.sh", text)}
-
-
-def _add(archive: tarfile.TarFile, name: str, content: Content) -> None:
-    """One file, with owner, mode and time that don't depend on the laptop."""
-    entry = tarfile.TarInfo(name)
-    entry.mode = 0o644
-    if isinstance(content, bytes):
-        entry.size = len(content)
-        archive.addfile(entry, io.BytesIO(content))
-    elif content.is_symlink():
-        entry.type, entry.linkname = tarfile.SYMTYPE, str(content.readlink())
-        archive.addfile(entry)
-    elif content.is_dir():
-        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-        archive.addfile(entry)
-    elif content.is_file():
-        status = content.stat()
-        entry.size, entry.mode = status.st_size, 0o755 if status.st_mode & 0o100 else 0o644
-        with content.open("rb") as stream:
-            archive.addfile(entry, stream)
-
-
-class _Sender(threading.Thread):
-    """Feeds a command while its output is read. One that ends early takes no more, and its own words tell why."""
-
-    def __init__(self, channel: paramiko.Channel, send: Callable[[IO[bytes]], None] | None) -> None:
-        super().__init__(daemon=True)
-        self.channel, self.send = channel, send
-        self.error: Exception | None = None
-
-    def run(self) -> None:
-        try:
-            if self.send:
-                with self.channel.makefile("wb", 65536) as sink:
-                    self.send(sink)  # type: ignore[arg-type]
-        except Exception as error:
-            if not self.channel.closed and not self.channel.exit_status_ready():
-                self.error = error
-        finally:
-            with suppress(OSError, EOFError, paramiko.SSHException):
-                self.channel.shutdown_write()
-
-
-def _lines(channel: paramiko.Channel) -> Iterator[str]:
-    """The lines a channel prints, without their ends, as they come."""
-    rest = b""
-    while block := channel.recv(65536):
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            yield line.decode(errors="replace").rstrip("\r")
-    if rest:
-        yield rest.decode(errors="replace")
 
 
 def _reconnected(connection: Connection) -> Connection:
@@ -343,27 +324,36 @@ def _reconnected(connection: Connection) -> Connection:
 
     Fabric's own connection accepts any host key; ours refuses one that isn't known.
     """
-    text = connection.original_host
-    ssh_config = connection.config.base_ssh_config
-    if PRACTICE_SSH_CONFIG.exists():
-        ssh_config = paramiko.SSHConfig()
-        for path in (PRACTICE_SSH_CONFIG, Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config")):
-            with suppress(OSError), path.open(encoding="utf-8") as stream:
-                ssh_config.parse(stream)
     made = Connection(
-        text,
-        config=Config(ssh_config=ssh_config),
+        connection.original_host,
+        config=_config(connection),
         connect_kwargs=connection.connect_kwargs,
         connect_timeout=CONNECT_SECONDS,
         user=_given_user(connection),
         port=_given_port(connection),
     )
-    made.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    made.client.load_system_host_keys()
-    for path in made.ssh_config.get("userknownhostsfile", "").split():
-        with suppress(OSError):
-            made.client.load_system_host_keys(str(Path(path).expanduser()))
+    hop = made
+    while isinstance(hop, Connection):
+        _verify_host_key(hop)
+        hop = hop.gateway
     return made
+
+
+def _config(connection: Connection) -> Config:
+    """The practice server's ssh_config for a practice server; for any other host, what Fabric read."""
+    if PRACTICE_SSH_CONFIG.exists():
+        practice = paramiko.SSHConfig.from_path(str(PRACTICE_SSH_CONFIG))
+        if connection.original_host in practice.get_hostnames():
+            return Config(ssh_config=practice)
+    return Config(ssh_config=connection.config.base_ssh_config)
+
+
+def _verify_host_key(connection: Connection) -> None:
+    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    connection.client.load_system_host_keys()
+    for path in connection.ssh_config.get("userknownhostsfile", "").split():
+        with suppress(OSError):
+            connection.client.load_system_host_keys(str(Path(path).expanduser()))
 
 
 def _typed(connection: Connection) -> str:
@@ -378,55 +368,3 @@ def _given_user(connection: Connection) -> str | None:
 
 def _given_port(connection: Connection) -> int | None:
     return None if connection.port == int(connection.ssh_config.get("port", 22)) else connection.port
-
-
-def _connect_error(  # noqa: PLR0911 - a list of cases
-    error: Exception, connection: Connection, target: str
-) -> PortsideError:
-    """Why there is no connection, in the user's words."""
-    host, port, user = connection.host, connection.port, connection.user
-    again = "Nothing was changed. Type the same command again once it works."
-    if isinstance(error, paramiko.BadHostKeyException):
-        return PortsideError(
-            f"The host key of {host} has changed: known_hosts has another one.",
-            state="Someone may be listening in between, or the server was installed anew. Nothing was sent.",
-            hint=f"If it was installed anew: ssh-keygen -R {_known_name(host, port)}, then ssh {target} once.",
-        )
-    if isinstance(error, paramiko.PasswordRequiredException):
-        return PortsideError(
-            "Your SSH key is locked by a passphrase.", hint="Type ssh-add, then the same command again."
-        )
-    if isinstance(error, paramiko.AuthenticationException):
-        return PortsideError(
-            f"{host} let nobody in as {user}: the server refused every key we have.",
-            state="Nothing was changed.",
-            hint=f"Try ssh -p {port} {user}@{host}; name the key with -i KEY, the user with -H user@{host}.",
-        )
-    if isinstance(error, paramiko.SSHException) and "not found in known_hosts" in str(error):
-        return PortsideError(
-            f"The host key of {host} isn't known on this machine, so we don't know whose server it is.",
-            state="Nothing was sent.",
-            hint=f"Type ssh -p {port} {user}@{host} once, compare the fingerprint, and accept it.",
-        )
-    if isinstance(error, socket.gaierror):
-        return PortsideError(f"There is no host called {host}.", hint="Check the name after -H.")
-    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError | ConnectionError):
-        return PortsideError(
-            f"Nothing answers SSH at {host}, port {port}.", state=again, hint=f"Try ssh -p {port} {host}."
-        )
-    if isinstance(error, TimeoutError):
-        return PortsideError(f"{host} didn't answer within {CONNECT_SECONDS} s.", state=again)
-    return PortsideError(f"No connection to {host}: {str(error) or type(error).__name__}.", state=again)
-
-
-def _known_name(host: str, port: int) -> str:
-    return host if port == 22 else f"'[{host}]:{port}'"
-
-
-def _sudo_error(text: str, target: str) -> PortsideError:
-    if "tty" in text:
-        hint = "Add to /etc/sudoers (with visudo): Defaults:USER !requiretty"
-    else:
-        hint = "Give the user sudo without a password (with visudo): USER ALL=(ALL) NOPASSWD:ALL, or use -H root@…"
-    said = next((line for line in text.splitlines() if "sudo:" in line), "")
-    return PortsideError(f"No root on {target}: {said}", state="Nothing was changed.", hint=hint)

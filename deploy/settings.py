@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import json
+import posixpath
 import re
 from collections.abc import Mapping
 from hashlib import sha256
@@ -62,6 +63,27 @@ def _host(value: object) -> object:
     return name
 
 
+def postgres_major(image: str) -> int:
+    """The major version an image's tag names: 17 for ``postgres:17.2-bookworm`` and ``pgvector:pg17``; 0 for none."""
+    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    found = re.search(r"pg(\d+)", tag) or re.match(r"\d+", tag)
+    return int(found.group(found.lastindex or 0)) if found else 0
+
+
+def _database(value: object) -> object:
+    """``external``, ``none``, or an image of PostgreSQL whose tag says which major version it is."""
+    text = str(value)
+    if text in {"external", "none"}:
+        return text
+    if not re.fullmatch(r"[a-z0-9][a-zA-Z0-9._/:@-]{0,200}", text):
+        raise ValueError("should be external, none or an image such as postgres:17")
+    if re.search(r"mysql|mariadb|mongo|mssql", text):
+        raise ValueError("Portside runs PostgreSQL; for another database set external and DATABASE_URL")
+    if not 10 <= postgres_major(text) <= 40:
+        raise ValueError("the image's tag should name PostgreSQL's major version, such as postgres:17")
+    return text
+
+
 def _switch(value: object) -> object:
     """``on`` or ``off``."""
     if isinstance(value, str):
@@ -71,7 +93,6 @@ def _switch(value: object) -> object:
     return value
 
 
-IMAGE = r"[a-z0-9][a-z0-9._/:@-]{0,200}"
 Host = Annotated[str, BeforeValidator(_host)]
 Hosts = Annotated[tuple[Host, ...], BeforeValidator(_comma)]
 Names = Annotated[
@@ -83,6 +104,20 @@ PathPair = Annotated[str, _matching(r"[^:\n\0]+:[A-Za-z0-9._/-]+", "LOCAL:PATH, 
 Volume = Annotated[
     str, _matching(r"[a-z][a-z0-9-]{0,30}:/[A-Za-z0-9._/-]+", "NAME:/PATH, comma-separated (PATH in the container)")
 ]
+
+
+# Folders of the image that a mount would hide: the code, its packages, the system.
+_RESERVED = {
+    "/", "/app", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/opt", "/portside", "/proc", "/root",
+    "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/usr/local", "/var", "/var/lib", "/venv",
+}  # fmt: skip
+
+
+def reserved(path: str) -> bool:
+    """Whether something other than the site's data lies at this path of a container, or the path isn't a plain one."""
+    clean = posixpath.normpath(path)
+    below = clean.startswith(("/dev/", "/etc/", "/portside/", "/proc/", "/run/portside", "/sys/", "/usr/lib", "/venv/"))
+    return clean != path.rstrip("/") or clean in _RESERVED or below
 
 
 class Settings(BaseModel):
@@ -142,9 +177,9 @@ class Settings(BaseModel):
     collectstatic: Switch = Field(
         True, description="off for an app that has no STATIC_ROOT or ships its files collected"
     )
-    database: Annotated[
-        str, _matching(rf"external|none|{IMAGE}:\d+[a-zA-Z0-9.-]*", "external, none or an image with its version")
-    ] = Field("postgres:17", description="the database's image; external (DATABASE_URL says where); none")
+    database: Annotated[str, BeforeValidator(_database)] = Field(
+        "postgres:17", description="the database's image; external (DATABASE_URL says where); none"
+    )
     database_port: int | None = Field(
         None, ge=1024, le=65535, description="also publish the database on 127.0.0.1 here"
     )
@@ -197,6 +232,12 @@ class Settings(BaseModel):
         first, last = self.port_range
         if not 1024 <= first <= last <= 65535:
             raise ValueError("DEPLOY_PORTS should be a range within 1024-65535, the lower port first")
+        places = [volume.split(":", 1) for volume in self.volumes]
+        for what, given in (("name", [name for name, _ in places]), ("path", [path for _, path in places])):
+            if len(set(given)) < len(given):
+                raise ValueError(f"DEPLOY_VOLUMES has the same {what} twice")
+        if bad := [path for _, path in places if reserved(path)]:
+            raise ValueError(f"DEPLOY_VOLUMES: {', '.join(bad)} can't be a folder of data: choose one below /data")
         if self.database == "external" and not self.env.get("DATABASE_URL"):
             raise ValueError("DATABASE_URL is missing: DEPLOY_DATABASE=external needs it to say where the database is")
         return self

@@ -5,7 +5,6 @@ The layout under ``/srv/portside/<site>`` and the reasons for it are in docs/des
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 HOME = "/srv/portside"
@@ -26,8 +25,6 @@ OWNER = f"{APP_USER}:{WEB_GROUP}"
 STATUS_PORT = 8099  # the loopback-only server that says which generation and release are live
 
 LABEL_SITE, LABEL_RELEASE, LABEL_ROLE = "portside.site", "portside.release", "portside.role"
-
-RELEASE_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}\Z")
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,11 @@ class Site:
         return f"{self.current}/static"
 
     @property
+    def static_pool(self) -> str:
+        """Links to the static files of every kept release, for pages that were loaded before a switch."""
+        return f"{self.root}/static-pool"
+
+    @property
     def live_socket(self) -> str:
         """The live release's socket, as Nginx names it."""
         return f"{self.current}/run/web-1.sock"
@@ -89,8 +91,13 @@ class Site:
 
     @property
     def data_project(self) -> str:
-        """The compose project of the long-lived services, and the network it shares with the releases."""
+        """The compose project of the long-lived services."""
         return f"{self.name}-data"
+
+    @property
+    def network(self) -> str:
+        """The site's one Docker network: an engine has room for some thirty, so a release can't have its own."""
+        return f"portside-{self.name}"
 
     @property
     def nginx_file(self) -> str:
@@ -129,12 +136,22 @@ class ReleasePaths:
         return f"{self.root}/env"
 
     @property
+    def made_env(self) -> str:
+        """What Portside makes of the present settings, written anew at every start."""
+        return f"{self.root}/env.portside"
+
+    @property
     def gunicorn(self) -> str:
         return f"{self.root}/gunicorn.conf.py"
 
     @property
     def record(self) -> str:
         return f"{self.root}/release.json"
+
+    @property
+    def pending(self) -> str:
+        """The record of a release that isn't live yet."""
+        return f"{self.root}/pending.json"
 
     @property
     def name(self) -> str:
@@ -144,6 +161,11 @@ class ReleasePaths:
     @property
     def static(self) -> str:
         return f"{self.root}/static"
+
+    @property
+    def tmp(self) -> str:
+        """The application's /tmp, on the disk: an upload waits there, and may be larger than memory."""
+        return f"{self.root}/tmp"
 
     @property
     def run(self) -> str:

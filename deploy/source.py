@@ -11,17 +11,21 @@ import re
 import subprocess
 import tarfile
 import tempfile
+import tomllib
 from collections.abc import Iterable, Mapping, Set
 from contextlib import ExitStack
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from io import BytesIO
 from pathlib import Path
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from .errors import Refused
 from .settings import Settings
 
 RUBBISH = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
+PYTHONS = ("3.13", "3.12", "3.14", "3.11", "3.10")  # tried in this order
 DEPENDENCY_FILES = (
     "uv.lock",
     "requirements.txt",
@@ -70,11 +74,19 @@ class Source:
     def python(self) -> str:
         """The Python version the project asks for, such as 3.12, or empty."""
         for name in (".python-version", "runtime.txt"):
-            if name in self.files:
-                found = re.search(r"(3\.\d+)", self.read(name))
-                if found:
-                    return found.group(1)
-        return ""
+            if name in self.files and (found := re.search(r"(3\.\d+)", self.read(name))):
+                return found.group(1)
+        wanted = self._requires_python()
+        return next((each for each in PYTHONS if wanted.contains(f"{each}.99")), "")
+
+    def _requires_python(self) -> SpecifierSet:
+        """What pyproject.toml allows; everything where it doesn't say, or not in words we know."""
+        place = self.below_manage("pyproject.toml")
+        try:
+            project = tomllib.loads(self.read(place)).get("project", {}) if place in self.files else {}
+            return SpecifierSet(project.get("requires-python", ""))
+        except (tomllib.TOMLDecodeError, InvalidSpecifier):
+            return SpecifierSet()
 
     def dependencies(self) -> tuple[str, dict[str, Path]]:
         """The file that names the dependencies, and all files it needs. Raises Refused if there is none."""
@@ -90,8 +102,12 @@ class Source:
             hint="Add one of them to git, or a Dockerfile of your own.",
         )
 
+    def needs_git(self, paths: Iterable[str]) -> bool:
+        """Whether a dependency comes from a git repository."""
+        return any("git+" in self.read(path) for path in paths if path.endswith((".txt", ".toml", ".lock")))
+
     def _closure(self, place: str) -> set[str]:
-        """``place`` and what it refers to: ``-r`` and ``-c`` lines, the pyproject.toml beside a lock."""
+        """``place`` and what it refers to: ``-r`` and ``-c`` lines, a lock's pyproject.toml, packages of its own."""
         folder, _, name = place.rpartition("/")
         if name in {"uv.lock", "pyproject.toml"}:
             beside = f"{folder}/pyproject.toml" if folder else "pyproject.toml"
@@ -101,7 +117,10 @@ class Source:
             path = waiting.pop()
             if path not in found and path in self.files:
                 found.add(path)
-                named = re.findall(r"^\s*-(?:r|c|-requirement|-constraint)[ =]\s*(\S+)", self.read(path), re.MULTILINE)
+                text = self.read(path)
+                if re.search(r"^\s*(-e|--editable|\.)", text, re.MULTILINE):
+                    return set(self.files)  # a package of the project's own: it takes all of it
+                named = re.findall(r"^\s*(?:-[rc]\s*|--(?:requirement|constraint)[ =]\s*)(\S+)", text, re.MULTILINE)
                 waiting += [os.path.normpath(f"{path.rpartition('/')[0] or '.'}/{name}") for name in named]
         return found
 
@@ -171,11 +190,19 @@ def _digest(files: Mapping[str, Path]) -> str:
     total = sha256()
     for name, path in files.items():
         if path.is_symlink():
-            mark, content = "l", str(path.readlink()).encode()
+            mark, content = "l", sha256(os.fsencode(path.readlink())).hexdigest()
         else:
-            mark, content = ("x" if os.access(path, os.X_OK) else "f"), path.read_bytes()
-        total.update(f"{name}\0{mark}\0{sha256(content).hexdigest()}\n".encode())
+            mark, content = ("x" if os.access(path, os.X_OK) else "f"), _sum(path)
+        total.update(os.fsencode(f"{name}\0{mark}\0{content}\n"))
     return total.hexdigest()
+
+
+def _sum(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise Refused(f"{path} can't be read: {error.strerror}.") from error
 
 
 def _git(root: Path, *words: str) -> str:

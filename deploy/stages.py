@@ -8,66 +8,20 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from . import containers, host, image, nginx, release, source
+from . import containers, host, image, nginx, owner, release, source
 from . import site as names
 from .containers import Answer
-from .errors import PortsideError, Refused
-from .facts import Facts
-from .nginx import Served
-from .report import Report, Stage, count
-from .server import Result, Server
-from .settings import Settings
-from .site import ReleasePaths, Site
-from .source import Source
+from .errors import PortsideError, Refused, StepFailed
+from .report import Stage, count
+from .run import Run
+from .server import Result
 from .steps import Step, script, write
 
 ASK = Path(__file__).parent / "remote" / "ask.py"
-
-
-@dataclass
-class Run:
-    """One run of a flow against one server: what is given, and what its stages found out."""
-
-    settings: Settings
-    site: Site
-    server: Server
-    report: Report
-    command: str
-    ref: str = ""
-    started: float = field(default_factory=time.monotonic)
-    stack: ExitStack = field(default_factory=ExitStack)
-    facts: Facts = field(init=False)
-    source: Source = field(init=False)
-    release: ReleasePaths | None = None
-    answer: Answer = field(init=False)
-    served: Served = field(default_factory=Served)
-    record: dict[str, Any] = field(default_factory=dict)
-    begun: bool = False  # the release has something on the server
-    switched: bool = False
-    unchanged: bool = False
-    changes: int = 0
-    tell: Callable[[str], None] = lambda stage: None  # tells the holder of the lock where we are
-
-    @property
-    def new(self) -> ReleasePaths:
-        if self.release is None:
-            raise PortsideError("There is no new release in this run.")
-        return self.release
-
-    def look(self) -> None:
-        """Read the server's facts, again if need be."""
-        paths = [*host.watched(), self.site.data_compose, f"{self.site.data_secrets}/password", self.site.record]
-        self.facts = self.server.facts(self.site, paths)
-
-    def apply(self, stage: Stage, steps: list[Step], *, lock: str = "", big: bool = False) -> list[Result]:
-        results = self.server.apply(steps, stage=stage.name, lock=lock, big=big)
-        self.changes += sum(result.state == "changed" for result in results)
-        return results
 
 
 def preflight(run: Run, stage: Stage) -> None:
@@ -79,7 +33,7 @@ def preflight(run: Run, stage: Stage) -> None:
     run.server.connect()
     run.look()
     host.check(run.settings, run.facts)
-    _check_owner(run)
+    owner.check(run)
     facts = run.facts
     stage.note(f"{facts.os_name}, {facts.cores} cores, {facts.disk_mb // 1024} GB free")
 
@@ -99,52 +53,29 @@ def _some(paths: tuple[str, ...]) -> str:
     return ", ".join(paths[:4]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _check_owner(run: Run) -> None:
-    """A name belongs to the project that deployed first under it; a domain to one site."""
-    domains = set(run.settings.domains + run.settings.redirect_domains)
-    owned = set(run.facts.record.get("domains", []))
-    if owned and not owned & domains:
-        raise Refused(
-            f"The site name {run.site.name} on {run.server.target} is another site's: {', '.join(sorted(owned))}.",
-            state="Nothing was changed.",
-            hint="Give this one a name of its own: DEPLOY_SITE in .env.",
-        )
-    for other, theirs in run.facts.other_sites.items():
-        if both := sorted(domains & theirs):
-            raise Refused(
-                f"{', '.join(both)} belongs to the site {other} on {run.server.target}.",
-                state="Nothing was changed.",
-                hint="A domain can be served by one site only: take it out of one of the two.",
-            )
-    if run.settings.own_database:
-        _check_database(run)
-
-
-def _check_database(run: Run) -> None:
-    containers.refuse_other_major(run.settings, run.facts)
-    before = run.facts.record.get("postgres", {})
-    wanted = _database_identity(run)
-    changed = [name for name in before if before[name] != wanted.get(name)]
-    if changed:
-        raise Refused(
-            f"{', '.join(changed)} differ from those the database was made with "
-            f"({', '.join(f'{name}={before[name]}' for name in changed)}).",
-            state="Nothing was changed.",
-            hint="Set them back; renaming a database or its owner is done in psql first.",
-        )
-
-
-def _database_identity(run: Run) -> dict[str, str]:
-    return {
-        "POSTGRES_USER": containers.database_user(run.settings, run.site),
-        "POSTGRES_DB": containers.database_name(run.settings, run.site),
-    }
-
-
 def lock(run: Run, stage: Stage) -> None:
-    """The site's lock, held until the end of the run."""
-    run.tell = run.stack.enter_context(run.server.lock(run.site))
-    _ = stage
+    """The site's lock, held until the end of the run; then what an interrupted run left is put right."""
+    run.tell, current = run.stack.enter_context(run.server.lock(run.site))
+    if current == run.facts.current and not release.leftovers(run.facts):
+        return
+    # Under the lock, looking waits for what still runs there on behalf of a laptop that is gone.
+    run.look()
+    left, unfinished = release.leftovers(run.facts), release.unfinished(run.facts)
+    if unfinished:
+        run.report.warn(f"{unfinished} was switched to, but not finished: finishing it.")
+        run.apply(stage, [_finish_interrupted(run, unfinished)], detached=True)
+    if left := [identity for identity in left if identity != unfinished]:
+        run.report.warn(f"An interrupted run left {', '.join(left)}: taken away.")
+        run.apply(stage, [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left)])
+    if unfinished or left:
+        stage.note("put right")
+        run.look()
+
+
+def _finish_interrupted(run: Run, identity: str) -> Step:
+    record = run.facts.pending[identity]
+    event = {"event": "finish", "release": identity, "result": "live", "who": release.who(), "when": run.facts.clock}
+    return _finish_step(run, identity, str(record.get("previous", "")), record, event)
 
 
 def provision(run: Run, stage: Stage) -> None:
@@ -155,25 +86,44 @@ def provision(run: Run, stage: Stage) -> None:
         run.apply(stage, packages, lock=host.LOCK)
         run.look()
     run.apply(stage, host.rest(run.settings, run.facts), lock=host.LOCK)
-    _serve(run, stage, "base settings and catch-all", lambda: nginx.base(run.facts))
+    _planned(run, stage, lambda: nginx.steps(nginx.base(run.facts), run.facts, "base settings and catch-all"))
     if run.changes > before:
         run.look()
     stage.note(count(run.changes - before, "change") if run.changes > before else "nothing to do")
+
+
+def choose(run: Run, stage: Stage) -> None:
+    """The release to go back to, and what going back doesn't undo."""
+    wanted = release.target(run.facts, run.to)
+    if not wanted:
+        raise Refused(
+            "There is no release to go back to.",
+            state=f"{run.facts.current or 'Nothing'} is live.",
+            hint="fab releases shows what there is.",
+        )
+    run.release = run.site.release(wanted)
+    if run.new.image not in run.facts.images:
+        raise PortsideError(f"The image of {wanted} is gone from the server.", hint="Choose another with --to ID.")
+    run.record = run.facts.releases[wanted]
+    run.served = release.served(run.record)
+    kept = release.not_undone(run.facts, wanted)
+    if kept:
+        run.report.warn(
+            f"The database stays as it is: {count(len(kept), 'migration')} not undone ({_some(tuple(kept))})."
+        )
+    stage.note(wanted)
 
 
 def build(run: Run, stage: Stage) -> None:
     """The image of this source; a release is named. Where it is live already, the rest has nothing to do."""
     if release.is_live(run.facts, run.settings, run.source):
         run.unchanged = True
+        run.apply(stage, owner.claim(run))
         stage.note(f"{run.facts.current} is live with exactly this")
         return
     run.release = run.site.release(release.identity(run.facts, run.source))
     run.begun = True
-    claim = {"domains": sorted(set(run.settings.domains + run.settings.redirect_domains))}
-    owner = run.facts.record | claim
-    if run.settings.own_database:
-        owner |= {"database": run.settings.database, "postgres": _database_identity(run)}
-    steps = [write(run.site.record, release.as_json(owner)), image.build(run.settings, run.source, run.new)]
+    steps = [*owner.claim(run), image.build(run.settings, run.source, run.new)]
     results = run.apply(stage, steps, big=True)
     run.record["digest"] = results[-1].answer["digest"]
     stage.note(run.new.id)
@@ -198,15 +148,29 @@ def prepare(run: Run, stage: Stage) -> None:
     *_, result = run.apply(stage, [*containers.release_steps(settings, run.new, facts, module), ask])
     run.answer = Answer.parse(result.answer)
     run.served = containers.served(settings, run.answer)
-    if run.answer.debug:
-        run.report.warn("DEBUG is on: Django shows its insides to every visitor.")
+    _warn(run)
     steps = containers.release_steps(settings, run.new, facts, module, run.answer)
-    *_, prepared = run.apply(stage, [*steps, _prepare_step(run)])
+    pending = write(run.new.pending, release.as_json(_record(run), indent=2))
+    *_, prepared = run.apply(stage, [*steps, pending, _prepare_step(run)])
+    run.migrated = run.answer.pending
     for line in prepared.output:
         if re.match(r"\S+: \(\S+\.W\d+\)", line):
             run.report.warn(line)
-    pending = run.answer.pending
-    stage.note(f"{count(len(pending), 'migration')} applied" if pending else "no migrations")
+    migrations = run.answer.pending
+    stage.note(f"{count(len(migrations), 'migration')} applied" if migrations else "no migrations")
+
+
+def _warn(run: Run) -> None:
+    """What works, but not as its owner may believe."""
+    answer = run.answer
+    if answer.debug:
+        run.report.warn("DEBUG is on: Django shows its insides to every visitor.")
+    code = answer.folder.removesuffix(run.source.manage).rstrip("/")
+    static = answer.static_root if run.settings.collectstatic else ""
+    for name, root in (("STATIC_ROOT", static), ("MEDIA_ROOT", answer.media_root)):
+        below = f"{root}/".removeprefix(f"{code}/")
+        if any(path.startswith(below) for path in run.source.files):
+            run.report.warn(f"{name} ({root}) has files that git tracks: the server's own folder hides them.")
 
 
 def _prepare_step(run: Run) -> Step:
@@ -219,6 +183,7 @@ def _prepare_step(run: Run) -> Step:
         run.new.compose,
         answer.manage,
         run.new.static if settings.collectstatic else "",
+        run.site.static_pool,
         "yes" if answer.pending else "no",
         settings.before or "",
         run.site.data_compose if dump else "",
@@ -241,7 +206,9 @@ def start(run: Run, stage: Stage) -> None:
         str(last),
         str(run.settings.health_timeout),
     )
-    (result,) = run.apply(stage, [step])
+    module = str(run.facts.releases.get(run.new.id, {}).get("settings_module", ""))
+    present = [containers.made_environment_step(run.settings, run.new, module)] if run.command == "rollback" else []
+    *_, result = run.apply(stage, [*present, step])
     stage.note(f"on 127.0.0.1:{result.answer['port']}")
 
 
@@ -265,21 +232,31 @@ def gate(run: Run, stage: Stage) -> None:
 
 
 def live(run: Run, stage: Stage) -> None:
-    """Edge, switch, drain."""
-    if not run.unchanged and not run.facts.current:
-        # On a first deploy Nginx must find something behind "current" before it is told of the site.
-        run.apply(stage, [_switch(run, prove=False)])
-    edge = _serve(run, stage, f"the site {run.site.name}", lambda: _all_files(run))
+    """Edge, switch, drain: one run that reaches its end without us."""
     if run.unchanged:
+        edge = _planned(run, stage, lambda: _edge(run))
         stage.note("Nginx has new settings" if edge else "nothing to do")
         return
-    run.apply(stage, [_switch(run, prove=True)])
+    try:
+        *_, result = _planned(run, stage, lambda: _live_steps(run))
+    except StepFailed as error:
+        run.switched = error.step == _finish(run).name  # only that one comes after the switch is proved
+        raise
     run.switched = True
-    (result,) = run.apply(stage, [_finish(run)])
     _say_drained(run, stage, result)
-    if run.settings.after:
+    if run.command == "deploy" and run.settings.after:
         after = script("Run DEPLOY_AFTER", "after", run.new.compose, run.settings.after)
         run.apply(stage, [after])
+
+
+def _live_steps(run: Run) -> list[Step]:
+    # On a first deploy Nginx must find something behind "current" before it is told of the site.
+    first = [] if run.facts.current else [_switch(run, prove=False)]
+    return [*first, *_edge(run), _switch(run, prove=True), _finish(run)]
+
+
+def _edge(run: Run) -> list[Step]:
+    return nginx.steps(_all_files(run), run.facts, f"the site {run.site.name}")
 
 
 def _all_files(run: Run) -> dict[str, str]:
@@ -287,13 +264,18 @@ def _all_files(run: Run) -> dict[str, str]:
     return nginx.base(run.facts) | nginx.site_file(run.settings, run.site, run.served, run.facts)
 
 
-def _serve(run: Run, stage: Stage, why: str, files: Callable[[], dict[str, str]]) -> bool:
-    """Make Nginx serve these files; planned again where another deploy's came in between. Returns whether it had to."""
+def _planned(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Result]:
+    """Run a plan that touches Nginx to its end; planned again where another deploy's files came in between."""
+    current = run.facts.current
     for _ in range(5):
-        results = run.apply(stage, nginx.steps(files(), run.facts, why), lock=host.LOCK)
-        if not any(result.answer and result.answer.get("stale") for result in results):
-            return bool(results)
+        try:
+            return run.apply(stage, plan(), detached=True)
+        except StepFailed as error:
+            if error.status != nginx.STALE:
+                raise
         run.look()
+        # A first release that "current" points at, and that Nginx isn't told of yet, isn't live.
+        run.facts = replace(run.facts, current=current)
     raise PortsideError("Other deploys change Nginx's files all the time.", hint="Type the same command again.")
 
 
@@ -314,24 +296,32 @@ def _switch(run: Run, *, prove: bool) -> Step:
 
 
 def _finish(run: Run) -> Step:
-    digest = run.record.get("digest", "")
-    record = release.record(run.new.id, run.settings, run.source, run.facts, run.answer, run.served, digest)
-    record["seconds"] = round(time.monotonic() - run.started, 1)
-    event = {"event": "deploy", "release": run.new.id, "result": "live", "who": record["who"]}
-    event |= {"when": run.facts.clock, "seconds": record["seconds"], "before": run.facts.current}
+    seconds = round(time.monotonic() - run.started, 1)
+    record = run.record if run.command == "rollback" else _record(run) | {"seconds": seconds}
+    event: dict[str, Any] = {"event": run.command, "release": run.new.id, "result": "live", "who": release.who()}
+    event |= {"when": run.facts.clock, "seconds": seconds, "before": run.facts.current}
+    return _finish_step(run, run.new.id, run.facts.current, record, event)
+
+
+def _finish_step(run: Run, identity: str, old: str, record: dict[str, Any], event: dict[str, Any]) -> Step:
     return script(
-        "Let the old connections end" if run.facts.current else "Note the release",
+        "Let the old connections end" if old else "Note the release",
         "finish",
         run.site.root,
         run.site.name,
-        run.new.id,
-        run.facts.current,
+        identity,
+        old,
         str(run.settings.drain),
         files={
             "release.json": release.as_json(record, indent=2).encode(),
             "event": release.as_json(event).encode(),
         },
     )
+
+
+def _record(run: Run) -> dict[str, Any]:
+    digest = run.record.get("digest", "")
+    return release.record(run.new.id, run.settings, run.source, run.facts, run.answer, run.served, digest)
 
 
 def _say_drained(run: Run, stage: Stage, result: Result) -> None:
@@ -353,8 +343,16 @@ def prune(run: Run, stage: Stage) -> None:
     stage.note(result.why if result.state == "unchanged" else "old releases taken away")
 
 
+def stop(run: Run) -> None:
+    """After a failed rollback: its containers, which stay for another try."""
+    step = script("Stop the release again", "stop", run.site.name, run.new.id)
+    with run.server.quietly():
+        run.server.apply([step], stage="stop")
+
+
 def discard(run: Run) -> None:
     """After a failure: what the new release left on the server."""
-    step = script("Take the failed release away", "discard", run.site.root, run.site.name, run.new.id)
+    first = "no" if run.facts.current else "yes"
+    step = script("Take the failed release away", "discard", run.site.root, run.site.name, first, run.new.id)
     with run.server.quietly():
         run.server.apply([step], stage="discard")

@@ -14,10 +14,11 @@ from invoke.exceptions import Exit
 
 from .errors import PortsideError, Refused
 from .report import Report
+from .run import Run
+from .secret import Secret
 from .server import Server
 from .settings import Settings
 from .site import Site
-from .stages import Run
 
 # Names whose values are no secret: hiding them would only make the report unreadable.
 PUBLIC = {"ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DJANGO_SETTINGS_MODULE", "POSTGRES_USER", "POSTGRES_DB"}
@@ -27,7 +28,11 @@ HELP = {
     "verbose": "show every command and what it prints",
     "quiet": "only warnings and errors",
     "ref": "deploy this commit instead of the files as they are here",
+    "to": "the release to go back to; the previous good one if not given",
+    "json": "as JSON, for a script to read",
     "down": "take the practice server away",
+    "domains": "the site's host names, comma-separated",
+    "command": "manage.py's words, quoted as one",
     "name": "another practice server beside the first",
 }
 
@@ -44,18 +49,31 @@ def task(body: Callable[..., Any]) -> Any:
             raise Exit(code=error.exit_code) from error
         except KeyboardInterrupt:
             raise Exit("Interrupted.", code=1) from None
+        except OSError as error:
+            Report().fail(f"This machine failed: {error}.")
+            raise Exit(code=1) from error
 
     known = {name: text for name, text in HELP.items() if name in body.__code__.co_varnames}
     return fabric_task(help=known, auto_shortflags=False)(told)
 
 
-def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool, ref: str = "") -> Run:
+def _secrets(settings: Settings) -> list[Secret]:
+    """Values to mask: the application's, but for what everybody may know, and an index's password."""
+    known = " ".join((*settings.domains, *settings.redirect_domains, settings.site, settings.app)).lower()
+    values = [
+        value for name, value in settings.env.items() if name not in PUBLIC and value.reveal().lower() not in known
+    ]
+    index = settings.pip_index or ""
+    return [*values, Secret(index)] if "@" in index else values
+
+
+def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool, ref: str = "", to: str = "") -> Run:
     """A run against the server that -H names. Raises Refused without one: nothing ever runs on the laptop."""
     if not isinstance(context, Connection):
         raise Refused(f"Which server? Type fab {command} -H user@host")
     settings = Settings.load(Path(env))
     report = Report(verbose=verbose, quiet=quiet)
-    report.hide(value for name, value in settings.env.items() if name not in PUBLIC)
+    report.hide(_secrets(settings))
     if settings.dotenv.overridden:
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
-    return Run(settings, Site(settings.site), Server(context, report), report, command, ref)
+    return Run(settings, Site(settings.site), Server(context, report), report, command, ref, to)

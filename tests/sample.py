@@ -16,15 +16,16 @@ from deploy.errors import StepFailed
 from deploy.facts import Container, Facts, FileFact
 from deploy.nginx import Served
 from deploy.report import Report
+from deploy.run import Run
 from deploy.server import Result
 from deploy.settings import Settings
-from deploy.site import NGINX_CONF, RELEASE_ID, Site
-from deploy.stages import Run
+from deploy.site import NGINX_CONF, Site
 from deploy.steps import Step
+from deploy.stream import REMOTE
 
 FACTS = Path(__file__).parent / "facts"
 SITE = Site("portfolio")
-OLD, NEW = "20261120-192010-d899b4d", "20261121-080000-ab12cd3"
+OLDER, OLD, NEW = "20261119-101500-5c0ffee", "20261120-192010-d899b4d", "20261121-080000-ab12cd3"
 SERVED = Served("/static/", "/media/")
 
 LINES = {
@@ -199,6 +200,24 @@ def _host_files() -> dict[str, FileFact]:
     return found
 
 
+def script_for(name: str, locks: Path) -> str:
+    """A script of remote/, with a folder of the test's own in place of the server's for locks."""
+    return (REMOTE / f"{name}.sh").read_text(encoding="utf-8").replace("/run/portside", str(locks))
+
+
+def recorded(identity: str, previous: str = "", **changed: Any) -> dict[str, Any]:
+    """The record of a good release."""
+    made = {"id": identity, "commit": identity[-7:] * 5, "previous": previous, "migrations": [f"app.{identity[-3:]}"]}
+    return made | {"static_url": "/static/", "media_url": "/media/", "settings_module": "config.settings"} | changed
+
+
+def with_releases(read: Facts, current: str, releases: Mapping[str, Mapping[str, Any]], **changed: Any) -> Facts:
+    """Facts with these releases and their images instead."""
+    kept = {identity: dict(record) for identity, record in releases.items()}
+    images = tuple(SITE.release(identity).image for identity in kept)
+    return replace(read, **{"current": current, "releases": kept, "images": images, **changed})
+
+
 def digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
@@ -210,25 +229,35 @@ def web(release: str, state: str = "running") -> Container:
 class Paper:
     """Stands in for a Server: writes down the steps it is given, and answers as one on which all goes well.
 
-    ``fails``: the script at which a step fails instead.
+    ``fails``: the script at which a step fails instead. ``current``: the live release that the lock finds, if it
+    isn't the one of the facts.
     """
 
     target = "server.example"
     round_trips = 0
 
-    def __init__(self, *facts: Facts, fails: str = "", answer: Mapping[str, Any] = ANSWER) -> None:
+    def __init__(
+        self, *facts: Facts, fails: str = "", answer: Mapping[str, Any] = ANSWER, current: str | None = None
+    ) -> None:
         self.seen = list(facts)
         self.fails = fails
         self.answer = answer
+        self.current = current
         self.told: list[str] = []
+        self.steps: list[Step] = []
         self.scripts: list[str] = []
+        self.stages: list[str] = []
+        self.looks = 0
+        self.released = False
         self.connected = False
 
     def connect(self) -> None:
         self.connected = True
 
     def facts(self, site: Site, paths: Sequence[str]) -> Facts:
-        return self.seen.pop(0) if len(self.seen) > 1 else self.seen[0]
+        self.looks += 1
+        self.last = self.seen.pop(0) if len(self.seen) > 1 else self.seen[0]
+        return self.last
 
     @contextmanager
     def quietly(self) -> Iterator[None]:
@@ -237,11 +266,16 @@ class Paper:
     @contextmanager
     def lock(self, site: Site) -> Iterator[Any]:
         self.told.append(f"## lock\n(the lock of {site.name})")
-        yield lambda stage: None
+        try:
+            yield self.stages.append, self.last.current if self.current is None else self.current
+        finally:
+            self.released = True
 
-    def apply(self, steps: Sequence[Step], *, stage: str, lock: str = "", big: bool = False) -> list[Result]:
+    def apply(
+        self, steps: Sequence[Step], *, stage: str, lock: str = "", big: bool = False, detached: bool = False
+    ) -> list[Result]:
         if steps:
-            how = [f"under {lock}"] * bool(lock) + ["by way of the disk"] * big
+            how = [f"under {lock}"] * bool(lock) + ["by way of the disk"] * big + ["detached"] * detached
             heading = f"## {stage}" + (f" ({', '.join(how)})" if how else "")
             self.told.append("\n".join([heading, *(step.transcript() for step in steps)]))
         return [self._result(step, stage) for step in steps]
@@ -250,6 +284,7 @@ class Paper:
         return "\n\n".join(self.told) + "\n"
 
     def _result(self, step: Step, stage: str) -> Result:
+        self.steps.append(step)
         script = step.words[1] if step.words[0] == "script" else ""
         self.scripts += [script] * bool(script)
         if script and script == self.fails:
@@ -257,10 +292,10 @@ class Paper:
         return Result(step, "changed", "", self._answer(script, step), ())
 
     def _answer(self, script: str, step: Step) -> Any:
-        old = script == "finish" and RELEASE_ID.match(step.words[5])
+        old = script == "finish" and step.words[5]
         answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": self.answer, "start": {"port": 8101}}
         return answers.get(script) or ({"seconds": 2, "left": 0} if old else None)
 
 
-def run(settings: Settings, paper: Paper, command: str = "deploy", ref: str = "") -> Run:
-    return Run(settings, Site(settings.site), paper, Report(quiet=True), command, ref, started=0.0)  # type: ignore[arg-type]
+def run(settings: Settings, paper: Paper, command: str = "deploy", ref: str = "", to: str = "") -> Run:
+    return Run(settings, Site(settings.site), paper, Report(quiet=True), command, ref, to, started=0.0)  # type: ignore[arg-type]

@@ -14,8 +14,9 @@ import pytest
 from deploy import containers
 from deploy.errors import Refused
 from deploy.facts import Facts
-from deploy.settings import Settings
+from deploy.settings import Settings, postgres_major
 from deploy.site import Site
+from deploy.steps import folder
 from tests import sample
 from tests.test_environment import HARD, read_as_compose
 
@@ -35,7 +36,13 @@ def data_compose(settings: Settings, facts: Facts = FACTS) -> str:
 
 
 def environment(folder: Path, **changed: str) -> dict[str, str]:
-    return containers.environment(sample.settings(folder, **changed), sample.SITE, sample.NEW, "config.settings")
+    """What the application sees: Compose reads the second file over the first."""
+    settings = sample.settings(folder, **changed)
+    return {**containers.own_environment(settings), **made_environment(settings)}
+
+
+def made_environment(settings: Settings) -> dict[str, str]:
+    return containers.made_environment(settings, sample.SITE, sample.NEW, "config.settings")
 
 
 def test_a_releases_compose_file(settings: Settings, golden: Callable[[str, str], None]) -> None:
@@ -75,7 +82,33 @@ def test_what_the_application_is_handed(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["ALLOWED_HOSTS", "DATABASE_URL", "DJANGO_SETTINGS_MODULE", "PGHOST"])
+def test_a_release_keeps_its_own_names_and_follows_the_present_settings_in_the_others(tmp_path: Path) -> None:
+    given = {"REDIS_URL": "redis://x", "DJANGO_SETTINGS_MODULE": "other", "EMAIL_URL": "smtp://x", "PGSSLMODE": "off"}
+    settings = sample.settings(tmp_path, DEPLOY_REDIRECT_DOMAINS="old.example", **given)
+    own, made = set(containers.own_environment(settings)), set(made_environment(settings))
+    assert own == {"SECRET_KEY", "DJANGO_SETTINGS_MODULE", "EMAIL_URL", "PGSSLMODE"}
+    assert made == {
+        "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASE_URL", "DEPLOY_RELEASE", "REDIS_URL", "PGHOST", "PGPORT",
+        "PGUSER", "PGPASSWORD", "PGDATABASE", "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD",
+    }  # fmt: skip
+
+
+def test_no_name_stands_in_both_parts_of_the_environment(tmp_path: Path) -> None:
+    for settings in (sample.settings(tmp_path), sample.settings(tmp_path, sample.EVERY_SETTING)):
+        assert not set(containers.own_environment(settings)) & set(made_environment(settings))
+
+
+def test_the_part_that_follows_is_a_secret_file_of_its_own(settings: Settings) -> None:
+    step = containers.made_environment_step(settings, RELEASE, "config.settings")
+    assert step.words == ("write", RELEASE.made_env, "600", "root:root")
+    content = step.files["content"]
+    assert isinstance(content, bytes)
+    assert read_as_compose(content.decode()) == made_environment(settings)
+    assert step.secret
+    assert step in containers.release_steps(settings, RELEASE, FACTS, "config.settings")
+
+
+@pytest.mark.parametrize("name", ["ALLOWED_HOSTS", "DATABASE_URL", "DJANGO_SETTINGS_MODULE", "PGHOST", "REDIS_URL"])
 def test_what_the_environment_file_says_wins(name: str, tmp_path: Path) -> None:
     assert environment(tmp_path, **{name: "mine"})[name] == "mine"
 
@@ -151,7 +184,7 @@ def test_an_old_engine_is_asked_for_health_less_often(version: str, there: bool,
     ],
 )
 def test_the_databases_folder_follows_its_major_version(image: str, major: int, folder: str, tmp_path: Path) -> None:
-    assert containers.postgres_major(image) == major
+    assert postgres_major(image) == major
     assert f"- postgres:{folder}" in data_compose(sample.settings(tmp_path, DEPLOY_DATABASE=image))
 
 
@@ -162,6 +195,7 @@ def test_data_services_that_run_as_they_should_need_nothing(settings: Settings) 
 def test_data_services_are_started_where_they_do_not_run(settings: Settings) -> None:
     steps = containers.data_steps(settings, sample.SITE, replace(sample.live(settings), containers=()))
     assert steps[-1].words == ("script", "data", sample.SITE.data_compose)
+    assert steps[0].words == ("script", "network", "portside-portfolio", "portfolio")
 
 
 def test_a_changed_password_reaches_the_database(settings: Settings, tmp_path: Path) -> None:
@@ -176,14 +210,31 @@ def test_a_changed_password_reaches_the_database(settings: Settings, tmp_path: P
 def test_a_database_of_somebody_else_is_left_alone(database: str, tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, DEPLOY_DATABASE=database, DATABASE_URL="postgres://elsewhere/x")
     assert containers.data_steps(settings, sample.SITE, sample.provisioned()) == []
-    assert "external: true" not in compose(settings)
+    assert "PGHOST" not in made_environment(settings)
+
+
+def test_database_and_releases_share_one_network_that_neither_makes(settings: Settings) -> None:
+    for text in (compose(settings), data_compose(settings)):
+        assert text.count('networks:\n  default:\n    name: "portside-portfolio"\n    external: true\n') == 1
+    assert containers.network(sample.SITE) in containers.release_steps(settings, RELEASE, FACTS, "")
+
+
+def test_an_upload_waits_on_the_disk(settings: Settings) -> None:
+    web, manage = compose(settings).split("\n  manage:")
+    assert f'source: "{RELEASE.tmp}", target: /tmp' in web
+    assert "tmpfs" not in web
+    assert 'tmpfs: ["/tmp:mode=1777"]' in manage
+    assert folder(RELEASE.tmp, 0o2770, "10001:33") in containers.release_steps(settings, RELEASE, FACTS, "")
 
 
 def test_another_major_version_of_the_database_is_refused(tmp_path: Path) -> None:
-    facts = replace(sample.provisioned(), record={"database": "postgres:17"})
+    facts = replace(sample.live(sample.settings(tmp_path)), record={"database": "postgres:17"})
     with pytest.raises(Refused, match="made by postgres:17, which postgres:18 can't read"):
         containers.refuse_other_major(sample.settings(tmp_path, DEPLOY_DATABASE="postgres:18"), facts)
     containers.refuse_other_major(sample.settings(tmp_path, DEPLOY_DATABASE="postgres:17.2"), facts)
+    # What never ran has no data.
+    never = replace(facts, containers=())
+    containers.refuse_other_major(sample.settings(tmp_path, DEPLOY_DATABASE="postgres:18"), never)
 
 
 @pytest.mark.parametrize(
@@ -224,10 +275,13 @@ def test_without_collectstatic_its_settings_may_be_anything(tmp_path: Path) -> N
     ("changed", "told"),
     [
         ({"static_root": ""}, "STATIC_ROOT isn't set"),
-        ({"static_root": "/app"}, "STATIC_ROOT, /app, holds the code itself"),
-        ({"static_root": "/app/"}, "STATIC_ROOT, /app/, holds the code itself"),
-        ({"static_root": "/"}, "STATIC_ROOT, /, holds the code itself"),
-        ({"static_root": "/srv", "folder": "/srv/code"}, "STATIC_ROOT, /srv, holds the code itself"),
+        ({"static_root": "/app"}, "STATIC_ROOT, /app, holds the code or the system"),
+        ({"static_root": "/app/"}, "STATIC_ROOT, /app/, holds the code or the system"),
+        ({"static_root": "/"}, "STATIC_ROOT, /, holds the code or the system"),
+        ({"static_root": "/srv", "folder": "/srv/code"}, "STATIC_ROOT, /srv, holds the code or the system"),
+        ({"static_root": "/etc/static"}, "STATIC_ROOT, /etc/static, holds the code or the system"),
+        ({"static_root": "/data/../app"}, "STATIC_ROOT, /data/../app, holds the code or the system"),
+        ({"media_root": "/usr/lib/media"}, "MEDIA_ROOT, /usr/lib/media, holds the code or the system"),
         ({"static_root": "/app/a b"}, "STATIC_ROOT, '/app/a b', is no absolute path"),
         ({"static_root": "/app/a;b"}, "is no absolute path"),
         ({"static_url": ""}, "STATIC_URL, '', should be a path"),
@@ -238,7 +292,7 @@ def test_without_collectstatic_its_settings_may_be_anything(tmp_path: Path) -> N
         ({"static_url": "/s{}/"}, "should be a path"),
         ({"static_url": "/static"}, "should be a path"),
         ({"media_url": "/"}, "MEDIA_URL, '/', should be a path"),
-        ({"media_root": "/app"}, "MEDIA_ROOT, /app, holds the code itself"),
+        ({"media_root": "/app"}, "MEDIA_ROOT, /app, holds the code or the system"),
         ({"media_url": "/static/media/"}, "STATIC_URL and MEDIA_URL lie in one another"),
         ({"media_url": "/static/"}, "STATIC_URL and MEDIA_URL lie in one another"),
         ({"media_root": "/app/static-root/media"}, "STATIC_ROOT and MEDIA_ROOT lie in one another"),

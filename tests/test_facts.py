@@ -27,7 +27,7 @@ def test_absent_things_are_empty() -> None:
 
 
 def test_the_hosts_facts_are_read() -> None:
-    assert (LIVE.os_id, LIVE.os_version, LIVE.arch, LIVE.cores) == ("debian", "13", "x86_64", 2)
+    assert (LIVE.os_id, LIVE.os_version, LIVE.cores) == ("debian", "13", 2)
     assert (LIVE.clock, LIVE.ipv6, LIVE.systemd, LIVE.disk_mb) == ("20261120-192259", True, True, 74305)
     assert "docker.io" in LIVE.packages
 
@@ -102,12 +102,6 @@ def test_a_listener_is_public_unless_it_is_loopbacks(line: str, listener: Listen
     assert listener.public is public
 
 
-def test_used_ports_are_listeners_and_what_containers_publish() -> None:
-    stopped = '{"Names": "x", "Ports": "127.0.0.1:8150->8000/tcp, 127.0.0.1:8151->8001/tcp"}'
-    facts = parsed("listener\ttcp 0.0.0.0:22 ", "listener\tudp 0.0.0.0:68 ", f"container\t{stopped}")
-    assert facts.used_ports() == {22, 8150, 8151}
-
-
 @pytest.mark.parametrize("text", ["", "{", "[]", '"x"', '{"cut": "sh'])
 def test_a_record_cut_short_counts_as_absent(text: str) -> None:
     assert parsed(f"site.record\t{coded(text)}").record == {}
@@ -115,6 +109,14 @@ def test_a_record_cut_short_counts_as_absent(text: str) -> None:
 
 def test_a_release_without_record_is_known_as_unfinished() -> None:
     assert parsed(f"release\t{sample.NEW} ").releases == {sample.NEW: {}}
+
+
+def test_what_a_release_would_record_is_known_while_it_is_not_live() -> None:
+    pending = coded('{"id": "x"}')
+    facts = parsed(f"release.pending\t{sample.NEW} {pending}", "release.pending\tcut e30", f"release\t{sample.NEW} ")
+    assert facts.pending == {sample.NEW: {"id": "x"}, "cut": {}}
+    assert facts.releases == {sample.NEW: {}}
+    assert LIVE.pending == {}
 
 
 def test_other_sites_are_known_by_their_domains() -> None:

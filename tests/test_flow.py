@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from contextlib import nullcontext
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import pytest
 
 from deploy import flow, stages
 from deploy.errors import PortsideError, StepFailed
+from deploy.facts import Facts
+from deploy.run import Run
 from deploy.settings import Settings
 from tests import sample
 from tests.sample import Paper
@@ -78,8 +80,11 @@ def test_a_release_that_can_not_be_taken_away_hides_no_reason(settings: Settings
 @pytest.mark.parametrize(
     ("facts", "fails", "state"),
     [
-        ("live", "gate", f"Release {sample.OLD} is live, as before."),
-        ("provisioned", "gate", "The site isn't live yet."),
+        ("live", "build", f"Release {sample.OLD} is live, as before."),
+        ("live", "gate", f"Release {sample.OLD} is live, as before. 1 migration of the failed one stays applied."),
+        ("provisioned", "build", "Nothing was changed."),
+        ("provisioned", "ask", "The site isn't live yet."),
+        ("provisioned", "gate", "The site isn't live yet. 1 migration of the failed one stays applied."),
         ("bare", "packages", "Nothing was changed."),
     ],
 )
@@ -98,13 +103,13 @@ def test_a_failure_before_the_server_was_reached_changed_nothing(settings: Setti
 def test_an_interruption_says_where_and_what_to_type(
     settings: Settings, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(run: stages.Run, stage: object) -> None:
+    def interrupted(run: Run, stage: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(stages, "gate", interrupted)
     error = failed(settings, Paper(sample.live(settings)))
     assert error.message == "Interrupted in the stage “gate”."
-    assert error.state == f"Release {sample.OLD} is live, as before."
+    assert error.state == f"Release {sample.OLD} is live, as before. 1 migration of the failed one stays applied."
     assert "fab deploy -H server.example again" in error.hint
 
 
@@ -118,14 +123,13 @@ def test_the_lock_is_given_back_however_it_ends(settings: Settings, project: Pat
         except StepFailed:
             assert fails
         assert ended == [True]
+        assert run.server.released  # type: ignore[attr-defined]
 
 
 def test_those_who_wait_for_the_lock_are_told_each_stage(settings: Settings, project: Path) -> None:
-    told: list[str] = []
-    run = sample.run(settings, Paper(sample.provisioned()))
-    run.server.lock = lambda site: nullcontext(told.append)  # type: ignore[method-assign]
-    flow.follow(flow.DEPLOY, run)
-    assert told == list(flow.DEPLOY[2:])
+    paper = Paper(sample.provisioned())
+    flow.follow(flow.DEPLOY, sample.run(settings, paper))
+    assert paper.stages == list(flow.DEPLOY[2:])
 
 
 def test_a_deploy_ends_with_where_to_look(
@@ -145,3 +149,78 @@ def test_provisioning_a_provisioned_server_says_so(settings: Settings, capsys: p
     run.report.quiet = False
     flow.provision(run)
     assert "server.example: nothing to do, the server is as it should be." in capsys.readouterr().out
+
+
+def test_a_failure_names_the_dump_where_there_is_one(settings: Settings, project: Path, tmp_path: Path) -> None:
+    answer = sample.ANSWER | {"pending": ["a.0002", "b.0003"], "applied": 20}
+    state = failed(settings, Paper(sample.live(settings), fails="gate", answer=answer)).state
+    dump = r"backups/before-[0-9a-f-]+\.dump"
+    assert re.search(rf"2 migrations of the failed one stay applied; a dump of before is {dump}\.$", state)
+    elsewhere = sample.settings(tmp_path, DEPLOY_DATABASE="external", DATABASE_URL="postgres://elsewhere/x")
+    state = failed(elsewhere, Paper(sample.live(settings), fails="gate", answer=answer)).state
+    assert state.endswith("2 migrations of the failed one stay applied.")
+
+
+@pytest.mark.parametrize(("facts", "first"), [("live", "no"), ("provisioned", "yes")])
+def test_a_first_release_that_fails_leaves_nothing_live(
+    facts: str, first: str, settings: Settings, project: Path
+) -> None:
+    paper = Paper({"live": sample.live(settings), "provisioned": sample.provisioned()}[facts], fails="gate")
+    run = sample.run(settings, paper)
+    with pytest.raises(StepFailed):
+        flow.follow(flow.DEPLOY, run)
+    assert f"script discard /srv/portside/portfolio portfolio {first} {run.new.id}" in paper.transcript()
+
+
+def before(settings: Settings) -> Facts:
+    """A server with one release before the live one."""
+    releases = {sample.OLDER: sample.recorded(sample.OLDER), sample.OLD: sample.recorded(sample.OLD, sample.OLDER)}
+    return sample.with_releases(sample.live(settings), sample.OLD, releases)
+
+
+@pytest.mark.parametrize("script", ["start", "gate", "switch"])
+def test_a_rollback_that_fails_only_stops_its_release(script: str, settings: Settings) -> None:
+    paper = Paper(before(settings), fails=script)
+    with pytest.raises(StepFailed) as caught:
+        flow.follow(flow.ROLLBACK, sample.run(settings, paper, "rollback"))
+    assert paper.scripts[-1] == "stop"
+    assert f"script stop portfolio {sample.OLDER}" in paper.transcript()
+    assert "discard" not in paper.scripts
+    assert caught.value.state == f"Release {sample.OLD} is live, as before."
+    assert caught.value.hint == "Mend it, then type fab rollback -H server.example again."
+
+
+def test_a_rollback_that_fails_after_its_switch_stops_nothing(settings: Settings) -> None:
+    paper = Paper(before(settings), fails="finish")
+    with pytest.raises(StepFailed) as caught:
+        flow.follow(flow.ROLLBACK, sample.run(settings, paper, "rollback"))
+    assert "stop" not in paper.scripts
+    assert caught.value.state == f"Release {sample.OLDER} is live."
+
+
+def test_a_rollback_says_how_to_go_forward_again(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    run = sample.run(settings, Paper(before(settings)), "rollback")
+    run.report.quiet = False
+    flow.rollback(run)
+    told = capsys.readouterr().out
+    assert f"portfolio.localhost is back at {sample.OLDER} (" in told
+    assert f"fab rollback --to {sample.OLD} -H server.example" in told
+
+
+def test_abort_clears_away_what_was_left(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    left = sample.live(settings)
+    left = replace(left, releases={**left.releases, sample.NEW: {}})
+    for facts, said in (
+        (left, "what was left is cleared away"),
+        (sample.live(settings), "nothing was left to clear away"),
+    ):
+        paper = Paper(facts)
+        run = sample.run(settings, paper, "abort")
+        run.report.quiet = False
+        flow.abort(run)
+        assert f"server.example: {said}; {sample.OLD} is live." in capsys.readouterr().out
+        assert set(paper.scripts) <= {"discard"}
+
+
+def test_abort_needs_no_project(settings: Settings) -> None:
+    flow.abort(sample.run(settings, Paper(sample.provisioned()), "abort"))

@@ -96,6 +96,33 @@ def test_an_engine_that_has_not_read_its_settings_is_told_to(settings: Settings)
     assert step.words == ("script", "docker-reload")
 
 
+def test_an_engine_is_told_of_its_settings_beside_new_packages_too(settings: Settings) -> None:
+    facts = replace(sample.provisioned(), live_restore=False, packages=frozenset(host.BASE_PACKAGES) - {"curl"})
+    words = [step.words[:3] for step in host.packages(settings, facts)]
+    assert words[-2:] == [("script", "packages", "curl"), ("script", "docker-reload")]
+
+
+@pytest.mark.parametrize(
+    ("rules", "opened"),
+    [
+        (("allow 22/tcp", "allow 80/tcp", "allow 443/tcp"), ()),
+        (("allow from 192.0.2.7 to any port 22",), ("80", "443")),
+        (("allow 22/tcp", "allow 443/tcp"), ("80",)),
+    ],
+)
+def test_a_firewall_that_is_active_gets_what_visitors_need_alone(
+    rules: tuple[str, ...], opened: tuple[str, ...], settings: Settings
+) -> None:
+    steps = host.rest(settings, replace(sample.provisioned(), ufw="active", ufw_rules=rules))
+    assert [step.words for step in steps] == [("script", "firewall", *opened)] * bool(opened)
+
+
+@pytest.mark.parametrize("rules", [(), ("allow 22/tcp", "allow 80/tcp", "allow 443/tcp")])
+def test_a_firewall_that_is_inactive_lets_ssh_in_first(rules: tuple[str, ...], settings: Settings) -> None:
+    (step,) = host.rest(settings, replace(sample.provisioned(), ufw="inactive", ufw_rules=rules))
+    assert step.words == ("script", "firewall", "22", "80", "443")
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '"x"'])
 def test_engine_settings_that_can_not_be_merged_are_refused(text: str, settings: Settings) -> None:
     assert "daemon.json is no JSON object" in reasons(settings, replace(sample.bare(), daemon_json=text))
@@ -129,6 +156,17 @@ def test_debian_12_needs_dockers_own_packages(settings: Settings) -> None:
 
 def test_a_server_without_systemd_is_refused(settings: Settings) -> None:
     assert "systemd" in reasons(settings, replace(sample.bare(), systemd=False))
+
+
+@pytest.mark.parametrize("package", ["docker.io", "docker-ce"])
+def test_an_engine_that_is_silent_is_refused_and_not_replaced(package: str, settings: Settings) -> None:
+    facts = replace(sample.provisioned(), docker_version="", packages=frozenset({package, "docker-cli"}))
+    assert f"{package} is installed but doesn't answer: systemctl status docker" in reasons(settings, facts)
+    host.check(settings, replace(facts, packages=frozenset({"docker-cli"})))
+
+
+def test_what_docker_holds_is_named_on_a_full_disk(settings: Settings) -> None:
+    assert "docker system df" in reasons(settings, replace(sample.bare(), disk_mb=100))
 
 
 def test_a_full_disk_is_refused(settings: Settings) -> None:

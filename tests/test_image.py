@@ -35,7 +35,7 @@ def test_a_project_is_built_with_portsides_dockerfile(settings: Settings, source
     assert step.words == (
         "script", "build", f"portside/portfolio:{sample.NEW}", "context", "portside/Dockerfile",
         "--label", "portside.site=portfolio", "--label", f"portside.release={sample.NEW}",
-        "--build-arg", "APT", "--build-arg", "PIP", "--build-arg", "PIP_INDEX",
+        "--build-arg", "APT", "--build-arg", "BUILD_APT", "--build-arg", "PIP", "--build-arg", "PIP_INDEX",
         "--build-arg", "PYTHON", "--build-arg", "REQUIREMENTS",
     )  # fmt: skip
 
@@ -54,7 +54,8 @@ def test_the_context_holds_project_dependencies_and_what_builds_them(settings: S
 
 def test_build_arguments_are_exports_of_a_file(settings: Settings, source: Source) -> None:
     assert arguments(image.build(settings, source, RELEASE)) == (
-        "export APT=\nexport PIP=\nexport PIP_INDEX=\nexport PYTHON=3.13\nexport REQUIREMENTS=requirements.txt\n"
+        "export APT=\nexport BUILD_APT=\nexport PIP=\nexport PIP_INDEX=\nexport PYTHON=3.13\n"
+        "export REQUIREMENTS=requirements.txt\n"
     )
 
 
@@ -92,6 +93,13 @@ def test_settings_steer_portsides_dockerfile(project: Path, tmp_path: Path) -> N
     assert "export 'PIP=a>=1 b'" in said
     assert "export PIP_INDEX=https://packages.example/simple" in said
     assert "export PYTHON=3.12" in said
+
+
+def test_a_dependency_from_git_brings_git_along_for_the_build_alone(project: Path, tmp_path: Path) -> None:
+    sample.commit(sample.files(project, {"requirements.txt": "x @ git+https://git.example/x\n"}))
+    said = arguments(build(tmp_path, DEPLOY_APT="gettext")).splitlines()
+    assert "export BUILD_APT=git" in said
+    assert "export APT=gettext" in said
 
 
 def test_the_projects_own_python_comes_before_ours(project: Path, tmp_path: Path) -> None:

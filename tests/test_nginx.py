@@ -97,9 +97,28 @@ def test_only_what_a_release_has_is_served(served: Served, locations: list[str],
 
 
 def test_every_location_of_a_site_sends_the_headers(settings: Settings) -> None:
-    locations = re.findall(r"location [^{]*{(.*?)\n    }", site_file(settings), re.DOTALL)
-    assert len(locations) == 3
-    assert ["snippets/headers.conf" in location for location in locations] == [True] * 3
+    locations = re.findall(r"\n    location [^{]*{(.*?)\n    }", site_file(settings), re.DOTALL)
+    assert len(locations) == 4
+    inner = re.findall(r'location ~ "[^"]*" {(.*?)}', site_file(settings), re.DOTALL)
+    assert ["snippets/headers.conf" in location for location in inner] == [True]
+    assert ["snippets/headers.conf" in location for location in locations] == [True] * 4
+
+
+def hashed_names(settings: Settings) -> re.Pattern[str]:
+    (pattern,) = re.findall(r'location ~ "([^"]*)" {', site_file(settings))
+    return re.compile(pattern)
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/site.0123456789ab.css", "/static/js/main-B2c_4-Qx.js", "/static/a/chunk.deadbeef.js.map"]
+)
+def test_a_file_with_a_hash_in_its_name_is_looked_for_in_older_releases(path: str, settings: Settings) -> None:
+    assert hashed_names(settings).search(path)
+
+
+@pytest.mark.parametrize("path", ["/static/site.css", "/static/img/logo.v2.svg", "/static/site.0123456789ab/x.css"])
+def test_a_file_without_one_is_not(path: str, settings: Settings) -> None:
+    assert not hashed_names(settings).search(path)
 
 
 def test_equal_files_are_the_same_generation(settings: Settings) -> None:
@@ -127,7 +146,17 @@ def test_a_generation_travels_with_its_files() -> None:
     step = nginx.generation({"nginx.conf": "x"}, replace(FACTS, nginx_files={"sites/a.conf": "1"})).step("a reason")
     assert step.files == {"kept": b"sites/a.conf\n", "main": MAIN.encode(), "new/nginx.conf": b"x"}
     assert step.words[:2] == ("script", "nginx")
-    assert step.words[3:] == (FACTS.nginx_generation, "8099")
+    assert step.words[3:] == (FACTS.nginx_generation, "8099", "")
+
+
+def test_a_generation_takes_the_distributions_default_page_away_and_no_other(settings: Settings) -> None:
+    bare = replace(sample.bare(), nginx_default="distribution")
+    (step,) = nginx.steps({"nginx.conf": "x"}, bare, "base")
+    assert step.words[-1] == "/etc/nginx/sites-enabled/default"
+    (step,) = nginx.steps({"nginx.conf": "x"}, replace(bare, nginx_default="other"), "base")
+    assert step.words[-1] == ""
+    facts = replace(sample.live(settings), nginx_default="other")
+    assert nginx.steps(nginx.base(facts), facts, "again") == []
 
 
 def test_a_live_generation_needs_nothing(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 import pytest
 
 from deploy import release
+from deploy.errors import Refused
 from deploy.facts import Facts
 from deploy.nginx import Served
 from deploy.settings import Settings
-from deploy.site import RELEASE_ID
 from deploy.source import Source
 from tests import sample
 
@@ -32,7 +33,7 @@ def live_with(settings: Settings, source: Source, changed: Mapping[str, object] 
 def test_a_release_is_named_by_the_servers_clock_and_the_commit(source: Source) -> None:
     identity = release.identity(sample.bare(), source)
     assert identity == f"20261120-170501-{source.commit[:7]}"
-    assert RELEASE_ID.match(identity)
+    assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{7}", identity)
 
 
 def test_a_release_of_changed_files_is_named_by_their_content(source: Source) -> None:
@@ -42,6 +43,16 @@ def test_a_release_of_changed_files_is_named_by_their_content(source: Source) ->
 
 def test_the_same_again_is_live(settings: Settings, source: Source) -> None:
     assert release.is_live(live_with(settings, source), settings, source)
+
+
+def test_the_fingerprint_follows_the_laptops_files_that_go_into_the_image(tmp_path: Path) -> None:
+    sample.files(tmp_path, {"a.ini": "1", "ca.pem": "1"})
+    settings = sample.settings(tmp_path, DEPLOY_FILES="a.ini:/app/a.ini", DEPLOY_BUILD_CA="ca.pem")
+    seen = {release.fingerprint(settings)}
+    for name in ("a.ini", "ca.pem"):
+        sample.files(tmp_path, {name: "2"})
+        seen.add(release.fingerprint(settings))
+    assert len(seen) == 3
 
 
 @pytest.mark.parametrize("changed", [{"source": "other"}, {"settings": "other"}, {"source": None}])
@@ -99,3 +110,101 @@ def test_json_ends_with_a_newline_and_keeps_letters() -> None:
 
 def test_who_names_user_and_machine() -> None:
     assert "@" in release.who()
+
+
+A, B, C, D = (f"2026112{day}-000000-{day}000000" for day in (1, 2, 3, 4))
+
+
+def line(*identities: str, live: str = "", **changed: Any) -> Facts:
+    """Facts with releases, each made upon the one before; the last is live."""
+    records = {}
+    for previous, identity in zip(("", *identities), identities, strict=False):
+        records[identity] = sample.recorded(
+            identity, previous, migrations=[f"app.{identity[7]}a", f"app.{identity[7]}b"]
+        )
+    return sample.with_releases(sample.provisioned(), live or identities[-1], records, **changed)
+
+
+def without(facts: Facts, *gone: str) -> Facts:
+    kept = {identity: record for identity, record in facts.releases.items() if identity not in gone}
+    return sample.with_releases(facts, facts.current, kept)
+
+
+def test_the_chain_is_what_was_live_before() -> None:
+    assert release.chain(line(A, B, C), C) == [C, B, A]
+    assert release.chain(line(A, B, C), B) == [B, A]
+    assert release.chain(line(A), "") == []
+
+
+def test_the_chain_ends_where_a_release_is_gone() -> None:
+    assert release.chain(without(line(A, B, C), B), C) == [C]
+
+
+def test_a_chain_that_bites_its_tail_ends() -> None:
+    facts = line(A, B)
+    facts.releases[A]["previous"] = B
+    assert release.chain(facts, B) == [B, A]
+
+
+def test_a_release_without_a_record_is_in_no_chain() -> None:
+    assert release.chain(replace(line(A, B), releases={A: {}}), A) == []
+
+
+def test_leftovers_are_releases_without_record_and_images_without_release() -> None:
+    assert release.leftovers(line(A, B)) == []
+    facts = line(A, B)
+    facts = replace(facts, releases={**facts.releases, D: {}}, images=(*facts.images, f"portside/portfolio:{C}"))
+    assert release.leftovers(facts) == [C, D]
+
+
+def test_a_live_release_with_a_record_in_waiting_is_unfinished() -> None:
+    facts = replace(line(A), releases={A: sample.recorded(A), B: {}}, current=B, pending={B: sample.recorded(B, A)})
+    assert release.unfinished(facts) == B
+    assert release.unfinished(replace(facts, pending={})) == ""
+    assert release.unfinished(replace(facts, current=A)) == ""
+    assert release.unfinished(replace(facts, releases={B: sample.recorded(B)})) == ""
+
+
+def test_a_rollback_goes_to_the_last_good_release_before_the_live_one() -> None:
+    assert release.target(line(A, B, C)) == B
+    assert release.target(line(A, B, C, live=B)) == A
+    assert release.target(line(A)) == ""
+    assert release.target(sample.bare()) == ""
+
+
+def test_a_rollback_goes_where_it_is_told_forward_too() -> None:
+    assert release.target(line(A, B, C), A) == A
+    assert release.target(line(A, B, C, live=A), C) == C
+
+
+def test_a_rollback_to_what_is_live_or_not_there_is_refused() -> None:
+    with pytest.raises(Refused, match=f"{C} is live already"):
+        release.target(line(A, B, C), C)
+    facts = line(A, B)
+    facts.releases[D] = {}
+    for wanted in (D, "nonsense"):
+        with pytest.raises(Refused, match=f"no good release {wanted}") as caught:
+            release.target(facts, wanted)
+        assert (caught.value.state, caught.value.hint) == ("Nothing was changed.", f"There are: {A}.")
+    with pytest.raises(Refused) as caught:
+        release.target(line(A), B)
+    assert caught.value.hint == "There is no other."
+
+
+@pytest.mark.parametrize(
+    ("live", "wanted", "kept"),
+    [
+        (C, B, ["app.3a", "app.3b"]),
+        (C, A, ["app.2a", "app.2b", "app.3a", "app.3b"]),
+        (A, C, []),
+        (A, B, []),
+    ],
+)
+def test_migrations_after_a_release_are_not_undone(live: str, wanted: str, kept: list[str]) -> None:
+    assert release.not_undone(line(A, B, C, live=live), wanted) == kept
+
+
+def test_migrations_of_what_both_were_made_upon_are_no_concern() -> None:
+    facts = line(A, B, C)
+    facts.releases[D] = sample.recorded(D, A, migrations=["app.4"])
+    assert release.not_undone(replace(facts, current=D), C) == ["app.4"]

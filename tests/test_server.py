@@ -2,33 +2,76 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
+import re
 import socket
 import subprocess
-import tarfile
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from getpass import getuser
 from pathlib import Path
-from typing import IO
+from types import SimpleNamespace
+from typing import IO, Any
 
 import paramiko
 import pytest
 from fabric import Config, Connection
 
-from deploy import server
+from deploy import server, stream
 from deploy.errors import Locked, PortsideError, StepFailed
 from deploy.report import Report
 from deploy.secret import Secret
 from deploy.server import CommandFailed, Server
+from deploy.site import Site
 from deploy.steps import Step, folder, script, write
+from tests import sample
 
 ME = f"{os.getuid()}:{os.getgid()}"
+
+
+class Pipe:
+    """A channel to a shell on this machine."""
+
+    process: subprocess.Popen[bytes]
+
+    def exec_command(self, line: str) -> None:
+        self.process = subprocess.Popen(("sh", "-c", line), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def recv(self, size: int) -> bytes:
+        assert self.process.stdout
+        return os.read(self.process.stdout.fileno(), size)
+
+    def sendall(self, data: bytes) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
+
+    def close(self) -> None:
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.close()
+        self.process.wait(timeout=10)
+        self.process.stdout.close()
 
 
 class Here(Server):
     """A server whose far end is a shell on this machine; ``cut`` ends the transfer after so many bytes."""
 
     cut: int | None = None
+
+    def connect(self) -> None:
+        """It is here already."""
+
+    @contextmanager
+    def _channel(self) -> Iterator[Any]:
+        pipe = Pipe()
+        try:
+            yield pipe
+        finally:
+            pipe.close()
 
     def stream(self, words: Sequence[str], send: Callable[[IO[bytes]], None] | None = None) -> Iterator[str]:
         sink = io.BytesIO()
@@ -49,11 +92,17 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     memory, remote = tmp_path / "memory", tmp_path / "remote"
     for path in (memory, remote):
         path.mkdir()
-    for name in ("apply.sh", "lib.sh"):
-        (remote / name).symlink_to(server.REMOTE / name)
+    for name in ("apply", "detached", "lib", "lock", "receive"):
+        (remote / f"{name}.sh").write_text(sample.script_for(name, tmp_path / "locks"))
     monkeypatch.setattr(server, "MEMORY", str(memory))
-    monkeypatch.setattr(server, "REMOTE", remote)
-    return Here(Connection("server.example", config=Config(lazy=True)), Report(quiet=True))
+    for module in (server, stream):
+        monkeypatch.setattr(module, "REMOTE", remote)
+    return another()
+
+
+def another() -> Here:
+    """One more laptop's connection to the same server."""
+    return Here(Connection("root@server.example", config=Config(lazy=True)), Report(quiet=True))
 
 
 def remote(here: Here, name: str, text: str) -> None:
@@ -256,79 +305,177 @@ def test_a_run_that_ends_early_is_a_failure_without_an_error_too() -> None:
         follow(["@@n begin 1", "@@n ended 1 changed", "@@n begin 2"])
 
 
-@pytest.mark.parametrize(
-    ("said", "hint"),
-    [
-        ("sudo: a password is required", "NOPASSWD"),
-        ("sudo: sorry, you must have a tty to run sudo", "!requiretty"),
-        ("sudo: ann is not in the sudoers file", "NOPASSWD"),
-    ],
-)
-def test_sudo_that_refuses_is_told_with_the_line_to_add(said: str, hint: str) -> None:
-    with pytest.raises(PortsideError, match=r"No root on server\.example") as caught:
-        follow([said], status=1)
-    assert hint in caught.value.hint
+def test_a_run_whose_lock_is_somebody_elses_is_told_as_locked() -> None:
+    with pytest.raises(Locked, match="Somebody else has taken over the lock") as caught:
+        follow(["@@n begin 1", "@@n ended 1 changed", "@@n exit 77"], status=server.FENCED)
+    assert caught.value.exit_code == 3
 
 
-def packed(steps: Sequence[Step]) -> dict[str, tarfile.TarInfo]:
+def test_a_detached_run_tells_its_exit_code_in_its_log() -> None:
+    with pytest.raises(Locked, match="busy for 15 minutes"):
+        follow([f"@@n exit {server.BUSY}"])
+    with pytest.raises(StepFailed, match="exit code 9"):
+        follow(["@@n begin 1", "@@n exit 9"])
+
+
+def test_sudo_that_refuses_is_told_as_such() -> None:
+    with pytest.raises(PortsideError, match=r"No root on server\.example: sudo: a password is required"):
+        follow(["sudo: a password is required"], status=1)
+
+
+def test_sudo_in_a_steps_own_words_is_that_steps_failure() -> None:
+    with pytest.raises(StepFailed, match="sudo: not found"):
+        follow(["@@n begin 1", "sudo: not found", "@@n failed 1 127"], status=1)
+
+
+def received(at: Here, monkeypatch: pytest.MonkeyPatch, **how: Any) -> tuple[str, ...]:
+    """What receive.sh is told besides the nonce."""
+    told: list[Sequence[str]] = []
+
+    def noted(words: Sequence[str], send: object) -> Iterator[str]:
+        told.append(words)
+        return iter(())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(at, "stream", noted)
+        with pytest.raises(StepFailed):
+            at.apply([folder("/a")], stage="test", **how)
+    shell, option, _, name, room, nonce, *rest = told[0]
+    assert (shell, option, name, len(nonce)) == ("sh", "-c", "receive", 16)
+    return (room, *rest)
+
+
+def test_a_run_outside_a_lock_names_none(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert received(here, monkeypatch) == (server.MEMORY, "", "", "", "")
+    assert received(here, monkeypatch, lock="server", big=True) == ("/var/tmp", "server", "", "", "")
+
+
+def test_a_run_within_a_lock_waits_for_those_before_and_carries_its_token(
+    here: Here, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with here.lock(site(tmp_path)):
+        token = (tmp_path / "locks/site-art.token").read_text().strip()
+        assert received(here, monkeypatch, lock="server", detached=True) == (
+            server.MEMORY, "server site-art.work", "art", token, "detached",
+        )  # fmt: skip
+    assert received(here, monkeypatch) == (server.MEMORY, "", "", "", "")
+
+
+def site(folder: Path, name: str = "art") -> Site:
+    """A site whose live release is told by a link in the test's folder."""
+    return SimpleNamespace(name=name, current=str(folder / "current"))  # type: ignore[return-value]
+
+
+def until(so: Callable[[], bool]) -> bool:
+    limit = time.monotonic() + 10
+    while not so() and time.monotonic() < limit:
+        time.sleep(0.02)
+    return so()
+
+
+def test_a_lock_is_held_by_one_and_the_second_is_told_by_whom(here: Here, tmp_path: Path) -> None:
+    with here.lock(site(tmp_path)):
+        with pytest.raises(Locked) as caught, another().lock(site(tmp_path)):
+            pass
+        who = f"{getuser()}@{socket.gethostname()}"
+        assert re.fullmatch(
+            rf"Another deploy of art is under way on {here.target}: {who}, since \d\d:\d\d:\d\d UTC\.",
+            caught.value.message,
+        )
+        assert (caught.value.state, caught.value.exit_code) == ("Nothing was changed.", 3)
+        with another().lock(site(tmp_path, "blog")):
+            pass
+    with another().lock(site(tmp_path)):
+        pass
+
+
+def test_a_lock_tells_others_the_stage_it_is_at(here: Here, tmp_path: Path) -> None:
+    holder = tmp_path / "locks/site-art.holder"
+    with here.lock(site(tmp_path)) as (tell, _):
+        tell("gate")
+        assert until(lambda: holder.read_text().endswith(" UTC, now at gate\n"))
+    assert not holder.exists()
+
+
+@pytest.mark.parametrize(("link", "live"), [(f"releases/{sample.OLD}", sample.OLD), ("", "")])
+def test_a_lock_tells_the_release_that_is_live_now(link: str, live: str, here: Here, tmp_path: Path) -> None:
+    if link:
+        (tmp_path / "current").symlink_to(link)
+    with here.lock(site(tmp_path)) as (_, current):
+        assert current == live
+
+
+def test_a_lock_lasts_for_as_long_as_its_heart_beats(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SILENCE_SECONDS", 1)
+    monkeypatch.setattr(server, "HEARTBEAT_SECONDS", 0.2)
+    with here.lock(site(tmp_path)):
+        time.sleep(1.5)
+        with pytest.raises(Locked), another().lock(site(tmp_path)):
+            pass
+
+
+def test_a_laptop_that_wakes_up_after_somebody_else_took_over_changes_nothing(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SILENCE_SECONDS", 1)
+    holder, waking = tmp_path / "locks/site-art.holder", folder(f"{tmp_path}/a", owner=ME)
+    with here.lock(site(tmp_path)):
+        assert states(here, folder(f"{tmp_path}/before", owner=ME)) == [("changed", "")]
+        assert until(lambda: not holder.exists())
+        # Nobody has taken it: what we do is still alone.
+        assert states(here, folder(f"{tmp_path}/silent", owner=ME)) == [("changed", "")]
+        with another().lock(site(tmp_path)):
+            pass
+        with pytest.raises(Locked, match="Somebody else has taken over the lock"):
+            here.apply([waking], stage="test")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_lock_that_is_taken_over_ends_a_run_between_two_steps(here: Here, tmp_path: Path) -> None:
+    remote(here, "lose", f"echo other >{tmp_path}/locks/site-art.token")
+    with here.lock(site(tmp_path)), pytest.raises(Locked, match="taken over"):
+        here.apply([script("Lose it", "lose"), folder(f"{tmp_path}/a", owner=ME)], stage="test")
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_a_run_waits_for_one_that_a_dead_deploy_left(within: bool, here: Here, tmp_path: Path) -> None:
+    (tmp_path / "locks").mkdir()
+    name = "site-art.work" if within else "server"
+    receive = server.REMOTE / "receive.sh"
+    receive.write_text(receive.read_text().replace("-w 900", "-w 1"))
+    step = folder(f"{tmp_path}/a", owner=ME)
+    with here.lock(site(tmp_path)):
+        with (tmp_path / "locks" / name).open("w") as busy:
+            fcntl.flock(busy, fcntl.LOCK_EX)
+            with pytest.raises(Locked, match="busy for 15 minutes"):
+                here.apply([step], stage="test", lock="" if within else "server")
+        assert not (tmp_path / "a").exists()
+        assert len(here.apply([step], stage="test", lock="" if within else "server")) == 1
+    assert list((tmp_path / "memory").iterdir()) == []
+
+
+def test_a_run_that_nobody_reads_reaches_its_end(here: Here, tmp_path: Path) -> None:
+    remote(
+        here,
+        "talk",
+        'i=0; while [ $i -lt 200 ]; do echo "still here, line $i of many"; i=$((i + 1)); done; exit 0',
+    )
+    steps = [script("Talk", "talk"), folder(f"{tmp_path}/a", owner=ME)]
+    unpacked = tmp_path / "unpacked"
     sink = io.BytesIO()
-    server._pack(steps, sink)
-    sink.seek(0)
-    with tarfile.open(fileobj=sink, mode="r:gz") as archive:
-        return {entry.name: entry for entry in archive}
-
-
-def test_a_stream_brings_the_scripts_its_steps_name() -> None:
-    assert set(packed([script("x", "after"), folder("/a"), script("y", "gate")])) == {
-        "remote/after.sh", "remote/apply.sh", "remote/gate.sh", "remote/lib.sh", "steps",
-    }  # fmt: skip
-
-
-def test_the_steps_come_last_so_that_half_a_stream_has_none() -> None:
-    assert list(packed([write("/a", "x")]))[-2:] == ["files/1/content", "steps"]
-
-
-def test_a_streams_files_tell_nothing_of_the_laptop(tmp_path: Path) -> None:
-    (tmp_path / "a").write_text("x")
-    (tmp_path / "a").chmod(0o666)
-    entry = packed([script("x", "after", files={"a": tmp_path / "a"})])["files/1/a"]
-    assert (entry.uid, entry.gid, entry.uname, entry.gname, entry.mtime, entry.mode) == (0, 0, "", "", 0, 0o644)
-
-
-def test_a_stream_keeps_links_and_what_can_be_run(tmp_path: Path) -> None:
-    (tmp_path / "run").write_text("x")
-    (tmp_path / "run").chmod(0o700)
-    (tmp_path / "link").symlink_to("run")
-    entries = packed([script("x", "after", files={"run": tmp_path / "run", "link": tmp_path / "link"})])
-    assert entries["files/1/run"].mode == 0o755
-    assert (entries["files/1/link"].issym(), entries["files/1/link"].linkname) == (True, "run")
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (socket.gaierror(-2, "unknown"), "There is no host called server.example"),
-        (ConnectionRefusedError(), "Nothing answers SSH at server.example, port 2222"),
-        (
-            paramiko.ssh_exception.NoValidConnectionsError({("192.0.2.1", 2222): OSError("refused")}),
-            "Nothing answers SSH at server.example, port 2222",
-        ),
-        (TimeoutError(), "didn't answer within 15 s"),
-        (paramiko.AuthenticationException("no"), "let nobody in as ann"),
-        (paramiko.PasswordRequiredException("locked"), "ssh-add"),
-        (paramiko.SSHException("Server 'x' not found in known_hosts"), "ssh -p 2222 ann@server.example once"),
-        (
-            paramiko.BadHostKeyException("x", paramiko.RSAKey.generate(1024), paramiko.RSAKey.generate(1024)),
-            r"ssh-keygen -R '\[server.example\]:2222'",
-        ),
-        (paramiko.SSHException("odd banner"), "No connection to server.example: odd banner"),
-        (EOFError(), "No connection to server.example: EOFError"),
-    ],
-)
-def test_a_connection_that_fails_says_why_and_what_to_do(error: Exception, said: str) -> None:
-    connection = Connection("ann@server.example:2222", config=Config(lazy=True))
-    with pytest.raises(PortsideError, match=said):
-        raise server._connect_error(error, connection, "server")
+    stream.pack(steps, sink)
+    unpacked.mkdir()
+    subprocess.run(("tar", "-xzf", "-", "-C", unpacked), input=sink.getvalue(), check=True)
+    run = subprocess.Popen(
+        ("sh", unpacked / "remote/apply.sh", unpacked, "n", "", ""), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert run.stdout
+    run.stdout.close()
+    run.wait(timeout=30)
+    assert (tmp_path / "a").exists()
 
 
 def test_an_unknown_host_key_is_refused() -> None:

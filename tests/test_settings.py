@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from deploy.errors import Refused
-from deploy.settings import PLANNED, Settings
+from deploy.settings import PLANNED, Settings, postgres_major, reserved
 from tests import sample
 
 
@@ -58,6 +58,8 @@ def test_settings_print_no_secret(settings: Settings) -> None:
         ("DEPLOY_CPUS", "0.5", 0.5),
         ("DEPLOY_DATABASE", "none", "none"),
         ("DEPLOY_DATABASE", "registry.example:5000/pg/postgis:17-3.5", "registry.example:5000/pg/postgis:17-3.5"),
+        ("DEPLOY_DATABASE", "pgvector/pgvector:pg17", "pgvector/pgvector:pg17"),
+        ("DEPLOY_DATABASE", "postgres:17@sha256:" + "1f" * 32, "postgres:17@sha256:" + "1f" * 32),
         ("DEPLOY_HEALTH_PATH", "/up?full=1", "/up?full=1"),
         ("DEPLOY_PORTS", "1024-65535", "1024-65535"),
         ("DEPLOY_DRAIN", "0", 0),
@@ -112,6 +114,18 @@ def test_a_good_value_is_taken(name: str, value: str, kept: object, tmp_path: Pa
         ("DEPLOY_COLLECTSTATIC", "yes"),
         ("DEPLOY_DATABASE", "postgres"),
         ("DEPLOY_DATABASE", "mysql:latest"),
+        ("DEPLOY_DATABASE", "mysql:17"),
+        ("DEPLOY_DATABASE", "postgres:latest"),
+        ("DEPLOY_DATABASE", "postgres:9.6"),
+        ("DEPLOY_DATABASE", "postgres:1700"),
+        ("DEPLOY_DATABASE", "registry.example:5000/postgres"),
+        ("DEPLOY_DATABASE", "postgres@sha256:" + "17" * 32),
+        ("DEPLOY_DATABASE", "postgres:17; reboot"),
+        ("DEPLOY_VOLUMES", "a:/data/x,a:/data/y"),
+        ("DEPLOY_VOLUMES", "a:/data/x,b:/data/x"),
+        ("DEPLOY_VOLUMES", "a:/app"),
+        ("DEPLOY_VOLUMES", "a:/etc/ssl"),
+        ("DEPLOY_VOLUMES", "a:/data/../app"),
         ("DEPLOY_DATABASE_PORT", "80"),
         ("DEPLOY_HEALTH_PATH", "healthz"),
         ("DEPLOY_HEALTH_PATH", "/a b"),
@@ -214,6 +228,40 @@ def test_the_shell_wins_and_it_is_known(tmp_path: Path, monkeypatch: pytest.Monk
     settings = sample.settings(tmp_path)
     assert settings.env["SECRET_KEY"].reveal() == "of the shell"
     assert settings.dotenv.overridden == ("SECRET_KEY",)
+
+
+@pytest.mark.parametrize(
+    ("image", "major"),
+    [
+        ("postgres:17", 17),
+        ("postgres:17.2-bookworm", 17),
+        ("pgvector/pgvector:pg16", 16),
+        ("pgvector/pgvector:0.8.0-pg17", 17),
+        ("registry.example:5000/postgis/postgis:16-3.4", 16),
+        ("postgres:18@sha256:" + "1f" * 32, 18),
+        ("registry.example:5000/postgres", 0),
+        ("postgres:latest", 0),
+        ("postgres", 0),
+    ],
+)
+def test_an_images_tag_names_postgresqls_major_version(image: str, major: int) -> None:
+    assert postgres_major(image) == major
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/app", "/app/", "/venv", "/venv/lib", "/tmp", "/etc/ssl", "/usr/lib/x", "/run/portside-x", "/srv",
+     "/data/../etc", "/data//x", "/proc/1", "/portside/x"],
+)  # fmt: skip
+def test_a_folder_of_the_image_can_hold_no_data(path: str) -> None:
+    assert reserved(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["/data", "/data/", "/app/media", "/srv/media", "/var/cache/x", "/var/lib/x", "/home/x"]
+)
+def test_a_folder_below_may_hold_data(path: str) -> None:
+    assert not reserved(path)
 
 
 def test_the_fingerprint_follows_what_makes_a_release(tmp_path: Path) -> None:

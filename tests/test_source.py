@@ -226,8 +226,16 @@ def test_the_settings_module_is_what_manage_py_says(text: str, module: str, tmp_
     [
         ({".python-version": "3.12.4\n"}, "3.12"),
         ({"runtime.txt": "python-3.11.9"}, "3.11"),
-        ({".python-version": "pypy"}, ""),
-        ({}, ""),
+        ({".python-version": "pypy"}, "3.13"),
+        ({}, "3.13"),
+        ({"pyproject.toml": '[project]\nrequires-python = ">=3.10"\n'}, "3.13"),
+        ({"pyproject.toml": '[project]\nrequires-python = ">=3.11,<3.13"\n'}, "3.12"),
+        ({"pyproject.toml": '[project]\nrequires-python = "~=3.11.0"\n'}, "3.11"),
+        ({"pyproject.toml": '[project]\nrequires-python = ">=3.14"\n'}, "3.14"),
+        ({"pyproject.toml": '[project]\nrequires-python = "<3"\n'}, ""),
+        ({"pyproject.toml": '[project]\nrequires-python = "new ones"\n'}, "3.13"),
+        ({"pyproject.toml": "[project\n"}, "3.13"),
+        ({".python-version": "3.11\n", "pyproject.toml": '[project]\nrequires-python = ">=3.12"\n'}, "3.11"),
     ],
 )
 def test_the_python_version_is_the_projects(contents: dict[str, str], version: str, tmp_path: Path) -> None:
@@ -273,6 +281,40 @@ def test_requirements_bring_along_all_that_they_name(tmp_path: Path) -> None:
     }
     _, files = plain(tmp_path, contents).dependencies()
     assert set(files) == {"requirements.txt", "requirements/base.txt", "requirements/more.txt", "locks/c.txt"}
+
+
+@pytest.mark.parametrize(
+    "line", ["-rbase.txt", "-r base.txt", "--requirement=base.txt", "-cbase.txt", "  -r  base.txt"]
+)
+def test_requirements_name_others_with_a_space_or_without(line: str, tmp_path: Path) -> None:
+    _, files = plain(tmp_path, {"requirements.txt": f"{line}\n", "base.txt": "x\n", "other.txt": ""}).dependencies()
+    assert set(files) == {"requirements.txt", "base.txt"}
+
+
+@pytest.mark.parametrize("line", ["-e .", "--editable ./lib", "./lib", "  ./lib[extra]", "."])
+def test_a_package_of_the_projects_own_takes_all_of_it(line: str, tmp_path: Path) -> None:
+    contents = {"requirements.txt": f"django\n{line}\n", "lib/pyproject.toml": "", "lib/x.py": ""}
+    found = plain(tmp_path, contents)
+    assert set(found.dependencies()[1]) == set(found.files) == {"manage.py", *contents}
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"), [("x @ git+https://git.example/x\n", True), ("django\n", False), ("gitpython\n", False)]
+)
+def test_a_dependency_from_git_is_noticed(text: str, needed: bool, tmp_path: Path) -> None:
+    found = plain(tmp_path, {"requirements.txt": text, "notes.md": "git+https://"})
+    assert found.needs_git(found.files) is needed
+
+
+def test_a_file_that_can_not_be_read_is_refused_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="gone can't be read: No such file"):
+        source._sum(tmp_path / "gone")
+
+
+def test_a_name_in_no_encoding_goes_along(tmp_path: Path) -> None:
+    sample.files(tmp_path / "app", {"manage.py": ""})
+    (tmp_path / "app" / os.fsdecode(b"caf\xe9.txt")).write_text("")
+    assert len(find(tmp_path).files) == 2
 
 
 def test_dependencies_lie_beside_manage_py_or_at_the_top(tmp_path: Path) -> None:

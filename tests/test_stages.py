@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from deploy import flow, release, stages
-from deploy.errors import PortsideError, Refused
+from deploy import flow, nginx, release, stages
+from deploy.errors import PortsideError, Refused, StepFailed
 from deploy.facts import Facts
+from deploy.run import Run
+from deploy.server import Result
 from deploy.settings import Settings
+from deploy.site import Site
+from deploy.steps import Step
 from tests import sample
 from tests.sample import Paper
 
@@ -25,7 +31,7 @@ def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "time", SimpleNamespace(monotonic=lambda: 12.3))
 
 
-def deploy(settings: Settings, paper: Paper, **given: str) -> stages.Run:
+def deploy(settings: Settings, paper: Paper, **given: str) -> Run:
     run = sample.run(settings, paper, **given)
     flow.follow(flow.DEPLOY, run)
     return run
@@ -106,20 +112,9 @@ def test_nothing_is_told_to_a_server_that_can_not_be_served(settings: Settings, 
     assert paper.told == []
 
 
-@pytest.mark.parametrize(
-    ("changed", "told"),
-    [
-        ({"record": {"domains": ["other.example"]}}, "is another site's: other.example"),
-        ({"other_sites": {"blog": {"portfolio.localhost"}}}, "portfolio.localhost belongs to the site blog"),
-        ({"record": {"postgres": {"POSTGRES_USER": "x", "POSTGRES_DB": "portfolio"}}}, "POSTGRES_USER differ"),
-        ({"record": {"database": "postgres:16"}}, "made by postgres:16, which postgres:17 can't read"),
-    ],
-)
-def test_what_is_anothers_or_of_another_version_is_refused_before_anything_is_told(
-    changed: dict[str, object], told: str, settings: Settings, project: Path
-) -> None:
-    paper = Paper(replace(sample.provisioned(), **changed))  # type: ignore[arg-type]
-    with pytest.raises(Refused, match=told) as caught:
+def test_what_is_anothers_is_refused_before_anything_is_told(settings: Settings, project: Path) -> None:
+    paper = Paper(replace(sample.live(settings), record={"domains": ["other.example"]}))
+    with pytest.raises(Refused, match=r"is another site's: other\.example") as caught:
         deploy(settings, paper)
     assert (caught.value.state, paper.told) == ("Nothing was changed.", [])
 
@@ -143,17 +138,231 @@ def test_without_pending_migrations_nothing_is_migrated(settings: Settings, proj
     assert "Check, collect static files\n" in paper.transcript()
 
 
+class Stale(Paper):
+    """Others change Nginx's files in between, so many times."""
+
+    times = 2
+
+    def _result(self, step: Step, stage: str) -> Result:
+        if step.words[:2] == ("script", "nginx") and self.times:
+            self.times -= 1
+            self.scripts.append("nginx")
+            raise StepFailed(self.target, stage, step.name, nginx.STALE, ["Another deploy changed Nginx's files."])
+        return super()._result(step, stage)
+
+
 def test_another_deploys_generation_is_planned_upon_anew(settings: Settings, project: Path) -> None:
-    class Stale(Paper):
-        left = 2
-
-        def _answer(self, script: str, step: object) -> object:
-            self.left -= script == "nginx"
-            return {"stale": True} if script == "nginx" and self.left >= 0 else super()._answer(script, step)  # type: ignore[arg-type]
-
     paper = Stale(sample.provisioned())
     assert deploy(settings, paper).switched
     assert paper.scripts.count("nginx") == 3
+
+
+def test_a_generation_that_others_change_all_the_time_is_given_up(settings: Settings, project: Path) -> None:
+    paper = Stale(sample.provisioned())
+    paper.times = 9
+    with pytest.raises(PortsideError, match="all the time"):
+        deploy(settings, paper)
+    assert (paper.scripts.count("nginx"), paper.scripts[-1]) == (5, "discard")
+
+
+@pytest.mark.parametrize("fails", ["", "switch"])
+def test_a_first_release_planned_anew_is_still_the_first(fails: str, settings: Settings, project: Path) -> None:
+    class Pointed(Stale):
+        """Sees "current" as it is on the server."""
+
+        def facts(self, site: Site, paths: Sequence[str]) -> Facts:
+            seen = super().facts(site, paths)
+            return replace(seen, current=sample.NEW) if "switch" in self.scripts else seen
+
+        def _result(self, step: Step, stage: str) -> Result:
+            if fails and step.words[1:2] == (fails,) and step.words[6] == "yes":
+                raise StepFailed(self.target, stage, step.name, 1, [])
+            return super()._result(step, stage)
+
+    paper = Pointed(sample.provisioned())
+    run = sample.run(settings, paper)
+    if not fails:
+        flow.follow(flow.DEPLOY, run)
+        assert '"previous": ""' in paper.transcript()
+        assert '"before": ""' in paper.transcript()
+        return
+    with pytest.raises(StepFailed) as caught:
+        flow.follow(flow.DEPLOY, run)
+    assert caught.value.state.startswith("The site isn't live yet.")
+    assert f"discard /srv/portside/portfolio portfolio yes {run.new.id}" in paper.transcript()
+
+
+def left_over(settings: Settings, *left: str, **changed: Any) -> Facts:
+    facts = sample.live(settings)
+    return replace(facts, releases={**facts.releases, **{identity: {} for identity in left}}, **changed)  # type: ignore[arg-type]
+
+
+def lock(settings: Settings, paper: Paper) -> Run:
+    run = sample.run(settings, paper, "abort")
+    flow.follow(flow.ABORT, run)
+    return run
+
+
+def test_a_lock_where_nothing_was_left_looks_once(settings: Settings) -> None:
+    paper = Paper(sample.live(settings))
+    lock(settings, paper)
+    assert (paper.looks, paper.scripts) == (1, [])
+
+
+def test_a_release_that_went_live_while_waiting_for_the_lock_is_seen(settings: Settings) -> None:
+    later = sample.with_releases(sample.live(settings), sample.NEW, {sample.NEW: sample.recorded(sample.NEW)})
+    paper = Paper(sample.live(settings), later, current=sample.NEW)
+    run = lock(settings, paper)
+    assert (run.facts.current, paper.looks, paper.scripts) == (sample.NEW, 2, [])
+
+
+def test_what_an_interrupted_run_left_is_taken_away(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    left = left_over(settings, sample.NEW, sample.OLDER)
+    paper = Paper(left, left, sample.live(settings))
+    run = lock(settings, paper)
+    assert f"script discard /srv/portside/portfolio portfolio no {sample.OLDER} {sample.NEW}\n" in paper.transcript()
+    assert f"! An interrupted run left {sample.OLDER}, {sample.NEW}: taken away." in capsys.readouterr().out
+    assert (paper.scripts, paper.looks, sample.NEW in run.facts.releases) == (["discard"], 3, False)
+
+
+def test_what_somebody_else_has_put_right_meanwhile_is_left_alone(settings: Settings) -> None:
+    paper = Paper(left_over(settings, sample.NEW), sample.live(settings))
+    lock(settings, paper)
+    assert (paper.scripts, paper.looks) == ([], 2)
+
+
+def test_a_release_that_was_switched_to_is_finished(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    record = sample.recorded(sample.NEW, sample.OLD)
+    left = left_over(settings, sample.NEW, sample.OLDER, current=sample.NEW, pending={sample.NEW: record})
+    paper = Paper(left)
+    lock(settings, paper)
+    assert paper.scripts == ["finish", "discard"]
+    told = paper.transcript()
+    assert "## lock (detached)" in told
+    assert f"script finish /srv/portside/portfolio portfolio {sample.NEW} {sample.OLD} 30\n" in told
+    assert f"script discard /srv/portside/portfolio portfolio no {sample.OLDER}\n" in told
+    (step,) = (step for step in paper.steps if step.words[1] == "finish")
+    assert json.loads(step.files["release.json"]) == record  # type: ignore[arg-type]
+    assert json.loads(step.files["event"]) == {  # type: ignore[arg-type]
+        "event": "finish", "release": sample.NEW, "result": "live", "who": "ann@laptop", "when": left.clock,
+    }  # fmt: skip
+    assert f"! {sample.NEW} was switched to, but not finished: finishing it." in capsys.readouterr().out
+
+
+def going_back(settings: Settings, **changed: Any) -> Facts:
+    """A server with two good releases, the later one live."""
+    releases = {
+        sample.OLDER: sample.recorded(sample.OLDER, static_url="/s/"),
+        sample.OLD: sample.recorded(sample.OLD, sample.OLDER),
+    }
+    return sample.with_releases(sample.live(settings), sample.OLD, releases, **changed)
+
+
+def roll_back(settings: Settings, paper: Paper, to: str = "") -> Run:
+    run = sample.run(settings, paper, "rollback", to=to)
+    flow.follow(flow.ROLLBACK, run)
+    return run
+
+
+def test_a_rollback(settings: Settings, golden: Callable[[str, str], None], capsys: pytest.CaptureFixture[str]) -> None:
+    paper = Paper(going_back(settings))
+    run = roll_back(settings, paper)
+    golden("rollback.txt", paper.transcript())
+    assert (run.switched, run.new.id) == (True, sample.OLDER)
+    assert "! The database stays as it is: 1 migration not undone (app.b4d)." in capsys.readouterr().out
+
+
+def test_a_rollback_builds_and_migrates_nothing(settings: Settings) -> None:
+    paper = Paper(going_back(settings))
+    roll_back(settings, paper)
+    assert not {"build", "ask", "prepare", "prune", "packages"} & set(paper.scripts)
+
+
+def test_a_rollback_follows_the_present_settings(settings: Settings, tmp_path: Path) -> None:
+    def made(present: Settings) -> bytes:
+        paper = Paper(going_back(settings))
+        roll_back(present, paper)
+        (step,) = (step for step in paper.steps if step.words[1].endswith("/env.portside"))
+        content = step.files["content"]
+        assert isinstance(content, bytes)
+        return content
+
+    present = sample.settings(tmp_path, DEPLOY_DOMAINS="portfolio.localhost,more.example")
+    assert b"more.example" in made(present)
+    assert b"more.example" not in made(settings)
+    assert f"DEPLOY_RELEASE='{sample.OLDER}'".encode() in made(settings).replace(b'"', b"'")
+
+
+def test_a_rollback_keeps_the_releases_record(settings: Settings) -> None:
+    facts = going_back(settings)
+    paper = Paper(facts)
+    roll_back(settings, paper)
+    (step,) = (step for step in paper.steps if step.words[1] == "finish")
+    assert json.loads(step.files["release.json"]) == facts.releases[sample.OLDER]  # type: ignore[arg-type]
+
+
+def test_a_rollback_goes_where_it_is_told(settings: Settings) -> None:
+    facts = going_back(settings)
+    releases = {**facts.releases, sample.NEW: sample.recorded(sample.NEW, sample.OLD)}
+    facts = sample.with_releases(facts, sample.NEW, releases)
+    assert roll_back(settings, Paper(facts), to=sample.OLDER).new.id == sample.OLDER
+    assert roll_back(settings, Paper(facts)).new.id == sample.OLD
+
+
+def test_a_rollback_runs_no_after_command(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_AFTER="python manage.py clear_cache")
+    paper = Paper(going_back(settings))
+    roll_back(settings, paper)
+    assert "after" not in paper.scripts
+
+
+def test_a_rollback_to_nothing_is_refused(settings: Settings) -> None:
+    facts = sample.with_releases(sample.live(settings), sample.OLD, {sample.OLD: sample.recorded(sample.OLD)})
+    paper = Paper(facts)
+    with pytest.raises(Refused, match="no release to go back to") as caught:
+        roll_back(settings, paper)
+    assert (caught.value.state, paper.scripts) == (f"{sample.OLD} is live.", [])
+
+
+def test_a_rollback_to_a_release_without_image_is_refused_and_touches_nothing(settings: Settings) -> None:
+    paper = Paper(going_back(settings, images=(sample.SITE.release(sample.OLD).image,)))
+    with pytest.raises(PortsideError, match="is gone from the server"):
+        roll_back(settings, paper)
+    assert not {"start", "data", "switch"} & set(paper.scripts)
+
+
+@pytest.mark.parametrize(
+    ("file", "answered", "told"),
+    [
+        ("media/logo.png", {}, "MEDIA_ROOT (/app/media) has files that git tracks"),
+        ("static-root/x.css", {}, "STATIC_ROOT (/app/static-root) has files that git tracks"),
+        ("media-of-mine/logo.png", {}, ""),
+        ("media/logo.png", {"media_root": "/data/media"}, ""),
+        ("media/logo.png", {"media_root": "", "media_url": ""}, ""),
+    ],
+)
+def test_files_that_a_folder_of_the_server_hides_are_said(
+    file: str, answered: dict[str, str], told: str, settings: Settings, project: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    sample.commit(sample.files(project, {file: ""}))
+    deploy(settings, Paper(sample.provisioned(), answer=sample.ANSWER | answered))
+    out = capsys.readouterr().out
+    assert (told in out) if told else ("git tracks" not in out)
+
+
+def test_static_files_that_come_collected_are_not_hidden(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample.commit(sample.files(project, {"static-root/x.css": ""}))
+    deploy(sample.settings(tmp_path, DEPLOY_COLLECTSTATIC="off"), Paper(sample.provisioned()))
+    assert "git tracks" not in capsys.readouterr().out
+
+
+def test_the_live_stage_is_one_run_that_needs_no_laptop(settings: Settings, project: Path) -> None:
+    paper = Paper(sample.provisioned())
+    deploy(settings, paper)
+    assert [told.splitlines()[0] for told in paper.told if told.startswith("## live")] == ["## live (detached)"]
 
 
 def test_what_is_not_committed_is_said(settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]) -> None:

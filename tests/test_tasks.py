@@ -9,13 +9,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from invoke.context import Context
+from invoke.exceptions import Exit
 
 import fabfile
 from deploy import tasks
+from deploy.errors import Refused
 from tests import sample
 
 CHECKOUT = Path(__file__).parent.parent
-NAMES = ["init", "provision", "deploy", "manage", "practice"]
+NAMES = ["init", "provision", "deploy", "rollback", "abort", "releases", "manage", "practice"]
 
 
 @pytest.fixture
@@ -40,7 +43,9 @@ def test_every_task_is_listed_with_a_sentence(home: Path) -> None:
     assert [sentence[0].isupper() for sentence in listed.values()] == [True] * len(listed)
 
 
-@pytest.mark.parametrize("words", [("deploy",), ("provision",), ("manage", "check")])
+@pytest.mark.parametrize(
+    "words", [("deploy",), ("provision",), ("rollback",), ("abort",), ("releases",), ("manage", "check")]
+)
 def test_without_a_host_a_task_refuses_and_says_what_to_type(words: tuple[str, ...], home: Path) -> None:
     done = fab(home, *words)
     assert (done.returncode, done.stdout) == (2, "")
@@ -75,9 +80,47 @@ def test_every_option_of_a_task_is_explained() -> None:
     for name in NAMES:
         task = getattr(fabfile, name)
         options = set(task.body.__wrapped__.__annotations__) - {"c", "return"}
-        assert options - set(task.help) <= {"domains", "command"}, name
+        assert options <= set(task.help), name
 
 
 def test_names_that_are_no_secret_stay_readable() -> None:
     assert {"ALLOWED_HOSTS", "POSTGRES_USER"} <= tasks.PUBLIC
     assert not {"SECRET_KEY", "POSTGRES_PASSWORD", "DATABASE_URL"} & tasks.PUBLIC
+
+
+def secrets(folder: Path, **changed: str) -> set[str]:
+    return {secret.reveal() for secret in tasks._secrets(sample.settings(folder, **changed))}
+
+
+def test_the_applications_values_are_masked(tmp_path: Path) -> None:
+    assert secrets(tmp_path) == {"not-so-secret-key", "correct-horse-battery"}
+
+
+def test_what_everybody_knows_is_not_masked(tmp_path: Path) -> None:
+    given = {"SITE_NAME": "Portfolio", "MAIN_HOST": "portfolio.localhost", "TOKEN": "hunter2-hunter2"}
+    assert secrets(tmp_path, **given) == {"not-so-secret-key", "correct-horse-battery", "hunter2-hunter2"}
+
+
+def test_a_password_in_an_index_is_masked(tmp_path: Path) -> None:
+    for index, hidden in (("https://ann:hunter2@packages.example/simple", True), ("https://packages.example", False)):
+        assert (index in secrets(tmp_path, DEPLOY_PIP_INDEX=index)) is hidden
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(28, "No space left on device"), 1, "This machine failed: [Errno 28] No space left on device."),
+        (Refused("No."), 2, "No."),
+        (KeyboardInterrupt(), 1, ""),
+    ],
+)
+def test_a_failure_is_told_and_not_traced_back(
+    error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(c: object) -> None:
+        """Breaks."""
+        raise error
+
+    with pytest.raises(Exit) as caught:
+        tasks.task(broken).body(Context())
+    assert (caught.value.code, capsys.readouterr().err.strip()) == (code, said)

@@ -101,7 +101,7 @@ def _host(engine: DockerClient, ports: Ports, volume: str, cap_drop: list[str]) 
         security_opt=["seccomp=unconfined", "apparmor=unconfined"],
         device_cgroup_rules=["a *:* rwm"],
         cgroupns="private",
-        tmpfs={"/run": "exec,mode=755", "/run/lock": "mode=1777", "/tmp": "exec,mode=1777"},  # noqa: S108 (its own)
+        tmpfs={"/run": "exec,mode=755", "/run/lock": "mode=1777", "/tmp": "exec,mode=1777"},
         binds=[f"{volume}:/var/lib/docker"],
         port_bindings={22: (LOOPBACK, ports.ssh), 80: (LOOPBACK, ports.http), 443: (LOOPBACK, ports.https)},
         network_mode=NETWORK,

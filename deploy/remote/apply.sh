@@ -1,15 +1,22 @@
 #!/bin/sh
 # Runs the steps that came with it, one after the other, and says how each ended.
-#   apply.sh FOLDER NONCE
-# FOLDER holds remote/ (the scripts), steps (lines "step N VERB ARGS") and files/N/ (what a step brought along).
+#   apply.sh FOLDER NONCE SITE TOKEN
+# SITE, TOKEN: the site whose lock must be ours at every step, or empty. FOLDER holds remote/ (the scripts), steps (lines "step N VERB ARGS") and files/N/ (what a step brought along).
 # A line that begins with @@NONCE is for the laptop; all others are what the steps printed.
 set -u
 PORTSIDE=$1
 nonce=$2
+site=$3
+token=$4
 exec 2>&1 </dev/null
+# Nobody may be reading any more: that ends no step half-way.
+trap '' PIPE
 export PORTSIDE
 
 tell() { printf '\n@@%s %s\n' "$nonce" "$*"; }
+
+# Whether the site's lock is still ours: whoever took it since has left another token.
+ours() { [ -z "$site" ] || [ "$(cat "/run/portside/site-$site.token" 2>/dev/null)" = "$token" ]; }
 
 # One step: begins, runs, ends. The verb may leave a result ("unchanged WHY") and an answer (JSON on one line).
 step() {
@@ -20,6 +27,7 @@ step() {
     PORTSIDE_ANSWER=$PORTSIDE/answer
     export PORTSIDE_FILES PORTSIDE_RESULT PORTSIDE_ANSWER
     rm -f "$PORTSIDE_RESULT" "$PORTSIDE_ANSWER"
+    ours || { tell exit 77; exit 77; }
     tell begin "$number"
     ("$@")
     code=$?

@@ -5,7 +5,9 @@
 . "$PORTSIDE/remote/lib.sh"
 said=$(docker compose --progress quiet -f "$1" run --rm --no-deps -T manage python - "$2" <"$PORTSIDE_FILES/ask.py" 2>&1) || {
     printf '%s\n' "$said"
-    die "Django can't be started with these settings."
+    die "Django can't be started with these settings. If manage.py names others than it should, set DJANGO_SETTINGS_MODULE."
 }
 printf '%s\n' "$said" | grep -v '^portside-answer:'
-answer "$(printf '%s\n' "$said" | sed -n 's/^portside-answer://p')"
+json=$(printf '%s\n' "$said" | sed -n 's/^portside-answer://p')
+[ -n "$json" ] || die "Django ended without an answer."
+answer "$json"

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Takes away releases that aren't live: containers, networks, images, folders.
-#   discard.sh ROOT SITE ID...
+#   discard.sh ROOT SITE FIRST ID...      FIRST: yes where no release was live before, so that none is now
 . "$PORTSIDE/remote/lib.sh"
-root=$1 site=$2
-shift 2
+root=$1 site=$2 first=$3
+shift 3
+[ "$first" != yes ] || rm -f "$root/current"
 live=$(readlink "$root/current")
 for id in "$@"; do
     [ "$live" != "releases/$id" ] || continue

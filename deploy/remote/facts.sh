@@ -25,9 +25,7 @@ host_facts() {
     # shellcheck source=/dev/null
     (. /etc/os-release && fact os.id "$ID" && fact os.version "${VERSION_ID:-}" && fact os.name "$PRETTY_NAME")
     fact clock "$(date -u +%Y%m%d-%H%M%S)"
-    fact arch "$(uname -m)"
     fact cores "$(nproc)"
-    fact memory "$(awk '/^MemTotal/ {print int($2 / 1024)}' /proc/meminfo)"
     fact disk "$(df -Pm / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 && (min == "" || $4 < min) {min = $4} END {print min}')"
     fact ipv6 "$([ -f /proc/net/if_inet6 ] && echo yes || echo no)"
     fact systemd "$([ -d /run/systemd/system ] && echo yes || echo no)"
@@ -47,7 +45,7 @@ docker_facts() {
     fact docker.buildx "$(docker buildx version 2>/dev/null | awk '{print $2}')"
     docker info --format '{{"docker.version\t"}}{{.ServerVersion}}{{"\ndocker.live-restore\t"}}{{.LiveRestoreEnabled}}' 2>/dev/null
     docker ps -a --filter "label=portside.site=$site" --format '{{"container\t"}}{{json .}}' 2>/dev/null
-    docker images --filter "label=portside.site=$site" --format '{{"image\t"}}{{.Repository}}:{{.Tag}}' 2>/dev/null
+    docker images --filter "label=portside.site=$site" --filter dangling=false --format '{{"image\t"}}{{.Repository}}:{{.Tag}}' 2>/dev/null
 }
 
 # nginx.conf is the distribution's own as long as it has the sum that dpkg noted.
@@ -82,6 +80,7 @@ site_facts() {
     for folder in "$root"/releases/*/; do
         [ -d "$folder" ] || continue
         name=${folder%/}
+        [ ! -f "${folder}pending.json" ] || fact release.pending "${name##*/} $(encoded <"${folder}pending.json")"
         fact release "${name##*/} $([ -f "${folder}release.json" ] && encoded <"${folder}release.json")"
     done
 }

@@ -6,16 +6,22 @@
 . "$PORTSIDE/remote/lib.sh"
 root=$1 site=$2 id=$3 old=$4 seconds=$5
 
-containers() { docker ps -q --filter "label=portside.site=$site" --filter "label=portside.release=$1"; }
+# containers RELEASE HOW: those that run (-q) or all of them (-aq)
+containers() {
+    docker ps "$2" --filter "label=portside.site=$site" --filter "label=portside.release=$1" --filter label=portside.role=web
+}
 
 # Connections that Nginx has open to a release: its sockets have its name in their path.
 open_connections() { ss -Hx state established | grep -cF " /run/portside/$site-$1/"; }
 
-# shellcheck disable=SC2046
-docker update --restart unless-stopped $(containers "$id") >/dev/null || exit 1
+# After a power cut they are there but don't run, and this is what would have brought them back.
+ids=$(containers "$id" -aq)
+# shellcheck disable=SC2086
+[ -z "$ids" ] || { docker update --restart unless-stopped $ids && docker start $ids; } >/dev/null || exit 1
 cp "$PORTSIDE_FILES/release.json" "$root/releases/$id/release.json.new" &&
     chmod 644 "$root/releases/$id/release.json.new" &&
     mv -f "$root/releases/$id/release.json.new" "$root/releases/$id/release.json" || exit 1
+rm -f "$root/releases/$id/pending.json"
 cat "$PORTSIDE_FILES/event" >>"$root/history.jsonl"
 [ -n "$old" ] && [ "$old" != "$id" ] || exit 0
 started=$(date +%s)
@@ -24,5 +30,5 @@ while [ "$(open_connections "$old")" -gt 0 ] && [ $(($(date +%s) - started)) -lt
 done
 left=$(open_connections "$old")
 # shellcheck disable=SC2046
-[ -z "$(containers "$old")" ] || docker stop -t 40 $(containers "$old") >/dev/null
+[ -z "$(containers "$old" -q)" ] || docker stop -t 40 $(containers "$old" -q) >/dev/null
 answer "{\"seconds\": $(($(date +%s) - started)), \"left\": $left}"

@@ -1,8 +1,10 @@
 #!/bin/sh
 # Puts a generation of Nginx's files live, or leaves the previous one: assembled beside it, tested whole, renamed,
 # reloaded, proved to serve.
-#   nginx.sh GENERATION BEFORE STATUS_PORT      BEFORE: the live generation when this was planned, or empty
-# Answers {"stale": true}, having changed nothing, where another one is live by now.
+#   nginx.sh GENERATION BEFORE STATUS_PORT PAGE
+# BEFORE: the live generation when this was planned, or empty. PAGE: the distribution's default page, to be taken away,
+# or empty.
+# Exit code 76, having changed nothing, where another one is live by now. Holds the server's lock while it works.
 # $PORTSIDE_FILES: new/ (the files), kept (paths to take over from the live generation), main (nginx.conf)
 . "$PORTSIDE/remote/lib.sh"
 generation=$1
@@ -10,13 +12,14 @@ port=$3
 generations=/etc/nginx/portside.d
 link=/etc/nginx/portside
 conf=/etc/nginx/nginx.conf
-page=/etc/nginx/sites-enabled/default
+page=$4
 wanted=$generations/$generation
+exec 9>/run/portside/server.lock
+flock -w 900 9 || die "Another deploy has kept Nginx busy for 15 minutes."
 before=$(readlink "$link")
 if [ "${before##*/}" != "$2" ]; then
-    answer '{"stale": true}'
-    unchanged "another deploy changed Nginx's files in the meantime"
-    exit 0
+    echo "Another deploy changed Nginx's files in the meantime."
+    exit 76
 fi
 
 assemble() {
@@ -41,7 +44,7 @@ test_candidate() {
         mount --make-rprivate / &&
         mount --bind "$1" /etc/nginx/nginx.conf &&
         { [ "$2" = "$3" ] || mount --bind "$2" "$3"; } &&
-        { [ ! -e "$4" ] || mount --bind /dev/null "$(readlink -f "$4")"; } &&
+        { [ -z "$4" ] || [ ! -e "$4" ] || mount --bind /dev/null "$(readlink -f "$4")"; } &&
         nginx -t' portside "$PORTSIDE_FILES/main" "$wanted" "$(readlink -f "$link")" "$page"
     code=$?
     # nginx -t leaves an empty pid file where no nginx runs, over which systemd stumbles.
@@ -54,9 +57,8 @@ point() { ln -sfn "$1" "$link.new" && mv -fT "$link.new" "$link"; }
 
 install_main() {
     cmp -s "$PORTSIDE_FILES/main" "$conf" && return
-    cp -p "$conf" "$conf.before-portside" &&
-        cp "$PORTSIDE_FILES/main" "$conf.new" && chmod 644 "$conf.new" && mv -f "$conf.new" "$conf"
-    main_installed=1
+    cp -p "$conf" "$conf.before-portside" && cp "$PORTSIDE_FILES/main" "$conf.new" && chmod 644 "$conf.new" &&
+        mv -f "$conf.new" "$conf" && main_installed=1
 }
 
 # Nginx's workers that accept connections. One that a reload has retired says so in its title.
@@ -85,12 +87,12 @@ proved() {
 }
 
 back() {
-    echo "Nginx doesn't serve generation $generation; the one before is put back."
-    journalctl -u nginx -n 10 --no-pager -o cat
     [ -z "${main_installed:-}" ] || mv -f "$conf.before-portside" "$conf"
     [ -z "${page_target:-}" ] || ln -sfn "$page_target" "$page"
     if [ -n "$before" ]; then point "$before"; else rm -f "$link"; fi
     reload
+    echo "Nginx doesn't serve generation $generation; the one before is put back."
+    journalctl -u nginx -n 10 --no-pager -o cat
     [ -z "$before" ] || proved "${before##*/}" || echo "Nginx doesn't answer with the one before either: look at journalctl -u nginx"
     exit 1
 }
@@ -101,8 +103,8 @@ if ! test_candidate; then
     die "Nginx refuses the new files; the live ones are untouched."
 fi
 point "$wanted"
-install_main
-if [ -L "$page" ]; then
+install_main || back
+if [ -n "$page" ] && [ -L "$page" ]; then
     page_target=$(readlink "$page")
     rm -f "$page"
 fi

@@ -26,6 +26,14 @@ for word in "$@"; do
     name=$(choose "$word") || die "The distribution has no package $word."
     names="$names $name"
 done
+# The distribution would start its default page at once, and fail to where there is no IPv6: Nginx is started with our
+# settings instead.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    # shellcheck disable=SC2016
+    printf '#!/bin/sh\ncase $1 in nginx*) exit 101 ;; esac\n' >"$policy" && chmod 755 "$policy"
+fi
 echo "installing$names"
 # shellcheck disable=SC2086
-apt install --no-install-recommends -o Dpkg::Options::=--force-confold $names || die "apt-get could not install$names."
+apt install --no-remove --no-install-recommends -o Dpkg::Options::=--force-confold $names || die "apt-get could not install$names."

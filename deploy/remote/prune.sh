@@ -14,13 +14,17 @@ for folder in "$root"/releases/*/; do
     id=${id##*/}
     printf '%s\n' "$kept" "$live" "$before" | grep -qx "$id" || gone="$gone $id"
 done
-[ -n "$gone" ] || { unchanged "nothing to take away"; exit 0; }
-echo "taking away$gone"
-# shellcheck disable=SC2086
-sh "$PORTSIDE/remote/discard.sh" "$root" "$site" $gone || exit 1
 # What a transfer left that a power cut broke off.
-find /var/tmp -maxdepth 1 -name 'portside.*' -mmin +1440 -exec rm -rf {} +
+find /var/tmp /run -maxdepth 1 -name 'portside.*' -mmin +1440 -exec rm -rf {} +
+docker builder prune -f --filter until=336h >/dev/null
+# What an image was built upon (DEPLOY_FILES) has lost its name to it.
+docker image prune -f --filter "label=portside.site=$site" >/dev/null
 # The last dumps made before migrations are as many as the releases.
 (cd "$root/backups" 2>/dev/null && find . -name 'before-*.dump' -printf '%T@ %p\n' | sort -rn | sed '1,'"$keep"'d; s/^[^ ]* //' |
     xargs -r rm -f)
-exit 0
+[ -n "$gone" ] || { unchanged "nothing to take away"; exit 0; }
+echo "taking away$gone"
+# shellcheck disable=SC2086
+sh "$PORTSIDE/remote/discard.sh" "$root" "$site" no $gone || exit 1
+# A file of the pool that no release has any more has no other link.
+[ ! -d "$root/static-pool" ] || find "$root/static-pool" -type f -links 1 -delete

@@ -18,7 +18,7 @@ proved() {
     status=$(ask "$path")
     case $status in [123]??) ;; *) echo "Through Nginx $path answers $status."; return 1 ;; esac
     [ -n "$static" ] || return 0
-    file=$(cd "$root/current/static/" && find . -type f ! -name '*.gz' | grep -E '^[A-Za-z0-9._/-]+$' | head -n 1)
+    file=$(cd "$root/current/static/" && find . -type f ! -name '*.gz' ! -path '*/.*' | grep -E '^[A-Za-z0-9._/-]+$' | head -n 1)
     [ -n "$file" ] || return 0
     status=$(ask "$static${file#./}")
     [ "$status" = 200 ] || { echo "Through Nginx the static file $static${file#./} answers $status."; return 1; }

@@ -1,0 +1,72 @@
+"""Whose a site's name is on the server, and what can't change once there is data."""
+
+from __future__ import annotations
+
+from . import containers, release
+from .errors import Refused
+from .run import Run
+from .steps import Step, write
+
+
+def check(run: Run) -> None:
+    """A name belongs to the project that deployed first under it; a domain to one site."""
+    domains = set(run.settings.domains + run.settings.redirect_domains)
+    # What never went live owns nothing: its domains may have been mistyped.
+    owned = set(run.facts.record.get("domains", [])) if run.facts.current else set()
+    if owned and not owned & domains:
+        raise Refused(
+            f"The site name {run.site.name} on {run.server.target} is another site's: {', '.join(sorted(owned))}.",
+            state="Nothing was changed.",
+            hint="Give this one a name of its own: DEPLOY_SITE in .env.",
+        )
+    for other, theirs in run.facts.other_sites.items():
+        if both := sorted(domains & theirs):
+            raise Refused(
+                f"{', '.join(both)} belongs to the site {other} on {run.server.target}.",
+                state="Nothing was changed.",
+                hint="A domain can be served by one site only: take it out of one of the two.",
+            )
+    if run.settings.own_database:
+        _check_database(run)
+        _check_database_port(run)
+
+
+def _check_database(run: Run) -> None:
+    containers.refuse_other_major(run.settings, run.facts)
+    before = run.facts.record.get("postgres", {}) if run.facts.role("db") else {}
+    wanted = _database_identity(run)
+    changed = [name for name in before if before[name] != wanted.get(name)]
+    if changed:
+        raise Refused(
+            f"{', '.join(changed)} differ from those the database was made with "
+            f"({', '.join(f'{name}={before[name]}' for name in changed)}).",
+            state="Nothing was changed.",
+            hint="Set them back; renaming a database or its owner is done in psql first.",
+        )
+
+
+def _check_database_port(run: Run) -> None:
+    port = run.settings.database_port
+    ours = any(f":{port}->" in container.ports for container in run.facts.role("db"))
+    taken = [x.process for x in run.facts.listeners if x.protocol == "tcp" and x.port == port]
+    if taken and not ours:
+        raise Refused(
+            f"DEPLOY_DATABASE_PORT: port {port} is taken on {run.server.target} by {taken[0] or 'another program'}.",
+            state="Nothing was changed.",
+            hint="Choose another port.",
+        )
+
+
+def _database_identity(run: Run) -> dict[str, str]:
+    return {
+        "POSTGRES_USER": containers.database_user(run.settings, run.site),
+        "POSTGRES_DB": containers.database_name(run.settings, run.site),
+    }
+
+
+def claim(run: Run) -> list[Step]:
+    """Whose the site's name is, noted on the server."""
+    owner = run.facts.record | {"domains": sorted(set(run.settings.domains + run.settings.redirect_domains))}
+    if run.settings.own_database:
+        owner |= {"database": run.settings.database, "postgres": _database_identity(run)}
+    return [] if owner == run.facts.record else [write(run.site.record, release.as_json(owner))]

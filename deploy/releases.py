@@ -1,0 +1,63 @@
+"""``fab releases``: what there is on the server, which release is live, which a rollback would choose."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.table import Table
+
+from . import release
+from .facts import Facts
+from .run import Run
+
+
+def show(run: Run, *, as_json: bool) -> None:
+    """Print the releases, newest first; as JSON a list of objects."""
+    run.look()
+    rows = listed(run.facts)
+    if as_json:
+        run.report.result(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        run.report.say(f"{run.site.name} has no release on {run.server.target}.")
+        return
+    table = Table("release", "commit", "age", "state", box=None, pad_edge=False)
+    for row in rows:
+        note = ", which rollback would choose" if row["rollback"] else ""
+        table.add_row(row["id"], row["commit"][:7] or "-", row["age"], row["state"] + note)
+    run.report.console.print(table)
+    if release.leftovers(run.facts):
+        run.report.say("An interrupted run left something: fab deploy or fab abort puts it right.", style="yellow")
+
+
+def listed(facts: Facts) -> list[dict[str, Any]]:
+    """One object a release: id, commit, age, state (live, kept, unfinished), whether rollback would choose it."""
+    chosen = release.target(facts)
+    return [
+        {
+            "id": identity,
+            "commit": record.get("commit", ""),
+            "age": age(identity, facts.clock),
+            "state": _state(identity, record, facts),
+            "rollback": identity == chosen,
+        }
+        for identity, record in sorted(facts.releases.items(), reverse=True)
+    ]
+
+
+def _state(identity: str, record: dict[str, Any], facts: Facts) -> str:
+    if identity == facts.current:
+        running = any(c.state == "running" for c in facts.role("web", identity))
+        return "live" if running else "live, but stopped"
+    return "kept" if record else "unfinished"
+
+
+def age(identity: str, clock: str) -> str:
+    """How long ago a release was made, by the server's clock: ``5 min``, ``3 h``, ``12 d``."""
+    made, now = (datetime.strptime(text[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC) for text in (identity, clock))
+    minutes = int((now - made).total_seconds() // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"

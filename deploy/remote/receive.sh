@@ -1,0 +1,32 @@
+# What receives a run of steps: a folder that mktemp makes private, unpacked, run, and removed however it ends.
+#   receive ROOM NONCE LOCKS SITE TOKEN HOW
+# ROOM: where the folder is made. LOCKS: the server's locks to wait for and hold while it runs. SITE, TOKEN: the site
+# whose lock must still be ours, or empty. HOW: "detached" for a run that must reach its end without us, else empty.
+# Travels as the words of a command, since its input is the stream.
+# shellcheck shell=sh
+room=$1 nonce=$2 locks=$3 site=$4 token=$5 how=$6
+umask 022
+export LC_ALL=C.UTF-8
+folder=$(mktemp -d "$room/portside.XXXXXXXX") || exit 1
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 129' HUP INT TERM
+tar -xzf - -C "$folder" || { echo "the transfer broke off, or $room is full"; exit 1; }
+set -- sh "$folder/remote/apply.sh" "$folder" "$nonce" "$site" "$token"
+mkdir -p /run/portside
+for lock in $locks; do
+    set -- flock -o -w 900 -E 75 "/run/portside/$lock" "$@"
+done
+[ "$how" = detached ] || { "$@"; exit; }
+
+# Systemd runs it from here on; we only read its log, and may stop reading.
+: >"$folder/log"
+exec 3<"$folder/log"
+systemd-run --quiet --collect --unit "portside-$nonce" -p "StandardOutput=append:$folder/log" \
+    -p "StandardError=append:$folder/log" sh "$folder/remote/detached.sh" "$folder" "$nonce" "$@" || exit 1
+trap - EXIT
+pid=$(systemctl show -p MainPID --value "portside-$nonce")
+while [ "${pid:-0}" -gt 1 ] && kill -0 "$pid" 2>/dev/null; do
+    cat <&3
+    sleep 0.05
+done
+cat <&3

@@ -1,0 +1,66 @@
+"""Run: one run of a flow against one server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import host
+from .containers import Answer
+from .errors import PortsideError
+from .facts import Facts
+from .nginx import Served
+from .report import Report, Stage
+from .server import Result, Server
+from .settings import Settings
+from .site import ReleasePaths, Site
+from .source import Source
+from .steps import Step
+
+
+@dataclass
+class Run:
+    """One run of a flow against one server: what is given, and what its stages found out."""
+
+    settings: Settings
+    site: Site
+    server: Server
+    report: Report
+    command: str
+    ref: str = ""
+    to: str = ""
+    started: float = field(default_factory=time.monotonic)
+    stack: ExitStack = field(default_factory=ExitStack)
+    facts: Facts = field(init=False)
+    source: Source = field(init=False)
+    release: ReleasePaths | None = None
+    answer: Answer = field(init=False)
+    served: Served = field(default_factory=Served)
+    record: dict[str, Any] = field(default_factory=dict)
+    begun: bool = False  # the release has something on the server
+    switched: bool = False
+    unchanged: bool = False
+    migrated: tuple[str, ...] = ()
+    changes: int = 0
+    tell: Callable[[str], None] = lambda stage: None  # tells the holder of the lock where we are
+
+    @property
+    def new(self) -> ReleasePaths:
+        if self.release is None:
+            raise PortsideError("There is no new release in this run.")
+        return self.release
+
+    def look(self) -> None:
+        """Read the server's facts, again if need be."""
+        paths = [*host.watched(), self.site.data_compose, f"{self.site.data_secrets}/password", self.site.record]
+        self.facts = self.server.facts(self.site, paths)
+
+    def apply(
+        self, stage: Stage, steps: list[Step], *, lock: str = "", big: bool = False, detached: bool = False
+    ) -> list[Result]:
+        results = self.server.apply(steps, stage=stage.name, lock=lock, big=big, detached=detached)
+        self.changes += sum(result.state == "changed" for result in results)
+        return results

@@ -1,0 +1,88 @@
+"""fab releases: what there is, what is live, what a rollback would choose."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from deploy import releases
+from deploy.facts import Facts
+from deploy.settings import Settings
+from tests import sample
+from tests.sample import Paper
+
+GOOD = {sample.OLDER: sample.recorded(sample.OLDER), sample.OLD: sample.recorded(sample.OLD, sample.OLDER)}
+
+
+def server(**changed: object) -> Facts:
+    facts = sample.with_releases(sample.provisioned(), sample.OLD, GOOD, containers=(sample.web(sample.OLD),))
+    return replace(facts, clock="20261120-195010", **changed)  # type: ignore[arg-type]
+
+
+def shown(settings: Settings, facts: Facts, capsys: pytest.CaptureFixture[str], *, as_json: bool = False) -> str:
+    run = sample.run(settings, Paper(facts), "releases")
+    run.report.quiet = False
+    releases.show(run, as_json=as_json)
+    return capsys.readouterr().out
+
+
+def test_releases_are_listed_newest_first() -> None:
+    assert releases.listed(server()) == [
+        {"id": sample.OLD, "commit": "d899b4d" * 5, "age": "30 min", "state": "live", "rollback": False},
+        {"id": sample.OLDER, "commit": "5c0ffee" * 5, "age": "33 h", "state": "kept", "rollback": True},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("clock", "age"),
+    [
+        ("20261120-192010", "0 min"),
+        ("20261120-202009", "59 min"),
+        ("20261120-202010", "1 h"),
+        ("20261122-192009", "47 h"),
+        ("20261122-192010", "2 d"),
+        ("20270120-192010", "61 d"),
+    ],
+)
+def test_an_age_is_told_by_the_servers_clock(clock: str, age: str) -> None:
+    assert releases.age(sample.OLD, clock) == age
+
+
+def states(facts: Facts) -> dict[str, str]:
+    return {row["id"]: row["state"] for row in releases.listed(facts)}
+
+
+def test_a_release_is_live_kept_or_unfinished() -> None:
+    facts = server(releases={**GOOD, sample.NEW: {}})
+    assert states(facts) == {sample.OLD: "live", sample.OLDER: "kept", sample.NEW: "unfinished"}
+    assert states(replace(facts, containers=(sample.web(sample.OLD, "exited"),)))[sample.OLD] == "live, but stopped"
+
+
+def test_without_a_release_before_rollback_would_choose_none() -> None:
+    alone = server(releases={sample.OLD: sample.recorded(sample.OLD)})
+    assert [row["rollback"] for row in releases.listed(alone)] == [False]
+    assert [row["rollback"] for row in releases.listed(server(current=""))] == [False, False]
+
+
+def test_a_table_tells_which_rollback_would_choose(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    head, live, kept = shown(settings, server(), capsys).splitlines()
+    assert head.split() == ["release", "commit", "age", "state"]
+    assert live.split() == [sample.OLD, "d899b4d", "30", "min", "live"]
+    assert kept.split(maxsplit=4)[4] == "kept, which rollback would choose"
+
+
+def test_json_is_a_list_and_nothing_else(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = server(releases={**GOOD, sample.NEW: {}})
+    assert json.loads(shown(settings, facts, capsys, as_json=True)) == releases.listed(facts)
+    assert json.loads(shown(settings, sample.provisioned(), capsys, as_json=True)) == []
+
+
+def test_a_site_without_a_release_says_so(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(settings, sample.provisioned(), capsys) == "portfolio has no release on server.example.\n"
+
+
+def test_what_was_left_is_said_with_what_puts_it_right(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "fab abort" in shown(settings, server(releases={**GOOD, sample.NEW: {}}), capsys)
+    assert "fab abort" not in shown(settings, server(), capsys)
