@@ -154,6 +154,11 @@ def test_a_release_that_a_power_cut_stopped_is_finished_too(root: Path) -> None:
     assert finished(root, listed) == ["update --restart unless-stopped c1", "start c1"]
 
 
+def test_a_release_that_can_not_start_any_more_keeps_nobody_from_deploying(root: Path) -> None:
+    assert finished(root, "echo c1; [ $1 != start ]")[-1] == "start c1"
+    assert (root / f"releases/{B}/release.json").exists()
+
+
 def test_a_release_whose_containers_are_gone_is_recorded_all_the_same(root: Path) -> None:
     assert finished(root, "true") == []
     assert (root / f"releases/{B}/release.json").exists()

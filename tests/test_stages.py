@@ -194,7 +194,7 @@ def test_a_first_release_planned_anew_is_still_the_first(fails: str, settings: S
 
 def left_over(settings: Settings, *left: str, **changed: Any) -> Facts:
     facts = sample.live(settings)
-    return replace(facts, releases={**facts.releases, **{identity: {} for identity in left}}, **changed)  # type: ignore[arg-type]
+    return replace(facts, releases={**facts.releases, **{identity: {} for identity in left}}, **changed)
 
 
 def lock(settings: Settings, paper: Paper) -> Run:

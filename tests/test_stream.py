@@ -89,7 +89,7 @@ class _Sink(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, block) -> int:  # type: ignore[no-untyped-def,override]
+    def write(self, block) -> int:  # type: ignore[no-untyped-def]
         if self.far.taken.tell() + len(block) > self.far.room:
             raise OSError("Socket is closed")
         return self.far.taken.write(block)

@@ -14,10 +14,10 @@ containers() {
 # Connections that Nginx has open to a release: its sockets have its name in their path.
 open_connections() { ss -Hx state established | grep -cF " /run/portside/$site-$1/"; }
 
-# After a power cut they are there but don't run, and this is what would have brought them back.
+# After a power cut they are there, but don't run yet. One that can't any more is the next deploy's matter.
 ids=$(containers "$id" -aq)
 # shellcheck disable=SC2086
-[ -z "$ids" ] || { docker update --restart unless-stopped $ids && docker start $ids; } >/dev/null || exit 1
+[ -z "$ids" ] || { docker update --restart unless-stopped $ids && { docker start $ids || :; }; } >/dev/null || exit 1
 cp "$PORTSIDE_FILES/release.json" "$root/releases/$id/release.json.new" &&
     chmod 644 "$root/releases/$id/release.json.new" &&
     mv -f "$root/releases/$id/release.json.new" "$root/releases/$id/release.json" || exit 1
