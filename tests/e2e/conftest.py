@@ -1,0 +1,140 @@
+"""The practice servers, the laptop's `fab`, the project, the browser. What is made here is taken away at the end."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from deploy import practice
+from deploy.practice import Practice
+
+from .kit import Fab, Project, new_repository, with_sample_app
+
+NAMES = ("e2e", "e2e-used", "e2e-bookworm")
+DOMAIN = "portfolio.test"
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The Docker SDK leaves its sockets to the garbage collector, which is no fault of a test."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
+
+
+@pytest.fixture(scope="session")
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says on the terminal what goes on, so that a long wait isn't silent."""
+    terminal = request.config.pluginmanager.getplugin("terminalreporter")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    started = time.monotonic()
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            terminal.ensure_newline()
+            terminal.write_line(f"  {time.monotonic() - started:4.0f} s  {line}")
+
+    return say
+
+
+@pytest.fixture(scope="session")
+def fab(request: pytest.FixtureRequest, tell: Callable[[str], None]) -> Fab:
+    """The laptop. What each `fab` prints is kept until the next run."""
+    logs = request.config.cache.mkdir("e2e")
+    for old in logs.iterdir():
+        old.unlink()
+    tell(f"what every fab prints is kept in {logs}")
+    return Fab(logs, tell)
+
+
+@pytest.fixture(scope="session")
+def alone() -> Iterator[None]:
+    """One run at a time on this machine: the servers' names are the engine's."""
+    with (Path(tempfile.gettempdir()) / "portside-e2e.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pytest.exit("Another run of these tests is under way on this machine.", returncode=2)
+        yield
+
+
+@pytest.fixture(scope="session")
+def bring_up(tell: Callable[[str], None], alone: None) -> Iterator[Callable[..., Practice]]:
+    """Makes a bare practice server of one of our names; all of them are taken away at the end."""
+    made: dict[str, Practice] = {}
+
+    def up(name: str, debian: str = "trixie") -> Practice:
+        assert name in NAMES
+        stale = practice.up(name, debian, say=tell) if _exists(name) else None
+        if stale:
+            stale.remove()
+        made[name] = practice.up(name, debian, say=tell)
+        return made[name]
+
+    yield up
+    for server in made.values():
+        server.remove()
+
+
+def _exists(name: str) -> bool:
+    words = ("docker", "ps", "-aq", "--filter", f"name=^portside-server-{name}$")
+    return bool(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+
+
+@pytest.fixture(scope="session")
+def server(bring_up: Callable[..., Practice]) -> Practice:
+    """The server that the tests share: bare at first, then ever more on it."""
+    return bring_up("e2e")
+
+
+@pytest.fixture(scope="session")
+def scratch(bring_up: Callable[..., Practice]) -> Practice:
+    """Another server, for what would hurt the first."""
+    return bring_up("e2e-used")
+
+
+@pytest.fixture(scope="session")
+def projects(tmp_path_factory: pytest.TempPathFactory, fab: Fab, server: Practice) -> Callable[[str], Project]:
+    """Makes an empty project in git, in a folder of this name."""
+    folder = tmp_path_factory.mktemp("projects")
+    return lambda name: new_repository(folder / name, fab, server)
+
+
+@pytest.fixture(scope="session")
+def project(projects: Callable[[str], Project]) -> Project:
+    """The project that the tests share: the sample site; as yet without a .env."""
+    return with_sample_app(projects("portfolio"))
+
+
+@pytest.fixture(scope="session")
+def site(project: Project) -> Project:
+    """The same, live: by the tests before, or, where one file runs alone, by a deploy of its own."""
+    if not project.env.exists():
+        project.fab("init", "--domains", DOMAIN, "--env", str(project.env), check=True)
+        project.deploy()
+    return project
+
+
+@pytest.fixture(scope="session")
+def browser(server: Practice, site: Project) -> Iterator[Browser]:
+    """A real browser, to which every name under test is the server."""
+    script = Path(__file__).with_name("browser.sh")
+    found = subprocess.run(("sh", str(script)), capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stderr
+    rules = f"MAP {site.domain}:80 127.0.0.1:{server.http_port}"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(
+            executable_path=found.stdout.split()[-1], args=[*FLAGS, f"--host-resolver-rules={rules}"]
+        )
+        yield chromium
+        chromium.close()
