@@ -183,7 +183,6 @@ def _prepare_step(run: Run) -> Step:
         run.new.compose,
         answer.manage,
         run.new.static if settings.collectstatic else "",
-        run.site.static_pool,
         "yes" if answer.pending else "no",
         settings.before or "",
         run.site.data_compose if dump else "",

@@ -106,14 +106,15 @@ def test_pruning_takes_what_was_never_good(root: Path) -> None:
 
 
 def test_pruning_keeps_the_static_files_of_the_kept_releases(root: Path) -> None:
-    pool = root / "static-pool"
-    pool.mkdir()
-    for identity in (A, B, C):
-        os.link(root / "releases" / identity / "static/x.css", pool / f"{identity}.css")
-    recorded(root, A, "", 1)
-    recorded(root, B, A, 0)
-    run(root, "prune", str(root), "art", "5")
-    assert {path.name for path in pool.iterdir()} == {f"{A}.css", f"{B}.css"}
+    """Also one that a release which goes has too, and whose link in the pool was that one's."""
+    for age, identity in enumerate((C, B, A)):
+        sample.files(root / "releases" / identity, {f"static/{identity}.css": "", "static/shared.css": identity})
+        recorded(root, identity, "", age)
+    (root / "static-pool").mkdir()
+    for name in ("shared.css", f"{A}.css"):
+        os.link(root / f"releases/{A}/static/{name}", root / f"static-pool/{name}")
+    run(root, "prune", str(root), "art", "2")
+    assert {path.name for path in (root / "static-pool").iterdir()} == {"x.css", "shared.css", f"{B}.css", f"{C}.css"}
 
 
 def test_pruning_keeps_as_many_dumps_as_releases(root: Path) -> None:
@@ -147,6 +148,11 @@ def test_a_finished_release_is_recorded_and_comes_back_after_a_reboot(root: Path
     assert (root / f"releases/{B}/release.json").read_text() == '{"id": "x"}\n'
     assert (root / "history.jsonl").read_text() == '{"event": "deploy"}\n'
     assert not (root / f"releases/{B}/pending.json").exists()
+
+
+def test_the_static_files_of_a_finished_release_can_be_found_once_it_is_not_live_any_more(root: Path) -> None:
+    finished(root, "echo c1")
+    assert (root / "static-pool/x.css").read_text() == B
 
 
 def test_a_release_that_a_power_cut_stopped_is_finished_too(root: Path) -> None:

@@ -18,6 +18,7 @@ open_connections() { ss -Hx state established | grep -cF " /run/portside/$site-$
 ids=$(containers "$id" -aq)
 # shellcheck disable=SC2086
 [ -z "$ids" ] || { docker update --restart unless-stopped $ids && { docker start $ids || :; }; } >/dev/null || exit 1
+pool "$root" "$id" || exit 1
 cp "$PORTSIDE_FILES/release.json" "$root/releases/$id/release.json.new" &&
     chmod 644 "$root/releases/$id/release.json.new" &&
     mv -f "$root/releases/$id/release.json.new" "$root/releases/$id/release.json" || exit 1

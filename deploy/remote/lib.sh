@@ -7,6 +7,14 @@ unchanged() { printf 'unchanged %s\n' "$*" >"$PORTSIDE_RESULT"; }
 # The step's answer to the laptop: JSON on one line.
 answer() { printf '%s\n' "$*" >"$PORTSIDE_ANSWER"; }
 
+# Links a release's static files beside those of the others: a page that it made still finds its own when it isn't live
+# any more.
+#   pool ROOT ID
+pool() {
+    [ -d "$1/releases/$2/static" ] || return 0
+    mkdir -p "$1/static-pool" && cp -alf "$1/releases/$2/static/." "$1/static-pool/"
+}
+
 # The end, with the reason.
 die() {
     printf '%s\n' "$*"

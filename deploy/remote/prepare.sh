@@ -1,12 +1,11 @@
 #!/bin/sh
 # Prepares a release with its own image, before anything is switched: checks, collected and compressed static files,
 # migrations after a dump. The database is changed last, so that nothing after it can fail.
-#   prepare.sh COMPOSE MANAGE STATIC POOL PENDING BEFORE DATA DUMP
-# STATIC: the folder to compress, or empty for none; POOL: where its files are linked beside those of the releases
-# before, so that a page loaded from them still finds its own; PENDING: yes where there are migrations; BEFORE: a command or
-# empty; DATA: the data services' compose file where DUMP is to be made first, else empty.
+#   prepare.sh COMPOSE MANAGE STATIC PENDING BEFORE DATA DUMP
+# STATIC: the folder to compress, or empty for none; PENDING: yes where there are migrations; BEFORE: a command or empty;
+# DATA: the data services' compose file where DUMP is to be made first, else empty.
 . "$PORTSIDE/remote/lib.sh"
-compose=$1 manage=$2 static=$3 pool=$4 pending=$5 before=$6 data=$7 dump=$8
+compose=$1 manage=$2 static=$3 pending=$4 before=$5 data=$6 dump=$7
 
 inside() {
     docker compose --progress quiet -f "$compose" run --rm --no-deps -T manage sh -s -- "$@" || die "The new release isn't used."
@@ -24,7 +23,7 @@ compress() {
     find "$static" -type f -size +1k \( -name '*.css' -o -name '*.js' -o -name '*.mjs' -o -name '*.svg' -o -name '*.json' \
         -o -name '*.html' -o -name '*.xml' -o -name '*.txt' -o -name '*.map' -o -name '*.wasm' -o -name '*.ttf' \
         -o -name '*.otf' -o -name '*.webmanifest' \) -print0 | xargs -0 -r -n 16 -P "$(nproc)" gzip -9 -n -k -f
-    chown -R root:root "$static" && chmod -R u=rwX,go=rX "$static" && mkdir -p "$pool" && cp -alf "$static/." "$pool/"
+    chown -R root:root "$static" && chmod -R u=rwX,go=rX "$static"
 }
 
 inside "$manage" "${static:+yes}" "$before" <<'INSIDE'

@@ -26,5 +26,10 @@ docker image prune -f --filter "label=portside.site=$site" >/dev/null
 echo "taking away$gone"
 # shellcheck disable=SC2086
 sh "$PORTSIDE/remote/discard.sh" "$root" "$site" no $gone || exit 1
-# A file of the pool that no release has any more has no other link.
+# Of several releases with the same file the pool has but one's: the others' are linked now, and what has no other link
+# is no release's any more.
+for folder in "$root"/releases/*/; do
+    id=${folder%/}
+    [ ! -f "${folder}release.json" ] || pool "$root" "${id##*/}" || exit 1
+done
 [ ! -d "$root/static-pool" ] || find "$root/static-pool" -type f -links 1 -delete

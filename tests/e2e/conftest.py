@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from deploy import practice
 from deploy.practice import Practice
+from deploy.practice.engine import connect, containers
 
 from .kit import Fab, Project, new_repository, with_sample_app
 
@@ -75,20 +76,14 @@ def bring_up(tell: Callable[[str], None], alone: None) -> Iterator[Callable[...,
 
     def up(name: str, debian: str = "trixie") -> Practice:
         assert name in NAMES
-        stale = practice.up(name, debian, say=tell) if _exists(name) else None
-        if stale:
-            stale.remove()
+        if stale := containers(connect()).get(f"portside-server-{name}"):
+            stale.remove(force=True, v=True)
         made[name] = practice.up(name, debian, say=tell)
         return made[name]
 
     yield up
     for server in made.values():
         server.remove()
-
-
-def _exists(name: str) -> bool:
-    words = ("docker", "ps", "-aq", "--filter", f"name=^portside-server-{name}$")
-    return bool(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
 
 
 @pytest.fixture(scope="session")

@@ -401,7 +401,7 @@ def live(server: Practice, site: str) -> str:
     return shell(server, f"readlink /srv/portside/{site}/current").strip().rpartition("/")[2]
 
 
-def fingerprint(server: Practice, *, without: Sequence[str] = ()) -> str:
+def fingerprint(server: Practice, *, without: Sequence[str] = ()) -> set[str]:
     """What is on the server, as lines: packages, files of the host and of the sites, containers, images, Nginx.
 
     ``without``: lines that hold one of these are left out.
@@ -420,4 +420,4 @@ def fingerprint(server: Practice, *, without: Sequence[str] = ()) -> str:
         docker volume ls --format 'volume {{.Name}}' | sort
         """,
     ).splitlines()
-    return "\n".join(line for line in lines if not any(word in line for word in without))
+    return {line for line in lines if not any(word in line for word in without)}

@@ -145,11 +145,15 @@ def test_the_next_good_one_just_works(site: Project) -> None:
 # Two at once
 
 
+def held(site: Project) -> str:
+    """Who holds the site's lock, as the server tells others."""
+    return shell(site.server, f"cat /run/portside/site-{site.name}.holder", check=False)
+
+
 def test_a_second_deploy_meanwhile_is_told_who_is_at_it(site: Project) -> None:
     with site.changed({"app/templates/portfolio/note.html": "slowly\n"}, DEPLOY_BEFORE="'sleep 5'"):
         first = site.fab.start("deploy", on=site.server, project=site)
-        holder = f"/run/lock/portside/{site.name}.holder"
-        until(lambda: "prepare" in shell(site.server, f"cat {holder}", check=False), "the first to be at work")
+        until(lambda: "prepare" in held(site), "the first to be at work")
         assert "✓ build" in first.out.read_text(), "stages are told while they happen"
         second = site.deploy(check=False)
         done = first.end(check=True)
@@ -158,15 +162,14 @@ def test_a_second_deploy_meanwhile_is_told_who_is_at_it(site: Project) -> None:
     assert "@" in second.err, "who it is"
     assert "Nothing was changed." in second.err
     assert live(site.server, site.name) == done.release
-    assert shell(site.server, f"ls {holder}", check=False) == "", "no lock is left"
+    assert held(site) == "", "no lock is left"
 
 
 def test_an_interrupted_deploy_says_what_is_so(site: Project) -> None:
     before = live(site.server, site.name)
     with site.changed({"app/templates/portfolio/note.html": "never mind\n"}, DEPLOY_BEFORE="'sleep 2'"):
         first = site.fab.start("deploy", on=site.server, project=site)
-        holder = f"/run/lock/portside/{site.name}.holder"
-        until(lambda: "prepare" in shell(site.server, f"cat {holder}", check=False), "it to be at work")
+        until(lambda: "prepare" in held(site), "it to be at work")
         first.process.send_signal(signal.SIGINT)
         done = first.end()
     assert done.code == 1
@@ -180,8 +183,7 @@ def test_a_killed_deploy_leaves_no_lock(site: Project) -> None:
     before = live(site.server, site.name)
     with site.changed({"app/templates/portfolio/note.html": "cut short\n"}, DEPLOY_BEFORE="'sleep 3'"):
         first = site.fab.start("deploy", on=site.server, project=site)
-        holder = f"/run/lock/portside/{site.name}.holder"
-        until(lambda: "prepare" in shell(site.server, f"cat {holder}", check=False), "it to be at work")
+        until(lambda: "prepare" in held(site), "it to be at work")
         first.process.kill()
         first.process.wait()
         assert ask(site.server, site.domain).release == before
