@@ -70,20 +70,31 @@ def alone() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def bring_up(tell: Callable[[str], None], alone: None) -> Iterator[Callable[..., Practice]]:
+def untouched() -> bool:
+    """Whether nothing of a practice server was on this machine before the tests."""
+    return not containers(connect())
+
+
+@pytest.fixture(scope="session")
+def bring_up(tell: Callable[[str], None], alone: None, untouched: bool) -> Iterator[Callable[..., Practice]]:
     """Makes a bare practice server of one of our names; all of them are taken away at the end."""
     made: dict[str, Practice] = {}
 
     def up(name: str, debian: str = "trixie") -> Practice:
         assert name in NAMES
-        if stale := containers(connect()).get(f"portside-server-{name}"):
-            stale.remove(force=True, v=True)
+        if _is_there(name):
+            practice.up(name, debian, say=tell).remove()
         made[name] = practice.up(name, debian, say=tell)
         return made[name]
 
     yield up
-    for server in made.values():
-        server.remove()
+    for name, server in made.items():
+        if _is_there(name):
+            server.remove()
+
+
+def _is_there(name: str) -> bool:
+    return f"portside-server-{name}" in containers(connect())
 
 
 @pytest.fixture(scope="session")
