@@ -77,7 +77,9 @@ class Source:
             if name in self.files and (found := re.search(r"(3\.\d+)", self.read(name))):
                 return found.group(1)
         wanted = self._requires_python()
-        return next((each for each in PYTHONS if wanted.contains(f"{each}.99")), "")
+        newest = (each for each in PYTHONS if wanted.contains(f"{each}.99"))
+        exact = (f"{each}.{micro}" for each in PYTHONS for micro in range(98, -1, -1))
+        return next(newest, "") or next((each for each in exact if wanted.contains(each)), "")
 
     def _requires_python(self) -> SpecifierSet:
         """What pyproject.toml allows; everything where it doesn't say, or not in words we know."""

@@ -232,6 +232,8 @@ def test_the_settings_module_is_what_manage_py_says(text: str, module: str, tmp_
         ({"pyproject.toml": '[project]\nrequires-python = ">=3.11,<3.13"\n'}, "3.12"),
         ({"pyproject.toml": '[project]\nrequires-python = "~=3.11.0"\n'}, "3.11"),
         ({"pyproject.toml": '[project]\nrequires-python = ">=3.14"\n'}, "3.14"),
+        ({"pyproject.toml": '[project]\nrequires-python = "==3.12.4"\n'}, "3.12.4"),
+        ({"pyproject.toml": '[project]\nrequires-python = ">=3.10,<=3.11.9"\n'}, "3.10"),
         ({"pyproject.toml": '[project]\nrequires-python = "<3"\n'}, ""),
         ({"pyproject.toml": '[project]\nrequires-python = "new ones"\n'}, "3.13"),
         ({"pyproject.toml": "[project\n"}, "3.13"),
