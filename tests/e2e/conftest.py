@@ -70,13 +70,13 @@ def alone() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def untouched() -> bool:
+def clean_machine() -> bool:
     """Whether nothing of a practice server was on this machine before the tests."""
     return not containers(connect())
 
 
 @pytest.fixture(scope="session")
-def bring_up(tell: Callable[[str], None], alone: None, untouched: bool) -> Iterator[Callable[..., Practice]]:
+def bring_up(tell: Callable[[str], None], alone: None, clean_machine: bool) -> Iterator[Callable[..., Practice]]:
     """Makes a bare practice server of one of our names; all of them are taken away at the end."""
     made: dict[str, Practice] = {}
 

@@ -23,8 +23,8 @@ def test_odd_names_are_refused(fab: Fab) -> None:
     assert "No practice server can be" in done.err
 
 
-def test_down_leaves_nothing(fab: Fab, server: Practice, untouched: bool) -> None:
-    if not untouched:
+def test_down_leaves_nothing(fab: Fab, server: Practice, clean_machine: bool) -> None:
+    if not clean_machine:
         pytest.skip("there were practice servers before these tests, which it would take away")
     engine = server.engine
     fab("practice", "--down", check=True)
