@@ -3,6 +3,7 @@
 PortsideError          1  something failed
  +- Refused            2  usage or settings: nothing was touched
  +- Locked             3  another deploy holds the lock
+ +- Lost               1  the connection to the server
  +- StepFailed         1  a step failed on the server
 """
 
@@ -35,6 +36,10 @@ class Locked(PortsideError):
     """Another deploy of the same site is under way."""
 
     exit_code = 3
+
+
+class Lost(PortsideError):
+    """The connection to the server was lost."""
 
 
 class StepFailed(PortsideError):

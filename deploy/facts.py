@@ -71,6 +71,7 @@ class Facts:
     daemon_json: str
     nginx_version: str
     nginx_active: bool
+    nginx_broken: str
     nginx_conf: str
     nginx_generation: str
     nginx_files: dict[str, str]
@@ -117,6 +118,7 @@ class Facts:
             daemon_json=_decoded(one("docker.json")),
             nginx_version=_decoded(one("nginx.version")),
             nginx_active=one("nginx.active") == "active",
+            nginx_broken=_decoded(one("nginx.broken")),
             nginx_conf=one("nginx.conf"),
             nginx_generation=one("nginx.generation"),
             nginx_files={path: digest for digest, path in _pairs(many.get("nginx.file", []))},

@@ -88,7 +88,7 @@ def _stage(name: str) -> Callable[[Run, Stage], None]:
 
 def _undo(run: Run) -> None:
     """What fails once more here is cleared by the next deploy. A release that was good once is only stopped."""
-    if run.release and not run.switched:
+    if run.release and not run.switched and not run.unattended:
         with suppress(PortsideError):
             if run.begun:
                 stages.discard(run)
@@ -107,6 +107,11 @@ def _state(run: Run) -> str:
     """What is so now."""
     if run.switched:
         return f"Release {run.new.id} is live."
+    if run.unattended:
+        releases = f"fab releases -H {run.server.target} shows which"
+        return (
+            f"The server goes on by itself: release {run.new.id} will be live, or the one before still is; {releases}."
+        )
     facts = getattr(run, "facts", None)
     if facts is None:
         return "Nothing was changed."

@@ -31,6 +31,7 @@ def watched() -> list[str]:
     """Files and folders of the host whose state the plan compares."""
     return [
         names.NGINX_CONF, names.DAEMON_JSON, names.GUARD_SCRIPT, names.GUARD_UNIT, names.HOME, names.ACME_ROOT,
+        names.TMPFILES,
     ]  # fmt: skip
 
 
@@ -73,6 +74,7 @@ def rest(settings: Settings, facts: Facts) -> list[Step]:
         *_folder(facts, names.HOME),
         *_folder(facts, names.ACME_ROOT),
         *_guard(facts),
+        *_tmpfiles(facts),
         *_firewall(settings, facts),
     ]
 
@@ -172,6 +174,11 @@ def _guard(facts: Facts) -> list[Step]:
     ]
     steps = [write(path, text, mode) for path, text, mode in wanted if not _same(facts, path, text, mode)]
     return [*steps, script("Containers are reached through Nginx only", "guard-enable")] if steps else []
+
+
+def _tmpfiles(facts: Facts) -> list[Step]:
+    text = (_FILES / "tmpfiles.conf").read_text(encoding="utf-8")
+    return [] if _same(facts, names.TMPFILES, text, 0o644) else [write(names.TMPFILES, text)]
 
 
 def _same(facts: Facts, path: str, text: str, mode: int) -> bool:

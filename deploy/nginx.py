@@ -131,6 +131,13 @@ def conflicts(facts: Facts) -> list[str]:
     return found
 
 
+def broken(facts: Facts) -> str:
+    """What is wrong with Nginx's files on disk where it isn't ours, as a sentence: it couldn't be started again."""
+    if not facts.nginx_broken or names.NGINX_LIVE in facts.nginx_broken:
+        return ""
+    return f"Nginx refuses its files as they are on the server: {facts.nginx_broken}. Mend or move that file."
+
+
 def _is_site(path: str) -> bool:
     return path.startswith("sites/") and path != "sites/00-default.conf"
 

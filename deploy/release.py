@@ -91,6 +91,13 @@ def unfinished(facts: Facts) -> str:
     return facts.current if facts.current in leftovers(facts) and facts.pending.get(facts.current) else ""
 
 
+def strays(facts: Facts) -> list[str]:
+    """Good releases that run beside the live one: an interrupted rollback started them, or a power cut came while
+    their last connections ended."""
+    running = {c.release for c in facts.role("web") if c.state in {"running", "restarting"}}
+    return sorted(name for name in running if name != facts.current and facts.releases.get(name))
+
+
 def target(facts: Facts, wanted: str = "") -> str:
     """The release a rollback makes live: ``wanted``, or the last good one before the live one, or empty for none.
 

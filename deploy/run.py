@@ -41,6 +41,7 @@ class Run:
     served: Served = field(default_factory=Served)
     record: dict[str, Any] = field(default_factory=dict)
     begun: bool = False  # the release has something on the server
+    unattended: bool = False  # the server is going live by itself
     switched: bool = False
     unchanged: bool = False
     migrated: tuple[str, ...] = ()

@@ -22,7 +22,7 @@ import paramiko
 from fabric import Config, Connection
 
 from .connecting import CONNECT_SECONDS, no_connection, no_root
-from .errors import Locked, PortsideError, StepFailed
+from .errors import Locked, Lost, StepFailed
 from .facts import Facts
 from .report import Report
 from .site import Site
@@ -143,11 +143,11 @@ class Server:
             raise CommandFailed(status)
 
     @contextmanager
-    def lock(self, site: Site) -> Iterator[tuple[Callable[[str], None], str]]:
+    def lock(self, site: Site) -> Iterator[tuple[Callable[[str], None], str, bool]]:
         """Hold the site's lock for as long as the block runs; it ends with our connection, however that ends.
 
-        Yields a function that tells others the stage we are at, and the release that is live now. Raises Locked,
-        saying who holds it.
+        Yields a function that tells others the stage we are at, the release that is live now, and whether something
+        ran on behalf of a laptop that is gone. Raises Locked, saying who holds the lock.
         """
         self.connect()
         self.round_trips += 1
@@ -158,19 +158,18 @@ class Server:
             with self._noticing_loss():
                 channel.exec_command(self._as_root(words))
             answer = next(self._lines(channel), "")
-            held, _, current = answer.partition(" ")
-            if held != "held":
+            if not answer.startswith("held "):
                 raise Locked(
                     f"Another deploy of {site.name} is under way on {self.target}: {answer or 'no answer'}.",
                     state="Nothing was changed.",
                     hint="Wait until it has ended and type the same command again.",
                 )
-
+            _, busy, current = answer.split(" ")
             self._fence = (site.name, token)
             heart = _Heart(channel)
             heart.start()
             try:
-                yield heart.beat, current
+                yield heart.beat, current, busy == "yes"
             finally:
                 heart.stopped.set()
                 self._fence = ("", "")
@@ -216,15 +215,14 @@ class Server:
         try:
             yield
         except (paramiko.SSHException, EOFError, OSError) as error:
-            raise PortsideError(
+            raise Lost(
                 f"The connection to {self.target} was lost: {str(error) or type(error).__name__}.",
-                state="What was live there is still live.",
                 hint="Type the same command again; it goes on from what it finds.",
             ) from error
 
 
 class _Heart(threading.Thread):
-    """Keeps a lock alive by writing to its holder now and then."""
+    """Keeps a lock alive by writing to its holder now and then. Where no answer comes, it cuts the dead link."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         super().__init__(daemon=True)
@@ -232,8 +230,21 @@ class _Heart(threading.Thread):
         self.stopped = threading.Event()
 
     def run(self) -> None:
-        while not self.stopped.wait(HEARTBEAT_SECONDS):
+        unanswered = 0
+        while not self.stopped.wait(HEARTBEAT_SECONDS) and not self.channel.eof_received:
+            unanswered = 0 if self._answered() else unanswered + 1
+            if unanswered * HEARTBEAT_SECONDS >= DEAD_LINK_SECONDS:
+                self.channel.get_transport().close()
+                return
             self.beat("")
+
+    def _answered(self) -> bool:
+        answered = False
+        while self.channel.recv_ready():
+            answered = bool(self.channel.recv(4096))
+            if not answered:
+                break
+        return answered
 
     def beat(self, stage: str) -> None:
         """Say that we are here, and at which stage."""
@@ -300,9 +311,8 @@ class _Run:
         if not self.results and "sudo:" in text:
             raise no_root(text, self.server.target)
         if status == -1:
-            raise PortsideError(
+            raise Lost(
                 f"The connection to {self.server.target} was lost in the stage “{self.stage}”.",
-                state="What was live there is still live.",
                 hint="Type the same command again; it goes on from what it finds.",
             )
         if status == BUSY:

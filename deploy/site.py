@@ -17,6 +17,7 @@ NGINX_OTHERS = "/etc/nginx/conf.d"  # where settings that aren't ours belong
 NGINX_DEFAULT_PAGE = "/etc/nginx/sites-enabled/default"
 NGINX_LOGS = "/var/log/nginx"
 DAEMON_JSON = "/etc/docker/daemon.json"
+TMPFILES = "/etc/tmpfiles.d/portside.conf"
 GUARD_SCRIPT = "/usr/local/lib/portside/guard-containers.sh"
 GUARD_UNIT = "/etc/systemd/system/portside-guard.service"
 

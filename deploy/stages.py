@@ -15,7 +15,7 @@ from typing import Any
 from . import containers, host, image, nginx, owner, release, source
 from . import site as names
 from .containers import Answer
-from .errors import PortsideError, Refused, StepFailed
+from .errors import Lost, PortsideError, Refused, StepFailed
 from .report import Stage, count
 from .run import Run
 from .server import Result
@@ -33,9 +33,19 @@ def preflight(run: Run, stage: Stage) -> None:
     run.server.connect()
     run.look()
     host.check(run.settings, run.facts)
+    _check_nginx(run)
     owner.check(run)
     facts = run.facts
     stage.note(f"{facts.os_name}, {facts.cores} cores, {facts.disk_mb // 1024} GB free")
+
+
+def _check_nginx(run: Run) -> None:
+    """What somebody else has broken is told before anything is changed. A rollback mustn't wait for its mending."""
+    broken = nginx.broken(run.facts)
+    if broken and run.command in {"deploy", "provision"}:
+        raise PortsideError(broken, state="Nothing was changed.", hint="Then type the same command again.")
+    if broken:
+        run.report.warn(broken)
 
 
 def _say_source(run: Run) -> None:
@@ -55,19 +65,22 @@ def _some(paths: tuple[str, ...]) -> str:
 
 def lock(run: Run, stage: Stage) -> None:
     """The site's lock, held until the end of the run; then what an interrupted run left is put right."""
-    run.tell, current = run.stack.enter_context(run.server.lock(run.site))
-    if current == run.facts.current and not release.leftovers(run.facts):
+    run.tell, current, busy = run.stack.enter_context(run.server.lock(run.site))
+    if current == run.facts.current and not busy and not release.leftovers(run.facts) and not release.strays(run.facts):
         return
-    # Under the lock, looking waits for what still runs there on behalf of a laptop that is gone.
+    # Under the lock, looking waits for what goes on there by itself on behalf of a laptop that is gone.
     run.look()
-    left, unfinished = release.leftovers(run.facts), release.unfinished(run.facts)
+    left, unfinished, strays = release.leftovers(run.facts), release.unfinished(run.facts), release.strays(run.facts)
     if unfinished:
         run.report.warn(f"{unfinished} was switched to, but not finished: finishing it.")
         run.apply(stage, [_finish_interrupted(run, unfinished)], detached=True)
     if left := [identity for identity in left if identity != unfinished]:
         run.report.warn(f"An interrupted run left {', '.join(left)}: taken away.")
         run.apply(stage, [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left)])
-    if unfinished or left:
+    if strays := [identity for identity in strays if identity not in left and not unfinished]:
+        run.report.warn(f"An interrupted run left {', '.join(strays)} running beside the live release: stopped.")
+        run.apply(stage, [script("Stop what was left running", "stop", run.site.name, *strays)])
+    if unfinished or left or strays:
         stage.note("put right")
         run.look()
 
@@ -79,13 +92,13 @@ def _finish_interrupted(run: Run, identity: str) -> Step:
 
 
 def provision(run: Run, stage: Stage) -> None:
-    """Packages, Docker, Nginx's base, firewall: nothing to do is the usual answer."""
+    """Packages, Docker, Nginx's base, firewall: nothing to do is the usual answer. Never left half installed."""
     before = run.changes
     packages = host.packages(run.settings, run.facts)
     if packages:
-        run.apply(stage, packages, lock=host.LOCK)
+        run.apply(stage, packages, lock=host.LOCK, detached=True)
         run.look()
-    run.apply(stage, host.rest(run.settings, run.facts), lock=host.LOCK)
+    run.apply(stage, host.rest(run.settings, run.facts), lock=host.LOCK, detached=True)
     _planned(run, stage, lambda: nginx.steps(nginx.base(run.facts), run.facts, "base settings and catch-all"))
     if run.changes > before:
         run.look()
@@ -236,12 +249,17 @@ def live(run: Run, stage: Stage) -> None:
         edge = _planned(run, stage, lambda: _edge(run))
         stage.note("Nginx has new settings" if edge else "nothing to do")
         return
+    run.unattended = True
     try:
         *_, result = _planned(run, stage, lambda: _live_steps(run))
-    except StepFailed as error:
-        run.switched = error.step == _finish(run).name  # only that one comes after the switch is proved
+    except Lost:
         raise
-    run.switched = True
+    except PortsideError as error:
+        run.unattended = False
+        # Only that step comes after the switch is proved.
+        run.switched = isinstance(error, StepFailed) and error.step == _finish(run).name
+        raise
+    run.unattended, run.switched = False, True
     _say_drained(run, stage, result)
     if run.command == "deploy" and run.settings.after:
         after = script("Run DEPLOY_AFTER", "after", run.new.compose, run.settings.after)

@@ -230,19 +230,25 @@ class Paper:
     """Stands in for a Server: writes down the steps it is given, and answers as one on which all goes well.
 
     ``fails``: the script at which a step fails instead. ``current``: the live release that the lock finds, if it
-    isn't the one of the facts.
+    isn't the one of the facts. ``busy``: what the lock tells of a run that is under way.
     """
 
     target = "server.example"
     round_trips = 0
 
     def __init__(
-        self, *facts: Facts, fails: str = "", answer: Mapping[str, Any] = ANSWER, current: str | None = None
+        self,
+        *facts: Facts,
+        fails: str = "",
+        answer: Mapping[str, Any] = ANSWER,
+        current: str | None = None,
+        busy: bool = False,
     ) -> None:
         self.seen = list(facts)
         self.fails = fails
         self.answer = answer
         self.current = current
+        self.busy = busy
         self.told: list[str] = []
         self.steps: list[Step] = []
         self.scripts: list[str] = []
@@ -267,7 +273,7 @@ class Paper:
     def lock(self, site: Site) -> Iterator[Any]:
         self.told.append(f"## lock\n(the lock of {site.name})")
         try:
-            yield self.stages.append, self.last.current if self.current is None else self.current
+            yield self.stages.append, self.last.current if self.current is None else self.current, self.busy
         finally:
             self.released = True
 

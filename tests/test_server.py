@@ -6,6 +6,7 @@ import fcntl
 import io
 import os
 import re
+import select
 import socket
 import subprocess
 import time
@@ -48,6 +49,13 @@ class Pipe:
         assert self.process.stdin
         self.process.stdin.write(data)
         self.process.stdin.flush()
+
+    @property
+    def eof_received(self) -> bool:
+        return self.process.poll() is not None
+
+    def recv_ready(self) -> bool:
+        return bool(select.select([self.process.stdout], [], [], 0)[0]) and not self.eof_received
 
     def close(self) -> None:
         assert self.process.stdin
@@ -391,7 +399,7 @@ def test_a_lock_is_held_by_one_and_the_second_is_told_by_whom(here: Here, tmp_pa
 
 def test_a_lock_tells_others_the_stage_it_is_at(here: Here, tmp_path: Path) -> None:
     holder = tmp_path / "locks/site-art.holder"
-    with here.lock(site(tmp_path)) as (tell, _):
+    with here.lock(site(tmp_path)) as (tell, _, _):
         tell("gate")
         assert until(lambda: holder.read_text().endswith(" UTC, now at gate\n"))
     assert not holder.exists()
@@ -401,7 +409,7 @@ def test_a_lock_tells_others_the_stage_it_is_at(here: Here, tmp_path: Path) -> N
 def test_a_lock_tells_the_release_that_is_live_now(link: str, live: str, here: Here, tmp_path: Path) -> None:
     if link:
         (tmp_path / "current").symlink_to(link)
-    with here.lock(site(tmp_path)) as (_, current):
+    with here.lock(site(tmp_path)) as (_, current, _):
         assert current == live
 
 
@@ -470,7 +478,9 @@ def test_a_run_that_nobody_reads_reaches_its_end(here: Here, tmp_path: Path) -> 
     unpacked.mkdir()
     subprocess.run(("tar", "-xzf", "-", "-C", unpacked), input=sink.getvalue(), check=True)
     run = subprocess.Popen(
-        ("sh", unpacked / "remote/apply.sh", unpacked, "n", "", ""), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ("sh", unpacked / "remote/apply.sh", unpacked, "n", "", "", ""),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     assert run.stdout
     run.stdout.close()

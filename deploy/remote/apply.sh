@@ -1,13 +1,15 @@
 #!/bin/sh
 # Runs the steps that came with it, one after the other, and says how each ended.
-#   apply.sh FOLDER NONCE SITE TOKEN
-# SITE, TOKEN: the site whose lock must be ours at every step, or empty. FOLDER holds remote/ (the scripts), steps (lines "step N VERB ARGS") and files/N/ (what a step brought along).
+#   apply.sh FOLDER NONCE SITE TOKEN HOW
+# SITE, TOKEN: the site whose lock must be ours at every step, or empty. HOW: "detached" where it must reach its end
+# without a laptop, else empty. FOLDER holds remote/ (the scripts), steps (lines "step N VERB ARGS") and files/N/ (what a step brought along).
 # A line that begins with @@NONCE is for the laptop; all others are what the steps printed.
 set -u
 PORTSIDE=$1
 nonce=$2
 site=$3
 token=$4
+how=$5
 exec 2>&1 </dev/null
 # Nobody may be reading any more: that ends no step half-way.
 trap '' PIPE
@@ -17,6 +19,14 @@ tell() { printf '\n@@%s %s\n' "$nonce" "$*"; }
 
 # Whether the site's lock is still ours: whoever took it since has left another token.
 ours() { [ -z "$site" ] || [ "$(cat "/run/portside/site-$site.token" 2>/dev/null)" = "$token" ]; }
+
+# Whoever takes the lock from a laptop that is gone ends what still runs for it, by its process group.
+group=/run/portside/site-$site.group
+rm -f "$group"
+if [ "$site" ] && [ "$how" != detached ] && ours; then
+    trap 'rm -f "$group"' EXIT
+    echo $$ >"$group"
+fi
 
 # One step: begins, runs, ends. The verb may leave a result ("unchanged WHY") and an answer (JSON on one line).
 step() {

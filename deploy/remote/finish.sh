@@ -25,11 +25,11 @@ cp "$PORTSIDE_FILES/release.json" "$root/releases/$id/release.json.new" &&
 rm -f "$root/releases/$id/pending.json"
 cat "$PORTSIDE_FILES/event" >>"$root/history.jsonl"
 [ -n "$old" ] && [ "$old" != "$id" ] || exit 0
-started=$(date +%s)
-while [ "$(open_connections "$old")" -gt 0 ] && [ $(($(date +%s) - started)) -lt "$seconds" ]; do
+started=$(now)
+while [ "$(open_connections "$old")" -gt 0 ] && [ $(($(now) - started)) -lt "$seconds" ]; do
     sleep 0.1
 done
 left=$(open_connections "$old")
 # shellcheck disable=SC2046
 [ -z "$(containers "$old" -q)" ] || docker stop -t 40 $(containers "$old" -q) >/dev/null
-answer "{\"seconds\": $(($(date +%s) - started)), \"left\": $left}"
+answer "{\"seconds\": $(($(now) - started)), \"left\": $left}"

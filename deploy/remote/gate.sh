@@ -36,11 +36,11 @@ refuse() {
     die "The new release isn't well: $1."
 }
 
-limit=$(($(date +%s) + seconds))
+limit=$(($(now) + seconds))
 ask
 while [ -n "$why" ]; do
     alive || refuse "it started and ended"
-    [ "$(date +%s)" -lt "$limit" ] || refuse "$why (asked for $seconds s, DEPLOY_HEALTH_TIMEOUT)"
+    [ "$(now)" -lt "$limit" ] || refuse "$why (asked for $seconds s, DEPLOY_HEALTH_TIMEOUT)"
     sleep 0.2
     ask
 done

@@ -15,6 +15,9 @@ pool() {
     mkdir -p "$1/static-pool" && cp -alf "$1/releases/$2/static/." "$1/static-pool/"
 }
 
+# Seconds since the machine came up: waiting by the clock would wait wrongly where somebody sets it.
+now() { cut -d. -f1 /proc/uptime; }
+
 # The end, with the reason.
 die() {
     printf '%s\n' "$*"

@@ -1,11 +1,32 @@
 # Holds a site's lock while its input is open and something comes from there at least every so many seconds: sshd
 # notices a cut cable late, and a suspended laptop not at all.
-#   lock SITE WHO TOKEN SECONDS CURRENT      prints "held" and the live release, or who holds it
-# A line of the input is the stage we are at, or empty. Whoever gets the lock leaves the token; a run of steps with
-# another token is refused, so that a laptop which wakes up after somebody else took over changes nothing.
+#   lock SITE WHO TOKEN SECONDS CURRENT      prints who holds it, or "held", whether something ran here (yes or no)
+#                                            and the live release
+# A line of the input is the stage we are at, or empty; each is answered, so that the laptop too notices a cut cable.
+# Whoever gets the lock leaves the token; a run of steps with another token is refused, so that a laptop which wakes up
+# after somebody else took over changes nothing.
 # shellcheck shell=sh
+trap '' PIPE
 locks=/run/portside
 mkdir -p "$locks"
+
+# Whether a run of steps is under way.
+busy() { ! flock -n "$locks/site-$1.work" true; }
+
+# The process group of the run under way; one that must reach its end has none.
+group() { ! busy "$1" || cat "$locks/site-$1.group" 2>/dev/null; }
+
+# Ends what a laptop that is gone has left running. Not read by anybody any more, it would at best hold us up.
+end() {
+    [ "$1" ] || return 0
+    kill -TERM -- "-$1" 2>/dev/null
+    for _ in $(seq 100); do
+        kill -0 -- "-$1" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    kill -KILL -- "-$1" 2>/dev/null
+}
+
 exec 9>"$locks/site-$1.lock"
 if ! flock -n 9; then
     cat "$locks/site-$1.holder" 2>/dev/null
@@ -14,10 +35,18 @@ fi
 since=$(date -u +%H:%M:%S)
 printf '%s\n' "$3" >"$locks/site-$1.token"
 printf '%s, since %s UTC\n' "$2" "$since" >"$locks/site-$1.holder"
+busy=no
+! busy "$1" || busy=yes
+end "$(group "$1")"
 live=$(readlink "$5")
-echo "held ${live##*/}"
+echo "held $busy ${live##*/}"
 # shellcheck disable=SC2016
 while stage=$(timeout "$4" sh -c 'IFS= read -r line && printf %s "$line"' 9>&-); do
+    echo 2>/dev/null
     [ -z "$stage" ] || printf '%s, since %s UTC, now at %s\n' "$2" "$since" "$stage" >"$locks/site-$1.holder"
 done
+# A laptop that was only silent may go on; one that hung up won't.
+[ $? -eq 124 ] || left=$(group "$1")
 rm -f "$locks/site-$1.holder"
+exec 9>&-
+end "${left:-}"

@@ -78,10 +78,10 @@ reload() {
 # A reload returns before its workers serve, and a failed one says nothing: ask until the answer is the wanted one,
 # and until no worker of before accepts connections any more: for a moment both do.
 proved() {
-    limit=$(($(date +%s) + 15))
+    limit=$(($(now) + 15))
     until [ "$(curl -s --noproxy '*' --max-time 2 "http://127.0.0.1:$port/generation")" = "$1" ] &&
         ! workers | grep -qxF "${workers_before:-none}"; do
-        [ "$(date +%s)" -lt "$limit" ] || return 1
+        [ "$(now)" -lt "$limit" ] || return 1
         sleep 0.05
     done
 }

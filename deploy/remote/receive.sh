@@ -11,7 +11,8 @@ folder=$(mktemp -d "$room/portside.XXXXXXXX") || exit 1
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 129' HUP INT TERM
 tar -xzf - -C "$folder" || { echo "the transfer broke off, or $room is full"; exit 1; }
-set -- sh "$folder/remote/apply.sh" "$folder" "$nonce" "$site" "$token"
+set -- sh "$folder/remote/apply.sh" "$folder" "$nonce" "$site" "$token" "$how"
+[ "$how" = detached ] || set -- setsid -w "$@"
 mkdir -p /run/portside
 for lock in $locks; do
     set -- flock -o -w 900 -E 75 "/run/portside/$lock" "$@"
@@ -21,7 +22,7 @@ done
 # Systemd runs it from here on; we only read its log, and may stop reading.
 : >"$folder/log"
 exec 3<"$folder/log"
-systemd-run --quiet --collect --unit "portside-$nonce" -p "StandardOutput=append:$folder/log" \
+systemd-run --quiet --collect --unit "portside-$nonce" --setenv "LC_ALL=$LC_ALL" -p "StandardOutput=append:$folder/log" \
     -p "StandardError=append:$folder/log" sh "$folder/remote/detached.sh" "$folder" "$nonce" "$@" || exit 1
 trap - EXIT
 pid=$(systemctl show -p MainPID --value "portside-$nonce")

@@ -29,9 +29,9 @@ start() {
 running() { [ "$(docker compose -f "$compose" ps -q --status running web-1)" ]; }
 
 start
-limit=$(($(date +%s) + seconds))
+limit=$(($(now) + seconds))
 until [ -S "$socket" ]; do
-    running && [ "$(date +%s)" -lt "$limit" ] || {
+    running && [ "$(now)" -lt "$limit" ] || {
         docker compose -f "$compose" logs --no-color --no-log-prefix --tail 30
         running && die "The application doesn't listen after $seconds s (DEPLOY_HEALTH_TIMEOUT)."
         die "The application started and ended; above is its log."

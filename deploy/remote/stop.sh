@@ -1,6 +1,8 @@
 #!/bin/sh
-# Stops a release's containers; they stay.
-#   stop.sh SITE ID
-ids=$(docker ps -q --filter "label=portside.site=$1" --filter "label=portside.release=$2")
-# shellcheck disable=SC2086
-[ -z "$ids" ] || docker stop -t 40 $ids >/dev/null
+# Stops the containers of releases; they stay.
+#   stop.sh SITE ID...
+site=$1
+shift
+for id in "$@"; do
+    docker ps -q --filter "label=portside.site=$site" --filter "label=portside.release=$id"
+done | xargs -r docker stop -t 40 >/dev/null

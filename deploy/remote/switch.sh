@@ -6,6 +6,13 @@
 root=$1 id=$2 site=$3 port=$4 prove=$5 host=$6 path=$7 static=$8
 before=$(readlink "$root/current")
 
+# From here on it is one that comes back after a reboot, or a reboot in the middle would find nothing.
+come_back() {
+    ids=$(docker ps -q --filter "label=portside.site=$site" --filter "label=portside.release=$id" --filter label=portside.role=web)
+    # shellcheck disable=SC2086
+    [ -z "$ids" ] || docker update --restart unless-stopped $ids >/dev/null
+}
+
 point() { ln -sfn "$1" "$root/current.new" && mv -fT "$root/current.new" "$root/current"; }
 
 curl() { command curl -s --noproxy '*' --max-time 15 -H "User-Agent: Portside" "$@"; }
@@ -24,6 +31,7 @@ proved() {
     [ "$status" = 200 ] || { echo "Through Nginx the static file $static${file#./} answers $status."; return 1; }
 }
 
+come_back || exit 1
 point "releases/$id"
 [ "$prove" = yes ] || exit 0
 proved && exit 0

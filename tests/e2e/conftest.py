@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import tempfile
 import time
@@ -18,7 +19,8 @@ from deploy.practice.engine import connect, containers
 
 from .kit import Fab, Project, new_repository, with_sample_app
 
-NAMES = ("e2e", "e2e-used", "e2e-bookworm")
+PREFIX = os.environ.get("PORTSIDE_E2E", "e2e")
+"""What the servers' names begin with: with another one, another run goes on beside this one."""
 DOMAIN = "portfolio.test"
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
@@ -60,8 +62,8 @@ def fab(request: pytest.FixtureRequest, tell: Callable[[str], None]) -> Fab:
 
 @pytest.fixture(scope="session")
 def alone() -> Iterator[None]:
-    """One run at a time on this machine: the servers' names are the engine's."""
-    with (Path(tempfile.gettempdir()) / "portside-e2e.lock").open("w") as lock:
+    """One run of a prefix at a time on this machine: the servers' names are the engine's."""
+    with (Path(tempfile.gettempdir()) / f"portside-{PREFIX}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -77,11 +79,11 @@ def clean_machine() -> bool:
 
 @pytest.fixture(scope="session")
 def bring_up(tell: Callable[[str], None], alone: None, clean_machine: bool) -> Iterator[Callable[..., Practice]]:
-    """Makes a bare practice server of one of our names; all of them are taken away at the end."""
+    """Makes a bare practice server for a purpose; all of them are taken away at the end."""
     made: dict[str, Practice] = {}
 
-    def up(name: str, debian: str = "trixie") -> Practice:
-        assert name in NAMES
+    def up(purpose: str = "", debian: str = "trixie") -> Practice:
+        name = f"{PREFIX}-{purpose}" if purpose else PREFIX
         if _is_there(name):
             practice.up(name, debian, say=tell).remove()
         made[name] = practice.up(name, debian, say=tell)
@@ -100,13 +102,13 @@ def _is_there(name: str) -> bool:
 @pytest.fixture(scope="session")
 def server(bring_up: Callable[..., Practice]) -> Practice:
     """The server that the tests share: bare at first, then ever more on it."""
-    return bring_up("e2e")
+    return bring_up()
 
 
 @pytest.fixture(scope="session")
 def scratch(bring_up: Callable[..., Practice]) -> Practice:
     """Another server, for what would hurt the first."""
-    return bring_up("e2e-used")
+    return bring_up("used")
 
 
 @pytest.fixture(scope="session")

@@ -71,7 +71,7 @@ def test_an_unsupported_distribution(scratch: Practice, provision: Callable[[], 
 
 
 def test_debian_12_says_what_to_do(bring_up: Callable[..., Practice], fab: Fab, settings: Project) -> None:
-    server = bring_up("e2e-bookworm", "bookworm")
+    server = bring_up("bookworm", "bookworm")
     said = refused(server, lambda: fab("provision", on=server, project=settings))
     assert "Debian GNU/Linux 12 (bookworm)" in said
     assert "Debian 13" in said

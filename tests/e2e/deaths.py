@@ -1,0 +1,151 @@
+"""What the tests of deaths share: a tiny site whose pages name their version, and what must hold after each death."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy import flow
+
+from . import small
+from .kit import Done, Project, Running, ask, live, patient_visitor, shell, until, visitors
+
+WHOLE = Path(__file__).with_name("whole.sh").read_text()
+VERSION = "app/hello/__init__.py"
+DOCKERFILE = """\
+FROM python:3.13-slim
+WORKDIR /code
+COPY requirements.txt .
+RUN pip install --quiet --no-cache-dir -r requirements.txt
+COPY . .
+ARG PAUSE
+RUN sleep "$PAUSE"
+"""
+URLS = """\
+import os, time
+from django.http import JsonResponse
+from django.urls import path
+from . import VERSION
+
+def hello(request):
+    time.sleep(float(request.GET.get("seconds", 0)))
+    return JsonResponse({"version": VERSION, "release": os.environ["DEPLOY_RELEASE"]})
+
+urlpatterns = [path("", hello), path("healthz", hello)]
+"""
+# How far a run is, told by who holds the lock: this stage or one after it, or the end of the run.
+REACHED = """\
+until grep -qE "now at ($2)\\$" "$1" 2>/dev/null; do
+    [ ! -e "$1" ] || begun=1
+    [ -z "$begun" ] || [ -e "$1" ] || exit 0
+    sleep 0.01
+done
+"""
+
+
+@dataclass
+class Tiny:
+    """The tiny site. ``version``: what its source says."""
+
+    project: Project
+    version: int = 0
+
+    def change(self) -> None:
+        """Another version, committed and not deployed."""
+        self.version += 1
+        self.project.write({VERSION: f"VERSION = {self.version}\n"})
+        self.project.commit(f"Version {self.version}")
+
+    def start(self, *words: str, on: str = "") -> Running:
+        """Begin `fab`, in another way than directly if ``on`` says so."""
+        return self.project.fab.start(*words, on=on or self.project.server, project=self.project)
+
+    def answers(self) -> int:
+        """The version that a visitor gets; 0 for none."""
+        try:
+            return int(json.loads(ask(self.project.server, self.project.domain).text)["version"])
+        except (OSError, ValueError):
+            return 0
+
+    @property
+    def live(self) -> str:
+        return live(self.project.server, self.project.name)
+
+    def inside(self, script: str, *words: str) -> str:
+        """Run a shell script on the server, the site's name its first word."""
+        return shell(self.project.server, script, self.project.name, *words)
+
+    def left(self) -> str:
+        """What isn't as it should be once nothing is under way."""
+        return self.inside(WHOLE)
+
+    def reached(self, run: Running, stage: str, flow_of_it: tuple[str, ...] = flow.DEPLOY) -> None:
+        """Returns when a run is at this stage, or where that is a short one just after it."""
+        if stage == "preflight":
+            until(lambda: self.inside("ss -Htn state established 'sport = :22'"), "the laptop to be connected")
+            return
+        if stage == "lock":
+            until(self.holder, "the lock to be held")
+            return
+        later = "|".join(flow_of_it[flow_of_it.index(stage) :])
+        shell(self.project.server, f'timeout 120 sh -c \'{REACHED}\' sh "$1" "$2"', self.lock, later)
+
+    @property
+    def lock(self) -> str:
+        """The file that says who holds the site's lock."""
+        return f"/run/portside/site-{self.project.name}.holder"
+
+    def holder(self) -> str:
+        return shell(self.project.server, 'cat "$1"', self.lock, check=False)
+
+    def deploy(self, **values: str) -> Done:
+        """The deploy after a death: it works, the site is at its source's version, and nothing half-done is left."""
+        with self.project.with_settings(**values):
+            done = self.project.deploy()
+        assert self.answers() == self.version
+        assert self.left() == ""
+        return done
+
+    def roll_back(self, to: str) -> Done:
+        """The same by a rollback to a release."""
+        words = ("rollback", "--to", to) if self.live != to else ("abort",)
+        done = self.project.fab(*words, on=self.project.server, project=self.project, check=True)
+        assert self.live == to
+        assert self.left() == ""
+        return done
+
+
+@contextmanager
+def nobody_lost(tiny: Tiny) -> Iterator[None]:
+    """While the block runs visitors come, and one stays; all of them are answered."""
+    server, host = tiny.project.server, tiny.project.domain
+    with visitors(server, host) as coming, patient_visitor(server, host) as staying:
+        yield
+    assert coming.lost == []
+    assert staying.lost == []
+    assert coming.answered > 0
+
+
+def tiny(project: Project, **values: str) -> Tiny:
+    """The project made the tiny site; live, with a release before it."""
+    needs = "django>=5.2,<5.3\ngunicorn\npsycopg[binary]\n"
+    files = {f"app/{name}": text for name, text in small.files("", small.DATABASE, needs).items()}
+    project.write(files | {"app/Dockerfile": DOCKERFILE, "app/hello/urls.py": URLS})
+    settings: Mapping[str, str] = {
+        "DEPLOY_DOMAINS": f"{project.root.name}.test",
+        "DEPLOY_COLLECTSTATIC": "off",
+        "DEPLOY_BUILD_ARGS": "PAUSE",
+        "DEPLOY_KEEP": "3",
+        "PAUSE": "0",
+        "SECRET_KEY": "k" * 50,
+        "POSTGRES_PASSWORD": "p" * 24,
+    }
+    project.set(**settings, **values)
+    made = Tiny(project)
+    for _ in range(2):
+        made.change()
+        made.deploy()
+    return made

@@ -1,0 +1,84 @@
+"""A small TCP relay in front of sshd, which can cut what goes through it: with a word, or without one."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from deploy.practice import Practice, access
+
+LINGER = struct.pack("ii", 1, 0)
+"""Closing a socket so set resets its connection."""
+
+
+@dataclass
+class Relay:
+    """Passes connections on to a port of this machine. ``name``: what to type after -H to go through it."""
+
+    name: str
+    target: int
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    ends: list[socket.socket] = field(default_factory=list)
+    silent: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def port(self) -> int:
+        return int(self.listener.getsockname()[1])
+
+    def serve(self) -> None:
+        while True:
+            try:
+                near, _ = self.listener.accept()
+                far = socket.create_connection(("127.0.0.1", self.target))
+            except OSError:
+                return
+            self.ends += (near, far)
+            for one, other in ((near, far), (far, near)):
+                threading.Thread(target=self._pass_on, args=(one, other), daemon=True).start()
+
+    def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while block := one.recv(65536):
+                if not self.silent.is_set():
+                    other.sendall(block)
+        if not self.silent.is_set():
+            with suppress(OSError):
+                other.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """Cut every connection so that both ends are told."""
+        for end in self.ends:
+            with suppress(OSError):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
+                end.shutdown(socket.SHUT_RD)
+                end.close()
+
+    def silence(self) -> None:
+        """Let nothing through any more; neither end is told."""
+        self.silent.set()
+
+    def close(self) -> None:
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.reset()
+
+
+@contextmanager
+def in_front_of(server: Practice) -> Iterator[Relay]:
+    """A relay to the server's sshd for as long as the block runs."""
+    relay = Relay(f"{server.name}-relay", server.ssh_port)
+    threading.Thread(target=relay.serve, daemon=True).start()
+    keys = server.exec(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub"))
+    with access.exclusive(lambda _: None):
+        access.introduce(relay.name, relay.port, keys)
+    try:
+        yield relay
+    finally:
+        relay.close()
+        with access.exclusive(lambda _: None):
+            access.forget(relay.name, relay.port)
