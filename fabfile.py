@@ -26,15 +26,29 @@ def provision(c: Connection, env: str = ".env", verbose: bool = False, quiet: bo
 
 
 @task
-def deploy(c: Connection, env: str = ".env", ref: str = "", verbose: bool = False, quiet: bool = False) -> None:
+def deploy(
+    c: Connection,
+    env: str = ".env",
+    ref: str = "",
+    wait: bool = False,
+    verbose: bool = False,
+    quiet: bool = False,
+) -> None:
     """Put the site live, from a bare server or a running one; safe to repeat."""
-    flow.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, ref=ref))
+    flow.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, ref=ref, wait=wait))
 
 
 @task
-def rollback(c: Connection, env: str = ".env", to: str = "", verbose: bool = False, quiet: bool = False) -> None:
+def rollback(
+    c: Connection,
+    env: str = ".env",
+    to: str = "",
+    wait: bool = False,
+    verbose: bool = False,
+    quiet: bool = False,
+) -> None:
     """Make the previous good release live again, or --to ID, without building."""
-    flow.rollback(run(c, "rollback", env=env, verbose=verbose, quiet=quiet, to=to))
+    flow.rollback(run(c, "rollback", env=env, verbose=verbose, quiet=quiet, to=to, wait=wait))
 
 
 @task

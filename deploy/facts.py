@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+RELEASE = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
+
 
 @dataclass(frozen=True)
 class Listener:
@@ -126,8 +128,8 @@ class Facts:
             nginx_default_servers=tuple(many.get("nginx.default_server", [])),
             record=_record(one("site.record")),
             current=one("site.current"),
-            releases=dict(_release(line) for line in many.get("release", [])),
-            pending=dict(_release(line) for line in many.get("release.pending", [])),
+            releases=dict(_releases(many.get("release", []))),
+            pending=dict(_releases(many.get("release.pending", []))),
             containers=tuple(_container(json.loads(line)) for line in many.get("container", [])),
             images=tuple(many.get("image", [])),
             files=dict(_file(line) for line in many.get("file", [])),
@@ -166,9 +168,11 @@ def _pairs(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
         yield first, second
 
 
-def _release(line: str) -> tuple[str, dict[str, Any]]:
-    name, _, record = line.partition(" ")
-    return name, _record(record)
+def _releases(lines: Iterable[str]) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Releases and their records; a folder of another name isn't ours."""
+    for name, record in _pairs(lines):
+        if RELEASE.fullmatch(name):
+            yield name, _record(record)
 
 
 def _file(line: str) -> tuple[str, FileFact]:

@@ -8,14 +8,20 @@ from typing import Any
 
 from rich.table import Table
 
-from . import release
+from . import release, stages
+from .errors import Locked, PortsideError
 from .facts import Facts
+from .report import Stage
 from .run import Run
 
 
 def show(run: Run, *, as_json: bool) -> None:
     """Print the releases, newest first; as JSON a list of objects."""
+    if as_json:
+        run.report.aside()
     run.look()
+    if release.leftovers(run.facts):
+        _put_right(run)
     rows = listed(run.facts)
     if as_json:
         run.report.result(json.dumps(rows, indent=2))
@@ -28,8 +34,17 @@ def show(run: Run, *, as_json: bool) -> None:
         note = ", which rollback would choose" if row["rollback"] else ""
         table.add_row(row["id"], row["commit"][:7] or "-", row["age"], row["state"] + note)
     run.report.console.print(table)
-    if release.leftovers(run.facts):
-        run.report.say("An interrupted run left something: fab deploy or fab abort puts it right.", style="yellow")
+
+
+def _put_right(run: Run) -> None:
+    """What an interrupted run left; unless somebody is at it. Whatever comes of it, there is a list."""
+    try:
+        with run.stack:
+            stages.lock(run, Stage("lock"))
+    except Locked as error:
+        run.report.warn(error.message)
+    except PortsideError as error:
+        run.report.warn(f"What an interrupted run left can't be put right. {error}")
 
 
 def listed(facts: Facts) -> list[dict[str, Any]]:

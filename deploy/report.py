@@ -22,6 +22,7 @@ class Report:
         self.verbose, self.quiet = verbose, quiet
         self.console = Console(highlight=False, soft_wrap=True)
         self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._results = self.console
         self._status: Status | None = None
         self._stage = ""
         self._hidden: list[str] = []
@@ -91,9 +92,13 @@ class Report:
         self._end()
         self.errors.print(Text(self.mask(message)))
 
+    def aside(self) -> None:
+        """From now on only results go to standard output, and all else to standard error."""
+        self.console = self.errors
+
     def result(self, line: str) -> None:
         """What a script would read: printed even with --quiet."""
-        self._print(line)
+        self._results.print(Text(self.mask(line)))
 
     def _print(self, line: str, style: str = "") -> None:
         self.console.print(Text(self.mask(line), style=style))

@@ -32,6 +32,7 @@ class Run:
     command: str
     ref: str = ""
     to: str = ""
+    wait: bool = False  # for another's lock
     started: float = field(default_factory=time.monotonic)
     stack: ExitStack = field(default_factory=ExitStack)
     facts: Facts = field(init=False)

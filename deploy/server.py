@@ -143,11 +143,14 @@ class Server:
             raise CommandFailed(status)
 
     @contextmanager
-    def lock(self, site: Site) -> Iterator[tuple[Callable[[str], None], str, bool]]:
+    def lock(
+        self, site: Site, waiting: Callable[[str], None] | None = None
+    ) -> Iterator[tuple[Callable[[str], None], str, bool]]:
         """Hold the site's lock for as long as the block runs; it ends with our connection, however that ends.
 
-        Yields a function that tells others the stage we are at, the release that is live now, and whether something
-        ran on behalf of a laptop that is gone. Raises Locked, saying who holds the lock.
+        ``waiting``: wait for it, and call this with who holds it, whenever that changes. Yields a function that tells
+        others the stage we are at, the release that is live now, and whether something ran on behalf of a laptop that
+        is gone. Raises Locked, saying who holds the lock.
         """
         self.connect()
         self.round_trips += 1
@@ -156,15 +159,8 @@ class Server:
             script = (REMOTE / "lock.sh").read_text(encoding="utf-8")
             words = ("sh", "-c", script, "lock", site.name, who, token, str(SILENCE_SECONDS), site.current)
             with self._noticing_loss():
-                channel.exec_command(self._as_root(words))
-            answer = next(self._lines(channel), "")
-            if not answer.startswith("held "):
-                raise Locked(
-                    f"Another deploy of {site.name} is under way on {self.target}: {answer or 'no answer'}.",
-                    state="Nothing was changed.",
-                    hint="Wait until it has ended and type the same command again.",
-                )
-            _, busy, current = answer.split(" ")
+                channel.exec_command(self._as_root((*words, "yes" if waiting else "no")))
+            busy, _, current = self._held(site, channel, waiting).partition(" ")
             self._fence = (site.name, token)
             heart = _Heart(channel)
             heart.start()
@@ -173,6 +169,22 @@ class Server:
             finally:
                 heart.stopped.set()
                 self._fence = ("", "")
+
+    def _held(self, site: Site, channel: paramiko.Channel, waiting: Callable[[str], None] | None) -> str:
+        """Read that we have the lock. Returns what comes with it."""
+        holder = ""
+        for line in self._lines(channel):
+            word, _, rest = line.partition(" ")
+            if word == "held":
+                return rest
+            holder = rest or "it has just begun"
+            if waiting:
+                waiting(holder)
+        raise Locked(
+            f"Another deploy of {site.name} is under way on {self.target}: {holder or 'no answer'}.",
+            state="Nothing was changed.",
+            hint="Wait until it has ended and type the same command again, or wait for it with --wait.",
+        )
 
     def interactive(self, words: Sequence[str]) -> int:
         """Run ``words`` as root with the user's own terminal. Returns its exit code."""

@@ -65,8 +65,15 @@ def _some(paths: tuple[str, ...]) -> str:
 
 def lock(run: Run, stage: Stage) -> None:
     """The site's lock, held until the end of the run; then what an interrupted run left is put right."""
-    run.tell, current, busy = run.stack.enter_context(run.server.lock(run.site))
-    if current == run.facts.current and not busy and not release.leftovers(run.facts) and not release.strays(run.facts):
+    holders: list[str] = []
+
+    def waiting(holder: str) -> None:
+        holders.append(holder)
+        run.report.say(f"  waiting for another deploy to end: {holder}")
+
+    run.tell, current, busy = run.stack.enter_context(run.server.lock(run.site, waiting if run.wait else None))
+    as_seen = current == run.facts.current and not busy and not holders
+    if as_seen and not release.leftovers(run.facts) and not release.strays(run.facts):
         return
     # Under the lock, looking waits for what goes on there by itself on behalf of a laptop that is gone.
     run.look()

@@ -34,6 +34,7 @@ HELP = {
     "domains": "the site's host names, comma-separated",
     "command": "manage.py's words, quoted as one",
     "name": "another practice server beside the first",
+    "wait": "wait until nobody else deploys the site",
 }
 
 
@@ -67,8 +68,11 @@ def _secrets(settings: Settings) -> list[Secret]:
     return [*values, Secret(index)] if "@" in index else values
 
 
-def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool, ref: str = "", to: str = "") -> Run:
-    """A run against the server that -H names. Raises Refused without one: nothing ever runs on the laptop."""
+def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool, **options: Any) -> Run:
+    """A run against the server that -H names; ``options``: of Run, as the task has them.
+
+    Raises Refused without a server: nothing ever runs on the laptop.
+    """
     if not isinstance(context, Connection):
         raise Refused(f"Which server? Type fab {command} -H user@host")
     settings = Settings.load(Path(env))
@@ -76,4 +80,4 @@ def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool,
     report.hide(_secrets(settings))
     if settings.dotenv.overridden:
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
-    return Run(settings, Site(settings.site), Server(context, report), report, command, ref, to)
+    return Run(settings, Site(settings.site), Server(context, report), report, command, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
@@ -12,7 +12,7 @@ from typing import Any
 
 from deploy import containers, host, nginx
 from deploy.containers import Answer
-from deploy.errors import StepFailed
+from deploy.errors import Locked, StepFailed
 from deploy.facts import Container, Facts, FileFact
 from deploy.nginx import Served
 from deploy.report import Report
@@ -230,7 +230,8 @@ class Paper:
     """Stands in for a Server: writes down the steps it is given, and answers as one on which all goes well.
 
     ``fails``: the script at which a step fails instead. ``current``: the live release that the lock finds, if it
-    isn't the one of the facts. ``busy``: what the lock tells of a run that is under way.
+    isn't the one of the facts. ``busy``: what the lock tells of a run that is under way. ``holder``: who holds the
+    lock: for good, or, with --wait, for a while.
     """
 
     target = "server.example"
@@ -243,12 +244,14 @@ class Paper:
         answer: Mapping[str, Any] = ANSWER,
         current: str | None = None,
         busy: bool = False,
+        holder: str = "",
     ) -> None:
         self.seen = list(facts)
         self.fails = fails
         self.answer = answer
         self.current = current
         self.busy = busy
+        self.holder = holder
         self.told: list[str] = []
         self.steps: list[Step] = []
         self.scripts: list[str] = []
@@ -270,7 +273,11 @@ class Paper:
         yield
 
     @contextmanager
-    def lock(self, site: Site) -> Iterator[Any]:
+    def lock(self, site: Site, waiting: Callable[[str], None] | None = None) -> Iterator[Any]:
+        if self.holder and not waiting:
+            raise Locked(f"Another deploy of {site.name} is under way: {self.holder}.")
+        if self.holder and waiting:
+            waiting(self.holder)
         self.told.append(f"## lock\n(the lock of {site.name})")
         try:
             yield self.stages.append, self.last.current if self.current is None else self.current, self.busy

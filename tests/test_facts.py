@@ -113,8 +113,9 @@ def test_a_release_without_record_is_known_as_unfinished() -> None:
 
 def test_what_a_release_would_record_is_known_while_it_is_not_live() -> None:
     pending = coded('{"id": "x"}')
-    facts = parsed(f"release.pending\t{sample.NEW} {pending}", "release.pending\tcut e30", f"release\t{sample.NEW} ")
-    assert facts.pending == {sample.NEW: {"id": "x"}, "cut": {}}
+    waiting = (f"release.pending\t{sample.NEW} {pending}", f"release.pending\t{sample.OLD} e30")
+    facts = parsed(*waiting, f"release\t{sample.NEW} ")
+    assert facts.pending == {sample.NEW: {"id": "x"}, sample.OLD: {}}
     assert facts.releases == {sample.NEW: {}}
     assert LIVE.pending == {}
 
@@ -134,3 +135,8 @@ def test_lines_that_are_no_fact_are_passed_over() -> None:
 @pytest.mark.parametrize("name", sorted(path.stem for path in sample.FACTS.glob("*.txt")))
 def test_every_captured_text_can_be_read(name: str) -> None:
     assert sample.facts(name).os_id in {"debian", "ubuntu"}
+
+
+@pytest.mark.parametrize("name", ["mine", "lost+found", "20261121-080000-ab12cd3.bak"])
+def test_a_folder_of_another_name_is_no_release(name: str) -> None:
+    assert parsed(f"release\t{name} ", f"release.pending\t{name} e30").releases == {}

@@ -21,8 +21,10 @@ def server(**changed: object) -> Facts:
     return replace(facts, clock="20261120-195010", **changed)  # type: ignore[arg-type]
 
 
-def shown(settings: Settings, facts: Facts, capsys: pytest.CaptureFixture[str], *, as_json: bool = False) -> str:
-    run = sample.run(settings, Paper(facts), "releases")
+def shown(
+    settings: Settings, server: Facts | Paper, capsys: pytest.CaptureFixture[str], *, as_json: bool = False
+) -> str:
+    run = sample.run(settings, server if isinstance(server, Paper) else Paper(server), "releases")
     run.report.quiet = False
     releases.show(run, as_json=as_json)
     return capsys.readouterr().out
@@ -74,7 +76,7 @@ def test_a_table_tells_which_rollback_would_choose(settings: Settings, capsys: p
 
 
 def test_json_is_a_list_and_nothing_else(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    facts = server(releases={**GOOD, sample.NEW: {}})
+    facts = server()
     assert json.loads(shown(settings, facts, capsys, as_json=True)) == releases.listed(facts)
     assert json.loads(shown(settings, sample.provisioned(), capsys, as_json=True)) == []
 
@@ -83,6 +85,42 @@ def test_a_site_without_a_release_says_so(settings: Settings, capsys: pytest.Cap
     assert shown(settings, sample.provisioned(), capsys) == "portfolio has no release on server.example.\n"
 
 
-def test_what_was_left_is_said_with_what_puts_it_right(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "fab abort" in shown(settings, server(releases={**GOOD, sample.NEW: {}}), capsys)
-    assert "fab abort" not in shown(settings, server(), capsys)
+LEFT = {"releases": {**GOOD, sample.NEW: {}}}
+
+
+def test_what_was_left_is_said_and_put_right(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    paper = Paper(server(**LEFT), server(**LEFT), server())
+    told = shown(settings, paper, capsys)
+    assert f"! An interrupted run left {sample.NEW}: taken away." in told
+    assert (paper.scripts, paper.released) == (["discard"], True)
+    assert sample.NEW not in told.splitlines()[-2:]
+
+
+def test_what_is_as_it_should_be_takes_no_lock(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    paper = Paper(server())
+    shown(settings, paper, capsys)
+    assert (paper.looks, paper.told) == (1, [])
+
+
+def test_a_run_that_is_under_way_is_told_and_left_alone(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    paper = Paper(server(**LEFT), holder="ada@laptop, since 12:00:01 UTC, now at build")
+    told = shown(settings, paper, capsys)
+    assert "! Another deploy of portfolio is under way: ada@laptop, since 12:00:01 UTC, now at build." in told
+    assert f"{sample.NEW}  ab12cd3" in told.replace("-  ", "ab12cd3  ")
+    assert paper.scripts == []
+
+
+def test_what_can_not_be_put_right_keeps_nobody_from_the_list(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = shown(settings, Paper(server(**LEFT), fails="discard"), capsys)
+    assert "can't be put right. Take away what was left: failed" in told
+    assert sample.OLD in told
+
+
+def test_json_stays_json_when_something_is_put_right(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    run = sample.run(settings, Paper(server(**LEFT), server(**LEFT), server()), "releases")
+    releases.show(run, as_json=True)
+    told = capsys.readouterr()
+    assert json.loads(told.out) == releases.listed(server())
+    assert "taken away" in told.err

@@ -105,6 +105,13 @@ def test_pruning_takes_what_was_never_good(root: Path) -> None:
     assert there(root) == {A, B}
 
 
+def test_pruning_leaves_a_folder_of_another_name_alone(root: Path) -> None:
+    sample.files(root / "releases/mine", {"note": ""})
+    recorded(root, B, "", 0)
+    run(root, "prune", str(root), "art", "5")
+    assert there(root) == {B, "mine"}
+
+
 def test_pruning_keeps_the_static_files_of_the_kept_releases(root: Path) -> None:
     """Also one that a release which goes has too, and whose link in the pool was that one's."""
     for age, identity in enumerate((C, B, A)):

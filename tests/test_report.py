@@ -111,3 +111,13 @@ def test_small_steps_are_no_line_unless_verbose(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(("number", "text"), [(0, "0 changes"), (1, "1 change"), (2, "2 changes")])
 def test_a_count_is_singular_or_plural(number: int, text: str) -> None:
     assert count(number, "change") == text
+
+
+def test_aside_only_results_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
+    made = report()
+    made.aside()
+    made.say("said")
+    made.warn("warned")
+    made.result("[1]")
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("[1]\n", "said\n! warned\n")

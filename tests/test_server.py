@@ -9,6 +9,7 @@ import re
 import select
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -411,6 +412,34 @@ def test_a_lock_tells_the_release_that_is_live_now(link: str, live: str, here: H
         (tmp_path / "current").symlink_to(link)
     with here.lock(site(tmp_path)) as (_, current, _):
         assert current == live
+
+
+def test_who_waits_is_told_who_holds_it_and_gets_it_when_they_end(here: Here, tmp_path: Path) -> None:
+    holders: list[str] = []
+    with here.lock(site(tmp_path)) as (tell, _):
+        waiting = threading.Thread(target=wait_for, args=(tmp_path, holders))
+        waiting.start()
+        assert until(lambda: len(holders) == 1)
+        tell("gate")
+        assert until(lambda: holders[-1].endswith(" UTC, now at gate"))
+    waiting.join(timeout=10)
+    assert holders[2:] == ["it is mine"]
+
+
+def wait_for(folder: Path, holders: list[str]) -> None:
+    with another().lock(site(folder), holders.append):
+        holders.append("it is mine")
+
+
+def test_who_waits_no_more_gets_no_lock(here: Here, tmp_path: Path) -> None:
+    def weary(holder: str) -> None:
+        raise KeyboardInterrupt
+
+    with here.lock(site(tmp_path)):
+        token = (tmp_path / "locks/site-art.token").read_text()
+        with pytest.raises(KeyboardInterrupt), another().lock(site(tmp_path), weary):
+            pass
+    assert (tmp_path / "locks/site-art.token").read_text() == token
 
 
 def test_a_lock_lasts_for_as_long_as_its_heart_beats(

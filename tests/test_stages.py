@@ -192,6 +192,15 @@ def test_a_first_release_planned_anew_is_still_the_first(fails: str, settings: S
     assert f"discard /srv/portside/portfolio portfolio yes {run.new.id}" in paper.transcript()
 
 
+def test_who_waits_for_the_lock_looks_again(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    paper = Paper(sample.live(settings), holder="ada@laptop, since 12:00:01 UTC, now at build")
+    run = sample.run(settings, paper, "abort")
+    run.wait, run.report.quiet = True, False
+    flow.follow(flow.ABORT, run)
+    assert "waiting for another deploy to end: ada@laptop, since 12:00:01 UTC, now at build" in capsys.readouterr().out
+    assert paper.looks == 2
+
+
 def left_over(settings: Settings, *left: str, **changed: Any) -> Facts:
     facts = sample.live(settings)
     return replace(facts, releases={**facts.releases, **{identity: {} for identity in left}}, **changed)

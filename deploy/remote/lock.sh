@@ -1,7 +1,8 @@
 # Holds a site's lock while its input is open and something comes from there at least every so many seconds: sshd
 # notices a cut cable late, and a suspended laptop not at all.
-#   lock SITE WHO TOKEN SECONDS CURRENT      prints who holds it, or "held", whether something ran here (yes or no)
-#                                            and the live release
+#   lock SITE WHO TOKEN SECONDS CURRENT WAIT      prints "held", whether something ran here (yes or no) and the live
+#                                                 release; or "busy" and who holds it
+# WAIT: yes to wait for it; then who holds it is printed whenever that changes.
 # A line of the input is the stage we are at, or empty; each is answered, so that the laptop too notices a cut cable.
 # Whoever gets the lock leaves the token; a run of steps with another token is refused, so that a laptop which wakes up
 # after somebody else took over changes nothing.
@@ -28,10 +29,17 @@ end() {
 }
 
 exec 9>"$locks/site-$1.lock"
-if ! flock -n 9; then
-    cat "$locks/site-$1.holder" 2>/dev/null
-    exit 0
-fi
+holder=
+until flock -n 9; do
+    now=$(cat "$locks/site-$1.holder" 2>/dev/null)
+    [ "$now" = "$holder" ] || echo "busy $now"
+    holder=$now
+    [ "$6" = yes ] || exit 0
+    # Until it comes free, our input may end: nobody waits any more.
+    flock -w 1 9 && break
+    timeout 0.1 sh -c 'IFS= read -r beat' 9>&-
+    [ $? -ne 1 ] || exit 0
+done
 since=$(date -u +%H:%M:%S)
 printf '%s\n' "$3" >"$locks/site-$1.token"
 printf '%s, since %s UTC\n' "$2" "$since" >"$locks/site-$1.holder"

@@ -9,7 +9,8 @@ before=$(sed -n 's/.*"previous": *"\([^"]*\)".*/\1/p' "$root/releases/$live/rele
 kept=$(cd "$root/releases" && find . -mindepth 2 -maxdepth 2 -name release.json -printf '%T@ %h\n' | sort -rn |
     sed 's/.* \.\///' | head -n "$keep")
 gone=
-for folder in "$root"/releases/*/; do
+# A folder of another name isn't ours.
+for folder in "$root"/releases/[0-9]*-[0-9]*-*/; do
     id=${folder%/}
     id=${id##*/}
     printf '%s\n' "$kept" "$live" "$before" | grep -qx "$id" || gone="$gone $id"
