@@ -31,11 +31,13 @@ def deploy(
     env: str = ".env",
     ref: str = "",
     wait: bool = False,
+    allow_breaking: bool = False,
     verbose: bool = False,
     quiet: bool = False,
 ) -> None:
     """Put the site live, from a bare server or a running one; safe to repeat."""
-    flow.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, ref=ref, wait=wait))
+    options = {"ref": ref, "wait": wait, "allow_breaking": allow_breaking}
+    flow.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, **options))
 
 
 @task
@@ -44,11 +46,14 @@ def rollback(
     env: str = ".env",
     to: str = "",
     wait: bool = False,
+    migrations: bool = False,
+    allow_breaking: bool = False,
     verbose: bool = False,
     quiet: bool = False,
 ) -> None:
     """Make the previous good release live again, or --to ID, without building."""
-    flow.rollback(run(c, "rollback", env=env, verbose=verbose, quiet=quiet, to=to, wait=wait))
+    options = {"to": to, "wait": wait, "migrations": migrations, "allow_breaking": allow_breaking}
+    flow.rollback(run(c, "rollback", env=env, verbose=verbose, quiet=quiet, **options))
 
 
 @task

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,18 @@ class Answer:
     debug: bool
     pending: tuple[str, ...]
     applied: int
+    leaves: dict[str, str] = field(default_factory=dict)  # app -> the last migration the code knows
+    breaking: dict[str, list[str]] = field(default_factory=dict)  # of the pending: what breaks the other release
+    unjudged: dict[str, list[str]] = field(default_factory=dict)  # of the pending: what nobody can tell of
+    loose: tuple[str, ...] = ()  # of the pending: what stays half done when it fails
+    ahead: tuple[str, ...] = ()  # what is applied, and the other release doesn't know
+    ahead_breaking: dict[str, list[str]] = field(default_factory=dict)
+    irreversible: dict[str, str] = field(default_factory=dict)  # of those: what can't be taken back
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Answer:
-        return cls(**{**data, "pending": tuple(data["pending"])})
+        given: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in data.items()}
+        return cls(**given)
 
 
 def own_environment(settings: Settings) -> dict[str, str]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from . import stages
+from . import migrating, stages
 from .errors import PortsideError
 from .report import Stage, count
 from .run import Run
@@ -15,7 +15,7 @@ PROVISION = ("preflight", "provision")
 DEPLOY = ("preflight", "lock", "provision", "build", "data", "prepare", "start", "gate", "live", "prune")
 
 ABORT = ("preflight", "lock")
-ROLLBACK = ("preflight", "lock", "choose", "data", "start", "gate", "live")
+ROLLBACK = ("preflight", "lock", "choose", "data", "migrations", "start", "gate", "live")
 
 
 def provision(run: Run) -> None:
@@ -78,6 +78,8 @@ def follow(flow: tuple[str, ...], run: Run) -> None:
                 _explain(run, error)
                 raise
             except KeyboardInterrupt:
+                if run.behind and name != "migrations":
+                    _undo(run)
                 raise _interrupted(run, name) from None
 
 
@@ -94,11 +96,16 @@ def _undo(run: Run) -> None:
                 stages.discard(run)
             else:
                 stages.stop(run)
+    if run.behind and not run.switched and not run.unattended:
+        with suppress(PortsideError):
+            stages.forward_again(run)
 
 
 def _explain(run: Run, error: PortsideError) -> None:
-    if not error.state:
+    if not error.state or run.unattended:
         error.state = _state(run)
+    if run.unattended:
+        error.hint = _see(run)
     if not error.hint:
         error.hint = f"Mend it, then type fab {run.command} -H {run.server.target} again."
 
@@ -108,31 +115,51 @@ def _state(run: Run) -> str:
     if run.switched:
         return f"Release {run.new.id} is live."
     if run.unattended:
-        releases = f"fab releases -H {run.server.target} shows which"
-        return (
-            f"The server goes on by itself: release {run.new.id} will be live, or the one before still is; {releases}."
-        )
+        return f"The server goes on by itself: release {run.new.id} will be live, or the one before still is."
     facts = getattr(run, "facts", None)
     if facts is None:
         return "Nothing was changed."
     if facts.current:
-        return f"Release {facts.current} is live, as before.{_migrated(run)}"
+        return f"Release {facts.current} is live, {_as_before(run)}.{_migrated(run)}"
     return f"The site isn't live yet.{_migrated(run)}" if run.changes else "Nothing was changed."
+
+
+def _as_before(run: Run) -> str:
+    return "but its migrations are taken back: the next command applies them again" if run.behind else "as before"
 
 
 def _migrated(run: Run) -> str:
     """What a failed release has already done to the database."""
+    told = ""
+    if run.broke_off and run.broke_off in run.answer.loose:
+        told = f" {run.broke_off} isn't atomic, so a part of it may stay: see to that first."
+    elif run.broke_off:
+        told = f" {run.broke_off} was taken back whole."
     if not run.migrated:
-        return ""
+        return told
     dumped = run.answer.applied and run.settings.own_database
-    dump = f"; a dump of before is backups/before-{run.new.id}.dump" if dumped else ""
+    dump = f"; a dump of before is {migrating.dump_path(run)}" if dumped else ""
     stay = "stays" if len(run.migrated) == 1 else "stay"
-    return f" {count(len(run.migrated), 'migration')} of the failed one {stay} applied{dump}."
+    names = f" ({migrating.listed(run.migrated)})" if run.broke_off else ""
+    return f"{told} {count(len(run.migrated), 'migration')} of the failed one {stay} applied{names}{dump}."
 
 
 def _interrupted(run: Run, name: str) -> PortsideError:
+    again = f"Type fab {run.command} -H {run.server.target} again"
+    left = "; it clears away what was left" if run.release else ""
     return PortsideError(
         f"Interrupted in the stage “{name}”.",
-        state=_state(run),
-        hint=f"Type fab {run.command} -H {run.server.target} again; it clears away what was left.",
+        state=_state(run) + _ended(run, name),
+        hint=_see(run) if run.unattended else f"{again}{left}.",
     )
+
+
+def _see(run: Run) -> str:
+    return f"fab releases -H {run.server.target} tells which."
+
+
+def _ended(run: Run, name: str) -> str:
+    """What an interruption means to a migration that was at work."""
+    if name not in {"prepare", "migrations"}:
+        return ""
+    return " A migration that was at work is ended, and PostgreSQL takes back what it had begun."

@@ -63,6 +63,8 @@ def record(
         "previous": facts.current,
         "who": who(),
         "migrations": list(answer.pending),
+        "breaking": {name: "; ".join(phrases) for name, phrases in answer.breaking.items()},
+        "leaves": answer.leaves,
         "static_url": served.static_url,
         "media_url": served.media_url,
         "settings_module": answer.settings_module,
@@ -116,13 +118,6 @@ def target(facts: Facts, wanted: str = "") -> str:
             hint=f"There are: {known}." if known else "There is no other.",
         )
     return wanted
-
-
-def not_undone(facts: Facts, wanted: str) -> list[str]:
-    """Migrations that came after a release and stay in the database when it is live again."""
-    before = chain(facts, wanted)
-    later = [identity for identity in chain(facts, facts.current) if identity not in before]
-    return [str(name) for identity in reversed(later) for name in facts.releases[identity].get("migrations", [])]
 
 
 def served(record: Mapping[str, Any]) -> Served:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from . import release, stages
+from . import migrating, release, stages
 from .errors import Locked, PortsideError
 from .facts import Facts
 from .report import Stage
@@ -20,7 +20,7 @@ def show(run: Run, *, as_json: bool) -> None:
     if as_json:
         run.report.aside()
     run.look()
-    if release.leftovers(run.facts):
+    if release.leftovers(run.facts) or migrating.is_behind(run.facts):
         _put_right(run)
     rows = listed(run.facts)
     if as_json:
@@ -39,7 +39,7 @@ def show(run: Run, *, as_json: bool) -> None:
 def _put_right(run: Run) -> None:
     """What an interrupted run left; unless somebody is at it. Whatever comes of it, there is a list."""
     try:
-        with run.stack:
+        with run.stack, run.server.quietly():
             stages.lock(run, Stage("lock"))
     except Locked as error:
         run.report.warn(error.message)

@@ -33,6 +33,8 @@ class Run:
     ref: str = ""
     to: str = ""
     wait: bool = False  # for another's lock
+    allow_breaking: bool = False  # migrations that break the live release, or the one to go back to
+    migrations: bool = False  # a rollback takes back those that its release doesn't know
     started: float = field(default_factory=time.monotonic)
     stack: ExitStack = field(default_factory=ExitStack)
     facts: Facts = field(init=False)
@@ -46,6 +48,9 @@ class Run:
     switched: bool = False
     unchanged: bool = False
     migrated: tuple[str, ...] = ()
+    broke_off: str = ""  # the migration that failed
+    behind: bool = False  # migrations of the live release are taken back
+    afterwards: list[Step] = field(default_factory=list)  # what a rollback does to the database after the switch
     changes: int = 0
     tell: Callable[[str], None] = lambda stage: None  # tells the holder of the lock where we are
 

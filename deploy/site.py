@@ -59,6 +59,10 @@ class Site:
     def history(self) -> str:
         return f"{self.root}/history.jsonl"
 
+    def dump(self, name: str) -> str:
+        """The database as it was before it was migrated."""
+        return f"{self.root}/backups/before-{name}.dump"
+
     @property
     def live_static(self) -> str:
         """The live release's static files, as Nginx names them."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from . import containers, host, image, nginx, owner, release, source
+from . import containers, host, image, migrating, nginx, owner, release, source
 from . import site as names
 from .containers import Answer
 from .errors import Lost, PortsideError, Refused, StepFailed
@@ -20,8 +20,6 @@ from .report import Stage, count
 from .run import Run
 from .server import Result
 from .steps import Step, script, write
-
-ASK = Path(__file__).parent / "remote" / "ask.py"
 
 
 def preflight(run: Run, stage: Stage) -> None:
@@ -73,7 +71,8 @@ def lock(run: Run, stage: Stage) -> None:
 
     run.tell, current, busy = run.stack.enter_context(run.server.lock(run.site, waiting if run.wait else None))
     as_seen = current == run.facts.current and not busy and not holders
-    if as_seen and not release.leftovers(run.facts) and not release.strays(run.facts):
+    left_something = release.leftovers(run.facts) or release.strays(run.facts) or migrating.is_behind(run.facts)
+    if as_seen and not left_something:
         return
     # Under the lock, looking waits for what goes on there by itself on behalf of a laptop that is gone.
     run.look()
@@ -87,7 +86,11 @@ def lock(run: Run, stage: Stage) -> None:
     if strays := [identity for identity in strays if identity not in left and not unfinished]:
         run.report.warn(f"An interrupted run left {', '.join(strays)} running beside the live release: stopped.")
         run.apply(stage, [script("Stop what was left running", "stop", run.site.name, *strays)])
-    if unfinished or left or strays:
+    behind = migrating.is_behind(run.facts)
+    if behind:
+        run.report.warn(f"Migrations of {run.facts.current} were taken back, though it is live: applying them again.")
+        run.apply(stage, migrating.put_forward(run))
+    if unfinished or left or strays or behind:
         stage.note("put right")
         run.look()
 
@@ -126,11 +129,6 @@ def choose(run: Run, stage: Stage) -> None:
         raise PortsideError(f"The image of {wanted} is gone from the server.", hint="Choose another with --to ID.")
     run.record = run.facts.releases[wanted]
     run.served = release.served(run.record)
-    kept = release.not_undone(run.facts, wanted)
-    if kept:
-        run.report.warn(
-            f"The database stays as it is: {count(len(kept), 'migration')} not undone ({_some(tuple(kept))})."
-        )
     stage.note(wanted)
 
 
@@ -164,20 +162,42 @@ def prepare(run: Run, stage: Stage) -> None:
     settings, facts = run.settings, run.facts
     module = run.source.settings_module()
     below = run.source.manage
-    ask = script("Ask Django what it needs", "ask", run.new.compose, below, files={"ask.py": ASK})
+    known = facts.releases[facts.current].get("leaves", {}) if facts.current in facts.releases else None
+    ask = migrating.ask(run.new, below, known)
     *_, result = run.apply(stage, [*containers.release_steps(settings, run.new, facts, module), ask])
     run.answer = Answer.parse(result.answer)
     run.served = containers.served(settings, run.answer)
     _warn(run)
+    migrating.check(run, run.answer)
     steps = containers.release_steps(settings, run.new, facts, module, run.answer)
     pending = write(run.new.pending, release.as_json(_record(run), indent=2))
-    *_, prepared = run.apply(stage, [*steps, pending, _prepare_step(run)])
-    run.migrated = run.answer.pending
-    for line in prepared.output:
+    steps += [pending, _prepare_step(run), *migrating.forward(run, run.new, run.answer)]
+    lines = (line for result in _migrated(run, stage, ask, steps) for line in result.output)
+    for line in dict.fromkeys(lines):
         if re.match(r"\S+: \(\S+\.W\d+\)", line):
             run.report.warn(line)
-    migrations = run.answer.pending
-    stage.note(f"{count(len(migrations), 'migration')} applied" if migrations else "no migrations")
+
+
+def _migrated(run: Run, stage: Stage, ask: Step, steps: list[Step]) -> list[Result]:
+    """Run steps that end with migrations. Of a failure, the database tells how far they came."""
+    try:
+        results = run.apply(stage, steps)
+    except StepFailed as error:
+        if run.answer.pending and error.step == steps[-1].name:
+            _see_how_far(run, stage, ask)
+        raise
+    pending = run.answer.pending
+    run.migrated = pending
+    stage.note(f"{count(len(pending), 'migration')} applied" if pending else "no migrations")
+    return results
+
+
+def _see_how_far(run: Run, stage: Stage, ask: Step) -> None:
+    with suppress(PortsideError), run.server.quietly():
+        (result,) = run.apply(stage, [ask])
+        left = Answer.parse(result.answer).pending
+        run.migrated = tuple(name for name in run.answer.pending if name not in left)
+        run.broke_off = left[0] if left else ""
 
 
 def _warn(run: Run) -> None:
@@ -194,20 +214,61 @@ def _warn(run: Run) -> None:
 
 
 def _prepare_step(run: Run) -> Step:
-    answer, settings = run.answer, run.settings
-    dump = bool(answer.pending and answer.applied and settings.own_database)
-    migrations = f", migrate ({len(answer.pending)})" if answer.pending else ""
+    settings = run.settings
     return script(
-        f"Check, collect static files{migrations}" if settings.collectstatic else f"Check{migrations}",
+        "Check, collect static files" if settings.collectstatic else "Check",
         "prepare",
         run.new.compose,
-        answer.manage,
+        run.answer.manage,
         run.new.static if settings.collectstatic else "",
-        "yes" if answer.pending else "no",
         settings.before or "",
-        run.site.data_compose if dump else "",
-        f"{run.site.root}/backups/before-{run.new.id}.dump",
     )
+
+
+def migrations(run: Run, stage: Stage) -> None:
+    """What going back means for the database: nothing, or taking migrations back, or applying them again."""
+    facts, record = run.facts, run.record
+    live = facts.releases.get(facts.current, {})
+    if record.get("leaves") == live.get("leaves"):
+        stage.skipped = not run.migrations
+        stage.note("nothing to take back")
+        return
+    if run.migrations and "leaves" not in record:
+        raise PortsideError(f"Which migrations {run.new.id} knows isn't recorded, so they can't be taken back to it.")
+    older = run.new.id in release.chain(facts, facts.current)
+    asked = [(run.site.release(facts.current), live, record)] if live else []
+    asked += [] if older else [(run.new, record, live)]
+    steps = [
+        step for paths, mine, other in asked for step in migrating.questions(run, paths, mine, other.get("leaves"))
+    ]
+    answers = [Answer.parse(result.answer) for result in run.apply(stage, steps) if result.answer]
+    run.answer = answers[-1]
+    if live:
+        _go_back(run, stage, answers[0])
+    if not older:
+        migrating.check(run, run.answer)
+        _migrated(run, stage, steps[-1], migrating.forward(run, run.new, run.answer))
+
+
+def _go_back(run: Run, stage: Stage, answer: Answer) -> None:
+    """Take back what the release doesn't know: before it starts if it can't work else, and else once it is live."""
+    if not answer.ahead:
+        return
+    migrating.refuse_unable(run, answer)
+    if not run.migrations:
+        many = count(len(answer.ahead), "migration")
+        run.report.warn(f"The database stays as it is: {many} not undone ({migrating.listed(answer.ahead)}).")
+        return
+    steps = migrating.back(run, run.site.release(run.facts.current), answer, run.record["leaves"])
+    if not answer.ahead_breaking:
+        run.afterwards = steps
+        stage.note(f"{count(len(answer.ahead), 'migration')} to take back after the switch")
+        return
+    run.report.warn(f"{run.facts.current} may err from now on until the switch, since its migrations are taken back.")
+    run.behind = True
+    run.afterwards = [migrating.told_behind(run, False)]
+    run.apply(stage, [migrating.told_behind(run, True), *steps])
+    stage.note(f"{count(len(answer.ahead), 'migration')} taken back")
 
 
 def start(run: Run, stage: Stage) -> None:
@@ -258,16 +319,21 @@ def live(run: Run, stage: Stage) -> None:
         return
     run.unattended = True
     try:
-        *_, result = _planned(run, stage, lambda: _live_steps(run))
+        results = _planned(run, stage, lambda: _live_steps(run))
     except Lost:
         raise
     except PortsideError as error:
         run.unattended = False
-        # Only that step comes after the switch is proved.
-        run.switched = isinstance(error, StepFailed) and error.step == _finish(run).name
+        afterwards = [step.name for step in run.afterwards]
+        failed = error.step if isinstance(error, StepFailed) else ""
+        run.switched = failed in {_finish(run).name, *afterwards}  # only these come after the switch is proved
+        if failed in afterwards:
+            migrating.explain_afterwards(run, error)
         raise
     run.unattended, run.switched = False, True
-    _say_drained(run, stage, result)
+    _say_drained(run, stage, results[-1 - len(run.afterwards)])
+    if run.afterwards and not run.behind:
+        stage.note("migrations taken back")
     if run.command == "deploy" and run.settings.after:
         after = script("Run DEPLOY_AFTER", "after", run.new.compose, run.settings.after)
         run.apply(stage, [after])
@@ -276,7 +342,7 @@ def live(run: Run, stage: Stage) -> None:
 def _live_steps(run: Run) -> list[Step]:
     # On a first deploy Nginx must find something behind "current" before it is told of the site.
     first = [] if run.facts.current else [_switch(run, prove=False)]
-    return [*first, *_edge(run), _switch(run, prove=True), _finish(run)]
+    return [*first, *_edge(run), _switch(run, prove=True), _finish(run), *run.afterwards]
 
 
 def _edge(run: Run) -> list[Step]:
@@ -372,6 +438,14 @@ def stop(run: Run) -> None:
     step = script("Stop the release again", "stop", run.site.name, run.new.id)
     with run.server.quietly():
         run.server.apply([step], stage="stop")
+
+
+def forward_again(run: Run) -> None:
+    """After a failed rollback that had taken migrations back: the live release has them again."""
+    run.report.warn(f"The migrations of {run.facts.current} are applied again.")
+    with run.server.quietly():
+        run.server.apply(migrating.put_forward(run), stage="migrations")
+    run.behind = False
 
 
 def discard(run: Run) -> None:

@@ -111,6 +111,13 @@ ANSWER = {
     "debug": False,
     "pending": ["portfolio.0001_initial"],
     "applied": 0,
+    "leaves": {"portfolio": "0001_initial"},
+    "breaking": {},
+    "unjudged": {},
+    "loose": [],
+    "ahead": [],
+    "ahead_breaking": {},
+    "irreversible": {},
 }
 
 
@@ -208,6 +215,7 @@ def script_for(name: str, locks: Path) -> str:
 def recorded(identity: str, previous: str = "", **changed: Any) -> dict[str, Any]:
     """The record of a good release."""
     made = {"id": identity, "commit": identity[-7:] * 5, "previous": previous, "migrations": [f"app.{identity[-3:]}"]}
+    made |= {"breaking": {}, "leaves": {"app": "0001_initial"}, "manage": "/app/manage.py"}
     return made | {"static_url": "/static/", "media_url": "/media/", "settings_module": "config.settings"} | changed
 
 
@@ -230,8 +238,8 @@ class Paper:
     """Stands in for a Server: writes down the steps it is given, and answers as one on which all goes well.
 
     ``fails``: the script at which a step fails instead. ``current``: the live release that the lock finds, if it
-    isn't the one of the facts. ``busy``: what the lock tells of a run that is under way. ``holder``: who holds the
-    lock: for good, or, with --wait, for a while.
+    isn't the one of the facts. ``busy``: what the lock tells of a run that is under way. ``answer``: what Django says,
+    or what each release's says. ``holder``: who holds the lock: for good, or, with --wait, for a while.
     """
 
     target = "server.example"
@@ -306,7 +314,9 @@ class Paper:
 
     def _answer(self, script: str, step: Step) -> Any:
         old = script == "finish" and step.words[5]
-        answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": self.answer, "start": {"port": 8101}}
+        of_releases = (said for name, said in self.answer.items() if f"/releases/{name}/" in " ".join(step.words))
+        asked = next(of_releases, self.answer)
+        answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": asked, "start": {"port": 8101}}
         return answers.get(script) or ({"seconds": 2, "left": 0} if old else None)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy import flow, stages
-from deploy.errors import PortsideError, StepFailed
+from deploy.errors import Lost, PortsideError, StepFailed
 from deploy.facts import Facts
 from deploy.run import Run
 from deploy.settings import Settings
@@ -113,6 +113,73 @@ def test_an_interruption_says_where_and_what_to_type(
     assert "fab deploy -H server.example again" in error.hint
 
 
+def test_a_link_lost_while_the_switch_is_on_its_way_says_that_it_goes_on(settings: Settings, project: Path) -> None:
+    class Cut(Paper):
+        def _result(self, step, stage):  # type: ignore[no-untyped-def]
+            if step.words[1] == "finish":
+                raise Lost("The connection was lost.", state="What was live there is still live.", hint="Again.")
+            return super()._result(step, stage)
+
+    paper = Cut(sample.live(settings))
+    error = failed(settings, paper)
+    assert re.fullmatch(
+        r"The server goes on by itself: release \S+ will be live, or the one before still is\.", error.state
+    )
+    assert error.hint == "fab releases -H server.example tells which."
+    assert "discard" not in paper.scripts
+
+
+def test_an_interruption_while_the_switch_is_on_its_way_says_that_it_goes_on(settings: Settings, project: Path) -> None:
+    class Interrupted(Paper):
+        def _result(self, step, stage):  # type: ignore[no-untyped-def]
+            if step.words[1] == "finish":
+                raise KeyboardInterrupt
+            return super()._result(step, stage)
+
+    error = failed(settings, Interrupted(sample.live(settings)))
+    assert error.message == "Interrupted in the stage “live”."
+    assert error.state.startswith("The server goes on by itself: ")
+    assert error.hint == "fab releases -H server.example tells which."
+
+
+def test_an_interrupted_migration_is_said_to_end(settings: Settings, project: Path) -> None:
+    class Interrupted(Paper):
+        def _result(self, step, stage):  # type: ignore[no-untyped-def]
+            if step.words[1] == "migrate":
+                raise KeyboardInterrupt
+            return super()._result(step, stage)
+
+    error = failed(settings, Interrupted(sample.live(settings)))
+    ended = "A migration that was at work is ended, and PostgreSQL takes back what it had begun."
+    assert error.state == f"Release {sample.OLD} is live, as before. {ended}"
+
+
+MANY = sample.ANSWER | {"pending": ["a.0002", "a.0003", "a.0004"], "applied": 20}
+
+
+@pytest.mark.parametrize(
+    ("left", "loose", "state"),
+    [
+        (["a.0003", "a.0004"], [], "a.0003 was taken back whole. 1 migration of the failed one stays applied (a.0002)"),
+        (["a.0002", "a.0003", "a.0004"], [], "a.0002 was taken back whole."),
+        (["a.0004"], ["a.0004"], "a.0004 isn't atomic, so a part of it may stay: see to that first. 2 migrations of"),
+    ],
+)  # fmt: skip
+def test_of_a_failed_migration_the_database_tells_how_far_it_came(
+    left: list[str], loose: list[str], state: str, settings: Settings, project: Path
+) -> None:
+    class Failing(Paper):
+        def _result(self, step, stage):  # type: ignore[no-untyped-def]
+            if "migrate" in self.scripts:
+                self.answer = MANY | {"pending": left}
+            return super()._result(step, stage)
+
+    paper = Failing(sample.live(settings), answer=MANY | {"loose": loose}, fails="migrate")
+    error = failed(settings, paper)
+    assert error.state.startswith(f"Release {sample.OLD} is live, as before. {state}")
+    assert paper.scripts[-3:] == ["migrate", "ask", "discard"]
+
+
 def test_the_lock_is_given_back_however_it_ends(settings: Settings, project: Path) -> None:
     for fails in ("", "gate"):
         run = sample.run(settings, Paper(sample.provisioned(), fails=fails))
@@ -154,7 +221,7 @@ def test_provisioning_a_provisioned_server_says_so(settings: Settings, capsys: p
 def test_a_failure_names_the_dump_where_there_is_one(settings: Settings, project: Path, tmp_path: Path) -> None:
     answer = sample.ANSWER | {"pending": ["a.0002", "b.0003"], "applied": 20}
     state = failed(settings, Paper(sample.live(settings), fails="gate", answer=answer)).state
-    dump = r"backups/before-[0-9a-f-]+\.dump"
+    dump = r"/srv/portside/portfolio/backups/before-[0-9a-f-]+\.dump"
     assert re.search(rf"2 migrations of the failed one stay applied; a dump of before is {dump}\.$", state)
     elsewhere = sample.settings(tmp_path, DEPLOY_DATABASE="external", DATABASE_URL="postgres://elsewhere/x")
     state = failed(elsewhere, Paper(sample.live(settings), fails="gate", answer=answer)).state

@@ -189,22 +189,3 @@ def test_a_rollback_to_what_is_live_or_not_there_is_refused() -> None:
     with pytest.raises(Refused) as caught:
         release.target(line(A), B)
     assert caught.value.hint == "There is no other."
-
-
-@pytest.mark.parametrize(
-    ("live", "wanted", "kept"),
-    [
-        (C, B, ["app.3a", "app.3b"]),
-        (C, A, ["app.2a", "app.2b", "app.3a", "app.3b"]),
-        (A, C, []),
-        (A, B, []),
-    ],
-)
-def test_migrations_after_a_release_are_not_undone(live: str, wanted: str, kept: list[str]) -> None:
-    assert release.not_undone(line(A, B, C, live=live), wanted) == kept
-
-
-def test_migrations_of_what_both_were_made_upon_are_no_concern() -> None:
-    facts = line(A, B, C)
-    facts.releases[D] = sample.recorded(D, A, migrations=["app.4"])
-    assert release.not_undone(replace(facts, current=D), C) == ["app.4"]

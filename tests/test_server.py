@@ -416,7 +416,7 @@ def test_a_lock_tells_the_release_that_is_live_now(link: str, live: str, here: H
 
 def test_who_waits_is_told_who_holds_it_and_gets_it_when_they_end(here: Here, tmp_path: Path) -> None:
     holders: list[str] = []
-    with here.lock(site(tmp_path)) as (tell, _):
+    with here.lock(site(tmp_path)) as (tell, _, _):
         waiting = threading.Thread(target=wait_for, args=(tmp_path, holders))
         waiting.start()
         assert until(lambda: len(holders) == 1)

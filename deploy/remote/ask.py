@@ -1,6 +1,7 @@
-"""Runs inside a container of the new image and says what the Django project needs: one line of JSON, marked.
+"""Runs inside a container of a release's image and says what the Django project needs: one line of JSON, marked.
 
-Read from standard input by ``python -``, with the folder of manage.py below the working one as its argument.
+Its arguments: the folder of manage.py, from the working one; and, as JSON, the last migration of each app that another
+release knows: the live one before a deploy, the one to go back to before a rollback. Empty where there is none.
 """
 
 import importlib.util
@@ -14,14 +15,13 @@ MARK = "portside-answer:"
 def main() -> None:
     folder = find_folder(sys.argv[1] if len(sys.argv) > 1 else "")
     os.chdir(folder)
-    sys.path[0] = folder
+    sys.path.insert(0, folder)
     import django
 
     django.setup()
     from django.conf import settings
 
     package = settings.SETTINGS_MODULE.split(".")[0]
-    pending, applied = migrations()
     answer = {
         "folder": folder,
         "manage": os.path.join(folder, "manage.py"),
@@ -34,8 +34,7 @@ def main() -> None:
         "asgi": getattr(settings, "ASGI_APPLICATION", None) or named(package, "asgi"),
         "gunicorn": gunicorn_version(),
         "debug": bool(settings.DEBUG),
-        "pending": pending,
-        "applied": applied,
+        **migrations(sys.argv[2] if len(sys.argv) > 2 else ""),
     }
     print(MARK + json.dumps(answer))
 
@@ -65,17 +64,31 @@ def gunicorn_version() -> str:
     return gunicorn.__version__
 
 
-def migrations():
-    """Migrations that aren't applied, as ``app.name``, and how many are."""
-    from django.db import connections
-    from django.db.migrations.executor import MigrationExecutor
+def migrations(other: str) -> dict:
+    """Those that aren't applied, those that are and the other release doesn't know, and what they do to it."""
+    import portside_migrations as about
 
-    connection = connections["default"]
-    if connection.vendor == "unknown":
-        return [], 0
-    executor = MigrationExecutor(connection)
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    return [f"{step.app_label}.{step.name}" for step, _ in plan], len(executor.loader.applied_migrations)
+    executor = about.executor()
+    if not executor:
+        return {"pending": [], "applied": 0}
+    loader = executor.loader
+    pending = [step for step, _ in executor.migration_plan(loader.graph.leaf_nodes())]
+    known = json.loads(other) if other else None
+    ahead = about.ahead(loader, known) if known is not None else []
+    breaking, unjudged = about.judged(loader, pending, known, about.applied(loader))
+    before = about.applied(loader) - {(step.app_label, step.name) for step in ahead}
+    return {
+        "pending": [about.label(step) for step in pending],
+        "applied": len(loader.applied_migrations),
+        "leaves": about.leaves(loader),
+        "breaking": breaking,
+        "unjudged": unjudged,
+        "loose": about.loose(pending),
+        "ahead": [about.label(step) for step in ahead],
+        "ahead_breaking": about.judged(loader, ahead, known, before)[0],
+        "irreversible": about.irreversible(ahead),
+    }
 
 
-main()
+if __name__ == "__main__":
+    main()

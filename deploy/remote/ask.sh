@@ -1,9 +1,9 @@
 #!/bin/sh
 # Asks the Django project in a release's image what it needs.
-#   ask.sh COMPOSE MANAGE      MANAGE: the folder of manage.py below the image's working one
-# $PORTSIDE_FILES: ask.py. Answers with what ask.py says.
+#   ask.sh COMPOSE MANAGE OTHER      MANAGE: the folder of manage.py, from the image's working one; OTHER: see ask.py
+# $PORTSIDE_FILES: ask.py and what it imports. Answers with what ask.py says.
 . "$PORTSIDE/remote/lib.sh"
-said=$(docker compose --progress quiet -f "$1" run --rm --no-deps -T manage python - "$2" <"$PORTSIDE_FILES/ask.py" 2>&1) || {
+said=$(manage "$1" --volume "$PORTSIDE_FILES:/portside/ask:ro" manage python /portside/ask/ask.py "$2" "$3" </dev/null 2>&1) || {
     printf '%s\n' "$said"
     die "Django can't be started with these settings. If manage.py names others than it should, set DJANGO_SETTINGS_MODULE."
 }

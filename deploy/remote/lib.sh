@@ -23,3 +23,10 @@ die() {
     printf '%s\n' "$*"
     exit 1
 }
+
+# A command in a container of a release's image: manage COMPOSE [OPTION...] manage WORD...
+manage() {
+    compose_file=$1
+    shift
+    docker compose --progress quiet -f "$compose_file" run --rm --no-deps -T "$@"
+}

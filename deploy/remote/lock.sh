@@ -48,13 +48,16 @@ busy=no
 end "$(group "$1")"
 live=$(readlink "$5")
 echo "held $busy ${live##*/}"
-# shellcheck disable=SC2016
-while stage=$(timeout "$4" sh -c 'IFS= read -r line && printf %s "$line"' 9>&-); do
-    echo 2>/dev/null
+code=0
+while [ "$code" -eq 0 ]; do
+    # shellcheck disable=SC2016
+    stage=$(timeout "$4" sh -c 'IFS= read -r line && printf %s "$line"' 9>&-)
+    code=$?
+    [ "$code" -ne 0 ] || echo 2>/dev/null
     [ -z "$stage" ] || printf '%s, since %s UTC, now at %s\n' "$2" "$since" "$stage" >"$locks/site-$1.holder"
 done
-# A laptop that was only silent may go on; one that hung up won't.
-[ $? -eq 124 ] || left=$(group "$1")
+# A laptop that was only silent (124) may go on; one that hung up won't.
+[ "$code" -eq 124 ] || left=$(group "$1")
 rm -f "$locks/site-$1.holder"
 exec 9>&-
 end "${left:-}"

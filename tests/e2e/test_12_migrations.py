@@ -1,0 +1,374 @@
+"""Migrations: two releases share one database while they are switched, and nobody loses anything by it."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import pytest
+
+from . import small
+from .kit import Done, Project, ask, fingerprint, live, shell, sql, until, visitors
+
+SETTINGS = small.DATABASE + 'INSTALLED_APPS += ["notes"]\n'
+REQUIREMENTS = "django>=5.2,<5.3\ngunicorn\npsycopg[binary]\n"
+VIEW = """\
+import os
+from django.http import JsonResponse
+from django.urls import path
+from notes.models import Note
+
+def note(request):
+    names = [field.name for field in Note._meta.fields if field.name != "id"]
+    Note.objects.create(**{name: "written" for name in names})
+    return JsonResponse({"release": os.environ["DEPLOY_RELEASE"], "newest": Note.objects.values().latest("id")})
+
+urlpatterns = [path("", note)]
+"""
+
+
+def model(*fields: str) -> dict[str, str]:
+    lines = "".join(f"    {field}\n" for field in fields)
+    return {"notes/models.py": f"from django.db import models\n\nclass Note(models.Model):\n{lines}"}
+
+
+def migration(name: str, *operations: str, after: str = "0001_initial", more: str = "") -> dict[str, str]:
+    """A migration; ``more``: what is in its file besides, as code of the module and of the class."""
+    lines = "".join(f"        {operation},\n" for operation in operations)
+    head = "from django.db import migrations, models\n"
+    above, _, within = more.partition("|")
+    body = f'    dependencies = [("notes", "{after}")]\n    operations = [\n{lines}    ]\n'
+    return {f"notes/migrations/{name}.py": f"{head}{above}\nclass Migration(migrations.Migration):\n{within}{body}"}
+
+
+def column(name: str, options: str) -> str:
+    return f'migrations.AddField("note", "{name}", models.CharField(max_length=40, {options}))'
+
+
+TITLE = "title = models.CharField(max_length=40)"
+SUBJECT = "subject = models.CharField(max_length=40)"
+EXTRA = "extra = models.CharField(max_length=40, null=True)"
+MORE = "more = models.CharField(max_length=40, null=True)"
+TOPIC = 'topic = models.CharField(max_length=40, db_default="")'
+INITIAL = """\
+from django.db import migrations, models
+
+class Migration(migrations.Migration):
+    initial = True
+    operations = [migrations.CreateModel("Note", [
+        ("id", models.AutoField(primary_key=True)), ("title", models.CharField(max_length=40)),
+    ])]
+"""
+RENAMED = {**model(SUBJECT), **migration("0002_rename", 'migrations.RenameField("note", "title", "subject")')}
+ADDED = {**model(TITLE, EXTRA), **migration("0002_extra", column("extra", "null=True"))}
+
+# The recipe of docs/deploy.md: "title" becomes "subject" in three deploys.
+EXPAND = {
+    **model(
+        'title = models.CharField(max_length=40, db_default="")',
+        'subject = models.CharField(max_length=40, db_default="")',
+    ),
+    **migration(
+        "0003_expand",
+        column("subject", 'db_default=""'),
+        'migrations.AlterField("note", "title", models.CharField(max_length=40, db_default=""))',
+        after="0002_extra",
+    ),
+}
+MOVE = {
+    **model('subject = models.CharField(max_length=40, db_default="")'),
+    **migration(
+        "0004_move",
+        "migrations.RunPython(copy, migrations.RunPython.noop)",
+        "migrations.SeparateDatabaseAndState("
+        'state_operations=[migrations.RemoveField("note", "title"), migrations.RemoveField("note", "extra")])',
+        after="0003_expand",
+        more='def copy(apps, editor):\n    apps.get_model("notes", "note").objects.filter(subject="")'
+        '.update(subject=models.F("title"))\n',
+    ),
+}
+CONTRACT = migration(
+    "0005_contract",
+    f"migrations.SeparateDatabaseAndState(state_operations=[{column('title', 'db_default=chr(32)')}])",
+    'migrations.RemoveField("note", "title")',
+    after="0004_move",
+)
+
+
+@pytest.fixture(scope="module")
+def notes(projects: Callable[[str], Project]) -> Project:
+    """A tiny project with a database, live: every visit writes a note and reads it back."""
+    project = projects("notes")
+    project.write(small.files(settings=SETTINGS, requirements=REQUIREMENTS))
+    project.write({"hello/urls.py": VIEW, "notes/__init__.py": "", "notes/migrations/__init__.py": ""})
+    project.write({**model(TITLE), "notes/migrations/0001_initial.py": INITIAL})
+    project.commit("Begin")
+    project.set(DEPLOY_APP=".", DEPLOY_DOMAINS="notes.test", DEPLOY_COLLECTSTATIC="off", DEPLOY_KEEP="9",
+                SECRET_KEY="k" * 50, POSTGRES_PASSWORD="p" * 24)  # fmt: skip
+    project.deploy()
+    return project
+
+
+@contextmanager
+def nobody_lost(notes: Project) -> Iterator[None]:
+    with visitors(notes.server, notes.domain, a_second=10) as seen:
+        yield
+    assert seen.lost == []
+    assert seen.answered > 5
+
+
+def deploy(notes: Project, files: Mapping[str, str], *words: str) -> Done:
+    """Deploy these files for good."""
+    notes.write(files)
+    notes.commit(f"Change {', '.join(files)}")
+    return notes.deploy(*words)
+
+
+def roll_back(notes: Project, *words: str, check: bool = True) -> Done:
+    return notes.fab("rollback", *words, on=notes.server, project=notes, check=check)
+
+
+def columns(notes: Project) -> set[str]:
+    asked = "select column_name from information_schema.columns where table_name = 'notes_note' and column_name != 'id'"
+    return set(sql(notes.server, notes.name, asked).split())
+
+
+def applied(notes: Project) -> list[str]:
+    return sql(notes.server, notes.name, "select name from django_migrations where app = 'notes' order by id").split()
+
+
+def dumps(notes: Project) -> set[str]:
+    return set(shell(notes.server, f"ls /srv/portside/{notes.name}/backups", check=False).split())
+
+
+def record(notes: Project, release: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(
+        shell(notes.server, f"cat /srv/portside/{notes.name}/releases/{release}/release.json")
+    )
+    return found
+
+
+def holder(notes: Project) -> str:
+    return shell(notes.server, f"cat /run/portside/site-{notes.name}.holder", check=False)
+
+
+# What would break the live release, and what fails
+
+
+def test_a_migration_that_would_break_the_live_release_is_refused(notes: Project) -> None:
+    before, release = fingerprint(notes.server), live(notes.server, notes.name)
+    with nobody_lost(notes), notes.changed(RENAMED):
+        done = notes.deploy(check=False)
+    assert done.code == 1
+    assert "1 migration to apply: notes.0002_rename" in done.out
+    assert f"This would break {release}, which serves visitors until the new release does:" in done.err
+    assert "  notes.0002_rename: RenameField renames the column notes_note.title to subject" in done.err
+    assert f"Release {release} is live, as before." in done.err
+    assert "docs/deploy.md" in done.err
+    assert f"fab deploy --allow-breaking -H {notes.server.name}" in done.err
+    assert fingerprint(notes.server) == before
+
+
+def test_of_several_migrations_the_failing_one_is_taken_back_and_those_before_stay(notes: Project) -> None:
+    release = live(notes.server, notes.name)
+    fails = migration(
+        "0003_fails", 'migrations.RunSQL("create table half_done (id int)")', 'migrations.RunSQL("select nonsense()")',
+        after="0002_extra",
+    )  # fmt: skip
+    with nobody_lost(notes), notes.changed({**ADDED, **fails}):
+        done = notes.deploy(check=False)
+    assert done.code == 1
+    assert "nonsense" in done.err
+    assert f"Release {release} is live, as before. notes.0003_fails was taken back whole." in done.err
+    assert "1 migration of the failed one stays applied (notes.0002_extra); a dump of before is " in done.err
+    assert len(dumps(notes)) == 1
+    assert applied(notes) == ["0001_initial", "0002_extra"]
+    assert sql(notes.server, notes.name, "select to_regclass('half_done')") == ""
+
+
+def test_a_failing_migration_that_is_not_atomic_may_leave_a_part(notes: Project) -> None:
+    fails = migration(
+        "0003_fails", 'migrations.RunSQL("create table half_done (id int)")', 'migrations.RunSQL("select nonsense()")',
+        after="0002_extra", more="|    atomic = False\n",
+    )  # fmt: skip
+    with nobody_lost(notes), notes.changed({**ADDED, **fails}):
+        done = notes.deploy(check=False)
+    assert "notes.0003_fails isn't atomic, so a part of it may stay: see to that first." in done.err
+    assert sql(notes.server, notes.name, "select to_regclass('half_done')") == "half_done"
+    sql(notes.server, notes.name, "drop table half_done")
+
+
+def test_an_endless_migration_is_ended_by_an_interruption(notes: Project) -> None:
+    endless = migration(
+        "0003_endless", "migrations.RunPython(wait)", after="0002_extra",
+        more='def wait(apps, editor):\n    editor.execute("select pg_sleep(9999)")\n',
+    )  # fmt: skip
+    asleep = "select count(*) from pg_stat_activity where query like '%pg_sleep%' and pid != pg_backend_pid()"
+    with nobody_lost(notes), notes.changed({**ADDED, **endless}):
+        running = notes.fab.start("deploy", on=notes.server, project=notes)
+        until(lambda: sql(notes.server, notes.name, asleep) == "1", "the migration to be at work", 120)
+        running.process.send_signal(signal.SIGINT)
+        done = running.end()
+    assert done.code == 1
+    assert "Nobody can tell what notes.0003_endless does" in done.out
+    assert "A migration that was at work is ended" in done.err
+    until(lambda: sql(notes.server, notes.name, asleep) == "0", "the migration to end")
+    listed = notes.fab("releases", "--json", on=notes.server, project=notes, check=True)
+    assert [row["state"] for row in json.loads(listed.out)] == ["live"]
+    assert "taken away" in listed.err, "what was left is put right, and said beside the list"
+    assert holder(notes) == ""
+
+
+def test_the_next_good_one_goes_on_from_there(notes: Project) -> None:
+    with nobody_lost(notes):
+        done = deploy(notes, ADDED)
+    assert "no migrations" in done.out, "the failed one has applied it"
+    assert record(notes, done.release)["leaves"]["notes"] == "0002_extra"  # type: ignore[index]
+
+
+# In three deploys, and back
+
+
+def test_expand_and_contract_loses_nobody(notes: Project) -> None:
+    for files, there in ((EXPAND, {"title", "extra", "subject"}), (MOVE, {"title", "extra", "subject"})):
+        with nobody_lost(notes):
+            deploy(notes, files)
+        assert columns(notes) == there
+    assert sql(notes.server, notes.name, "select count(*) from notes_note where subject = ''") == "0"
+    with nobody_lost(notes):
+        done = deploy(notes, CONTRACT)
+    assert columns(notes) == {"extra", "subject"}
+    assert record(notes, done.release)["breaking"] == {}
+
+
+def test_a_rollback_leaves_the_database_and_says_so(notes: Project) -> None:
+    newest = live(notes.server, notes.name)
+    with nobody_lost(notes):
+        done = roll_back(notes)
+        assert "The database stays as it is: 1 migration not undone (notes.0005_contract)." in done.out
+        assert columns(notes) == {"extra", "subject"}
+        roll_back(notes, "--to", newest)
+    assert live(notes.server, notes.name) == newest
+
+
+def expanded(notes: Project) -> str:
+    """The release that knows both columns."""
+    found = shell(notes.server, f"cd /srv/portside/{notes.name}/releases && grep -l 0003_expand */release.json")
+    (release,) = {path.split("/")[0] for path in found.split() if _leaf(notes, path.split("/")[0]) == "0003_expand"}
+    return release
+
+
+def _leaf(notes: Project, release: str) -> str:
+    leaves = record(notes, release)["leaves"]
+    return str(leaves["notes"])  # type: ignore[index]
+
+
+def test_a_rollback_to_what_can_not_work_any_more_is_refused(notes: Project) -> None:
+    before, release, wanted = fingerprint(notes.server), live(notes.server, notes.name), expanded(notes)
+    with nobody_lost(notes):
+        done = roll_back(notes, "--to", wanted, check=False)
+    assert done.code == 1
+    assert f"{wanted} can't work with the database as {release} made it:" in done.err
+    assert "  notes.0005_contract: RemoveField drops the column notes_note.title" in done.err
+    assert f"fab rollback --to {wanted} --migrations -H {notes.server.name}" in done.err
+    assert f"fab rollback --to {wanted} --allow-breaking -H {notes.server.name}" in done.err
+    assert not {line for line in before ^ fingerprint(notes.server) if "env.portside" not in line}
+
+
+def test_a_rollback_that_dies_between_database_and_switch_is_put_right(notes: Project) -> None:
+    newest, wanted = live(notes.server, notes.name), expanded(notes)
+    running = notes.fab.start("rollback", "--to", wanted, "--migrations", on=notes.server, project=notes)
+    until(lambda: "now at gate" in holder(notes), "the migrations to be taken back", 120)
+    running.process.kill()
+    running.process.wait()
+    assert "title" in columns(notes)
+    until(lambda: not holder(notes), "the lock to come free")
+    done = notes.fab("abort", on=notes.server, project=notes, check=True)
+    assert f"Migrations of {newest} were taken back, though it is live: applying them again." in done.out
+    assert (live(notes.server, notes.name), columns(notes)) == (newest, {"extra", "subject"})
+    assert ask(notes.server, notes.domain).status == 200
+    assert "nothing was left" in notes.fab("abort", on=notes.server, project=notes, check=True).out
+
+
+def test_with_its_migrations_taken_back_it_works_and_so_it_does_forward_again(notes: Project) -> None:
+    newest, wanted = live(notes.server, notes.name), expanded(notes)
+    done = roll_back(notes, "--to", wanted, "--migrations")
+    assert f"{newest} may err from now on until the switch" in done.out
+    assert (live(notes.server, notes.name), columns(notes)) == (wanted, {"title", "extra", "subject"})
+    assert [name for name in dumps(notes) if name.endswith("-rollback.dump")]
+    assert ask(notes.server, notes.domain).status == 200
+    done = roll_back(notes, "--to", newest, "--allow-breaking")
+    assert "2 migrations to apply: notes.0004_move, notes.0005_contract" in done.out
+    assert (live(notes.server, notes.name), columns(notes)) == (newest, {"extra", "subject"})
+    assert ask(notes.server, notes.domain).status == 200
+
+
+def test_migrations_that_break_nobody_are_taken_back_after_the_switch(notes: Project) -> None:
+    added = migration("0006_more", column("more", "null=True"), after="0005_contract")
+    done = deploy(notes, {**model('subject = models.CharField(max_length=40, db_default="")', MORE), **added})
+    assert "applying them again" not in done.out
+    newest = live(notes.server, notes.name)
+    with nobody_lost(notes):
+        done = roll_back(notes, "--migrations")
+        assert "1 migration to take back after the switch" in done.out
+        assert "more" not in columns(notes)
+        done = roll_back(notes, "--to", newest)
+        assert "1 migration applied" in done.out
+    assert "more" in columns(notes)
+    assert live(notes.server, notes.name) == newest
+
+
+def test_what_can_not_be_taken_back_is_refused_by_name(notes: Project) -> None:
+    stuck = migration("0007_stuck", "migrations.RunPython(forget)", after="0006_more",
+                      more="def forget(apps, editor):\n    pass\n")  # fmt: skip
+    deploy(notes, stuck)
+    newest = live(notes.server, notes.name)
+    with nobody_lost(notes):
+        done = roll_back(notes, "--migrations", check=False)
+    assert done.code == 1
+    assert "  notes.0007_stuck: RunPython forget" in done.err
+    assert (live(notes.server, notes.name), applied(notes)[-1]) == (newest, "0007_stuck")
+
+
+def test_what_breaks_the_live_release_is_done_where_it_is_allowed(notes: Project) -> None:
+    before = live(notes.server, notes.name)
+    renamed = migration("0008_rename", 'migrations.RenameField("note", "subject", "topic")', after="0007_stuck")
+    done = deploy(notes, {**model(TOPIC, MORE), **renamed}, "--allow-breaking")
+    assert f"{before} may err from now on until the switch" in done.out
+    assert "topic" in columns(notes)
+    reasons = {"notes.0008_rename": "RenameField renames the column notes_note.subject to topic"}
+    assert record(notes, done.release)["breaking"] == reasons
+
+
+# Waiting
+
+
+def test_a_second_deploy_waits_where_it_is_told_to(notes: Project) -> None:
+    notes.write({"note.txt": "slowly\n"})
+    notes.commit("Slowly")
+    with notes.with_settings(DEPLOY_BEFORE="'sleep 5'"):
+        first = notes.fab.start("deploy", on=notes.server, project=notes)
+        until(lambda: "prepare" in holder(notes), "the first to be at work")
+        second = notes.fab.start("deploy", "--wait", on=notes.server, project=notes)
+        one, other = first.end(check=True), second.end(check=True)
+    assert "waiting for another deploy to end: " in other.out
+    assert "now at prepare" in other.out
+    assert "now at gate" in other.out, "it is told as it changes"
+    assert f"nothing to do; {one.release} is live" in other.out
+
+
+def test_who_waits_can_give_up(notes: Project) -> None:
+    notes.write({"note.txt": "again\n"})
+    notes.commit("Again")
+    with notes.with_settings(DEPLOY_BEFORE="'sleep 4'"):
+        first = notes.fab.start("deploy", on=notes.server, project=notes)
+        until(lambda: "prepare" in holder(notes), "the first to be at work")
+        second = notes.fab.start("rollback", "--wait", on=notes.server, project=notes)
+        until(lambda: "waiting for" in second.out.read_text(), "the second to wait")
+        second.process.send_signal(signal.SIGINT)
+        assert second.end().code == 1
+        done = first.end(check=True)
+    assert live(notes.server, notes.name) == done.release
+    assert holder(notes) == ""

@@ -1,0 +1,50 @@
+"""Migrations: the steps that apply them or take them back."""
+
+from __future__ import annotations
+
+import pytest
+
+from deploy import migrating
+from deploy.settings import Settings
+from tests import sample
+from tests.sample import Paper
+
+
+def test_many_names_are_cut_short() -> None:
+    names = [f"a.{number:04}" for number in range(20)]
+    assert migrating.listed(names[:2]) == "a.0000, a.0001"
+    assert migrating.listed(names).endswith("a.0011 and 8 more")
+
+
+@pytest.mark.parametrize(
+    ("image", "options"),
+    [
+        ("postgres:17", "-c lock_timeout=10s -c client_connection_check_interval=5s"),
+        ("postgres:13", "-c lock_timeout=10s"),
+    ],
+)
+def test_a_migration_gives_up_rather_than_let_visitors_wait(image: str, options: str, settings: Settings) -> None:
+    assert migrating._options(settings.model_copy(update={"database": image})) == options
+
+
+def test_a_database_elsewhere_is_neither_dumped_nor_given_options(settings: Settings) -> None:
+    elsewhere = settings.model_copy(update={"database": "external"})
+    run = sample.run(elsewhere, Paper(sample.live(settings)))
+    run.release = run.site.release(sample.NEW)
+    (step,) = migrating.forward(run, run.new, sample.answer(applied=20))
+    assert step.words == ("script", "migrate", run.new.compose, "/app/manage.py", "")
+
+
+def test_what_other_releases_know_is_told_with_the_question() -> None:
+    paths = sample.SITE.release(sample.NEW)
+    assert migrating.ask(paths, "app", None).words[-1] == ""
+    assert migrating.ask(paths, "app", {}).words[-1] == "{}"
+    assert migrating.ask(paths, "app", {"a": "0001"}).words[-1] == '{"a": "0001"}'
+    assert set(migrating.ask(paths, "app", None).files) == {"ask.py", "portside_migrations.py"}
+
+
+def test_the_same_command_with_one_more_option(settings: Settings) -> None:
+    run = sample.run(settings, Paper(sample.live(settings)), "rollback", to=sample.OLDER)
+    assert migrating.again(run, "--migrations") == f"fab rollback --to {sample.OLDER} --migrations -H server.example"
+    run.to = ""
+    assert migrating.again(run, "--migrations") == "fab rollback --migrations -H server.example"
