@@ -78,7 +78,7 @@ def follow(flow: tuple[str, ...], run: Run) -> None:
                 _explain(run, error)
                 raise
             except KeyboardInterrupt:
-                if run.behind and name != "migrations":
+                if name != "migrations" and (run.behind or migrating.disturbing(run)):
                     _undo(run)
                 raise _interrupted(run, name) from None
 
@@ -90,22 +90,22 @@ def _stage(name: str) -> Callable[[Run, Stage], None]:
 
 def _undo(run: Run) -> None:
     """What fails once more here is cleared by the next deploy. A release that was good once is only stopped."""
-    if run.release and not run.switched and not run.unattended:
-        with suppress(PortsideError):
-            if run.begun:
-                stages.discard(run)
-            else:
-                stages.stop(run)
-    if run.behind and not run.switched and not run.unattended:
-        with suppress(PortsideError):
-            stages.forward_again(run)
+    if not run.release or run.switched or run.unattended:
+        return
+    with suppress(PortsideError):
+        stages.take_back(run)
+    with suppress(PortsideError):
+        if run.begun:
+            stages.discard(run)
+        else:
+            stages.stop(run)
+    with suppress(PortsideError):
+        stages.forward_again(run)
 
 
 def _explain(run: Run, error: PortsideError) -> None:
-    if not error.state or run.unattended:
+    if not error.state:
         error.state = _state(run)
-    if run.unattended:
-        error.hint = _see(run)
     if not error.hint:
         error.hint = f"Mend it, then type fab {run.command} -H {run.server.target} again."
 
@@ -115,7 +115,10 @@ def _state(run: Run) -> str:
     if run.switched:
         return f"Release {run.new.id} is live."
     if run.unattended:
-        return f"The server goes on by itself: release {run.new.id} will be live, or the one before still is."
+        releases = f"fab releases -H {run.server.target} shows which"
+        return (
+            f"The server goes on by itself: release {run.new.id} will be live, or the one before still is; {releases}."
+        )
     facts = getattr(run, "facts", None)
     if facts is None:
         return "Nothing was changed."
@@ -125,7 +128,13 @@ def _state(run: Run) -> str:
 
 
 def _as_before(run: Run) -> str:
-    return "but its migrations are taken back: the next command applies them again" if run.behind else "as before"
+    if run.behind:
+        return "but its migrations are taken back: the next command applies them again"
+    return (
+        f"but {migrating.listed(migrating.disturbing(run))} may make it err"
+        if migrating.disturbing(run)
+        else "as before"
+    )
 
 
 def _migrated(run: Run) -> str:
@@ -145,17 +154,11 @@ def _migrated(run: Run) -> str:
 
 
 def _interrupted(run: Run, name: str) -> PortsideError:
-    again = f"Type fab {run.command} -H {run.server.target} again"
-    left = "; it clears away what was left" if run.release else ""
     return PortsideError(
         f"Interrupted in the stage “{name}”.",
         state=_state(run) + _ended(run, name),
-        hint=_see(run) if run.unattended else f"{again}{left}.",
+        hint=f"Type fab {run.command} -H {run.server.target} again; it clears away what was left.",
     )
-
-
-def _see(run: Run) -> str:
-    return f"fab releases -H {run.server.target} tells which."
 
 
 def _ended(run: Run, name: str) -> str:

@@ -116,6 +116,12 @@ def refuse_unable(run: Run, answer: Answer) -> None:
         )
 
 
+def disturbing(run: Run) -> list[str]:
+    """What a release that isn't live yet has applied, and what breaks the live one."""
+    live = run.facts.current if hasattr(run, "facts") else ""
+    return [name for name in run.migrated if live and not run.switched and name in run.answer.breaking]
+
+
 def explain_afterwards(run: Run, error: PortsideError) -> None:
     """The release is live and well, but the migrations it doesn't know aren't taken back, or not all."""
     error.state = f"Release {run.new.id} is live, and needs none of what stays in the database."

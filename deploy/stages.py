@@ -440,8 +440,22 @@ def stop(run: Run) -> None:
         run.server.apply([step], stage="stop")
 
 
+def take_back(run: Run) -> None:
+    """After a failed deploy whose migrations break the live release: it has its database again."""
+    leaves = run.facts.releases.get(run.facts.current, {}).get("leaves")
+    if leaves is None or not migrating.disturbing(run):
+        return
+    run.report.warn(f"The migrations that break {run.facts.current} are taken back.")
+    *_, step = migrating.back(run, run.new, replace(run.answer, ahead=run.migrated), leaves)
+    with run.server.quietly():
+        run.server.apply([step], stage="migrations")
+    run.migrated = ()
+
+
 def forward_again(run: Run) -> None:
     """After a failed rollback that had taken migrations back: the live release has them again."""
+    if not run.behind:
+        return
     run.report.warn(f"The migrations of {run.facts.current} are applied again.")
     with run.server.quietly():
         run.server.apply(migrating.put_forward(run), stage="migrations")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy import flow, stages
-from deploy.errors import Lost, PortsideError, StepFailed
+from deploy.errors import PortsideError, StepFailed
 from deploy.facts import Facts
 from deploy.run import Run
 from deploy.settings import Settings
@@ -111,35 +111,6 @@ def test_an_interruption_says_where_and_what_to_type(
     assert error.message == "Interrupted in the stage “gate”."
     assert error.state == f"Release {sample.OLD} is live, as before. 1 migration of the failed one stays applied."
     assert "fab deploy -H server.example again" in error.hint
-
-
-def test_a_link_lost_while_the_switch_is_on_its_way_says_that_it_goes_on(settings: Settings, project: Path) -> None:
-    class Cut(Paper):
-        def _result(self, step, stage):  # type: ignore[no-untyped-def]
-            if step.words[1] == "finish":
-                raise Lost("The connection was lost.", state="What was live there is still live.", hint="Again.")
-            return super()._result(step, stage)
-
-    paper = Cut(sample.live(settings))
-    error = failed(settings, paper)
-    assert re.fullmatch(
-        r"The server goes on by itself: release \S+ will be live, or the one before still is\.", error.state
-    )
-    assert error.hint == "fab releases -H server.example tells which."
-    assert "discard" not in paper.scripts
-
-
-def test_an_interruption_while_the_switch_is_on_its_way_says_that_it_goes_on(settings: Settings, project: Path) -> None:
-    class Interrupted(Paper):
-        def _result(self, step, stage):  # type: ignore[no-untyped-def]
-            if step.words[1] == "finish":
-                raise KeyboardInterrupt
-            return super()._result(step, stage)
-
-    error = failed(settings, Interrupted(sample.live(settings)))
-    assert error.message == "Interrupted in the stage “live”."
-    assert error.state.startswith("The server goes on by itself: ")
-    assert error.hint == "fab releases -H server.example tells which."
 
 
 def test_an_interrupted_migration_is_said_to_end(settings: Settings, project: Path) -> None:

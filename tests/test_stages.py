@@ -377,6 +377,33 @@ def test_a_migration_that_breaks_is_applied_where_it_is_allowed(
     assert '"portfolio.0002_drop": "RemoveField drops the column portfolio_work.medium"' in paper.transcript()
 
 
+def test_a_deploy_that_fails_takes_back_what_breaks_the_live_release(settings: Settings, project: Path) -> None:
+    facts = sample.live(settings)
+    facts.releases[sample.OLD]["leaves"] = {"portfolio": "0001_initial"}
+    for fails, scripts, state in (
+        ("gate", ["gate", "migrate", "discard"], "as before."),
+        ("start", ["start", "migrate", "discard"], "as before."),
+    ):
+        paper = Paper(facts, fails=fails, answer=sample.ANSWER | PENDING | {"breaking": BREAKING})
+        run = sample.run(settings, paper)
+        run.allow_breaking = True
+        with pytest.raises(StepFailed) as caught:
+            flow.follow(flow.DEPLOY, run)
+        assert paper.scripts[-3:] == scripts
+        assert paper.steps[-2].words[-2:] == ("portfolio", "0001_initial")
+        assert caught.value.state == f"Release {sample.OLD} is live, {state}"
+
+
+def test_what_can_not_be_taken_back_after_a_failure_is_said(settings: Settings, project: Path) -> None:
+    paper = Paper(sample.live(settings), fails="gate", answer=sample.ANSWER | PENDING | {"breaking": BREAKING})
+    run = sample.run(settings, paper)
+    run.allow_breaking = True
+    with pytest.raises(StepFailed) as caught:
+        flow.follow(flow.DEPLOY, run)
+    state = f"Release {sample.OLD} is live, but portfolio.0002_drop may make it err. 1 migration of the failed one"
+    assert caught.value.state.startswith(state)
+
+
 def test_a_first_deploy_breaks_nobody(settings: Settings, project: Path) -> None:
     paper = Paper(sample.provisioned(), answer=sample.ANSWER | PENDING | {"breaking": BREAKING})
     assert deploy(settings, paper).switched
@@ -497,6 +524,13 @@ def test_a_rollback_that_fails_applies_again_what_it_took_back(
     assert paper.steps[-1].name == "File /srv/portside/portfolio/site.json"
     assert caught.value.state == f"Release {sample.OLD} is live, as before."
     assert f"! The migrations of {sample.OLD} are applied again." in capsys.readouterr().out
+
+
+def test_what_can_not_be_applied_again_is_left_to_the_next_command(settings: Settings) -> None:
+    with pytest.raises(StepFailed) as caught:
+        back(settings, {"ahead_breaking": BREAKING}, "migrations", fails="migrate")
+    state = f"Release {sample.OLD} is live, but its migrations are taken back: the next command applies them again."
+    assert caught.value.state == state
 
 
 OPTIONS = "-c lock_timeout=10s -c client_connection_check_interval=5s"

@@ -20,12 +20,12 @@ group() { ! busy "$1" || cat "$locks/site-$1.group" 2>/dev/null; }
 # Ends what a laptop that is gone has left running. Not read by anybody any more, it would at best hold us up.
 end() {
     [ "$1" ] || return 0
-    kill -TERM -- "-$1" 2>/dev/null
+    kill -s TERM -- "-$1" 2>/dev/null
     for _ in $(seq 100); do
-        kill -0 -- "-$1" 2>/dev/null || return 0
+        kill -s 0 -- "-$1" 2>/dev/null || return 0
         sleep 0.1
     done
-    kill -KILL -- "-$1" 2>/dev/null
+    kill -s KILL -- "-$1" 2>/dev/null
 }
 
 exec 9>"$locks/site-$1.lock"
@@ -48,16 +48,15 @@ busy=no
 end "$(group "$1")"
 live=$(readlink "$5")
 echo "held $busy ${live##*/}"
-code=0
-while [ "$code" -eq 0 ]; do
-    # shellcheck disable=SC2016
-    stage=$(timeout "$4" sh -c 'IFS= read -r line && printf %s "$line"' 9>&-)
-    code=$?
-    [ "$code" -ne 0 ] || echo 2>/dev/null
+# shellcheck disable=SC2016
+heard() { stage=$(timeout "$1" sh -c 'IFS= read -r line && printf %s "$line"' 9>&-); }
+
+while heard "$4" || { ended=$?; false; }; do
+    echo 2>/dev/null
     [ -z "$stage" ] || printf '%s, since %s UTC, now at %s\n' "$2" "$since" "$stage" >"$locks/site-$1.holder"
 done
-# A laptop that was only silent (124) may go on; one that hung up won't.
-[ "$code" -eq 124 ] || left=$(group "$1")
+# A laptop that was only silent may go on; one that hung up won't.
+[ "$ended" -eq 124 ] || left=$(group "$1")
 rm -f "$locks/site-$1.holder"
 exec 9>&-
 end "${left:-}"

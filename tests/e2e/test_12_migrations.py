@@ -332,10 +332,27 @@ def test_what_can_not_be_taken_back_is_refused_by_name(notes: Project) -> None:
     assert (live(notes.server, notes.name), applied(notes)[-1]) == (newest, "0007_stuck")
 
 
+AT_ONCE = {
+    **model(TOPIC, MORE),
+    **migration("0008_rename", 'migrations.RenameField("note", "subject", "topic")', after="0007_stuck"),
+}
+
+
+def test_what_breaks_the_live_release_is_taken_back_where_the_new_one_fails(notes: Project) -> None:
+    before = live(notes.server, notes.name)
+    with notes.changed(AT_ONCE | {"hello/wsgi.py": "raise RuntimeError('not today')\n"}):
+        done = notes.deploy("--allow-breaking", check=False)
+    assert done.code == 1
+    assert "not today" in done.err
+    assert f"The migrations that break {before} are taken back." in done.out
+    assert f"Release {before} is live, as before." in done.err
+    assert ask(notes.server, notes.domain).status == 200
+    assert "subject" in columns(notes)
+
+
 def test_what_breaks_the_live_release_is_done_where_it_is_allowed(notes: Project) -> None:
     before = live(notes.server, notes.name)
-    renamed = migration("0008_rename", 'migrations.RenameField("note", "subject", "topic")', after="0007_stuck")
-    done = deploy(notes, {**model(TOPIC, MORE), **renamed}, "--allow-breaking")
+    done = deploy(notes, AT_ONCE, "--allow-breaking")
     assert f"{before} may err from now on until the switch" in done.out
     assert "topic" in columns(notes)
     reasons = {"notes.0008_rename": "RenameField renames the column notes_note.subject to topic"}
