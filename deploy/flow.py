@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from . import migrating, stages
-from .errors import PortsideError
+from .errors import Lost, PortsideError
 from .report import Stage, count
 from .run import Run
 
@@ -74,7 +74,8 @@ def follow(flow: tuple[str, ...], run: Run) -> None:
                 with run.report.stage(name) as stage:
                     _stage(name)(run, stage)
             except PortsideError as error:
-                _undo(run)
+                if not isinstance(error, Lost):
+                    _undo(run)
                 _explain(run, error)
                 raise
             except KeyboardInterrupt:

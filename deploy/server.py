@@ -7,6 +7,7 @@ their files. That is one round trip, however many steps there are; results come 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import secrets
 import socket
@@ -34,6 +35,9 @@ DEAD_LINK_SECONDS = 60
 HEARTBEAT_SECONDS, SILENCE_SECONDS = 5, 30  # the lock ends after this much silence
 BUSY, FENCED = 75, 77  # exit codes: a lock doesn't come free; somebody else has our lock
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")  # what a terminal would obey
+
+# A lost connection is told by us, in one line.
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 MEMORY, DISK = "/run", "/var/tmp"
 

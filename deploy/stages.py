@@ -306,6 +306,8 @@ def gate(run: Run, stage: Stage) -> None:
         settings.health_path,
         "http",
         str(settings.health_timeout),
+        # One that was live and good before has shown that it doesn't die by itself.
+        "1" if run.command == "rollback" else "3",
     )
     run.apply(stage, [step])
     stage.note(f"{settings.health_path} is well")

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Asks a started release as a visitor comes, on its own port, until it is well; and again for a few seconds, since an
 # application can die after its first answers.
-#   gate.sh COMPOSE HOST PATH SCHEME SECONDS
+#   gate.sh COMPOSE HOST PATH SCHEME SECONDS AGAIN      AGAIN: so many times more, a second apart, once it is well
 . "$PORTSIDE/remote/lib.sh"
-compose=$1 host=$2 path=$3 scheme=$4 seconds=$5
+compose=$1 host=$2 path=$3 scheme=$4 seconds=$5 again=$6
 port=$(sed -n 's/^PORTSIDE_PORT=//p' "$(dirname "$compose")/.env")
 head=$PORTSIDE/head body=$PORTSIDE/body
 
@@ -44,7 +44,7 @@ while [ -n "$why" ]; do
     sleep 0.2
     ask
 done
-for _ in 1 2 3; do
+for _ in $(seq "$again"); do
     sleep 1
     ask
     alive || refuse "it ended after its first answers"

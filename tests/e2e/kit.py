@@ -401,6 +401,18 @@ def live(server: Practice, site: str) -> str:
     return shell(server, f"readlink /srv/portside/{site}/current").strip().rpartition("/")[2]
 
 
+@contextmanager
+def listening(server: Practice, port: int) -> Iterator[None]:
+    """A program on the server that has a port. Bare servers have Perl, and not much else."""
+    program = "use IO::Socket::INET; $taken = IO::Socket::INET->new(LocalPort => shift, Listen => 5) or die; sleep"
+    server.exec(("systemd-run", "--quiet", "--unit", "e2e-squatter", "perl", "-e", program, str(port)))
+    try:
+        until(lambda: f":{port} " in shell(server, "ss -Hltn"), "the squatter")
+        yield
+    finally:
+        server.exec(("systemctl", "stop", "e2e-squatter"))
+
+
 def fingerprint(server: Practice, *, without: Sequence[str] = ()) -> set[str]:
     """What is on the server, as lines: packages, files of the host and of the sites, containers, images, Nginx.
 

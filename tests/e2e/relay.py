@@ -21,13 +21,13 @@ class Relay:
 
     name: str
     target: int
-    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)), repr=False)
+    port: int = 0
     ends: list[socket.socket] = field(default_factory=list)
     silent: threading.Event = field(default_factory=threading.Event)
 
-    @property
-    def port(self) -> int:
-        return int(self.listener.getsockname()[1])
+    def __post_init__(self) -> None:
+        self.port = int(self.listener.getsockname()[1])
 
     def serve(self) -> None:
         while True:

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.practice import Practice
 
-from .kit import Done, Fab, Project, fingerprint, shell, until
+from .kit import Done, Fab, Project, fingerprint, listening, shell, until
 
 FOREIGN = "server { listen 127.0.0.1:8081; location / { return 200 'here before you\\n'; } }"
 GREEDY = "server { listen 8082 default_server; return 204; }"
@@ -49,18 +49,6 @@ def file_with(server: Practice, path: str, text: str) -> Iterator[None]:
         yield
     finally:
         shell(server, 'if [ -e /run/kept ]; then cp -p /run/kept "$1"; rm /run/kept; else rm -f "$1"; fi', path)
-
-
-@contextmanager
-def listening(server: Practice, port: int) -> Iterator[None]:
-    """A program that has a port. Bare servers have Perl, and not much else."""
-    program = "use IO::Socket::INET; $taken = IO::Socket::INET->new(LocalPort => shift, Listen => 5) or die; sleep"
-    server.exec(("systemd-run", "--quiet", "--unit", "e2e-squatter", "perl", "-e", program, str(port)))
-    try:
-        until(lambda: f":{port} " in shell(server, "ss -Hltn"), "the squatter")
-        yield
-    finally:
-        server.exec(("systemctl", "stop", "e2e-squatter"))
 
 
 def test_an_unsupported_distribution(scratch: Practice, provision: Callable[[], Done]) -> None:
