@@ -107,8 +107,16 @@ def _undo(run: Run) -> None:
 def _explain(run: Run, error: PortsideError) -> None:
     if not error.state:
         error.state = _state(run)
-    if not error.hint:
-        error.hint = f"Mend it, then type fab {run.command} -H {run.server.target} again."
+    if isinstance(error, Lost):
+        error.hint = f"Type {_again(run)} again; it goes on from what it finds."
+    elif not error.hint:
+        error.hint = f"Mend it, then type {_again(run)} again."
+
+
+def _again(run: Run) -> str:
+    """What to type to go on. A rollback names its release, since the one before the live one may be another by then."""
+    chosen = f" --to {run.new.id}" if run.command == "rollback" and run.release else ""
+    return f"fab {run.command}{chosen} -H {run.server.target}"
 
 
 def _state(run: Run) -> str:
@@ -158,7 +166,7 @@ def _interrupted(run: Run, name: str) -> PortsideError:
     return PortsideError(
         f"Interrupted in the stage “{name}”.",
         state=_state(run) + _ended(run, name),
-        hint=f"Type fab {run.command} -H {run.server.target} again; it clears away what was left.",
+        hint=f"Type {_again(run)} again; it clears away what was left.",
     )
 
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from deploy import flow, stages
-from deploy.errors import PortsideError, StepFailed
+from deploy.errors import Lost, PortsideError, StepFailed
 from deploy.facts import Facts
 from deploy.run import Run
+from deploy.server import Result
 from deploy.settings import Settings
+from deploy.steps import Step
 from tests import sample
 from tests.sample import Paper
 
@@ -225,7 +227,7 @@ def test_a_rollback_that_fails_only_stops_its_release(script: str, settings: Set
     assert f"script stop portfolio {sample.OLDER}" in paper.transcript()
     assert "discard" not in paper.scripts
     assert caught.value.state == f"Release {sample.OLD} is live, as before."
-    assert caught.value.hint == "Mend it, then type fab rollback -H server.example again."
+    assert caught.value.hint == f"Mend it, then type fab rollback --to {sample.OLDER} -H server.example again."
 
 
 def test_a_rollback_that_fails_after_its_switch_stops_nothing(settings: Settings) -> None:
@@ -243,6 +245,46 @@ def test_a_rollback_says_how_to_go_forward_again(settings: Settings, capsys: pyt
     told = capsys.readouterr().out
     assert f"portfolio.localhost is back at {sample.OLDER} (" in told
     assert f"fab rollback --to {sample.OLD} -H server.example" in told
+
+
+class Cut(Paper):
+    """Stands in for a server whose connection is lost at a script."""
+
+    def _result(self, step: Step, stage: str) -> Result:
+        if step.words[1:2] == (self.fails,):
+            raise Lost("The connection to server.example was lost.")
+        return super()._result(step, stage)
+
+
+@pytest.mark.parametrize(
+    ("fails", "state"),
+    [("gate", f"Release {sample.OLD} is live, as before."), ("switch", "The server goes on by itself: release ")],
+)
+def test_a_lost_connection_says_what_may_be_so_now(fails: str, state: str, settings: Settings, project: Path) -> None:
+    paper = Cut(sample.live(settings), fails=fails)
+    error = failed(settings, paper)
+    assert error.state.startswith(state)
+    assert error.hint == "Type fab deploy -H server.example again; it goes on from what it finds."
+    assert "discard" not in paper.scripts, "nothing can be sent any more"
+
+
+def test_going_on_with_a_rollback_names_its_release(settings: Settings) -> None:
+    """By then the one before the live one may be another."""
+    with pytest.raises(Lost) as caught:
+        flow.follow(flow.ROLLBACK, sample.run(settings, Cut(before(settings), fails="switch"), "rollback"))
+    assert f"Type fab rollback --to {sample.OLDER} -H server.example again" in caught.value.hint
+
+
+def test_an_interruption_while_going_live_claims_nothing(settings: Settings, project: Path) -> None:
+    class Impatient(Paper):
+        def _result(self, step: Step, stage: str) -> Result:
+            if step.words[1:2] == ("switch",):
+                raise KeyboardInterrupt
+            return super()._result(step, stage)
+
+    error = failed(settings, Impatient(sample.live(settings)))
+    assert error.message == "Interrupted in the stage “live”."
+    assert error.state.startswith("The server goes on by itself: release ")
 
 
 def test_abort_clears_away_what_was_left(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,6 +66,20 @@ def test_a_name_that_a_template_misspells_is_an_error() -> None:
         nginx._environment().from_string("server_name {{ domians }};").render(domains="x")
 
 
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ("", ""),
+        ('unknown directive "x" in /etc/nginx/sites-enabled/theirs:1', "/etc/nginx/sites-enabled/theirs:1"),
+        ('cannot load "/none.pem" in /etc/nginx/portside/sites/portfolio.conf:9', ""),
+    ],
+)
+def test_what_somebody_else_has_broken_is_named_and_ours_is_mended(said: str, named: str) -> None:
+    told = nginx.broken(replace(sample.provisioned(), nginx_broken=said))
+    assert named in told
+    assert bool(told) == bool(named)
+
+
 def test_nothing_is_listened_to_by_ipv6_where_there_is_none(settings: Settings) -> None:
     facts = replace(FACTS, ipv6=False)
     assert "[::]" not in "".join([*nginx.base(facts).values(), site_file(settings, facts=facts)])

@@ -165,6 +165,15 @@ def test_a_live_release_with_a_record_in_waiting_is_unfinished() -> None:
     assert release.unfinished(replace(facts, releases={B: sample.recorded(B)})) == ""
 
 
+def test_a_good_release_that_runs_beside_the_live_one_is_a_stray(settings: Settings) -> None:
+    releases = {name: sample.recorded(name) for name in (sample.OLDER, sample.OLD)}
+    running = tuple(map(sample.web, (sample.OLDER, sample.OLD, sample.NEW)))
+    facts = sample.with_releases(sample.live(settings), sample.OLD, releases, containers=running)
+    assert release.strays(facts) == [sample.OLDER]
+    stopped = (sample.web(sample.OLDER, "exited"), sample.web(sample.OLD))
+    assert release.strays(replace(facts, containers=stopped)) == []
+
+
 def test_a_rollback_goes_to_the_last_good_release_before_the_live_one() -> None:
     assert release.target(line(A, B, C)) == B
     assert release.target(line(A, B, C, live=B)) == A

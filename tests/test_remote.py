@@ -141,6 +141,21 @@ def test_pruning_takes_what_a_transfer_left_a_day_ago(root: Path) -> None:
     assert {path.name for path in room.iterdir()} == {"portside.new", "other.old"}
 
 
+def test_a_release_comes_back_after_a_reboot_from_before_its_switch_on(root: Path) -> None:
+    """A reboot between the switch and its end must find it."""
+    (root.parent / "bin/docker").write_text(
+        f'#!/bin/sh\necho "$(readlink {root}/current) $*" >>"$DOCKER_LOG"\n[ "$1" != ps ] || echo c1\n'
+    )
+    run(root, "switch", str(root), C, "art", "8099", "no", "art.test", "/", "")
+    assert docker(root)[-1] == f"releases/{B} update --restart unless-stopped c1"
+    assert (root / "current").readlink() == Path(f"releases/{C}")
+
+
+def test_no_script_waits_by_the_clock() -> None:
+    """Somebody may set it meanwhile."""
+    assert not [path.name for path in REMOTE.glob("*.sh") if "date +%s" in path.read_text(encoding="utf-8")]
+
+
 def finished(root: Path, docker_ps: str, old: str = "") -> list[str]:
     """What Docker is told when the live release is finished; ``docker_ps`` tells what it lists."""
     (root.parent / "bin/docker").write_text(f'#!/bin/sh\necho "$*" >>"$DOCKER_LOG"\n[ "$1" != ps ] || {docker_ps}\n')

@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from getpass import getuser
 from pathlib import Path
 from types import SimpleNamespace
@@ -515,6 +515,57 @@ def test_a_run_that_nobody_reads_reaches_its_end(here: Here, tmp_path: Path) -> 
     run.stdout.close()
     run.wait(timeout=30)
     assert (tmp_path / "a").exists()
+
+
+def hanging(here: Here, tmp_path: Path) -> threading.Thread:
+    """A run of ours that hangs, in a thread."""
+    remote(here, "hang", f'echo $$ >"{tmp_path}/hung"; sleep 100')
+    run = threading.Thread(target=lambda: suppressed(here), daemon=True)
+    run.start()
+    assert until((tmp_path / "hung").exists)
+    return run
+
+
+def suppressed(here: Here) -> None:
+    with suppress(PortsideError):
+        here.apply([script("Hang", "hang")], stage="test")
+
+
+def test_what_a_laptop_that_hung_up_left_running_ends(here: Here, tmp_path: Path) -> None:
+    with here.lock(site(tmp_path)):
+        run = hanging(here, tmp_path)
+    run.join(timeout=10)
+    assert not run.is_alive()
+    assert list((tmp_path / "memory").iterdir()) == []
+    with another().lock(site(tmp_path)) as (_, _, busy):
+        assert not busy
+
+
+def test_what_a_silent_laptop_runs_ends_once_somebody_takes_over(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SILENCE_SECONDS", 1)
+    with here.lock(site(tmp_path)):
+        run = hanging(here, tmp_path)
+        assert until(lambda: not (tmp_path / "locks/site-art.holder").exists())
+        assert run.is_alive(), "it may wake up"
+        with another().lock(site(tmp_path)) as (_, _, busy):
+            assert busy
+            run.join(timeout=10)
+            assert not run.is_alive()
+
+
+def test_a_server_that_does_not_answer_any_more_is_cut_off(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(server, "DEAD_LINK_SECONDS", 0.3)
+    cut = threading.Event()
+    monkeypatch.setattr(Pipe, "get_transport", lambda pipe: SimpleNamespace(close=cut.set), raising=False)
+    with here.lock(site(tmp_path)):
+        assert not cut.wait(1), "it answers"
+        monkeypatch.setattr(Pipe, "recv_ready", lambda pipe: False)
+        assert cut.wait(5)
 
 
 def test_an_unknown_host_key_is_refused() -> None:

@@ -258,6 +258,30 @@ def test_a_release_that_was_switched_to_is_finished(settings: Settings, capsys: 
     assert f"! {sample.NEW} was switched to, but not finished: finishing it." in capsys.readouterr().out
 
 
+def test_a_release_that_was_left_running_is_stopped(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    releases = {sample.OLDER: sample.recorded(sample.OLDER), sample.OLD: sample.recorded(sample.OLD, sample.OLDER)}
+    running = (sample.web(sample.OLDER), sample.web(sample.OLD))
+    paper = Paper(sample.with_releases(sample.live(settings), sample.OLD, releases, containers=running))
+    lock(settings, paper)
+    assert f"script stop portfolio {sample.OLDER}\n" in paper.transcript()
+    assert f"! An interrupted run left {sample.OLDER} running beside" in capsys.readouterr().out
+
+
+def test_what_still_went_on_for_a_dead_laptop_is_waited_for(settings: Settings) -> None:
+    paper = Paper(sample.live(settings), busy=True)
+    lock(settings, paper)
+    assert (paper.looks, paper.scripts) == (2, [])
+
+
+def test_what_somebody_else_has_broken_is_refused_but_for_a_rollback(settings: Settings, project: Path) -> None:
+    broken = going_back(settings, nginx_broken="unknown directive in /etc/nginx/sites-enabled/theirs:1")
+    paper = Paper(broken)
+    with pytest.raises(PortsideError, match="theirs:1") as caught:
+        flow.follow(flow.DEPLOY, sample.run(settings, paper))
+    assert (caught.value.state, paper.scripts) == ("Nothing was changed.", [])
+    roll_back(settings, Paper(broken))
+
+
 def going_back(settings: Settings, **changed: Any) -> Facts:
     """A server with two good releases, the later one live."""
     releases = {

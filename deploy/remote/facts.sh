@@ -59,7 +59,7 @@ nginx_facts() {
     fact nginx.version "$(nginx -V 2>&1 | encoded)"
     fact nginx.active "$(systemctl is-active nginx)"
     # Where none runs, nginx -t would leave an empty pid file.
-    [ ! -s /run/nginx.pid ] || fact nginx.broken "$(nginx -t 2>&1 | sed -n 's/^nginx: \[emerg\] //p' | head -n 1 | encoded)"
+    [ ! -s /run/nginx.pid ] || fact nginx.broken "$(nginx -t 2>&1 | sed -n 's/^.*\[emerg\] \([0-9#]*: \)\{0,1\}//p' | head -n 1 | encoded)"
     fact nginx.conf "$(distribution_file /etc/nginx/nginx.conf && echo distribution || echo other)"
     live=$(readlink /etc/nginx/portside) && fact nginx.generation "${live##*/}"
     [ -z "$live" ] || (cd /etc/nginx/portside && find . -type f ! -name generation.conf -exec sha256sum {} + |

@@ -25,7 +25,7 @@ PARTS = ("cost", "stages", "load")
 
 def main() -> int:
     given = _arguments()
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(f"About {_minutes(given)} minutes: {', '.join(given.parts)}.")
     with tempfile.TemporaryDirectory(prefix="portside-bench-") as folder:
         server = practice.up(NAME, say=lambda line: console.print(f"  {line}"))

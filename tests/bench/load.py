@@ -175,8 +175,8 @@ def _h2load(server: Practice, host: str, tools: dict[str, Tool]) -> Iterator[Non
     with _running(server, "bench-h2load", H2LOAD, host, stop="touch /run/h2load.stop"):
         yield
     log = server.exec(("cat", "/run/h2load.log"))
-    answered = _sum(r"status codes: (\d+) 2xx", log)
-    tools["h2load, HTTP/2, 4 connections"] = Tool(answered, _sum(r"total, \d+ started, (\d+) done", log) - answered)
+    answered = _sum(r"requests: .* (\d+) succeeded", log)
+    tools["h2load, HTTP/2, 4 connections"] = Tool(answered, _sum(r"requests: .* (\d+) failed", log))
 
 
 @contextmanager
