@@ -270,6 +270,19 @@ def test_a_failed_steps_lines_are_masked(here: Here) -> None:
     assert failure(here, script("Fail", "fail")).lines == ["password=[hidden]"]
 
 
+def test_nothing_is_left_of_a_transfer_that_breaks_off_where_nobody_reads(here: Here, tmp_path: Path) -> None:
+    words = ("sh", "-c", (server.REMOTE / "receive.sh").read_text(), "receive", server.MEMORY, "n", "", "", "", "")
+    run = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert run.stdin
+    assert run.stdout
+    run.stdout.close()
+    run.stdin.write(b"not all of it")
+    run.stdin.close()
+    run.wait(timeout=30)
+    assert here
+    assert list((tmp_path / "memory").iterdir()) == []
+
+
 @pytest.mark.parametrize("cut", [0, 1, 100, -1])
 def test_a_transfer_that_breaks_off_runs_nothing(cut: int, here: Here, tmp_path: Path) -> None:
     here.cut = cut

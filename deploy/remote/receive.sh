@@ -10,6 +10,7 @@ export LC_ALL=C.UTF-8
 folder=$(mktemp -d "$room/portside.XXXXXXXX") || exit 1
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 129' HUP INT TERM
+trap '' PIPE # nobody may be reading any more: the folder goes all the same
 tar -xzf - -C "$folder" || { echo "the transfer broke off, or $room is full"; exit 1; }
 set -- sh "$folder/remote/apply.sh" "$folder" "$nonce" "$site" "$token" "$how"
 [ "$how" = detached ] || set -- setsid -w "$@"
