@@ -210,8 +210,8 @@ def test_the_clock_jumps(site: Tiny) -> None:
         site.change()
         present = site.deploy().release
         assert future > present
-        done = site.project.fab("rollback", on=server, project=site.project, check=True)
-        assert site.live == future == done.release
+        site.project.fab("rollback", on=server, project=site.project, check=True)
+        assert site.live == future
         for _ in range(4):
             site.change()
             site.deploy()
