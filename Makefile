@@ -46,8 +46,8 @@ fmt: setup  ## put the code in order
 	@.venv/bin/ruff check --fix --quiet
 	@.venv/bin/ruff format --quiet
 
-bench: setup engine  ## what it costs, measured side by side
-	@.venv/bin/python -m tests.bench
+bench: setup engine  ## what it costs and what visitors notice, side by side; fewer: BENCH="--load 3"
+	@.venv/bin/python -m tests.bench $(BENCH)
 
 clean:  ## take away what was made here, the practice server too
 	@test ! -x $(FAB) || $(FAB) practice --down

@@ -18,8 +18,8 @@ HOW: dict[str, Callable[[Practice], object]] = {
     "a reboot": lambda server: server.restart(),
     "a power cut": lambda server: (server.kill(), server.start()),
 }
-SLOWLY = {"build": {"PAUSE": "20"}, "prepare": {"DEPLOY_BEFORE": "'sleep 20'"}}
-WHERE = ("build", "prepare", "start", "gate", "switch", "drain")
+SLOWLY = {"build": {"PAUSE": "20"}}
+WHERE = ("build", "start", "switch", "drain")
 BROKEN = "server { listen 8085; no_such_directive; }"
 CLOCK = """\
 #!/bin/sh
@@ -152,8 +152,9 @@ def test_somebody_has_broken_nginx(site: Tiny, values: dict[str, str]) -> None:
     theirs = "/etc/nginx/sites-enabled/theirs"
     shell(server, 'printf "%s\\n" "$2" >"$1"', theirs, BROKEN)
     try:
-        with nobody_lost(site), site.project.with_settings(**values):
-            done = site.project.deploy(check=False)
+        with nobody_lost(site):
+            with site.project.with_settings(**values):
+                done = site.project.deploy(check=False)
             assert done.code == 1
             assert "no_such_directive" in done.err
             assert theirs in done.err
