@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from . import small
-from .kit import Done, Project, ask, fingerprint, live, shell, sql, until, visitors
+from .kit import Done, Project, ask, container, fingerprint, live, shell, sql, until, visitors
 
 SETTINGS = small.DATABASE + 'INSTALLED_APPS += ["notes"]\n'
 REQUIREMENTS = "django>=5.2,<5.3\ngunicorn\npsycopg[binary]\n"
@@ -205,16 +205,22 @@ def test_an_endless_migration_is_ended_by_an_interruption(notes: Project) -> Non
         "0003_endless", "migrations.RunPython(wait)", after="0002_extra",
         more='def wait(apps, editor):\n    editor.execute("select pg_sleep(9999)")\n',
     )  # fmt: skip
-    asleep = "select count(*) from pg_stat_activity where query like '%pg_sleep%' and pid != pg_backend_pid()"
+    asked = "select count(*) from pg_stat_activity where query = 'select pg_sleep(9999)' and state = 'active'"
+    psql = 'exec psql -tA -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "$1"'
+    words = ("docker", "exec", container(notes.server, notes.name, "db"), "sh", "-c", psql, "sh", asked)
+
+    def asleep() -> str:
+        return notes.server.exec(words).strip()
+
     with nobody_lost(notes), notes.changed({**ADDED, **endless}):
         running = notes.fab.start("deploy", on=notes.server, project=notes)
-        until(lambda: sql(notes.server, notes.name, asleep) == "1", "the migration to be at work", 120)
+        until(lambda: asleep() == "1", "the migration to be at work", 120)
         running.process.send_signal(signal.SIGINT)
         done = running.end()
     assert done.code == 1
     assert "Nobody can tell what notes.0003_endless does" in done.out
     assert "A migration that was at work is ended" in done.err
-    until(lambda: sql(notes.server, notes.name, asleep) == "0", "the migration to end")
+    until(lambda: asleep() == "0", "the migration to end")
     listed = notes.fab("releases", "--json", on=notes.server, project=notes, check=True)
     assert [row["state"] for row in json.loads(listed.out)] == ["live"]
     assert "taken away" in listed.err, "what was left is put right, and said beside the list"
