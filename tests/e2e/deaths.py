@@ -5,14 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy import flow
 
 from . import small
-from .kit import Done, Project, Running, ask, live, patient_visitor, shell, sql, until, visitors
+from .kit import Done, Project, Running, Visitors, ask, live, patient_visitor, shell, sql, until, visitors
 
 WHOLE = Path(__file__).with_name("whole.sh").read_text()
 VERSION = "app/hello/__init__.py"
@@ -89,7 +89,9 @@ class Tiny:
 
     def left(self) -> str:
         """What isn't as it should be once nothing is under way."""
-        return self.inside(WHOLE)
+        left, looked, _ = self.inside(WHOLE).partition("looked everywhere")
+        assert looked, "whole.sh didn't reach its end"
+        return left
 
     def check_whole(self) -> None:
         """Fails where something half-done is left, or a lock, or the site isn't at its source's version."""
@@ -113,6 +115,10 @@ class Tiny:
         """The file that says who holds the site's lock."""
         return f"/run/portside/site-{self.project.name}.holder"
 
+    def free(self) -> bool:
+        """Whether the lock is given back. Told by a word, since an engine under load may lose what a command prints."""
+        return "free" in shell(self.project.server, '[ -e "$1" ] || echo free', self.lock, check=False)
+
     def holder(self) -> str:
         return shell(self.project.server, 'cat "$1"', self.lock, check=False)
 
@@ -134,10 +140,11 @@ class Tiny:
 
 
 @contextmanager
-def nobody_lost(tiny: Tiny) -> Iterator[None]:
-    """While the block runs visitors come, and one stays; all of them are answered."""
+def nobody_lost(tiny: Tiny, *, reloaded: bool = False) -> Iterator[None]:
+    """While the block runs visitors come, and one stays, unless Nginx is reloaded; all of them are answered."""
     server, host = tiny.project.server, tiny.project.domain
-    with visitors(server, host) as coming, patient_visitor(server, host) as staying:
+    idle = nullcontext(Visitors()) if reloaded else patient_visitor(server, host)
+    with visitors(server, host) as coming, idle as staying:
         yield
     lost = coming.lost + staying.lost
     assert not lost, f"{len(lost)} of {coming.answered + staying.answered} lost: {lost[:5]}"

@@ -114,7 +114,7 @@ def test_cut_off_without_a_word(site: Tiny, stage: str) -> None:
     with nobody_lost(site), relay.in_front_of(site.project.server) as between:
         with deploying(site, stage, on=between.name) as run:
             between.silence()
-        until(lambda: not site.holder(), "the lock to be given back")
+        until(site.free, "the lock to be given back")
         site.deploy()
         done = run.end()
     assert done.code == 1
@@ -148,7 +148,7 @@ def test_asleep_until_somebody_else_took_over(site: Tiny, stage: str) -> None:
     with nobody_lost(site):
         with deploying(site, stage) as run:
             run.process.send_signal(signal.SIGSTOP)
-        until(lambda: not site.holder(), "the lock to be given back")
+        until(site.free, "the lock to be given back")
         site.change()
         after = site.deploy().release
         run.process.send_signal(signal.SIGCONT)
@@ -163,7 +163,7 @@ def test_asleep_for_a_moment(site: Tiny) -> None:
     """Nobody else came: it goes on where it was."""
     with nobody_lost(site), deploying(site, "gate") as run:
         run.process.send_signal(signal.SIGSTOP)
-        until(lambda: not site.holder(), "the lock to be given back")
+        until(site.free, "the lock to be given back")
         run.process.send_signal(signal.SIGCONT)
         assert run.end().code == 0
     site.check_whole()

@@ -126,7 +126,7 @@ def test_two_sites_from_two_laptops(site: Tiny, projects: Callable[[str], Projec
         for each in (site, other):
             each.change()
             each.project.set(DEPLOY_MAX_BODY=body)
-        with nobody_lost(site), nobody_lost(other):
+        with nobody_lost(site, reloaded=True), nobody_lost(other, reloaded=True):
             runs = [each.start("deploy") for each in (site, other)]
             assert [run.end().code for run in runs] == [0, 0]
         for each in (site, other):

@@ -42,4 +42,4 @@ done
 find /etc/nginx /srv/portside -maxdepth 2 -name '*.new'
 find /run /var/tmp -maxdepth 1 -name 'portside.*'
 systemctl list-units --all --plain --no-legend 'portside-????????????????.service'
-exit 0
+echo "looked everywhere"
