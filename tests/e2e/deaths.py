@@ -6,7 +6,7 @@ import http.client
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy import flow
@@ -53,6 +53,7 @@ class Tiny:
 
     project: Project
     version: int = 0
+    runs: list[Running] = field(default_factory=list)
 
     def change(self) -> None:
         """Another version, committed and not deployed."""
@@ -62,7 +63,14 @@ class Tiny:
 
     def start(self, *words: str, on: str = "") -> Running:
         """Begin `fab`, in another way than directly if ``on`` says so."""
-        return self.project.fab.start(*words, on=on or self.project.server, project=self.project)
+        self.runs.append(self.project.fab.start(*words, on=on or self.project.server, project=self.project))
+        return self.runs[-1]
+
+    def end(self) -> None:
+        """End what a test that failed may have left asleep."""
+        for run in self.runs:
+            run.process.kill()
+            run.process.wait()
 
     def answers(self) -> int:
         """The version that a visitor gets; 0 for none."""

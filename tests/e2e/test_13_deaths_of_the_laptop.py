@@ -20,8 +20,10 @@ SLOWLY = {"build": {"PAUSE": "3"}, "prepare": {"DEPLOY_BEFORE": "'sleep 3'"}}
 
 
 @pytest.fixture(scope="module")
-def site(projects: Callable[[str], Project]) -> Tiny:
-    return tiny(projects("laptop"))
+def site(projects: Callable[[str], Project]) -> Iterator[Tiny]:
+    made = tiny(projects("laptop"))
+    yield made
+    made.end()
 
 
 @contextmanager
