@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -196,3 +199,19 @@ def test_the_release_before_is_stopped_and_kept(root: Path) -> None:
     told = finished(root, "case $* in *-q*) echo c0 ;; *) echo c1 ;; esac", old=A)
     assert told == ["update --restart unless-stopped c1", "start c1", "stop -t 40 c0"]
     assert '"left": 0}' in (root.parent / "answer").read_text()
+
+
+def test_a_command_that_is_ended_leaves_no_container(root: Path) -> None:
+    log, top = root.parent / "docker.log", root.parent
+    (top / "bin/docker").write_text('#!/bin/sh\necho "$*" >>"$DOCKER_LOG"\n[ "$1" != compose ] || exec sleep 60\n')
+    environment = {
+        **os.environ, "PATH": f"{top}/bin:{os.environ['PATH']}", "DOCKER_LOG": str(log), "PORTSIDE": str(top),
+    }  # fmt: skip
+    script = '. "$PORTSIDE/remote/lib.sh"; manage c.yaml manage python manage.py migrate'
+    run = subprocess.Popen(("sh", "-c", script), env=environment, start_new_session=True)
+    while not log.exists():
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGTERM)
+    assert run.wait(timeout=20) == 143
+    (name,) = re.findall(r"--name (portside-manage-\w+) manage python manage\.py migrate", log.read_text())
+    assert docker(root)[-1] == f"rm -f {name}"

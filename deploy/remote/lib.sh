@@ -25,8 +25,10 @@ die() {
 }
 
 # A command in a container of a release's image: manage COMPOSE [OPTION...] manage WORD...
+# Whoever ends us ends Compose too, which would leave the container running: a migration may never end.
 manage() {
-    compose_file=$1
+    compose_file=$1 container=$(mktemp -u portside-manage-XXXXXXXX)
     shift
-    docker compose --progress quiet -f "$compose_file" run --rm --no-deps -T "$@"
+    trap 'docker rm -f "$container" >/dev/null 2>&1; exit 143' TERM
+    docker compose --progress quiet -f "$compose_file" run --rm --no-deps -T --name "$container" "$@"
 }
