@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from math import prod
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote as percent
@@ -14,17 +16,17 @@ from urllib.parse import quote as percent
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from . import site as names
+from .edge import URL_PATH, Served
 from .environment import for_compose
 from .errors import Refused
 from .facts import Facts, version
-from .nginx import Served
 from .settings import Settings, postgres_major, reserved
 from .site import ReleasePaths, Site
 from .steps import Step, folder, script, write
 
 COMPOSE = Path(__file__).parent.parent / "compose"
 START_INTERVAL_SINCE = (25, 0)  # Docker Engine: healthcheck's start_interval
-URL_PATH = re.compile(r"/(?:[A-Za-z0-9._~-]+/)+")
+DATABASE_CONNECTIONS = 97  # that PostgreSQL has for others than itself, as it comes
 
 
 @dataclass(frozen=True)
@@ -196,14 +198,58 @@ def release_compose(settings: Settings, release: ReleasePaths, facts: Facts, ans
         static_root=answer.static_root if answer and settings.collectstatic else "",
         shared=_shared(settings, site, answer),
         worker_class=settings.worker_class,
-        workers=settings.workers or min(2 * facts.cores + 1, 8),
-        threads=settings.threads or 4,
+        workers=workers(settings, facts),
+        threads=threads(settings),
+        replicas=settings.replicas,
+        processes={name: in_its_place(line) for name, line in settings.processes.items()},
         memory=settings.memory,
         cpus=settings.cpus,
         network=site.network,
         tmp=release.tmp,
         health_timeout=settings.health_timeout,
         start_interval=_start_interval(facts),
+    )
+
+
+def in_its_place(line: str) -> str:
+    """A shell line that is one command, with the shell giving way to it: a signal reaches the command, not a shell that
+    would end and leave it behind. A line of several commands is its author's to write so."""
+    try:
+        words = shlex.shlex(line, posix=True, punctuation_chars=";&|()")
+        words.whitespace_split, words.commenters = True, ""
+        found = list(words)
+    except ValueError:
+        return line
+    if (
+        "\n" in line
+        or "`" in line
+        or not found
+        or found[0] == "exec"
+        or any(set(word) <= set(";&|()") for word in found)
+    ):
+        return line
+    return f"exec env {line}" if "=" in found[0] else f"exec {line}"
+
+
+def workers(settings: Settings, facts: Facts) -> int:
+    """Gunicorn's workers in one web container."""
+    return settings.workers or max(1, min(2 * facts.cores + 1, 8) // settings.replicas)
+
+
+def threads(settings: Settings) -> int:
+    """Gunicorn's threads in one of its workers."""
+    return settings.threads or 4
+
+
+def too_many_connections(settings: Settings, facts: Facts) -> str:
+    """Where all threads at work could ask the database for more connections than it has: a sentence; else empty."""
+    factors = (workers(settings, facts), threads(settings), settings.replicas)
+    if not settings.own_database or 2 * prod(factors) <= DATABASE_CONNECTIONS:
+        return ""
+    product = " x ".join(str(factor) for factor in factors)
+    return (
+        f"DEPLOY_WORKERS x DEPLOY_THREADS x DEPLOY_REPLICAS is {product}, and twice that while one release follows "
+        f"another: {2 * prod(factors)} connections, of which the database has {DATABASE_CONNECTIONS}."
     )
 
 
@@ -248,6 +294,7 @@ def served(settings: Settings, answer: Answer) -> Served:
     return Served(
         static_url=answer.static_url if settings.collectstatic else "",
         media_url=answer.media_url if answer.media_root else "",
+        replicas=settings.replicas,
     )
 
 
@@ -332,4 +379,5 @@ _LABELS = {
     "label_site": names.LABEL_SITE,
     "label_release": names.LABEL_RELEASE,
     "label_role": names.LABEL_ROLE,
+    "label_process": names.LABEL_PROCESS,
 }

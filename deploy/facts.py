@@ -142,6 +142,10 @@ class Facts:
         """The site's containers with this role, of one release if given."""
         return [c for c in self.containers if c.role == role and (not release or c.release == release)]
 
+    def running(self, role: str, release: str) -> int:
+        """How many of a release's containers with this role run."""
+        return sum(c.state == "running" for c in self.role(role, release))
+
 
 def version(text: str) -> tuple[int, ...]:
     """The numbers of the first version in ``text``: ``nginx/1.26.3`` is (1, 26, 3); none is ()."""

@@ -1,7 +1,7 @@
 """Nginx: templates -> files -> one generation.
 
 A generation is a folder with every file of ours for every site, named by its content's hash. A new one is the live
-one with some files replaced; ``remote/nginx.sh`` tests it whole, renames it into place and proves that it serves.
+one with some files replaced; ``remote/generation.sh`` tests it whole, renames it into place and proves that it serves.
 """
 
 from __future__ import annotations
@@ -15,22 +15,15 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from . import site as names
+from .edge import Edge
 from .facts import Facts, version
 from .settings import Settings
 from .site import Site
 from .steps import Step, script
 
-STALE = 76  # nginx.sh's exit code where another generation came in between
+STALE = 76  # generation.sh's exit code where another generation came in between
 TEMPLATES = Path(__file__).parent.parent / "nginx_templates"
 MAIN = f"# Portside's: all of it stands in the live generation.\ninclude {names.NGINX_LIVE}/nginx.conf;\n"
-
-
-@dataclass(frozen=True)
-class Served:
-    """What a release wants served besides its application: URL paths that begin and end with a slash, or empty."""
-
-    static_url: str = ""
-    media_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +43,6 @@ class Generation:
 
     def step(self, why: str) -> Step:
         """The step that puts it live, or leaves the previous one."""
-        files = {path: text.encode() for path, text in self.files.items()}
         return script(
             f"Nginx generation {self.name}: {why}",
             "nginx",
@@ -58,9 +50,14 @@ class Generation:
             self.before,
             str(names.STATUS_PORT),
             self.page,
-            files={"kept": "".join(f"{path}\n" for path in self.kept).encode(), "main": MAIN.encode()}
-            | {f"new/{path}": content for path, content in files.items()},
+            files=self.payload(),
         )
+
+    def payload(self) -> dict[str, bytes]:
+        """What ``remote/generation.sh`` makes it of."""
+        files = {f"{self.name}/new/{path}": text.encode() for path, text in self.files.items()}
+        kept = "".join(f"{path}\n" for path in self.kept)
+        return {"main": MAIN.encode(), f"{self.name}/kept": kept.encode()} | files
 
 
 def base(facts: Facts) -> dict[str, str]:
@@ -75,7 +72,7 @@ def base(facts: Facts) -> dict[str, str]:
     }
 
 
-def site_file(settings: Settings, site: Site, served: Served, facts: Facts) -> dict[str, str]:
+def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, str]:
     """The site's own file."""
     values = _values(facts) | {
         "name": site.name,
@@ -83,16 +80,21 @@ def site_file(settings: Settings, site: Site, served: Served, facts: Facts) -> d
         "domains": settings.domains,
         "redirect_domains": settings.redirect_domains,
         "max_body": settings.max_body,
-        "socket": site.live_socket,
+        "servers": _servers(site, edge),
         "access_log": site.access_log,
         "error_log": site.error_log,
-        "static_url": served.static_url,
+        "places": edge.places,
         "static_root": site.live_static,
         "static_pool": site.static_pool,
-        "media_url": served.media_url,
         "media_root": site.media,
     }
     return {site.nginx_file: _render("site.conf.j2", values)}
+
+
+def _servers(site: Site, edge: Edge) -> list[str]:
+    if edge.ports:
+        return [f"127.0.0.1:{port}" for port in edge.ports]
+    return [f"unix:{site.live_socket(number)}" for number in range(1, edge.sockets + 1)]
 
 
 def generation(files: Mapping[str, str], facts: Facts) -> Generation:
@@ -104,15 +106,19 @@ def generation(files: Mapping[str, str], facts: Facts) -> Generation:
     return Generation(sha256(lines.encode()).hexdigest()[:12], tuple(sorted(kept)), files, facts.nginx_generation, page)
 
 
-def steps(files: Mapping[str, str], facts: Facts, why: str) -> list[Step]:
-    """What makes Nginx serve these files: nothing if it does already."""
-    wanted = generation(files, facts)
+def wanted(files: Mapping[str, str], facts: Facts) -> Generation | None:
+    """The generation that makes Nginx serve these files: none if it does already."""
+    made = generation(files, facts)
     main = facts.files.get(names.NGINX_CONF)
     ours = main is not None and main.sha256 == sha256(MAIN.encode()).hexdigest()
-    done = (
-        facts.nginx_generation == wanted.name and ours and facts.nginx_active and facts.nginx_default != "distribution"
-    )
-    return [] if done else [wanted.step(why)]
+    done = facts.nginx_generation == made.name and ours and facts.nginx_active and facts.nginx_default != "distribution"
+    return None if done else made
+
+
+def steps(files: Mapping[str, str], facts: Facts, why: str) -> list[Step]:
+    """What makes Nginx serve these files: nothing if it does already."""
+    made = wanted(files, facts)
+    return [made.step(why)] if made else []
 
 
 def conflicts(facts: Facts) -> list[str]:

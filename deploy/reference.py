@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 
-from .settings import PLANNED, PLANNED_FAMILIES, PREFIX, Settings
+from .settings import FAMILIES, PLANNED, PLANNED_FAMILIES, PREFIX, Settings
 
 PATH = Path(__file__).parent.parent / "docs" / "settings.md"
 
@@ -40,13 +40,15 @@ database is `db`.
 
 def markdown() -> str:
     """The page."""
-    rows = "".join(_row(name, field) for name, field in Settings.model_fields.items() if name in Settings.known())
+    shown = Settings.known() | set(FAMILIES)
+    rows = "".join(_row(name, field) for name, field in Settings.model_fields.items() if name in shown)
     planned = ", ".join(f"`{PREFIX}{name}`" for name in (*PLANNED, *(f"{family}…" for family in PLANNED_FAMILIES)))
     return _HEAD + rows + _TAIL.format(planned=planned)
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    return f"| `{PREFIX}{name.upper()}` | {_default(name, field)} | {field.description} |\n"
+    title = FAMILIES.get(name, name.upper())
+    return f"| `{PREFIX}{title}` | {_default(name, field)} | {field.description} |\n"
 
 
 def _default(name: str, field: FieldInfo) -> str:
@@ -55,7 +57,7 @@ def _default(name: str, field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.default
-    if value is None or value == ():
+    if value is None or value in ((), {}):
         return "none"
     return f"`{'on' if value else 'off'}`" if isinstance(value, bool) else f"`{value}`"
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from . import image
 from .containers import Answer
+from .edge import Served
 from .errors import Refused
 from .facts import Facts
-from .nginx import Served
 from .settings import Settings
 from .source import Source
 
@@ -41,7 +41,17 @@ def is_live(facts: Facts, settings: Settings, source: Source) -> bool:
     """Whether the live release is made of exactly this, was found well, and runs."""
     record = facts.releases.get(facts.current, {})
     same = (record.get("source"), record.get("settings")) == (source.digest, fingerprint(settings))
-    return same and any(c.state == "running" for c in facts.role("web", facts.current))
+    return same and facts.running("web", facts.current) >= served(record).replicas
+
+
+def idle(facts: Facts) -> bool:
+    """Whether some process of the live release doesn't run."""
+    return facts.running("process", facts.current) < len(processes(facts.releases.get(facts.current, {})))
+
+
+def processes(record: Mapping[str, Any]) -> list[str]:
+    """The names of a release's processes (DEPLOY_PROCESS_*)."""
+    return [str(name) for name in record.get("processes", [])]
 
 
 def who() -> str:
@@ -67,6 +77,9 @@ def record(
         "leaves": answer.leaves,
         "static_url": served.static_url,
         "media_url": served.media_url,
+        "replicas": served.replicas,
+        "ports": list(served.ports),
+        "processes": sorted(settings.processes),
         "settings_module": answer.settings_module,
         "manage": answer.manage,
     }
@@ -90,7 +103,17 @@ def leftovers(facts: Facts) -> list[str]:
 
 def unfinished(facts: Facts) -> str:
     """The live release, if a run ended between its switch and its record; else empty."""
-    return facts.current if facts.current in leftovers(facts) and facts.pending.get(facts.current) else ""
+    return facts.current if facts.pending.get(facts.current) else ""
+
+
+def switching_to(facts: Facts) -> list[str]:
+    """Releases that aren't live, and whose switch had begun when it was interrupted."""
+    return [name for name, record in facts.pending.items() if "instead_of" in record and name != facts.current]
+
+
+def interrupted(facts: Facts) -> bool:
+    """Whether there is something that an interrupted run left."""
+    return bool(leftovers(facts) or unfinished(facts) or strays(facts))
 
 
 def strays(facts: Facts) -> list[str]:
@@ -121,8 +144,15 @@ def target(facts: Facts, wanted: str = "") -> str:
 
 
 def served(record: Mapping[str, Any]) -> Served:
-    """What Nginx serves for a release that was recorded."""
-    return Served(str(record.get("static_url", "")), str(record.get("media_url", "")))
+    """What a release that was recorded wants of Nginx."""
+    ports = tuple(int(port) for port in record.get("ports", []))
+    static_url, media_url = (str(record.get(name, "")) for name in ("static_url", "media_url"))
+    return Served(static_url, media_url, int(record.get("replicas", 1)), ports)
+
+
+def kept(facts: Facts) -> list[Served]:
+    """What the good releases on the server want of Nginx, the newest first."""
+    return [served(facts.releases[identity]) for identity in sorted(facts.releases, reverse=True)]
 
 
 def as_json(data: Mapping[str, Any], *, indent: int | None = None) -> str:

@@ -10,9 +10,9 @@ from typing import Any
 
 from . import host
 from .containers import Answer
+from .edge import Served
 from .errors import PortsideError
 from .facts import Facts
-from .nginx import Served
 from .report import Report, Stage
 from .server import Result, Server
 from .settings import Settings

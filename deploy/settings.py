@@ -27,12 +27,14 @@ PREFIX = "DEPLOY_"
 
 # Names of the interface that later versions will do, with the one value that changes nothing.
 PLANNED = {
-    "KIND": "django", "REPLICAS": "1", "UPSTREAM": "socket", "PROTOCOL": "http", "BUILD": "server",
+    "KIND": "django", "PROTOCOL": "http", "BUILD": "server",
     "REDIS": "", "NOTIFY": "", "ACME_EMAIL": "", "ACME_SERVER": "", "ACME_CA": "", "TLS_CERT": "", "TLS_KEY": "",
     "HSTS": "", "BASIC_AUTH": "", "ALLOW": "", "DENY": "", "RATE_LIMIT": "", "CACHE": "", "NGINX_INCLUDE": "",
     "REAL_IP": "", "GPUS": "", "BACKUP_SCHEDULE": "", "BACKUP_KEEP": "7",
 }  # fmt: skip
-PLANNED_FAMILIES = ("PROCESS_", "CRON_")
+PLANNED_FAMILIES = ("CRON_",)
+PROCESS = "PROCESS_"
+FAMILIES = {"processes": f"{PROCESS}<NAME>"}  # fields that several settings make, as their names are written
 
 
 def _comma(value: object) -> object:
@@ -161,7 +163,7 @@ class Settings(BaseModel):
         "gthread", description="Gunicorn's worker class"
     )
     workers: int | None = Field(
-        None, ge=1, le=256, description="Gunicorn's workers; by the server's cores if not given"
+        None, ge=1, le=256, description="Gunicorn's workers in a web container; by the server's cores if not given"
     )
     threads: int | None = Field(None, ge=1, le=256, description="Gunicorn's threads a worker")
     memory: Annotated[str, _matching(r"[1-9]\d*[kmg]", "a size such as 512m or 2g")] | None = Field(
@@ -170,6 +172,10 @@ class Settings(BaseModel):
     cpus: float | None = Field(None, gt=0, le=1024, description="limit of a web container, in cores")
     ports: Annotated[str, _matching(r"\d{4,5}-\d{4,5}", "a range such as 8100-8999")] = Field(
         "8100-8999", description="where the local ports are taken from"
+    )
+    replicas: int = Field(1, ge=1, le=64, description="web containers behind the upstream")
+    upstream: Annotated[str, _matching(r"socket|port", "socket or port")] = Field(
+        "socket", description="how Nginx reaches Gunicorn: by its unix sockets, or by its local ports"
     )
     volumes: Annotated[tuple[Volume, ...], BeforeValidator(_comma)] = Field(
         (), description="NAME:PATH: folders shared by all releases, like media but not served"
@@ -194,6 +200,9 @@ class Settings(BaseModel):
     max_body: Annotated[str, _matching(r"\d+[kmg]?", "a size such as 75m")] = Field("75m", description="largest upload")
     firewall: Switch = Field(True, description="ufw: sshd's own port, 80 and 443; off leaves it alone")
 
+    processes: Mapping[str, str] = Field(
+        {}, description="another process of the same image, e.g. a queue worker: its command, a shell line"
+    )
     env: Mapping[str, Secret] = Field(exclude=True, description="the application's environment")
     dotenv: Dotenv = Field(exclude=True, description="where all this was read")
 
@@ -203,12 +212,12 @@ class Settings(BaseModel):
         dotenv = environment.read(path)
         steer = {name.removeprefix(PREFIX): v for name, v in dotenv.values.items() if name.startswith(PREFIX)}
         env = {name: value for name, value in dotenv.values.items() if not name.startswith(PREFIX)}
-        faults = [*dotenv.faults, *_unknown(steer), *_secrets_missing(steer, env)]
+        faults = [*dotenv.faults, *_unknown(steer), *_same_process(steer), *_secrets_missing(steer, env)]
         fields = {name.lower(): value.reveal() for name, value in steer.items() if name.lower() in cls.known()}
         given = {name: value for name, value in fields.items() if value != ""}
         given.setdefault("site", _site_name(path))
         try:
-            settings = cls(**given, env=env, dotenv=dotenv)  # type: ignore[arg-type]
+            settings = cls(**given, processes=_processes(steer), env=env, dotenv=dotenv)  # type: ignore[arg-type]
             faults += _missing_names(settings)
         except ValidationError as error:
             faults += dict.fromkeys(_sentence(detail) for detail in _first_of_each(error.errors()))
@@ -220,7 +229,7 @@ class Settings(BaseModel):
     @classmethod
     def known(cls) -> set[str]:
         """Fields that are a ``DEPLOY_`` setting."""
-        return set(cls.model_fields) - {"env", "dotenv"}
+        return set(cls.model_fields) - {*FAMILIES, "env", "dotenv"}
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:
@@ -232,6 +241,8 @@ class Settings(BaseModel):
         first, last = self.port_range
         if not 1024 <= first <= last <= 65535:
             raise ValueError("DEPLOY_PORTS should be a range within 1024-65535, the lower port first")
+        if last - first + 1 < 2 * self.replicas:
+            raise ValueError("DEPLOY_PORTS should be two for each of DEPLOY_REPLICAS: for a moment two releases run")
         places = [volume.split(":", 1) for volume in self.volumes]
         for what, given in (("name", [name for name, _ in places]), ("path", [path for _, path in places])):
             if len(set(given)) < len(given):
@@ -263,7 +274,7 @@ class Settings(BaseModel):
 
     def fingerprint(self) -> str:
         """A hash of everything here that makes one release differ from another. Tells nothing of the values."""
-        not_its_own = {"keep", "drain", "firewall", "max_body", "redirect_domains", "dotenv", "env"}
+        not_its_own = {"keep", "drain", "firewall", "max_body", "redirect_domains", "upstream", "dotenv", "env"}
         steer = self.model_dump(mode="json", exclude=not_its_own)
         values = {name: value.reveal() for name, value in self.env.items()}
         return sha256(json.dumps([steer, values], sort_keys=True).encode()).hexdigest()
@@ -282,12 +293,30 @@ def _unknown(steer: Mapping[str, Secret]) -> list[str]:
 def _unknown_name(name: str, value: str) -> str:
     if name.lower() in Settings.known():
         return ""
+    if name.startswith(PROCESS):
+        good = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]{0,30}", name.removeprefix(PROCESS))
+        return "" if good else f"DEPLOY_{name}: a process is named by letters, digits and _, at most 31."
     if name in PLANNED or name.startswith(PLANNED_FAMILIES):
         ignorable = value in {"", PLANNED.get(name)}
         return "" if ignorable else f"DEPLOY_{name} isn't built yet in this version of Portside: take it out for now."
     known = [*(field.upper() for field in Settings.known()), *PLANNED]
     close = difflib.get_close_matches(name, known, n=1)
     return f"DEPLOY_{name} is no setting" + (f"; did you mean DEPLOY_{close[0]}?" if close else ".")
+
+
+def _processes(steer: Mapping[str, Secret]) -> dict[str, str]:
+    """What DEPLOY_PROCESS_<NAME> say: names as containers have them, and shell lines."""
+    lines = {_process(name): value.reveal() for name, value in sorted(steer.items()) if name.startswith(PROCESS)}
+    return {name: line for name, line in lines.items() if line.strip()}
+
+
+def _process(name: str) -> str:
+    return name.removeprefix(PROCESS).lower().replace("_", "-")
+
+
+def _same_process(steer: Mapping[str, Secret]) -> list[str]:
+    named = [_process(name) for name in steer if name.startswith(PROCESS)]
+    return [f"Several of DEPLOY_{PROCESS}* name the process {name}." for name in set(named) if named.count(name) > 1]
 
 
 def _secrets_missing(steer: Mapping[str, Secret], env: Mapping[str, Secret]) -> list[str]:

@@ -26,6 +26,7 @@ OWNER = f"{APP_USER}:{WEB_GROUP}"
 STATUS_PORT = 8099  # the loopback-only server that says which generation and release are live
 
 LABEL_SITE, LABEL_RELEASE, LABEL_ROLE = "portside.site", "portside.release", "portside.role"
+LABEL_PROCESS = "portside.process"  # which of DEPLOY_PROCESS_*
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,12 @@ class Site:
 
     @property
     def static_pool(self) -> str:
-        """Links to the static files of every kept release, for pages that were loaded before a switch."""
+        """Links to the static files of every kept release, below their URL, for pages loaded before a switch."""
         return f"{self.root}/static-pool"
 
-    @property
-    def live_socket(self) -> str:
-        """The live release's socket, as Nginx names it."""
-        return f"{self.current}/run/web-1.sock"
+    def live_socket(self, number: int) -> str:
+        """The socket of one of the live release's web containers, as Nginx names it."""
+        return f"{self.current}/run/web-{number}.sock"
 
     def volume(self, name: str) -> str:
         """A folder of DEPLOY_VOLUMES."""

@@ -12,8 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from . import containers, host, image, migrating, nginx, owner, release, source
-from . import site as names
+from . import containers, host, image, migrating, nginx, owner, release, source, switching
 from .containers import Answer
 from .errors import Lost, PortsideError, Refused, StepFailed
 from .report import Stage, count
@@ -34,6 +33,9 @@ def preflight(run: Run, stage: Stage) -> None:
     _check_nginx(run)
     owner.check(run)
     facts = run.facts
+    crowd = containers.too_many_connections(run.settings, facts)
+    if crowd and run.command == "deploy":
+        run.report.warn(crowd)
     stage.note(f"{facts.os_name}, {facts.cores} cores, {facts.disk_mb // 1024} GB free")
 
 
@@ -71,19 +73,21 @@ def lock(run: Run, stage: Stage) -> None:
 
     run.tell, current, busy = run.stack.enter_context(run.server.lock(run.site, waiting if run.wait else None))
     as_seen = current == run.facts.current and not busy and not holders
-    left_something = release.leftovers(run.facts) or release.strays(run.facts) or migrating.is_behind(run.facts)
-    if as_seen and not left_something:
+    if as_seen and not release.interrupted(run.facts) and not migrating.is_behind(run.facts):
         return
     # Under the lock, looking waits for what goes on there by itself on behalf of a laptop that is gone.
     run.look()
-    left, unfinished, strays = release.leftovers(run.facts), release.unfinished(run.facts), release.strays(run.facts)
+    unfinished = release.unfinished(run.facts)
     if unfinished:
         run.report.warn(f"{unfinished} was switched to, but not finished: finishing it.")
-        run.apply(stage, [_finish_interrupted(run, unfinished)], detached=True)
-    if left := [identity for identity in left if identity != unfinished]:
+        _finish_interrupted(run, stage, unfinished)
+        run.look()
+    left, strays = release.leftovers(run.facts), release.strays(run.facts)
+    switching_to = release.switching_to(run.facts)
+    if left:
         run.report.warn(f"An interrupted run left {', '.join(left)}: taken away.")
         run.apply(stage, [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left)])
-    if strays := [identity for identity in strays if identity not in left and not unfinished]:
+    if strays:
         run.report.warn(f"An interrupted run left {', '.join(strays)} running beside the live release: stopped.")
         run.apply(stage, [script("Stop what was left running", "stop", run.site.name, *strays)])
     behind = migrating.is_behind(run.facts)
@@ -92,13 +96,36 @@ def lock(run: Run, stage: Stage) -> None:
         run.apply(stage, migrating.put_forward(run))
     if unfinished or left or strays or behind:
         stage.note("put right")
+    if left or strays or behind:
         run.look()
+    if switching_to:
+        _settle(run, stage)
 
 
-def _finish_interrupted(run: Run, identity: str) -> Step:
-    record = run.facts.pending[identity]
+def _settle(run: Run, stage: Stage) -> None:
+    """After a switch that was interrupted: Nginx's files for the release that is live."""
+    if record := run.facts.releases.get(run.facts.current):
+        _planned(run, stage, lambda: switching.settle(run, release.served(record)))
+
+
+def _finish_interrupted(run: Run, stage: Stage, identity: str) -> None:
+    """The rest of a switch. A release that isn't well any more gives way to the one before."""
+    pending = run.facts.pending[identity]
+    record = {name: value for name, value in pending.items() if name != "instead_of"}
+    old = str(pending.get("instead_of", ""))
     event = {"event": "finish", "release": identity, "result": "live", "who": release.who(), "when": run.facts.clock}
-    return _finish_step(run, identity, str(record.get("previous", "")), record, event)
+    finish = switching.finish(run, identity, old, record, event)
+
+    def steps() -> list[Step]:
+        served = release.served(record)
+        return [switching.switch(run, identity, served, old, patience=run.settings.health_timeout), finish]
+
+    try:
+        _planned(run, stage, steps)
+    except StepFailed as error:
+        if error.step == finish.name:
+            raise
+        run.report.warn(f"{identity} isn't well any more. {error.lines[-1] if error.lines else ''}".strip())
 
 
 def provision(run: Run, stage: Stage) -> None:
@@ -277,11 +304,13 @@ def start(run: Run, stage: Stage) -> None:
         stage.skipped = True
         return
     first, last = run.settings.port_range
+    replicas = run.served.replicas
     step = script(
         "Start the new release",
         "start",
         run.new.compose,
-        f"{run.new.run}/web-1.sock",
+        run.new.run,
+        str(replicas),
         str(first),
         str(last),
         str(run.settings.health_timeout),
@@ -289,7 +318,8 @@ def start(run: Run, stage: Stage) -> None:
     module = str(run.facts.releases.get(run.new.id, {}).get("settings_module", ""))
     present = [containers.made_environment_step(run.settings, run.new, module)] if run.command == "rollback" else []
     *_, result = run.apply(stage, [*present, step])
-    stage.note(f"on 127.0.0.1:{result.answer['port']}")
+    run.served = replace(run.served, ports=tuple(result.answer["ports"]))
+    stage.note(f"on {', '.join(f'127.0.0.1:{port}' for port in run.served.ports)}")
 
 
 def gate(run: Run, stage: Stage) -> None:
@@ -316,8 +346,12 @@ def gate(run: Run, stage: Stage) -> None:
 def live(run: Run, stage: Stage) -> None:
     """Edge, switch, drain: one run that reaches its end without us."""
     if run.unchanged:
-        edge = _planned(run, stage, lambda: _edge(run))
-        stage.note("Nginx has new settings" if edge else "nothing to do")
+        edge = _planned(run, stage, lambda: switching.settle(run, run.served))
+        revived = run.apply(stage, switching.revive(run))
+        for result in revived:
+            switching.tell(run, result)
+        notes = ["Nginx has new settings"] * bool(edge) + ["processes started"] * bool(revived)
+        stage.note(", ".join(notes) or "nothing to do")
         return
     run.unattended = True
     try:
@@ -333,7 +367,9 @@ def live(run: Run, stage: Stage) -> None:
             migrating.explain_afterwards(run, error)
         raise
     run.unattended, run.switched = False, True
-    _say_drained(run, stage, results[-1 - len(run.afterwards)])
+    switching.tell(run, results[-1 - len(run.afterwards)])
+    if run.facts.current:
+        stage.note(f"{run.facts.current} is stopped and kept")
     if run.afterwards and not run.behind:
         stage.note("migrations taken back")
     if run.command == "deploy" and run.settings.after:
@@ -342,23 +378,17 @@ def live(run: Run, stage: Stage) -> None:
 
 
 def _live_steps(run: Run) -> list[Step]:
-    # On a first deploy Nginx must find something behind "current" before it is told of the site.
-    first = [] if run.facts.current else [_switch(run, prove=False)]
-    return [*first, *_edge(run), _switch(run, prove=True), _finish(run), *run.afterwards]
-
-
-def _edge(run: Run) -> list[Step]:
-    return nginx.steps(_all_files(run), run.facts, f"the site {run.site.name}")
-
-
-def _all_files(run: Run) -> dict[str, str]:
-    """Nginx's base and this site's file."""
-    return nginx.base(run.facts) | nginx.site_file(run.settings, run.site, run.served, run.facts)
+    pending = _record(run) | {"instead_of": run.facts.current}
+    return [
+        write(run.new.pending, release.as_json(pending, indent=2)),
+        switching.switch(run, run.new.id, run.served, run.facts.current),
+        _finish(run),
+        *run.afterwards,
+    ]
 
 
 def _planned(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Result]:
     """Run a plan that touches Nginx to its end; planned again where another deploy's files came in between."""
-    current = run.facts.current
     for _ in range(5):
         try:
             return run.apply(stage, plan(), detached=True)
@@ -366,63 +396,23 @@ def _planned(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Res
             if error.status != nginx.STALE:
                 raise
         run.look()
-        # A first release that "current" points at, and that Nginx isn't told of yet, isn't live.
-        run.facts = replace(run.facts, current=current)
     raise PortsideError("Other deploys change Nginx's files all the time.", hint="Type the same command again.")
-
-
-def _switch(run: Run, *, prove: bool) -> Step:
-    settings = run.settings
-    return script(
-        f"Switch to {run.new.id}" if prove else "Point current at the first release",
-        "switch",
-        run.site.root,
-        run.new.id,
-        run.site.name,
-        str(names.STATUS_PORT),
-        "yes" if prove else "no",
-        settings.canonical,
-        settings.health_path,
-        run.served.static_url,
-    )
 
 
 def _finish(run: Run) -> Step:
     seconds = round(time.monotonic() - run.started, 1)
-    record = run.record if run.command == "rollback" else _record(run) | {"seconds": seconds}
+    record = _record(run) if run.command == "rollback" else _record(run) | {"seconds": seconds}
     event: dict[str, Any] = {"event": run.command, "release": run.new.id, "result": "live", "who": release.who()}
     event |= {"when": run.facts.clock, "seconds": seconds, "before": run.facts.current}
-    return _finish_step(run, run.new.id, run.facts.current, record, event)
-
-
-def _finish_step(run: Run, identity: str, old: str, record: dict[str, Any], event: dict[str, Any]) -> Step:
-    return script(
-        "Let the old connections end" if old else "Note the release",
-        "finish",
-        run.site.root,
-        run.site.name,
-        identity,
-        old,
-        str(run.settings.drain),
-        files={
-            "release.json": release.as_json(record, indent=2).encode(),
-            "event": release.as_json(event).encode(),
-        },
-    )
+    return switching.finish(run, run.new.id, run.facts.current, record, event)
 
 
 def _record(run: Run) -> dict[str, Any]:
+    """The release's record: of one that was good before, its own with the ports it has now."""
+    if run.command == "rollback":
+        return run.record | {"ports": list(run.served.ports)}
     digest = run.record.get("digest", "")
     return release.record(run.new.id, run.settings, run.source, run.facts, run.answer, run.served, digest)
-
-
-def _say_drained(run: Run, stage: Stage, result: Result) -> None:
-    if result.answer and result.answer["left"]:
-        run.report.warn(
-            f"After {run.settings.drain} s {count(result.answer['left'], 'connection')} to the old release were cut."
-        )
-    if run.facts.current:
-        stage.note(f"{run.facts.current} is stopped and kept")
 
 
 def prune(run: Run, stage: Stage) -> None:

@@ -10,11 +10,11 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from deploy import containers, host, nginx
+from deploy import containers, edge, host, nginx
 from deploy.containers import Answer
+from deploy.edge import Served
 from deploy.errors import Locked, StepFailed
 from deploy.facts import Container, Facts, FileFact
-from deploy.nginx import Served
 from deploy.report import Report
 from deploy.run import Run
 from deploy.server import Result
@@ -26,7 +26,8 @@ from deploy.stream import REMOTE
 FACTS = Path(__file__).parent / "facts"
 SITE = Site("portfolio")
 OLDER, OLD, NEW = "20261119-101500-5c0ffee", "20261120-192010-d899b4d", "20261121-080000-ab12cd3"
-SERVED = Served("/static/", "/media/")
+SERVED = Served("/static/", "/media/", 1, (8101,))
+EDGE = edge.final(SERVED, [], "socket")
 
 LINES = {
     "DEPLOY_SITE": "portfolio",
@@ -56,7 +57,11 @@ EVERY_SETTING = {
     "DEPLOY_THREADS": "2",
     "DEPLOY_MEMORY": "512m",
     "DEPLOY_CPUS": "1.5",
+    "DEPLOY_REPLICAS": "2",
+    "DEPLOY_UPSTREAM": "port",
     "DEPLOY_PORTS": "9000-9010",
+    "DEPLOY_PROCESS_MAIL_QUEUE": 'python manage.py send --all "it\'s $HOME"',
+    "DEPLOY_PROCESS_beat": "exec python manage.py beat",
     "DEPLOY_VOLUMES": "cache:/var/cache/gallery",
     "DEPLOY_COLLECTSTATIC": "on",
     "DEPLOY_DATABASE": "postgres:18-alpine",
@@ -178,8 +183,8 @@ def provisioned() -> Facts:
 def live(settings: Settings, site: Site = SITE) -> Facts:
     """A server with the site live, as this very version leaves it."""
     read = facts("debian-13-live")
-    edge = {**nginx.base(read), **nginx.site_file(settings, site, SERVED, read)}
-    return _settled(read, edge, containers.data_files(settings, site, read))
+    files = {**nginx.base(read), **nginx.site_file(settings, site, EDGE, read)}
+    return _settled(read, files, containers.data_files(settings, site, read))
 
 
 def _settled(read: Facts, edge: Mapping[str, str], data: Mapping[str, str]) -> Facts:
@@ -230,8 +235,8 @@ def digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def web(release: str, state: str = "running") -> Container:
-    return Container(f"portfolio-{release}-web-1-1", state, state == "running", "web", release, "", "")
+def web(release: str, state: str = "running", role: str = "web") -> Container:
+    return Container(f"portfolio-{release}-{role}-1-1", state, state == "running", role, release, "", "")
 
 
 class Paper:
@@ -313,11 +318,11 @@ class Paper:
         return Result(step, "changed", "", self._answer(script, step), ())
 
     def _answer(self, script: str, step: Step) -> Any:
-        old = script == "finish" and step.words[5]
         of_releases = (said for name, said in self.answer.items() if f"/releases/{name}/" in " ".join(step.words))
         asked = next(of_releases, self.answer)
-        answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": asked, "start": {"port": 8101}}
-        return answers.get(script) or ({"seconds": 2, "left": 0} if old else None)
+        answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": asked, "start": {"ports": [8101]}}
+        ended = {"seconds": 2, "left": 0, "working": [], "dying": []}
+        return answers.get(script) or (ended if script in {"finish", "revive"} else None)
 
 
 def run(settings: Settings, paper: Paper, command: str = "deploy", ref: str = "", to: str = "") -> Run:

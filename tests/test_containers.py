@@ -161,13 +161,58 @@ def test_a_secret_stands_in_no_compose_file(tmp_path: Path) -> None:
 def test_ports_are_published_on_loopback_only(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, sample.EVERY_SETTING)
     published = re.findall(r"ports: \[(.*?)\]", compose(settings) + data_compose(settings))
-    assert [ports.strip('"').startswith("127.0.0.1:") for ports in published if ports] == [True, True]
+    assert [ports.strip('"').startswith("127.0.0.1:") for ports in published if ports] == [True, True, True]
 
 
 @pytest.mark.parametrize(("cores", "workers"), [(1, "3"), (2, "5"), (4, "8"), (64, "8")])
 def test_workers_follow_the_cores(cores: int, workers: str, settings: Settings) -> None:
     text = containers.release_compose(settings, RELEASE, replace(FACTS, cores=cores), sample.answer())
     assert f'PORTSIDE_WORKERS: "{workers}"' in text
+
+
+@pytest.mark.parametrize(("replicas", "workers"), [("1", "8"), ("2", "4"), ("3", "2"), ("9", "1")])
+def test_the_usual_workers_are_shared_out_among_replicas(replicas: str, workers: str, tmp_path: Path) -> None:
+    text = containers.release_compose(
+        sample.settings(tmp_path, DEPLOY_REPLICAS=replicas), RELEASE, replace(FACTS, cores=8), sample.answer()
+    )
+    assert f'PORTSIDE_WORKERS: "{workers}"' in text
+    assert re.findall(r"^  (web-\d+):", text, re.MULTILINE) == [f"web-{n}" for n in range(1, int(replicas) + 1)]
+    assert re.findall(r"PORTSIDE_PORT_(\d+):-0}:8000", text) == [str(n) for n in range(1, int(replicas) + 1)]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({}, ""),
+        ({"DEPLOY_WORKERS": "4", "DEPLOY_THREADS": "12"}, ""),
+        ({"DEPLOY_WORKERS": "4", "DEPLOY_THREADS": "13"}, "is 4 x 13 x 1, "),
+        ({"DEPLOY_WORKERS": "4", "DEPLOY_REPLICAS": "4"}, "is 4 x 4 x 4, "),
+        ({"DEPLOY_WORKERS": "4", "DEPLOY_REPLICAS": "4", "DEPLOY_DATABASE": "none"}, ""),
+    ],
+)
+def test_more_connections_than_the_database_has_are_told(values: dict[str, str], told: str, tmp_path: Path) -> None:
+    text = containers.too_many_connections(sample.settings(tmp_path, **values), FACTS)
+    assert (told in text) if told else text == ""
+    if told:
+        assert text.startswith("DEPLOY_WORKERS x DEPLOY_THREADS x DEPLOY_REPLICAS")
+
+
+@pytest.mark.parametrize(
+    ("line", "run"),
+    [
+        ("python manage.py work --queue 'a|b'", "exec python manage.py work --queue 'a|b'"),
+        ("A=1 python worker.py > /tmp/log", "exec env A=1 python worker.py > /tmp/log"),
+        ("exec python worker.py", "exec python worker.py"),
+        ("cd /data && exec python worker.py", "cd /data && exec python worker.py"),
+        ("a; b", "a; b"),
+        ("a $(b)", "a $(b)"),
+        ("a `b`", "a `b`"),
+        ("a\nb", "a\nb"),
+        ("it's", "it's"),
+    ],
+)
+def test_a_shell_gives_way_to_a_single_command(line: str, run: str) -> None:
+    assert containers.in_its_place(line) == run
 
 
 @pytest.mark.parametrize(("version", "there"), [("24.0.7", False), ("25.0.0", True), ("28.1.1", True), ("", False)])
@@ -258,7 +303,7 @@ def test_an_application_that_nothing_names_is_refused(settings: Settings) -> Non
 
 
 def test_static_and_media_files_are_served(settings: Settings) -> None:
-    assert containers.served(settings, sample.answer()) == sample.SERVED
+    assert containers.served(settings, sample.answer()) == replace(sample.SERVED, ports=())
 
 
 def test_a_project_without_media_needs_none(settings: Settings) -> None:

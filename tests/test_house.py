@@ -14,7 +14,16 @@ MODULES = sorted((CHECKOUT / "deploy").glob("*.py"))
 EVERYTHING = [*sorted((CHECKOUT / "deploy").rglob("*.py")), CHECKOUT / "fabfile.py"]
 ON_THE_SERVER = ("/srv/", "/srv\0", "/etc/nginx", "/var/lib/portside")
 OF_AN_IMAGE = {("settings.py", "/srv")}  # a folder of a container
-NO_STEPS = {"apply", "detached", "facts", "lib", "lock", "receive"}  # what runs the steps' scripts, and what looks
+NO_STEPS = {
+    "apply",
+    "detached",
+    "facts",
+    "generation",
+    "lib",
+    "lock",
+    "processes",
+    "receive",
+}  # what runs or serves the steps' scripts, and what looks
 
 # Spelled in two parts, or this file would name them.
 REGISTRIES = [".".join(parts) for parts in (

@@ -11,8 +11,9 @@ import pytest
 from jinja2 import UndefinedError
 
 from deploy import nginx
+from deploy.edge import Edge, Place
 from deploy.facts import Facts, FileFact
-from deploy.nginx import MAIN, Served
+from deploy.nginx import MAIN
 from deploy.settings import Settings
 from deploy.site import Site
 from tests import sample
@@ -20,8 +21,8 @@ from tests import sample
 FACTS = sample.facts("debian-13-live")
 
 
-def site_file(settings: Settings, served: Served = sample.SERVED, facts: Facts = FACTS) -> str:
-    (text,) = nginx.site_file(settings, Site(settings.site), served, facts).values()
+def site_file(settings: Settings, edge: Edge = sample.EDGE, facts: Facts = FACTS) -> str:
+    (text,) = nginx.site_file(settings, Site(settings.site), edge, facts).values()
     return text
 
 
@@ -39,7 +40,7 @@ def test_the_servers_files(golden: Callable[[str, str], None]) -> None:
 
 
 def test_every_template_of_the_folder_is_used(settings: Settings) -> None:
-    made = nginx.base(FACTS) | nginx.site_file(settings, sample.SITE, sample.SERVED, FACTS)
+    made = nginx.base(FACTS) | nginx.site_file(settings, sample.SITE, sample.EDGE, FACTS)
     templates = [path for path in nginx.TEMPLATES.rglob("*") if path.is_file()]
     assert len(made) == len(templates)
     assert {f"{path}.j2" for path in made if path.startswith("snippets/")} == {
@@ -98,16 +99,49 @@ def test_connections_to_the_application_are_never_pooled(version: str, there: bo
 
 
 @pytest.mark.parametrize(
-    ("served", "locations"),
+    ("places", "locations"),
     [
-        (Served(), []),
-        (Served("/static/", ""), ["/static/"]),
-        (Served("", "/media/"), ["/media/"]),
-        (Served("/s/", "/m/"), ["/s/", "/m/"]),
+        ((), []),
+        ((Place("/static/"),), ["/static/", "@older_static"]),
+        ((Place("/media/", media=True),), ["/media/"]),
+        (
+            (Place("/s/"), Place("/old/", own=False)),
+            ["/s/", "/old/", "@older_static", "@older_static_or_application", "@application"],
+        ),
+        ((Place("/m/", media=True), Place("/old/", media=True, own=False)), ["/m/", "/old/", "@application"]),
     ],
 )
-def test_only_what_a_release_has_is_served(served: Served, locations: list[str], settings: Settings) -> None:
-    assert re.findall(r"location \^~ (\S+) {", site_file(settings, served)) == locations
+def test_only_what_releases_have_is_served(places: tuple[Place, ...], locations: list[str], settings: Settings) -> None:
+    text = site_file(settings, Edge(places=places))
+    assert re.findall(r"location (?:\^~ )?(/.+/|@\S+) {", text) == locations
+    assert set(re.findall(r"@\w+", text)) == {location for location in locations if location[0] == "@"}
+
+
+def upstream(settings: Settings, edge: Edge) -> str:
+    return site_file(settings, edge).partition("upstream ")[2].partition("\n}")[0]
+
+
+def test_the_application_is_reached_by_its_socket_or_its_ports(settings: Settings) -> None:
+    assert re.findall(r"server (\S+);", upstream(settings, Edge())) == [
+        "unix:/srv/portside/portfolio/current/run/web-1.sock"
+    ]
+    assert re.findall(r"server (\S+);", upstream(settings, Edge(1, (8104,)))) == ["127.0.0.1:8104"]
+
+
+def test_several_replicas_are_balanced_and_a_dead_one_is_passed_over(settings: Settings) -> None:
+    text = upstream(settings, Edge(3))
+    assert re.findall(r"web-(\d)\.sock max_fails=0;", text) == ["1", "2", "3"]
+    assert "least_conn;" in text
+    assert "least_conn" not in upstream(settings, Edge(1))
+    assert "proxy_next_upstream error timeout;" in nginx.base(FACTS)["snippets/upstream-timeouts.conf"]
+
+
+def test_the_site_file_of_two_releases(settings: Settings, golden: Callable[[str, str], None]) -> None:
+    places = (
+        Place("/files/"), Place("/static/", own=False), Place("/uploads/", media=True),
+        Place("/media/", media=True, own=False),
+    )  # fmt: skip
+    golden("nginx-site-two-releases.conf.txt", site_file(settings, Edge(3, (8101, 8102, 8103), places)))
 
 
 def test_every_location_of_a_site_sends_the_headers(settings: Settings) -> None:
@@ -158,7 +192,10 @@ def test_a_sites_new_file_replaces_its_old_one() -> None:
 
 def test_a_generation_travels_with_its_files() -> None:
     step = nginx.generation({"nginx.conf": "x"}, replace(FACTS, nginx_files={"sites/a.conf": "1"})).step("a reason")
-    assert step.files == {"kept": b"sites/a.conf\n", "main": MAIN.encode(), "new/nginx.conf": b"x"}
+    name = step.words[2]
+    assert step.files == {
+        f"{name}/kept": b"sites/a.conf\n", "main": MAIN.encode(), f"{name}/new/nginx.conf": b"x",
+    }  # fmt: skip
     assert step.words[:2] == ("script", "nginx")
     assert step.words[3:] == (FACTS.nginx_generation, "8099", "")
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from deploy import release
+from deploy.edge import Served
 from deploy.errors import Refused
 from deploy.facts import Facts
-from deploy.nginx import Served
 from deploy.settings import Settings
 from deploy.source import Source
 from tests import sample
@@ -162,7 +162,7 @@ def test_a_live_release_with_a_record_in_waiting_is_unfinished() -> None:
     assert release.unfinished(facts) == B
     assert release.unfinished(replace(facts, pending={})) == ""
     assert release.unfinished(replace(facts, current=A)) == ""
-    assert release.unfinished(replace(facts, releases={B: sample.recorded(B)})) == ""
+    assert release.unfinished(replace(facts, releases={B: sample.recorded(B)})) == B, "a rollback's"
 
 
 def test_a_good_release_that_runs_beside_the_live_one_is_a_stray(settings: Settings) -> None:
@@ -172,6 +172,12 @@ def test_a_good_release_that_runs_beside_the_live_one_is_a_stray(settings: Setti
     assert release.strays(facts) == [sample.OLDER]
     stopped = (sample.web(sample.OLDER, "exited"), sample.web(sample.OLD))
     assert release.strays(replace(facts, containers=stopped)) == []
+
+
+def test_a_switch_that_had_begun_is_known_by_its_record_in_waiting() -> None:
+    pending = {B: sample.recorded(B, A), C: sample.recorded(C, A, instead_of=A), D: sample.recorded(D, instead_of=A)}
+    facts = replace(line(A), current=D, pending=pending)
+    assert release.switching_to(facts) == [C]
 
 
 def test_a_rollback_goes_to_the_last_good_release_before_the_live_one() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import time
 from pathlib import Path
@@ -33,14 +35,14 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def run(root: Path, name: str, *words: str) -> str:
+def run(root: Path, name: str, *words: str, **more: str) -> str:
     """Runs a script as apply.sh would. Returns what it left as its result."""
     top = root.parent
     (top / "result").unlink(missing_ok=True)
     environment = {
         **os.environ, "PATH": f"{top}/bin:{os.environ['PATH']}", "DOCKER_LOG": f"{top}/docker.log",
         "PORTSIDE": str(top), "PORTSIDE_FILES": f"{top}/files", "PORTSIDE_RESULT": f"{top}/result",
-        "PORTSIDE_ANSWER": f"{top}/answer",
+        "PORTSIDE_ANSWER": f"{top}/answer", "RUNNING": f"{top}/running", **more,
     }  # fmt: skip
     subprocess.run(
         ("sh", top / f"remote/{name}.sh", *words), env=environment, check=True, capture_output=True, timeout=60
@@ -87,7 +89,7 @@ def test_a_network_is_made_once(root: Path) -> None:
 
 def recorded(root: Path, identity: str, previous: str, age: int) -> None:
     path = root / "releases" / identity / "release.json"
-    path.write_text(f'{{\n  "id": "{identity}",\n  "previous": "{previous}"\n}}\n')
+    path.write_text(f'{{\n  "id": "{identity}",\n  "previous": "{previous}",\n  "static_url": "/static/"\n}}\n')
     os.utime(path, (1e9 - age, 1e9 - age))
 
 
@@ -120,11 +122,12 @@ def test_pruning_keeps_the_static_files_of_the_kept_releases(root: Path) -> None
     for age, identity in enumerate((C, B, A)):
         sample.files(root / "releases" / identity, {f"static/{identity}.css": "", "static/shared.css": identity})
         recorded(root, identity, "", age)
-    (root / "static-pool").mkdir()
+    pool = root / "static-pool/static"
+    pool.mkdir(parents=True)
     for name in ("shared.css", f"{A}.css"):
-        os.link(root / f"releases/{A}/static/{name}", root / f"static-pool/{name}")
+        os.link(root / f"releases/{A}/static/{name}", pool / name)
     run(root, "prune", str(root), "art", "2")
-    assert {path.name for path in (root / "static-pool").iterdir()} == {"x.css", "shared.css", f"{B}.css", f"{C}.css"}
+    assert {path.name for path in pool.iterdir()} == {"x.css", "shared.css", f"{B}.css", f"{C}.css"}
 
 
 def test_pruning_keeps_as_many_dumps_as_releases(root: Path) -> None:
@@ -144,61 +147,130 @@ def test_pruning_takes_what_a_transfer_left_a_day_ago(root: Path) -> None:
     assert {path.name for path in room.iterdir()} == {"portside.new", "other.old"}
 
 
-def test_a_release_comes_back_after_a_reboot_from_before_its_switch_on(root: Path) -> None:
-    """A reboot between the switch and its end must find it."""
-    (root.parent / "bin/docker").write_text(
-        f'#!/bin/sh\necho "$(readlink {root}/current) $*" >>"$DOCKER_LOG"\n[ "$1" != ps ] || echo c1\n'
-    )
-    run(root, "switch", str(root), C, "art", "8099", "no", "art.test", "/", "")
-    assert docker(root)[-1] == f"releases/{B} update --restart unless-stopped c1"
-    assert (root / "current").readlink() == Path(f"releases/{C}")
-
-
 def test_no_script_waits_by_the_clock() -> None:
     """Somebody may set it meanwhile."""
     assert not [path.name for path in REMOTE.glob("*.sh") if "date +%s" in path.read_text(encoding="utf-8")]
 
 
-def finished(root: Path, docker_ps: str, old: str = "") -> list[str]:
-    """What Docker is told when the live release is finished; ``docker_ps`` tells what it lists."""
-    (root.parent / "bin/docker").write_text(f'#!/bin/sh\necho "$*" >>"$DOCKER_LOG"\n[ "$1" != ps ] || {docker_ps}\n')
+DOCKER = """\
+#!/bin/sh
+echo "$*" >>"$DOCKER_LOG"
+# What runs: lines "ID RELEASE ROLE NAME POLICY PID"
+case "$1" in
+ps)
+    wanted() { grep -E "$1" "$RUNNING" || :; }
+    case $* in *role=web*) role=web ;; *process*) role=process ;; *) role=. ;; esac
+    release=$(printf '%s\\n' "$*" | sed -n 's/.*portside.release=\\([^ ]*\\).*/\\1/p')
+    id=$(printf '%s\\n' "$*" | sed -n 's/.*--filter id=\\([^ ]*\\).*/\\1/p')
+    name=$(printf '%s\\n' "$*" | sed -n 's/.*portside.process=\\([^ ]*\\).*/\\1/p')
+    lines=$(grep -E "^${id:-[^ ]*} ${release:-[^ ]*} $role ${name:-[^ ]*} " "$RUNNING")
+    case $* in
+    *Label*) printf '%s\\n' "$lines" | cut -d' ' -f4 ;;
+    *) printf '%s\\n' "$lines" | cut -d' ' -f1 ;;
+    esac ;;
+inspect)
+    for id in "$@"; do :; done
+    case $* in
+    *RestartCount*) [ "$id" != dying ] || echo x ;;
+    *) grep "^$id " "$RUNNING" | cut -d' ' -f2,5,6 ;;
+    esac ;;
+compose)
+    case $* in *" up "*) printf '%s\\n' "${STARTS:-}" >>"$RUNNING" ;; *logs*) echo "its last words" ;; esac ;;
+esac | grep .
+exit 0
+"""
+
+
+def finished(root: Path, running: str, *processes: str, old: str = "", starts: str = "") -> list[str]:
+    """What Docker is told when the live release is finished; ``running``: what it runs before."""
+    (root.parent / "bin/docker").write_text(DOCKER)
+    (root.parent / "running").write_text(running)
     sample.files(root / "releases" / B, {"pending.json": "{}"})
-    sample.files(root.parent / "files", {"release.json": '{"id": "x"}\n', "event": '{"event": "deploy"}\n'})
-    run(root, "finish", str(root), "art", B, old, "0")
-    return [line for line in docker(root) if not line.startswith("ps ")]
+    record = '{"id": "x", "static_url": "/s/"}\n'
+    sample.files(root.parent / "files", {"release.json": record, "event": '{"event": "deploy"}\n'})
+    run(root, "finish", str(root), "art", B, old, "0", *processes, STARTS=starts)
+    return [line for line in docker(root) if line.split()[0] not in {"ps", "inspect"}]
 
 
-def test_a_finished_release_is_recorded_and_comes_back_after_a_reboot(root: Path) -> None:
-    assert finished(root, "echo c1") == ["update --restart unless-stopped c1", "start c1"]
-    assert (root / f"releases/{B}/release.json").read_text() == '{"id": "x"}\n'
+def finish_answer(root: Path) -> dict[str, object]:
+    answer: dict[str, object] = json.loads((root.parent / "answer").read_text())
+    return answer
+
+
+def test_a_finished_release_is_recorded(root: Path) -> None:
+    assert finished(root, f"c1 {B} web - no 1\n") == []
+    assert json.loads((root / f"releases/{B}/release.json").read_text())["id"] == "x"
     assert (root / "history.jsonl").read_text() == '{"event": "deploy"}\n'
     assert not (root / f"releases/{B}/pending.json").exists()
+    assert finish_answer(root) == {"seconds": 0, "left": 0, "working": [], "dying": []}
 
 
 def test_the_static_files_of_a_finished_release_can_be_found_once_it_is_not_live_any_more(root: Path) -> None:
-    finished(root, "echo c1")
-    assert (root / "static-pool/x.css").read_text() == B
-
-
-def test_a_release_that_a_power_cut_stopped_is_finished_too(root: Path) -> None:
-    listed = "case $* in *-aq*) echo c1 ;; esac"
-    assert finished(root, listed) == ["update --restart unless-stopped c1", "start c1"]
-
-
-def test_a_release_that_can_not_start_any_more_keeps_nobody_from_deploying(root: Path) -> None:
-    assert finished(root, "echo c1; [ $1 != start ]")[-1] == "start c1"
-    assert (root / f"releases/{B}/release.json").exists()
-
-
-def test_a_release_whose_containers_are_gone_is_recorded_all_the_same(root: Path) -> None:
-    assert finished(root, "true") == []
-    assert (root / f"releases/{B}/release.json").exists()
+    finished(root, "")
+    assert (root / "static-pool/s/x.css").read_text() == B
 
 
 def test_the_release_before_is_stopped_and_kept(root: Path) -> None:
-    told = finished(root, "case $* in *-q*) echo c0 ;; *) echo c1 ;; esac", old=A)
-    assert told == ["update --restart unless-stopped c1", "start c1", "stop -t 40 c0"]
-    assert '"left": 0}' in (root.parent / "answer").read_text()
+    told = finished(root, f"c0 {A} web - unless-stopped 1\nc1 {B} web - unless-stopped 1\n", old=A)
+    assert told == ["stop -t 40 c0"]
+
+
+def test_processes_start_with_their_release_and_the_old_ones_end_after_their_job(root: Path) -> None:
+    with subprocess.Popen(("sh", "-c", "trap 'touch told' TERM; while :; do sleep 0.05; done"), cwd=root) as job:
+        running = f"p0 {A} process queue unless-stopped {job.pid}\n"
+        starts = f"p1 {B} process queue unless-stopped 1"
+        told = finished(root, running, "queue", old=A, starts=starts)
+        until = time.monotonic() + 5
+        while not (root / "told").exists() and time.monotonic() < until:
+            time.sleep(0.02)
+        job.kill()
+    compose = f"compose --progress quiet -f {root}/releases/{B}/compose.yaml --profile process"
+    assert told == [f"{compose} up -d --no-deps --force-recreate process-queue", "update --restart no p0"]
+    assert (root / "told").exists(), "by SIGTERM"
+    assert finish_answer(root)["working"] == ["queue"]
+
+
+def test_a_process_that_was_told_before_is_not_told_again(root: Path) -> None:
+    assert finished(root, f"p0 {A} process queue no 1\n", old=A) == []
+    assert finish_answer(root)["working"] == []
+
+
+def test_a_process_that_keeps_dying_is_stopped_and_not_waited_for(root: Path) -> None:
+    assert finished(root, f"p0 {A} process queue unless-stopped 0\n", old=A)[:2] == [
+        "update --restart no p0",
+        "stop p0",
+    ]
+
+
+def test_a_process_that_still_works_when_its_release_is_live_again_comes_back(root: Path) -> None:
+    told = finished(root, f"p1 {B} process queue no 1\n", "queue", old=A)
+    assert told == ["update --restart unless-stopped p1"]
+
+
+def test_a_new_process_that_keeps_ending_is_told_with_its_log(root: Path) -> None:
+    finished(root, "", "queue", "beat", starts=f"dying {B} process queue unless-stopped 1\np2 {B} process beat x 1")
+    assert finish_answer(root)["dying"] == ["queue"]
+
+
+def test_processes_that_do_not_run_are_started_again(root: Path) -> None:
+    (root.parent / "bin/docker").write_text(DOCKER)
+    (root.parent / "running").write_text(f"p1 {B} process queue unless-stopped 1\n")
+    run(root, "revive", str(root), "art", B, "queue", "beat", STARTS=f"p2 {B} process beat unless-stopped 1")
+    assert [line.split()[-1] for line in docker(root) if " up " in line] == ["process-beat"]
+    assert finish_answer(root) == {"dying": []}
+
+
+def test_every_web_container_gets_a_port_of_its_own(root: Path) -> None:
+    folder = root / "releases" / C
+    (root.parent / "bin/docker").write_text('#!/bin/sh\necho "$*" >>"$DOCKER_LOG"\n')
+    (root.parent / "bin/ss").write_text("#!/bin/sh\necho 'LISTEN 0 0 127.0.0.1:8101 0.0.0.0:*'\n")
+    (root.parent / "bin/ss").chmod(0o755)
+    (folder / "run").mkdir()
+    for number in (1, 2):
+        os.mknod(folder / f"run/web-{number}.sock", stat.S_IFSOCK)
+    run(root, "start", f"{folder}/compose.yaml", f"{folder}/run", "2", "8100", "8102", "1")
+    assert finish_answer(root) == {"ports": [8100, 8102]}
+    assert (folder / ".env").read_text() == "PORTSIDE_PORT_1=8100\nPORTSIDE_PORT_2=8102\n"
 
 
 def test_a_command_that_is_ended_leaves_no_container(root: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from deploy.errors import Refused
-from deploy.settings import PLANNED, Settings, postgres_major, reserved
+from deploy.settings import FAMILIES, PLANNED, Settings, postgres_major, reserved
 from tests import sample
 
 
@@ -33,8 +33,35 @@ def test_the_least_a_site_says_is_enough(tmp_path: Path) -> None:
 def test_every_setting_can_be_set(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, sample.EVERY_SETTING)
     named = {name.removeprefix("DEPLOY_").lower() for name in sample.EVERY_SETTING if name.startswith("DEPLOY_")}
-    assert named == Settings.known()
+    named = {"processes" if name.startswith("process_") else name for name in named}
+    assert named == Settings.known() | set(FAMILIES)
     assert settings.model_fields_set >= named
+
+
+def test_processes_are_named_as_containers_are(tmp_path: Path) -> None:
+    settings = sample.settings(
+        tmp_path, DEPLOY_PROCESS_MAIL_QUEUE="a", DEPLOY_PROCESS_beat="b c", DEPLOY_PROCESS_OFF=" "
+    )
+    assert settings.processes == {"mail-queue": "a", "beat": "b c"}
+
+
+@pytest.mark.parametrize("name", ["DEPLOY_PROCESS_", "DEPLOY_PROCESS__A", "DEPLOY_PROCESS_" + "A" * 32])
+def test_a_process_with_another_name_is_refused(name: str, tmp_path: Path) -> None:
+    (fault,) = refused(tmp_path, **{name: "run"})
+    assert fault.startswith(f"{name}: a process is named by")
+
+
+def test_two_processes_of_one_name_are_refused(tmp_path: Path) -> None:
+    (fault,) = refused(tmp_path, DEPLOY_PROCESS_A="1", DEPLOY_PROCESS_a="2")
+    assert fault == "Several of DEPLOY_PROCESS_* name the process a."
+
+
+def test_how_nginx_reaches_the_application_makes_no_other_release(tmp_path: Path) -> None:
+    def made(**changed: str) -> str:
+        return sample.settings(tmp_path, **changed).fingerprint()
+
+    assert made(DEPLOY_UPSTREAM="port") == made()
+    assert len({made(), made(DEPLOY_REPLICAS="2"), made(DEPLOY_PROCESS_A="1"), made(DEPLOY_PROCESS_A="2")}) == 4
 
 
 def test_settings_never_change(settings: Settings) -> None:
@@ -165,7 +192,7 @@ def test_a_misspelt_name_is_refused_with_the_one_meant(tmp_path: Path) -> None:
     assert refused(tmp_path, DEPLOY_QQQQ="1") == ["DEPLOY_QQQQ is no setting."]
 
 
-@pytest.mark.parametrize("name", [*PLANNED, "PROCESS_WORKER", "CRON_NIGHTLY"])
+@pytest.mark.parametrize("name", [*PLANNED, "CRON_NIGHTLY"])
 def test_a_setting_that_is_not_built_yet_is_refused_by_name(name: str, tmp_path: Path) -> None:
     (fault,) = refused(tmp_path, **{f"DEPLOY_{name}": "something"})
     assert fault.startswith(f"DEPLOY_{name} isn't built yet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +17,6 @@ from deploy.facts import Facts
 from deploy.run import Run
 from deploy.server import Result
 from deploy.settings import Settings
-from deploy.site import Site
 from deploy.steps import Step
 from tests import sample
 from tests.sample import Paper
@@ -144,9 +143,9 @@ class Stale(Paper):
     times = 2
 
     def _result(self, step: Step, stage: str) -> Result:
-        if step.words[:2] == ("script", "nginx") and self.times:
+        if step.words[:2] == ("script", "switch") and self.times:
             self.times -= 1
-            self.scripts.append("nginx")
+            self.scripts.append("switch")
             raise StepFailed(self.target, stage, step.name, nginx.STALE, ["Another deploy changed Nginx's files."])
         return super()._result(step, stage)
 
@@ -154,7 +153,7 @@ class Stale(Paper):
 def test_another_deploys_generation_is_planned_upon_anew(settings: Settings, project: Path) -> None:
     paper = Stale(sample.provisioned())
     assert deploy(settings, paper).switched
-    assert paper.scripts.count("nginx") == 3
+    assert paper.scripts.count("switch") == 3
 
 
 def test_a_generation_that_others_change_all_the_time_is_given_up(settings: Settings, project: Path) -> None:
@@ -162,34 +161,7 @@ def test_a_generation_that_others_change_all_the_time_is_given_up(settings: Sett
     paper.times = 9
     with pytest.raises(PortsideError, match="all the time"):
         deploy(settings, paper)
-    assert (paper.scripts.count("nginx"), paper.scripts[-1]) == (5, "discard")
-
-
-@pytest.mark.parametrize("fails", ["", "switch"])
-def test_a_first_release_planned_anew_is_still_the_first(fails: str, settings: Settings, project: Path) -> None:
-    class Pointed(Stale):
-        """Sees "current" as it is on the server."""
-
-        def facts(self, site: Site, paths: Sequence[str]) -> Facts:
-            seen = super().facts(site, paths)
-            return replace(seen, current=sample.NEW) if "switch" in self.scripts else seen
-
-        def _result(self, step: Step, stage: str) -> Result:
-            if fails and step.words[1:2] == (fails,) and step.words[6] == "yes":
-                raise StepFailed(self.target, stage, step.name, 1, [])
-            return super()._result(step, stage)
-
-    paper = Pointed(sample.provisioned())
-    run = sample.run(settings, paper)
-    if not fails:
-        flow.follow(flow.DEPLOY, run)
-        assert '"previous": ""' in paper.transcript()
-        assert '"before": ""' in paper.transcript()
-        return
-    with pytest.raises(StepFailed) as caught:
-        flow.follow(flow.DEPLOY, run)
-    assert caught.value.state.startswith("The site isn't live yet.")
-    assert f"discard /srv/portside/portfolio portfolio yes {run.new.id}" in paper.transcript()
+    assert (paper.scripts.count("switch"), paper.scripts[-1]) == (5, "discard")
 
 
 def test_who_waits_for_the_lock_looks_again(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,14 +213,16 @@ def test_what_somebody_else_has_put_right_meanwhile_is_left_alone(settings: Sett
 
 
 def test_a_release_that_was_switched_to_is_finished(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    record = sample.recorded(sample.NEW, sample.OLD)
-    left = left_over(settings, sample.NEW, sample.OLDER, current=sample.NEW, pending={sample.NEW: record})
-    paper = Paper(left)
+    record = sample.recorded(sample.NEW, sample.OLD, processes=["queue"])
+    pending = record | {"instead_of": sample.OLD}
+    left = left_over(settings, sample.NEW, sample.OLDER, current=sample.NEW, pending={sample.NEW: pending})
+    finished = replace(left, pending={}, releases=left.releases | {sample.NEW: record}, containers=())
+    paper = Paper(left, left, finished)
     lock(settings, paper)
-    assert paper.scripts == ["finish", "discard"]
+    assert paper.scripts == ["switch", "finish", "discard"]
     told = paper.transcript()
     assert "## lock (detached)" in told
-    assert f"script finish /srv/portside/portfolio portfolio {sample.NEW} {sample.OLD} 30\n" in told
+    assert f"script finish /srv/portside/portfolio portfolio {sample.NEW} {sample.OLD} 30 queue\n" in told
     assert f"script discard /srv/portside/portfolio portfolio no {sample.OLDER}\n" in told
     (step,) = (step for step in paper.steps if step.words[1] == "finish")
     assert json.loads(step.files["release.json"]) == record  # type: ignore[arg-type]
@@ -330,7 +304,7 @@ def test_a_rollback_keeps_the_releases_record(settings: Settings) -> None:
     paper = Paper(facts)
     roll_back(settings, paper)
     (step,) = (step for step in paper.steps if step.words[1] == "finish")
-    assert json.loads(step.files["release.json"]) == facts.releases[sample.OLDER]  # type: ignore[arg-type]
+    assert json.loads(step.files["release.json"]) == facts.releases[sample.OLDER] | {"ports": [8101]}  # type: ignore[arg-type]
 
 
 def test_a_rollback_goes_where_it_is_told(settings: Settings) -> None:
@@ -650,3 +624,54 @@ def test_what_is_not_committed_is_said(settings: Settings, project: Path, capsys
 def test_a_project_in_debug_mode_is_said(settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     deploy(settings, Paper(sample.provisioned(), answer=sample.ANSWER | {"debug": True}))
     assert "! DEBUG is on" in capsys.readouterr().out
+
+
+def test_a_switch_that_was_cut_off_before_its_rename_leaves_nginx_as_the_live_release_needs_it(
+    settings: Settings,
+) -> None:
+    pending = {sample.NEW: sample.recorded(sample.NEW, sample.OLD, instead_of=sample.OLD)}
+    left = left_over(settings, sample.NEW, pending=pending, nginx_generation="bridge")
+    cleared = replace(sample.live(settings), nginx_generation="bridge")
+    paper = Paper(left, left, cleared)
+    lock(settings, paper)
+    assert paper.scripts == ["discard", "nginx"]
+
+
+def test_an_interrupted_release_that_is_not_well_any_more_gives_way(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pending = {sample.NEW: sample.recorded(sample.NEW, sample.OLD, instead_of=sample.OLD)}
+    left = left_over(settings, sample.NEW, current=sample.NEW, pending=pending)
+    back = replace(left, current=sample.OLD)
+    paper = Paper(left, left, back, sample.live(settings), fails="switch")
+    run = lock(settings, paper)
+    assert paper.scripts == ["switch", "discard"]
+    assert run.facts.current == sample.OLD
+    assert f"! {sample.NEW} isn't well any more. it broke" in capsys.readouterr().out
+
+
+def test_a_rollback_that_was_interrupted_is_finished_on_its_ports(settings: Settings) -> None:
+    facts = going_back(settings)
+    pending = {sample.OLDER: facts.releases[sample.OLDER] | {"ports": [8105], "instead_of": sample.OLD}}
+    facts = replace(facts, current=sample.OLDER, pending=pending)
+    paper = Paper(facts, facts, replace(facts, pending={}, containers=()))
+    lock(settings, paper)
+    assert paper.scripts == ["switch", "finish"]
+    assert json.loads(paper.steps[1].files["release.json"])["ports"] == [8105]  # type: ignore[arg-type]
+    assert paper.steps[0].words[5] == sample.OLD
+
+
+def test_processes_that_do_not_run_are_started_by_the_same_deploy_again(settings: Settings, project: Path) -> None:
+    facts = live_with_this(settings, project)
+    facts.releases[sample.OLD]["processes"] = ["queue"]
+    paper = Paper(facts)
+    run = deploy(settings, paper)
+    assert (run.unchanged, paper.scripts) == (True, ["revive"])
+
+
+def test_more_connections_than_the_database_has_are_told_before_anything_is_done(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_WORKERS="8", DEPLOY_REPLICAS="4")
+    deploy(settings, Paper(sample.provisioned()))
+    assert "! DEPLOY_WORKERS x DEPLOY_THREADS x DEPLOY_REPLICAS is 8 x 4 x 4" in capsys.readouterr().out

@@ -1,35 +1,49 @@
 #!/bin/sh
-# After the switch: the live release comes back after a reboot and is recorded; the old one's connections drain, and
-# its containers stop. They stay, stopped: they are the rollback.
-#   finish.sh ROOT SITE ID OLD SECONDS      OLD: the release before, or empty; SECONDS: at most, for its connections
-# $PORTSIDE_FILES: release.json, event (a line for the history). Answers with the seconds it took and what was left.
+# After the switch: the live release is recorded, and its processes start; the old one's are told to end, its connections
+# drain, and its web containers stop. They stay, stopped: they are the rollback.
+#   finish.sh ROOT SITE ID OLD SECONDS NAME...
+# OLD: the release before, or empty; SECONDS: at most, for its connections and jobs; NAME: a process of the live release.
+# $PORTSIDE_FILES: release.json, event (a line for the history). Answers with the seconds it took, the connections that
+# were left, the old processes that are still at work, and the new ones that keep ending.
 . "$PORTSIDE/remote/lib.sh"
 root=$1 site=$2 id=$3 old=$4 seconds=$5
+shift 5
+. "$PORTSIDE/remote/processes.sh"
 
-# containers RELEASE HOW: those that run (-q) or all of them (-aq)
+# The old release's web containers that run.
 containers() {
-    docker ps "$2" --filter "label=portside.site=$site" --filter "label=portside.release=$1" --filter label=portside.role=web
+    docker ps -q --filter "label=portside.site=$site" --filter "label=portside.release=$old" --filter label=portside.role=web
 }
 
-# Connections that Nginx has open to a release: its sockets have its name in their path.
-open_connections() { ss -Hx state established | grep -cF " /run/portside/$site-$1/"; }
+# Connections that Nginx has open to the old release: its sockets have its name in their path, its ports are noted.
+open_connections() {
+    {
+        ss -Hx state established | grep -F " /run/portside/$site-$old/"
+        for port in $(ports "$root/releases/$old"); do
+            ss -Htn state established dport = ":$port"
+        done
+    } | wc -l
+}
 
-# After a power cut they are there, but don't run yet. One that can't any more is the next deploy's matter.
-ids=$(containers "$id" -aq)
-# shellcheck disable=SC2086
-[ -z "$ids" ] || { docker update --restart unless-stopped $ids && { docker start $ids || :; }; } >/dev/null || exit 1
-pool "$root" "$id" || exit 1
 cp "$PORTSIDE_FILES/release.json" "$root/releases/$id/release.json.new" &&
     chmod 644 "$root/releases/$id/release.json.new" &&
-    mv -f "$root/releases/$id/release.json.new" "$root/releases/$id/release.json" || exit 1
+    mv -f "$root/releases/$id/release.json.new" "$root/releases/$id/release.json" && pool "$root" "$id" || exit 1
+start_processes "$@"
 rm -f "$root/releases/$id/pending.json"
 cat "$PORTSIDE_FILES/event" >>"$root/history.jsonl"
-[ -n "$old" ] && [ "$old" != "$id" ] || exit 0
-started=$(now)
-while [ "$(open_connections "$old")" -gt 0 ] && [ $(($(now) - started)) -lt "$seconds" ]; do
-    sleep 0.1
+began=$(now) left=0
+tell_processes
+if [ -n "$old" ] && [ "$old" != "$id" ]; then
+    while [ "$(open_connections)" -gt 0 ] && [ $(($(now) - began)) -lt "$seconds" ]; do
+        sleep 0.1
+    done
+    left=$(open_connections)
+    containers | xargs -r docker stop -t 40 >/dev/null
+fi
+while [ -n "$(working)" ] && [ $(($(now) - began)) -lt "$seconds" ]; do
+    sleep 0.2
 done
-left=$(open_connections "$old")
-# shellcheck disable=SC2046
-[ -z "$(containers "$old" -q)" ] || docker stop -t 40 $(containers "$old" -q) >/dev/null
-answer "{\"seconds\": $(($(now) - started)), \"left\": $left}"
+took=$(($(now) - began))
+watch_processes
+# shellcheck disable=SC2046,SC2086
+answer "{\"seconds\": $took, \"left\": $left, \"working\": $(list $(working)), \"dying\": $(list ${dying:-})}"

@@ -1,13 +1,14 @@
 #!/bin/sh
-# Asks a started release as a visitor comes, on its own port, until it is well; and again for a few seconds, since an
-# application can die after its first answers.
+# Asks a started release as a visitor comes, each of its web containers on its own port, until it is well; and again for
+# a few seconds, since an application can die after its first answers.
 #   gate.sh COMPOSE HOST PATH SCHEME SECONDS AGAIN      AGAIN: so many times more, a second apart, once it is well
 . "$PORTSIDE/remote/lib.sh"
 compose=$1 host=$2 path=$3 scheme=$4 seconds=$5 again=$6
-port=$(sed -n 's/^PORTSIDE_PORT=//p' "$(dirname "$compose")/.env")
+ports=$(ports "$(dirname "$compose")")
+replicas=$(printf '%s\n' "$ports" | wc -l)
 head=$PORTSIDE/head body=$PORTSIDE/body
 
-# Asks once; $why is what is wrong, or empty.
+# Asks the container at $port once; $why is what is wrong, or empty.
 ask() {
     rm -f "$head" "$body"
     status=$(curl -s --noproxy '*' --max-time 15 -D "$head" -o "$body" -w '%{http_code}' -H "Host: $host" \
@@ -27,26 +28,41 @@ ask() {
     esac
 }
 
-alive() { [ "$(docker compose -f "$compose" ps -q --status running web-1)" ]; }
+# Asks all of them, up to the first that isn't well: $name.
+ask_all() {
+    number=0
+    for port in $ports; do
+        number=$((number + 1)) name=web-$number
+        ask
+        [ -z "$why" ] || return 0
+    done
+}
+
+alive() {
+    ended=$(fallen "$compose" "$replicas" | head -n 1)
+    name=${ended:-$name}
+    [ -z "$ended" ]
+}
 
 refuse() {
     [ -z "$why" ] || [ ! -s "$body" ] || { echo "Its answer begins:"; head -c 600 "$body" | sed 's/<[^>]*>//g' | grep '[^[:space:]]' | head -8; }
     echo "Its log ends:"
-    docker compose -f "$compose" logs --no-color --no-log-prefix --tail 30
+    docker compose -f "$compose" logs --no-color --no-log-prefix --tail 30 "$name"
+    [ "$replicas" -eq 1 ] || die "The new release isn't well: $name: $1."
     die "The new release isn't well: $1."
 }
 
 limit=$(($(now) + seconds))
-ask
+ask_all
 while [ -n "$why" ]; do
     alive || refuse "it started and ended"
     [ "$(now)" -lt "$limit" ] || refuse "$why (asked for $seconds s, DEPLOY_HEALTH_TIMEOUT)"
     sleep 0.2
-    ask
+    ask_all
 done
 for _ in $(seq "$again"); do
     sleep 1
-    ask
+    ask_all
     alive || refuse "it ended after its first answers"
     [ -z "$why" ] || refuse "$why, after it had been well"
 done

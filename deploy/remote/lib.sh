@@ -7,13 +7,22 @@ unchanged() { printf 'unchanged %s\n' "$*" >"$PORTSIDE_RESULT"; }
 # The step's answer to the laptop: JSON on one line.
 answer() { printf '%s\n' "$*" >"$PORTSIDE_ANSWER"; }
 
-# Links a release's static files beside those of the others: a page that it made still finds its own when it isn't live
-# any more.
+# Links a recorded release's static files beside those of the others, below their URL: a page that it made still finds its
+# own when it isn't live any more.
 #   pool ROOT ID
 pool() {
-    [ -d "$1/releases/$2/static" ] || return 0
-    mkdir -p "$1/static-pool" && cp -alf "$1/releases/$2/static/." "$1/static-pool/"
+    url=$(sed -n 's/.*"static_url": *"\([^"]*\)".*/\1/p' "$1/releases/$2/release.json" 2>/dev/null)
+    [ -n "$url" ] && [ -d "$1/releases/$2/static" ] || return 0
+    mkdir -p "$1/static-pool$url" && cp -alf "$1/releases/$2/static/." "$1/static-pool$url"
 }
+
+# The local ports of a release, noted when it was started.
+#   ports FOLDER
+ports() { sed -n 's/^PORTSIDE_PORT_[0-9]*=//p' "$1/.env" 2>/dev/null; }
+
+# Those of a release's web containers that don't run, by their names in its compose file.
+#   fallen COMPOSE REPLICAS
+fallen() { seq -f web-%g "$2" | grep -vxF "$(docker compose -f "$1" ps --services --status running)"; }
 
 # Seconds since the machine came up: waiting by the clock would wait wrongly where somebody sets it.
 now() { cut -d. -f1 /proc/uptime; }

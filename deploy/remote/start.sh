@@ -1,41 +1,56 @@
 #!/bin/sh
-# Starts a release's web containers on a free local port, and waits until they accept connections.
-#   start.sh COMPOSE SOCKET FIRST LAST SECONDS      FIRST, LAST: the range of ports
-# Answers with the port. They don't restart by themselves until they are live.
+# Starts a release's web containers, each with a free local port, and waits until they accept connections.
+#   start.sh COMPOSE RUN REPLICAS FIRST LAST SECONDS      RUN: the folder of their sockets; FIRST, LAST: the range of ports
+# Answers with the ports. They don't restart by themselves until they are live.
 . "$PORTSIDE/remote/lib.sh"
-compose=$1 socket=$2 port=$3 last=$4 seconds=$5
+compose=$1 run=$2 replicas=$3 port=$4 last=$5 seconds=$6
 export PORTSIDE_RESTART=no
-settings=$(dirname "$compose")/.env
+folder=$(dirname "$compose")
 
 used_ports() {
     ss -Hltn | awk '{print $4}' | sed 's/.*://'
     docker ps --format '{{.Ports}}' | grep -oE ':[0-9]+->' | tr -dc '0-9\n'
 }
 
-start() {
-    used=$(used_ports)
-    while [ "$port" -le "$last" ]; do
+# Notes the next free ports of the range, one for each container.
+choose() {
+    chosen='' number=0
+    while [ "$number" -lt "$replicas" ]; do
+        [ "$port" -le "$last" ] || die "Too few ports are free in the range (DEPLOY_PORTS)."
         if ! printf '%s\n' "$used" | grep -qx "$port"; then
-            echo "PORTSIDE_PORT=$port" >"$settings"
-            said=$(docker compose -f "$compose" up -d --force-recreate 2>&1) && return
-            # Somebody took the port in between: the next one. Anything else is an error.
-            printf '%s\n' "$said" | grep -qE 'already allocated|already in use' || die "$said"
+            number=$((number + 1))
+            chosen="$chosen PORTSIDE_PORT_$number=$port"
         fi
         port=$((port + 1))
     done
-    die "No port is free in the range (DEPLOY_PORTS)."
+    # shellcheck disable=SC2086
+    printf '%s\n' $chosen >"$folder/.env"
 }
 
-running() { [ "$(docker compose -f "$compose" ps -q --status running web-1)" ]; }
+start() {
+    used=$(used_ports)
+    until choose && said=$(docker compose -f "$compose" up -d --force-recreate 2>&1); do
+        # Somebody took a port in between: the next ones. Anything else is an error.
+        printf '%s\n' "$said" | grep -qE 'already allocated|already in use' || die "$said"
+    done
+}
+
+# The first container that doesn't listen yet.
+silent() {
+    for name in $(seq -f web-%g "$replicas"); do
+        [ -S "$run/$name.sock" ] || { echo "$name"; return; }
+    done
+}
 
 start
 limit=$(($(now) + seconds))
-until [ -S "$socket" ]; do
-    running && [ "$(now)" -lt "$limit" ] || {
-        docker compose -f "$compose" logs --no-color --no-log-prefix --tail 30
-        running && die "The application doesn't listen after $seconds s (DEPLOY_HEALTH_TIMEOUT)."
+while name=$(silent) && [ -n "$name" ]; do
+    ended=$(fallen "$compose" "$replicas" | head -n 1)
+    [ -z "$ended" ] && [ "$(now)" -lt "$limit" ] || {
+        docker compose -f "$compose" logs --no-color --no-log-prefix --tail 30 "${ended:-$name}"
+        [ "$ended" ] || die "The application doesn't listen after $seconds s (DEPLOY_HEALTH_TIMEOUT)."
         die "The application started and ended; above is its log."
     }
     sleep 0.1
 done
-answer "{\"port\": $port}"
+answer "{\"ports\": [$(ports "$folder" | paste -sd ,)]}"

@@ -1,43 +1,71 @@
 #!/bin/sh
-# Makes a release the live one by renaming "current", and proves it through Nginx; on failure the one before is back.
-#   switch.sh ROOT ID SITE STATUS_PORT PROVE HOST PATH STATIC_URL
-# PROVE: no where Nginx doesn't know the site yet. STATIC_URL: empty where Nginx serves no static files.
+# Makes a release the live one by renaming "current", between two generations of Nginx's files where they change, and
+# proves it through Nginx. One transaction: on any failure "current" and Nginx's files are as before. Each part of it can be
+# repeated.
+#   switch.sh ROOT SITE ID OLD STATUS_PORT PAGE BEFORE BRIDGE FINAL HOST PATH STATIC_URL SECONDS
+# OLD: the release of before, or empty. BRIDGE: the generation that serves both releases, FINAL: the one of the new
+# release, each empty where what is live will do; BEFORE: the one they were planned upon. STATIC_URL: empty where Nginx
+# serves no static files. SECONDS: how long the release may still be starting. PAGE and $PORTSIDE_FILES: see generation.sh.
 . "$PORTSIDE/remote/lib.sh"
-root=$1 id=$2 site=$3 port=$4 prove=$5 host=$6 path=$7 static=$8
-before=$(readlink "$root/current")
+# shellcheck disable=SC2034 # $page is for generation.sh
+root=$1 site=$2 id=$3 old=$4 status_port=$5 page=$6
+shift 6
+before=$1 bridge=$2 final=$3 host=$4 path=$5 static=$6 seconds=$7
+. "$PORTSIDE/remote/generation.sh"
 
-# From here on it is one that comes back after a reboot, or a reboot in the middle would find nothing.
+# From here on it is one that comes back after a reboot, or a reboot in the middle would find nothing. What a power cut has
+# stopped starts.
 come_back() {
-    ids=$(docker ps -q --filter "label=portside.site=$site" --filter "label=portside.release=$id" --filter label=portside.role=web)
+    ids=$(docker ps -aq --filter "label=portside.site=$site" --filter "label=portside.release=$id" --filter label=portside.role=web)
     # shellcheck disable=SC2086
-    [ -z "$ids" ] || docker update --restart unless-stopped $ids >/dev/null
+    [ -z "$ids" ] || { docker update --restart unless-stopped $ids && docker start $ids; } >/dev/null
 }
 
 point() { ln -sfn "$1" "$root/current.new" && mv -fT "$root/current.new" "$root/current"; }
 
-curl() { command curl -s --noproxy '*' --max-time 15 -H "User-Agent: Portside" "$@"; }
+ask() { curl -s --noproxy '*' --max-time 15 -H "User-Agent: Portside" "$@"; }
 
-# Asks Nginx for a path of the site and prints the status.
-ask() { curl -o /dev/null -w '%{http_code}' -H "Host: $host" "http://127.0.0.1$1"; }
+# The status of a path of the site, through Nginx.
+status() { ask -o /dev/null -w '%{http_code}' -H "Host: $host" "http://127.0.0.1$1"; }
 
-proved() {
-    [ "$(curl "http://127.0.0.1:$port/release/$site")" = "$id" ] || { echo "Nginx doesn't serve this release."; return 1; }
-    status=$(ask "$path")
-    case $status in [123]??) ;; *) echo "Through Nginx $path answers $status."; return 1 ;; esac
+live() { ask "http://127.0.0.1:$status_port/release/$site"; }
+
+# What is wrong with the release as Nginx serves it, or nothing.
+fault() {
+    [ "$(live)" = "$id" ] || { echo "Nginx doesn't serve this release."; return; }
+    status=$(status "$path")
+    case $status in [123]??) ;; *) echo "Through Nginx $path answers $status."; return ;; esac
     [ -n "$static" ] || return 0
     file=$(cd "$root/current/static/" && find . -type f ! -name '*.gz' ! -path '*/.*' | grep -E '^[A-Za-z0-9._/-]+$' | head -n 1)
     [ -n "$file" ] || return 0
-    status=$(ask "$static${file#./}")
-    [ "$status" = 200 ] || { echo "Through Nginx the static file $static${file#./} answers $status."; return 1; }
+    status=$(status "$static${file#./}")
+    [ "$status" = 200 ] || echo "Through Nginx the static file $static${file#./} answers $status."
+}
+
+proved() {
+    limit=$(($(now) + seconds))
+    while why=$(fault) && [ -n "$why" ]; do
+        [ "$(now)" -lt "$limit" ] || { echo "$why"; return 1; }
+        sleep 0.2
+    done
+}
+
+undo() {
+    [ -z "$old" ] || point "releases/$old"
+    [ -z "$bridge$final" ] || put_back
+    [ -n "$old" ] || { rm -f "$root/current"; die "No release is live."; }
+    [ "$(live)" = "$old" ] || die "current names the release before, $old, again; but Nginx doesn't serve it."
+    die "The release before, $old, is live again."
 }
 
 come_back || exit 1
-point "releases/$id"
-[ "$prove" = yes ] || exit 0
-proved && exit 0
-if [ -n "$before" ] && [ "$before" != "releases/$id" ]; then
-    point "$before"
-    die "The release before, ${before##*/}, is live again."
+[ -z "$bridge$final" ] || begin "$before"
+[ -z "$bridge" ] || put "$bridge" || undo
+point "releases/$id" || undo
+if [ -n "$final" ]; then
+    # Before a first one, Nginx doesn't know the site.
+    [ -z "$old" ] || proved || undo
+    put "$final" || undo
 fi
-rm -f "$root/current"
-die "No release is live."
+proved || undo
+[ -z "$bridge$final" ] || tidy

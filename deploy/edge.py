@@ -1,0 +1,74 @@
+"""The edge: what a site's Nginx file says of its releases. Pure: what releases want in, an Edge out.
+
+While a release follows another, two may be planned. The *bridge* stands before ``current`` is renamed, and serves what
+both need; the *final* one is the new release's. Usually both are what is live already.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+# No part begins with a dot: Nginx serves no hidden files, and answers the certificate authority below such a path.
+URL_PATH = re.compile(r"/(?:(?!\.)[A-Za-z0-9._~@+-]+/)+")
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a release wants of Nginx: URL paths of files, which begin and end with a slash, or empty; how many web
+    containers there are to ask, and their local ports (none in the record of a release that an older version made)."""
+
+    static_url: str = ""
+    media_url: str = ""
+    replicas: int = 1
+    ports: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """A URL path below which there are files: uploads (``media``) or static ones.
+
+    ``own``: nothing else is there. Otherwise it is another release's: the application is asked for what isn't found.
+    """
+
+    url: str
+    media: bool = False
+    own: bool = True
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Which of the live release's sockets are asked, from the first on, or instead which ports; and what is served."""
+
+    sockets: int = 1
+    ports: tuple[int, ...] = ()
+    places: tuple[Place, ...] = ()
+
+
+def final(new: Served, kept: Iterable[Served], upstream: str) -> Edge:
+    """The edge of a release that is live. Pages of other ``kept`` releases, loaded before, still find their files."""
+    places = _with_others(_places(new), kept)
+    return Edge(new.replicas, new.ports if upstream == "port" else (), places)
+
+
+def bridge(live: Served, new: Served, kept: Iterable[Served], upstream: str) -> Edge:
+    """The edge for the moment in which ``current`` is renamed: what either release has is found before and after."""
+    shared = [place for place in _places(live) if place in _places(new)]
+    places = _with_others(shared, [new, live, *kept])
+    return Edge(min(live.replicas, new.replicas), live.ports if upstream == "port" else (), places)
+
+
+def _places(served: Served, *, own: bool = True) -> list[Place]:
+    urls = ((served.static_url, False), (served.media_url, True))
+    return [Place(url, media, own) for url, media in urls if URL_PATH.fullmatch(url)]
+
+
+def _with_others(own: Sequence[Place], releases: Iterable[Served]) -> tuple[Place, ...]:
+    """These places, and those of the releases that lie in none of them. Of several with one URL the first counts."""
+    found = {place.url: place for place in own}
+    for served in releases:
+        for place in _places(served, own=False):
+            if not any(place.url.startswith(mine.url) for mine in own):
+                found.setdefault(place.url, place)
+    return tuple(found[url] for url in sorted(found))

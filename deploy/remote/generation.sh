@@ -1,0 +1,128 @@
+# Puts a generation of Nginx's files live and, if need be, the one of before again. Read with: . "$PORTSIDE/remote/generation.sh"
+# Needs $status_port; $page: the distribution's default page, to be taken away, or empty.
+# $PORTSIDE_FILES: main (nginx.conf); for each generation a folder of its name with new/ (its files) and kept (paths to
+# take over from the live generation).
+# shellcheck shell=sh
+# shellcheck disable=SC2154 # $status_port and $page
+generations=/etc/nginx/portside.d
+link=/etc/nginx/portside
+conf=/etc/nginx/nginx.conf
+
+# Takes the server's lock, until the script ends. Exit code 76, having changed nothing, where by now another generation is
+# live than the one that was planned upon (empty: none).
+begin() {
+    exec 9>/run/portside/server.lock
+    flock -w 900 9 || die "Another deploy has kept Nginx busy for 15 minutes."
+    origin=$(readlink "$link")
+    [ "${origin##*/}" = "$1" ] || { echo "Another deploy changed Nginx's files in the meantime."; exit 76; }
+}
+
+# Puts a generation live: assembled beside the live one, tested whole, renamed, reloaded, proved to serve. Where it fails,
+# put_back is the caller's to call.
+put() {
+    wanted=$generations/$1 previous=$(readlink "$link")
+    assemble "$1" || { echo "The new files can't be written."; return 1; }
+    if ! test_candidate; then
+        [ "$wanted" = "$previous" ] || [ "$wanted" = "$origin" ] || rm -rf "$wanted"
+        echo "Nginx refuses the new files."
+        return 1
+    fi
+    touched=yes
+    point_nginx "$wanted" && install_main && take_page_away || return 1
+    reload && serves "$1" && return
+    echo "Nginx doesn't serve generation $1."
+    journalctl -u nginx -n 10 --no-pager -o cat
+    return 1
+}
+
+# What was live at the beginning is live again, and proved.
+put_back() {
+    [ -n "${touched:-}" ] || { echo "Nginx's live files are untouched."; return; }
+    [ -z "${main_installed:-}" ] || mv -f "$conf.before-portside" "$conf"
+    [ -z "${page_target:-}" ] || ln -sfn "$page_target" "$page"
+    if [ -n "$origin" ]; then point_nginx "$origin"; else rm -f "$link"; fi
+    reload
+    if [ -z "$origin" ] || serves "${origin##*/}"; then
+        echo "Nginx's files of before are back."
+    else
+        echo "Nginx's files of before are back, but it doesn't answer with them either: look at journalctl -u nginx"
+    fi
+}
+
+# Only the live generation and the one of the beginning stay.
+tidy() {
+    served=$(readlink "$link")
+    for folder in "$generations"/*; do
+        [ "$folder" = "$served" ] || [ "$folder" = "$origin" ] || rm -rf "$folder"
+    done
+}
+
+assemble() {
+    [ "$wanted" != "$previous" ] && [ "$wanted" != "$origin" ] || return 0
+    rm -rf "$wanted.new" "$wanted"
+    mkdir -p "$wanted.new/sites" || return 1
+    while IFS= read -r file; do
+        cp "$link/$file" "$wanted.new/$file" || return 1
+    done <"$PORTSIDE_FILES/$1/kept"
+    cp -R "$PORTSIDE_FILES/$1/new/." "$wanted.new/" || return 1
+    # shellcheck disable=SC2016
+    printf 'map "" $portside_generation {\n    default "%s";\n}\n' "$1" >"$wanted.new/generation.conf"
+    chmod -R u=rwX,go=rX "$wanted.new" && mv "$wanted.new" "$wanted"
+}
+
+# In place, without touching what is live: in a mount namespace of its own, the candidate lies over the live files.
+test_candidate() {
+    [ -n "$previous" ] || ln -s "$wanted" "$link" || return 1
+    [ -s /run/nginx.pid ] || no_pid=1
+    # shellcheck disable=SC2016
+    unshare -m sh -c '
+        mount --make-rprivate / &&
+        mount --bind "$1" /etc/nginx/nginx.conf &&
+        { [ "$2" = "$3" ] || mount --bind "$2" "$3"; } &&
+        { [ -z "$4" ] || [ ! -e "$4" ] || mount --bind /dev/null "$(readlink -f "$4")"; } &&
+        nginx -t' portside "$PORTSIDE_FILES/main" "$wanted" "$(readlink -f "$link")" "$page"
+    code=$?
+    # nginx -t leaves an empty pid file where no nginx runs, over which systemd stumbles.
+    [ -z "${no_pid:-}" ] || [ -s /run/nginx.pid ] || rm -f /run/nginx.pid
+    [ "$code" -eq 0 ] || [ -n "$previous" ] || rm -f "$link"
+    return "$code"
+}
+
+point_nginx() { ln -sfn "$1" "$link.new" && mv -fT "$link.new" "$link"; }
+
+install_main() {
+    cmp -s "$PORTSIDE_FILES/main" "$conf" && return
+    cp -p "$conf" "$conf.before-portside" && cp "$PORTSIDE_FILES/main" "$conf.new" && chmod 644 "$conf.new" &&
+        mv -f "$conf.new" "$conf" && main_installed=1
+}
+
+take_page_away() {
+    [ -n "$page" ] && [ -L "$page" ] || return 0
+    page_target=$(readlink "$page")
+    rm -f "$page"
+}
+
+# Nginx's workers that accept connections. One that a reload has retired says so in its title.
+workers() {
+    master=$(cat /run/nginx.pid 2>/dev/null) || return 0
+    # shellcheck disable=SC2013
+    for pid in $(cat "/proc/$master/task/$master/children" 2>/dev/null); do
+        case $(tr -d '\0' <"/proc/$pid/cmdline" 2>/dev/null) in *"worker process") echo "$pid" ;; esac
+    done
+}
+
+reload() {
+    workers_before=$(workers)
+    if systemctl is-active --quiet nginx; then systemctl reload nginx; else systemctl start nginx; fi
+}
+
+# A reload returns before its workers serve, and a failed one says nothing: ask until the answer is the wanted one,
+# and until no worker of before accepts connections any more: for a moment both do.
+serves() {
+    limit=$(($(now) + 15))
+    until [ "$(curl -s --noproxy '*' --max-time 2 "http://127.0.0.1:$status_port/generation")" = "$1" ] &&
+        ! workers | grep -qxF "${workers_before:-none}"; do
+        [ "$(now)" -lt "$limit" ] || return 1
+        sleep 0.05
+    done
+}

@@ -1,0 +1,114 @@
+"""The switch: "current" renamed between the generations of Nginx's files that it takes; and what comes after it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import edge, nginx, release
+from . import site as names
+from .edge import Edge, Served
+from .nginx import Generation
+from .report import count
+from .run import Run
+from .server import Result
+from .steps import Step, script
+
+
+def settle(run: Run, served: Served) -> list[Step]:
+    """What makes Nginx serve a release that is live: nothing if it does already."""
+    final = edge.final(served, release.kept(run.facts), run.settings.upstream)
+    return nginx.steps(_files(run, final), run.facts, f"the site {run.site.name}")
+
+
+def switch(run: Run, identity: str, served: Served, old: str, *, patience: int = 0) -> Step:
+    """The switch to a release, as one transaction. ``patience``: seconds in which it may still be starting."""
+    settings = run.settings
+    bridge, final = _generations(run, served, old if old == run.facts.current else "")
+    made = [generation for generation in (bridge, final) if generation]
+    through = " and ".join(generation.name for generation in made)
+    return script(
+        f"Switch to {identity}" + (f", through Nginx generation {through}" if made else ""),
+        "switch",
+        run.site.root,
+        run.site.name,
+        identity,
+        old,
+        str(names.STATUS_PORT),
+        made[0].page if made else "",
+        run.facts.nginx_generation,
+        bridge.name if bridge else "",
+        final.name if final else "",
+        settings.canonical,
+        settings.health_path,
+        served.static_url,
+        str(patience),
+        files={name: content for generation in made for name, content in generation.payload().items()},
+    )
+
+
+def _generations(run: Run, new: Served, live: str) -> tuple[Generation | None, Generation | None]:
+    """The bridge and the final generation, each only if it is another than what is live at that moment."""
+    kept, upstream = release.kept(run.facts), run.settings.upstream
+    final = nginx.wanted(_files(run, edge.final(new, kept, upstream)), run.facts)
+    if not live:
+        return None, final
+    before = release.served(run.facts.releases.get(live, {}))
+    bridge = nginx.wanted(_files(run, edge.bridge(before, new, kept, upstream)), run.facts)
+    if final and bridge and final.name == bridge.name:
+        return bridge, None
+    if bridge and not final:  # back to what is live now
+        final = nginx.generation(_files(run, edge.final(new, kept, upstream)), run.facts)
+    return bridge, final
+
+
+def _files(run: Run, wanted: Edge) -> dict[str, str]:
+    """Nginx's base and this site's file."""
+    return nginx.base(run.facts) | nginx.site_file(run.settings, run.site, wanted, run.facts)
+
+
+def finish(run: Run, identity: str, old: str, record: dict[str, Any], event: dict[str, Any]) -> Step:
+    """What comes after the switch is proved."""
+    return script(
+        "Let the old connections end" if old else "Note the release",
+        "finish",
+        run.site.root,
+        run.site.name,
+        identity,
+        old,
+        str(run.settings.drain),
+        *release.processes(record),
+        files={
+            "release.json": release.as_json(record, indent=2).encode(),
+            "event": release.as_json(event).encode(),
+        },
+    )
+
+
+def revive(run: Run) -> list[Step]:
+    """What starts processes of the live release that don't run: nothing if all do."""
+    current = run.facts.current
+    if not release.idle(run.facts):
+        return []
+    processes = release.processes(run.facts.releases[current])
+    return [script("Start the processes", "revive", run.site.root, run.site.name, current, *processes)]
+
+
+def tell(run: Run, result: Result) -> None:
+    """What the end of the switch has to say to whom it concerns."""
+    answer, old = result.answer, run.facts.current
+    if answer.get("left"):
+        run.report.warn(
+            f"After {run.settings.drain} s {count(answer['left'], 'connection')} to the old release were cut."
+        )
+    if working := answer.get("working"):
+        run.report.warn(
+            f"Still at work after {run.settings.drain} s: {', '.join(working)} of {old}. What it has begun it "
+            "finishes, and then ends by itself."
+        )
+    if dying := answer.get("dying"):
+        log = [line for line in result.output if line.strip()]
+        starts = [number for number, line in enumerate(log) if line.startswith("The log of ")]
+        lines = log[starts[0] :] if starts else log
+        run.report.warn(
+            "\n  ".join([f"The site is live, but of its processes one keeps ending: {', '.join(dying)}.", *lines])
+        )

@@ -1,0 +1,184 @@
+"""remote/switch.sh run for real, on folders of this machine; programs of the test's stand in for Nginx and Docker."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deploy.stream import REMOTE
+from tests import sample
+
+OLD, NEW = sample.OLD, sample.NEW
+
+# What Nginx serves is what its link named at its last reload. $FAULT: what goes wrong, once $AT is live.
+PROGRAMS = {
+    "docker": 'echo "docker $*" >>"$LOG"\n',
+    "journalctl": "",
+    "unshare": 'case $FAULT in refused) ! grep -qx "$AT" "$7/new-name" ;; esac\n',
+    "systemctl": """\
+case $1 in
+reload) echo "reload $(basename "$(readlink "$TOP/nginx/portside")")" >>"$LOG"
+    [ "$FAULT" = unproved ] && [ -e "$TOP/nginx/portside/is-$AT" ] || readlink "$TOP/nginx/portside" >"$TOP/served" ;;
+esac
+""",
+    "curl": """\
+for url in "$@"; do :; done
+live=$(basename "$(readlink "$TOP/site/current")")
+case $url in
+*/generation) basename "$(cat "$TOP/served")" ;;
+*/release/*) echo "$live" ;;
+*/well | */s/x.css) case $FAULT in
+    ill) [ "$live" != "$AT" ] && printf 200 || printf 500 ;;
+    ill-by-nginx) grep -q "/$AT$" "$TOP/served" && printf 500 || printf 200 ;;
+    *) printf 200 ;;
+    esac ;;
+*) printf 404 ;;
+esac
+""",
+}
+
+
+@dataclass
+class Machine:
+    """A site's folder with a live release and a new one, beside Nginx's with a live generation."""
+
+    top: Path
+
+    @property
+    def live(self) -> str:
+        return (self.top / "site/current").readlink().name if (self.top / "site/current").is_symlink() else ""
+
+    @property
+    def generation(self) -> str:
+        return (self.top / "nginx/portside").readlink().name
+
+    @property
+    def served(self) -> str:
+        return Path((self.top / "served").read_text().strip()).name
+
+    @property
+    def log(self) -> list[str]:
+        path = self.top / "log"
+        return path.read_text().splitlines() if path.exists() else []
+
+    def switch(
+        self, bridge: str = "", final: str = "", *, old: str = OLD, before: str = "g0", fault: str = "", at: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        words = (
+            str(self.top / "site"),
+            "art",
+            NEW,
+            old,
+            "8099",
+            "",
+            before,
+            bridge,
+            final,
+            "art.example",
+            "/well",
+            "/s/",
+            "0",
+        )
+        environment = {
+            **os.environ, "PATH": f"{self.top}/bin:{os.environ['PATH']}", "PORTSIDE": str(self.top),
+            "PORTSIDE_FILES": f"{self.top}/files", "TOP": str(self.top), "LOG": f"{self.top}/log", "FAULT": fault,
+            "AT": at,
+        }  # fmt: skip
+        return subprocess.run(
+            ("sh", self.top / "remote/switch.sh", *words), env=environment, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    for script in REMOTE.glob("*.sh"):
+        text = script.read_text(encoding="utf-8").replace("/etc/nginx", f"{tmp_path}/nginx")
+        text = text.replace("/run/portside", f"{tmp_path}/locks").replace("/run/nginx.pid", f"{tmp_path}/nginx.pid")
+        text = text.replace("$(($(now) + 15))", "$(now)")
+        sample.files(tmp_path / "remote", {script.name: text})
+    for name, text in PROGRAMS.items():
+        sample.files(tmp_path / "bin", {name: f"#!/bin/sh\n{text}"})
+        (tmp_path / "bin" / name).chmod(0o755)
+    for name in ("bridge", "final"):
+        sample.files(
+            tmp_path / "files", {f"{name}/kept": "", f"{name}/new/new-name": name, f"{name}/new/is-{name}": ""}
+        )
+    sample.files(tmp_path, {"files/main": "", "nginx/nginx.conf": "", "nginx/portside.d/g0/x": "", "locks/x": ""})
+    (tmp_path / "nginx/portside").symlink_to(tmp_path / "nginx/portside.d/g0")
+    sample.files(tmp_path, {"served": f"{tmp_path}/nginx/portside.d/g0\n", "nginx.pid": "1\n"})
+    for identity in (OLD, NEW):
+        sample.files(tmp_path / "site/releases" / identity, {"id": identity, "static/x.css": ""})
+    (tmp_path / "site/current").symlink_to(f"releases/{OLD}")
+    return Machine(tmp_path)
+
+
+def test_the_usual_switch_is_one_rename_and_leaves_nginx_alone(machine: Machine) -> None:
+    done = machine.switch()
+    assert (done.returncode, machine.live, machine.generation) == (0, NEW, "g0")
+    assert not [line for line in machine.log if line.startswith("reload")]
+
+
+@pytest.mark.parametrize(
+    ("bridge", "final", "reloads"),
+    [("bridge", "", ["bridge"]), ("", "final", ["final"]), ("bridge", "final", ["bridge", "final"])],
+)
+def test_generations_go_live_before_and_after(machine: Machine, bridge: str, final: str, reloads: list[str]) -> None:
+    done = machine.switch(bridge, final)
+    assert (done.returncode, machine.live, machine.served) == (0, NEW, reloads[-1])
+    assert [line for line in machine.log if line.startswith("reload")] == [f"reload {name}" for name in reloads]
+    kept = {path.name for path in (machine.top / "nginx/portside.d").iterdir()}
+    assert kept == {"g0", reloads[-1]}, "the one of before stays, what was between doesn't"
+
+
+def test_a_switch_can_be_repeated(machine: Machine) -> None:
+    machine.switch("bridge", "final")
+    assert machine.switch(before="final").returncode == 0
+    assert (machine.live, machine.served) == (NEW, "final")
+
+
+@pytest.mark.parametrize(
+    ("bridge", "final", "fault", "at"),
+    [
+        ("bridge", "final", "refused", "bridge"),
+        ("bridge", "final", "unproved", "bridge"),
+        ("bridge", "final", "ill", NEW),
+        ("bridge", "final", "refused", "final"),
+        ("bridge", "final", "unproved", "final"),
+        ("bridge", "final", "ill-by-nginx", "final"),
+        ("", "final", "ill-by-nginx", "final"),
+        ("bridge", "", "ill", NEW),
+        ("", "", "ill", NEW),
+    ],
+)
+def test_whatever_fails_everything_is_as_before(machine: Machine, bridge: str, final: str, fault: str, at: str) -> None:
+    done = machine.switch(bridge, final, fault=fault, at=at)
+    assert (done.returncode, machine.live, machine.generation, machine.served) == (1, OLD, "g0", "g0")
+    assert done.stdout.splitlines()[-1] == f"The release before, {OLD}, is live again."
+
+
+@pytest.mark.parametrize(("fault", "at"), [("refused", "final"), ("unproved", "final"), ("ill-by-nginx", "final")])
+def test_a_first_release_that_fails_leaves_nothing_live(machine: Machine, fault: str, at: str) -> None:
+    (machine.top / "site/current").unlink()
+    done = machine.switch(final="final", old="", fault=fault, at=at)
+    assert (done.returncode, machine.live, machine.generation, machine.served) == (1, "", "g0", "g0")
+
+
+def test_a_switch_that_was_planned_upon_another_generation_changes_nothing(machine: Machine) -> None:
+    done = machine.switch("bridge", "final", before="another")
+    assert (done.returncode, machine.live, machine.generation) == (76, OLD, "g0")
+
+
+def test_nginx_refusing_the_files_that_are_live_already_is_told(machine: Machine) -> None:
+    done = machine.switch("bridge", fault="refused", at="bridge")
+    assert "Nginx refuses the new files.\nNginx's live files are untouched." in done.stdout
+
+
+def test_what_goes_live_comes_back_after_a_reboot(machine: Machine) -> None:
+    sample.files(machine.top, {"bin/docker": '#!/bin/sh\necho "docker $*" >>"$LOG"\n[ "$1" != ps ] || echo c1\n'})
+    machine.switch()
+    assert machine.log[1:] == ["docker update --restart unless-stopped c1", "docker start c1"]

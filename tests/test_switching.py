@@ -1,0 +1,145 @@
+"""The switch as data: which generations it takes, and what comes after it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy import edge, nginx, release, switching
+from deploy.edge import Served
+from deploy.facts import Facts
+from deploy.run import Run
+from deploy.server import Result
+from deploy.settings import Settings
+from deploy.steps import Step
+from tests import sample
+from tests.sample import Paper
+
+SAME = replace(sample.SERVED, ports=(8102,))
+
+
+def run(settings: Settings, facts: Facts) -> Run:
+    made = sample.run(settings, Paper(facts))
+    made.facts = facts
+    return made
+
+
+def live(settings: Settings, served: Served = sample.SERVED) -> Facts:
+    """A server with the sample site live, its Nginx files those of the settings."""
+    record = sample.recorded(sample.OLD, static_url=served.static_url, media_url=served.media_url)
+    record |= {"replicas": served.replicas, "ports": list(served.ports)}
+    facts = sample.with_releases(sample.live(settings), sample.OLD, {sample.OLD: record}, nginx_files={})
+    final = edge.final(served, release.kept(facts), settings.upstream)
+    files = nginx.base(facts) | nginx.site_file(settings, sample.SITE, final, facts)
+    return replace(facts, nginx_generation=nginx.generation(files, facts).name)
+
+
+def generations(settings: Settings, facts: Facts, new: Served) -> tuple[str, str]:
+    """The bridge's and the final generation's text of the site's file; empty where there is none."""
+    step = switching.switch(run(settings, facts), sample.NEW, new, facts.current)
+    names = step.words[9:11]
+    return tuple(  # type: ignore[return-value]
+        step.files[f"{name}/new/sites/portfolio.conf"].decode() if name else ""  # type: ignore[union-attr]
+        for name in names
+    )
+
+
+def test_a_release_like_the_one_before_goes_live_without_a_reload(settings: Settings) -> None:
+    step = switching.switch(run(settings, live(settings)), sample.NEW, SAME, sample.OLD)
+    assert (step.words[9:11], step.files) == (("", ""), {})
+
+
+def test_a_first_release_takes_one_generation(settings: Settings) -> None:
+    bridge, final = generations(settings, sample.provisioned(), SAME)
+    assert (bridge, "web-1.sock" in final) == ("", True)
+
+
+def test_changed_settings_take_one_generation_before_the_switch(settings: Settings, tmp_path: Path) -> None:
+    facts = live(settings)
+    bridge, final = generations(sample.settings(tmp_path, DEPLOY_MAX_BODY="1m"), facts, SAME)
+    assert ("client_max_body_size 1m" in bridge, final) == (True, "")
+
+
+def test_more_replicas_take_one_generation_after_the_switch(settings: Settings) -> None:
+    bridge, final = generations(settings, live(settings), replace(SAME, replicas=2))
+    assert (bridge, "web-2.sock" in final) == ("", True)
+
+
+def test_fewer_replicas_take_one_generation_before_the_switch(settings: Settings) -> None:
+    facts = live(settings, replace(sample.SERVED, replicas=2))
+    bridge, final = generations(settings, facts, SAME)
+    assert ("web-2.sock" in bridge, "web-1.sock" in bridge, final) == (False, True, "")
+
+
+def test_new_ports_take_one_generation_after_the_switch(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_UPSTREAM="port")
+    bridge, final = generations(settings, live(settings), SAME)
+    assert (bridge, "127.0.0.1:8102" in final, "127.0.0.1:8101" in final) == ("", True, False)
+
+
+def test_another_static_url_takes_both(settings: Settings) -> None:
+    bridge, final = generations(settings, live(settings), replace(SAME, static_url="/files/"))
+    for text in (bridge, final):
+        assert "location ^~ /files/ {" in text
+        assert "location ^~ /static/ {" in text
+    assert (bridge.count("@older_static;"), final.count("@older_static;")) == (0, 1)
+
+
+def test_an_interrupted_switch_takes_the_final_generation_only(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_UPSTREAM="port")
+    facts = replace(live(settings), current=sample.NEW)
+    step = switching.switch(run(settings, facts), sample.NEW, SAME, sample.OLD, patience=60)
+    assert (step.words[5], step.words[9], bool(step.words[10]), step.words[-1]) == (sample.OLD, "", True, "60")
+
+
+def test_the_switch_is_planned_upon_the_live_generation(settings: Settings) -> None:
+    facts = live(settings)
+    step = switching.switch(run(settings, facts), sample.NEW, replace(SAME, static_url="/files/"), sample.OLD)
+    assert step.words[8] == facts.nginx_generation
+    assert {name.partition("/")[0] for name in step.files} == {"main", *step.words[9:11]}
+
+
+def test_a_live_release_needs_nothing(settings: Settings) -> None:
+    assert switching.settle(run(settings, live(settings)), sample.SERVED) == []
+
+
+def test_processes_that_do_not_run_are_started(settings: Settings) -> None:
+    facts = live(settings)
+    facts.releases[sample.OLD]["processes"] = ["beat", "queue"]
+    (step,) = switching.revive(run(settings, facts))
+    assert step.words[1:] == ("revive", "/srv/portside/portfolio", "portfolio", sample.OLD, "beat", "queue")
+    running = tuple(sample.web(sample.OLD, role="process") for _ in range(2))
+    assert switching.revive(run(settings, replace(facts, containers=running))) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({}, []),
+        ({"left": 2}, ["! After 30 s 2 connections to the old release were cut."]),
+        (
+            {"working": ["queue"]},
+            [
+                f"! Still at work after 30 s: queue of {sample.OLD}. What it has begun it finishes, and then ends by "
+                "itself."
+            ],
+        ),
+        (
+            {"dying": ["queue"]},
+            [
+                "! The site is live, but of its processes one keeps ending: queue.",
+                "  The log of queue ends:",
+                "  ImportError",
+            ],
+        ),
+    ],
+)
+def test_what_the_end_of_a_switch_has_to_say(
+    answer: dict[str, Any], said: list[str], settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = ("Container started", "", "The log of queue ends:", "ImportError")
+    switching.tell(run(settings, live(settings)), Result(Step("x", ()), "changed", "", answer, output))
+    assert capsys.readouterr().out.splitlines() == said
