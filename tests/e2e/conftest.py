@@ -53,7 +53,7 @@ def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
 @pytest.fixture(scope="session")
 def fab(request: pytest.FixtureRequest, tell: Callable[[str], None]) -> Fab:
     """The laptop. What each `fab` prints is kept until the next run."""
-    logs = request.config.cache.mkdir("e2e")
+    logs = request.config.cache.mkdir(PREFIX)
     for old in logs.iterdir():
         old.unlink()
     tell(f"what every fab prints is kept in {logs}")
@@ -73,8 +73,8 @@ def alone() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def clean_machine() -> bool:
-    """Whether nothing of a practice server was on this machine before the tests."""
-    return not containers(connect())
+    """Whether no practice server was on this machine before the tests."""
+    return not any(name.startswith("portside-server-") for name in containers(connect()))
 
 
 @pytest.fixture(scope="session")
