@@ -57,6 +57,12 @@ def rollback(
 
 
 @task
+def certs(c: Connection, env: str = ".env", staging: bool = False, verbose: bool = False, quiet: bool = False) -> None:
+    """Get certificates for every domain, renewed from then on; switch HTTPS on."""
+    flow.certs(run(c, "certs", env=env, verbose=verbose, quiet=quiet, staging=staging))
+
+
+@task
 def abort(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Clear away what an interrupted deploy left."""
     flow.abort(run(c, "abort", env=env, verbose=verbose, quiet=quiet))

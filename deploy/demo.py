@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import http.client
 import secrets
+import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -22,6 +24,7 @@ from deploy.report import Report
 DOMAIN = "portfolio.localhost"
 CHECKOUT = Path(__file__).parent.parent
 ENV = CHECKOUT / ".practice" / "demo.env"
+ROOT = CHECKOUT / ".practice" / "root.pem"
 FAB = (sys.executable, "-m", "fabric")
 
 
@@ -29,12 +32,15 @@ def main() -> int:
     """Returns the exit code; what fails has said why."""
     report, started = Report(), time.monotonic()
     try:
-        report.say("1 of 3  A practice server: a bare Debian in a container", style="bold")
+        report.say("1 of 4  A practice server: a bare Debian in a container", style="bold")
         server = practice.up(say=lambda line: report.say(f"  {line}"))
         _write_env(server)
-        report.say("2 of 3  fab deploy -H practice", style="bold")
+        report.say("2 of 4  fab deploy -H practice", style="bold")
         _fab("deploy", "-H", "practice", "--env", str(ENV))
-        report.say("3 of 3  Some works to look at, and somebody who may add more", style="bold")
+        report.say("3 of 4  fab certs -H practice", style="bold")
+        server.acme.point(DOMAIN, server.ip)
+        _fab("certs", "-H", "practice", "--env", str(ENV))
+        report.say("4 of 4  Some works to look at, and somebody who may add more", style="bold")
         _fab("manage", "sample_works", "-H", "practice", "--env", str(ENV))
         _make_admin()
         _say_end(report, server, time.monotonic() - started)
@@ -50,13 +56,13 @@ def _write_env(server: Practice) -> None:
     """The demo's settings, written once: what ``fab init`` would generate, for the sample site."""
     if ENV.exists():
         return
-    port = "" if server.http_port == 80 else f":{server.http_port}"
     lines = {
         "DEPLOY_SITE": "portfolio",
         "DEPLOY_DOMAINS": DOMAIN,
         "DEPLOY_APP": "../app",
         "DEPLOY_HEALTH_PATH": "/healthz",
-        "CSRF_TRUSTED_ORIGINS": f"http://{DOMAIN}{port}",
+        "DEPLOY_HSTS": "0",  # a browser that remembered it couldn't be shown another practice server
+        "CSRF_TRUSTED_ORIGINS": f"{_address(server)},http://{DOMAIN}",
         "SECRET_KEY": secrets.token_urlsafe(48),
         "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
         "DJANGO_SUPERUSER_PASSWORD": secrets.token_urlsafe(9),
@@ -79,13 +85,17 @@ def _make_admin() -> None:
 
 def _say_end(report: Report, server: Practice, seconds: float) -> None:
     """Addresses, each asked before it is printed."""
-    port = "" if server.http_port == 80 else f":{server.http_port}"
+    address, root = _address(server), server.acme.root()
+    ROOT.write_text(root, encoding="utf-8")
     password = dotenv_values(ENV, interpolate=False)["DJANGO_SUPERUSER_PASSWORD"]
     report.say()
     report.say(f"There it is, after {seconds:.0f} s:", style="bold green")
     for path, what in (("/", "the site"), ("/admin/", f"its admin: admin, {password}"), ("/api/works/", "its API")):
-        _answers(server, path)
-        report.say(f"  http://{DOMAIN}{port}{path:<14} {what}")
+        _answers(server, path, root)
+        report.say(f"  {address}{path:<14} {what}")
+    report.say()
+    report.say("Its certificate is the practice authority's, whom no browser knows: go on past its warning, or let it")
+    report.say(f"trust {ROOT.relative_to(CHECKOUT)}, as in    curl --cacert {ROOT.relative_to(CHECKOUT)} {address}/")
     report.say()
     report.say("Change something in app/ and type     .venv/bin/fab deploy -H practice --env .practice/demo.env")
     report.say("Look around on the server with        ssh -F .practice/ssh_config practice")
@@ -93,10 +103,18 @@ def _say_end(report: Report, server: Practice, seconds: float) -> None:
     report.say("Your own site on a server of yours:   README.md")
 
 
-def _answers(server: Practice, path: str) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.http_port, timeout=15)
-    connection.request("GET", path, headers={"Host": DOMAIN})
-    status = connection.getresponse().status
+def _address(server: Practice) -> str:
+    """The site's, as a browser on this machine types it."""
+    return f"https://{DOMAIN}" + ("" if server.https_port == 443 else f":{server.https_port}")
+
+
+def _answers(server: Practice, path: str, root: str) -> None:
+    connection = http.client.HTTPConnection(DOMAIN)
+    context = ssl.create_default_context(cadata=root)
+    plain = socket.create_connection(("127.0.0.1", server.https_port), timeout=15)
+    with context.wrap_socket(plain, server_hostname=DOMAIN) as connection.sock:
+        connection.request("GET", path)
+        status = connection.getresponse().status
     if status >= 400:
         raise PortsideError(f"{path} answers {status}.", hint="Type fab deploy -H practice --verbose to see more.")
 

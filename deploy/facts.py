@@ -51,7 +51,11 @@ class Container:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is so on the server. Absent things are empty, never None."""
+    """What is so on the server. Absent things are empty, never None.
+
+    ``certificate``: what Nginx reads (PEM); ``certificate_kind``: issued or own; ``issued``: certbot's latest for the
+    site (PEM), from the directory ``issued_by``.
+    """
 
     os_id: str
     os_version: str
@@ -79,6 +83,10 @@ class Facts:
     nginx_files: dict[str, str]
     nginx_default: str
     nginx_default_servers: tuple[str, ...]
+    certificate: str
+    certificate_kind: str
+    issued: str
+    issued_by: str
     record: dict[str, Any]
     current: str
     releases: dict[str, dict[str, Any]]
@@ -126,6 +134,10 @@ class Facts:
             nginx_files={path: digest for digest, path in _pairs(many.get("nginx.file", []))},
             nginx_default=one("nginx.default"),
             nginx_default_servers=tuple(many.get("nginx.default_server", [])),
+            certificate=_decoded(one("tls.live")),
+            certificate_kind=one("tls.kind"),
+            issued=_decoded(one("tls.issued")),
+            issued_by=one("tls.authority"),
             record=_record(one("site.record")),
             current=one("site.current"),
             releases=dict(_releases(many.get("release", []))),

@@ -6,7 +6,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from . import migrating, stages
+from . import certs as certificates
+from . import migrating, nginx, stages
+from .certificate import Certificate
 from .errors import Lost, PortsideError
 from .report import Stage, count
 from .run import Run
@@ -14,6 +16,8 @@ from .run import Run
 PROVISION = ("preflight", "provision")
 DEPLOY = ("preflight", "lock", "provision", "build", "data", "prepare", "start", "gate", "live", "prune")
 
+CERTS = ("preflight", "lock", "provision", "issue", "edge", "prove")
+TRIAL = ("preflight", "lock", "provision", "issue")
 ABORT = ("preflight", "lock")
 ROLLBACK = ("preflight", "lock", "choose", "data", "migrations", "start", "gate", "live")
 
@@ -39,8 +43,43 @@ def deploy(run: Run) -> None:
         report.say(f"{site.canonical}: {what}; {identity} is live ({seconds:.1f} s).", style="bold green")
     else:
         report.say(f"{site.canonical} is live: release {identity} ({seconds:.1f} s).", style="bold green")
-    report.say(f"  Look at it:   http://{site.canonical}/")
+    report.say(f"  Look at it:   {nginx.address(site, run.facts)}/")
+    _say_plain(run)
     report.say(f"  An admin:     fab manage createsuperuser -H {run.server.target}")
+
+
+def certs(run: Run) -> None:
+    """A certificate for every domain, HTTPS switched on; or only the proof that one could be issued."""
+    follow(TRIAL if run.staging else CERTS, run)
+    _say_round_trips(run)
+    report, settings, target = run.report, run.settings, run.server.target
+    names = ", ".join(certificates.wanted(settings))
+    report.say()
+    if run.staging:
+        report.say(
+            f"{run.authority.directory} issued a certificate for {names}; it was deleted again.", style="bold green"
+        )
+        report.say(f"  The real one:  fab certs -H {target}")
+        return
+    certificate = Certificate.parse(run.facts.certificate)
+    until = certificate.until if certificate else ""
+    what = f"{settings.canonical}: nothing to do; the" if run.unchanged else "The"
+    report.say(f"{what} certificate for {names} is valid until {until}.", style="bold green")
+    if not settings.tls_cert:
+        report.say("  certbot.timer renews it, and Nginx takes the new one.")
+    if run.facts.current:
+        report.say(f"  Look at it:   {nginx.address(settings, run.facts)}/")
+    else:
+        report.say(f"  The site isn't live yet: fab deploy -H {target} puts it live, by HTTPS.")
+
+
+def _say_plain(run: Run) -> None:
+    """What is served without encryption, and what changes that."""
+    names = nginx.plain(run.settings, run.facts).names
+    if nginx.secure(run.settings, run.facts).names and names:
+        run.report.warn(f"Not in the certificate yet, so without HTTPS: {', '.join(names)}.")
+    if names:
+        run.report.say(f"  HTTPS:        fab certs -H {run.server.target}")
 
 
 def abort(run: Run) -> None:

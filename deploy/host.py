@@ -31,7 +31,7 @@ def watched() -> list[str]:
     """Files and folders of the host whose state the plan compares."""
     return [
         names.NGINX_CONF, names.DAEMON_JSON, names.GUARD_SCRIPT, names.GUARD_UNIT, names.HOME, names.ACME_ROOT,
-        names.TMPFILES,
+        names.TMPFILES, names.CERTIFICATE_SCRIPT, names.RENEWAL_HOOK,
     ]  # fmt: skip
 
 
@@ -75,6 +75,7 @@ def rest(settings: Settings, facts: Facts) -> list[Step]:
         *_folder(facts, names.ACME_ROOT),
         *_guard(facts),
         *_tmpfiles(facts),
+        *_renewal(facts),
         *_firewall(settings, facts),
     ]
 
@@ -179,6 +180,13 @@ def _guard(facts: Facts) -> list[Step]:
 def _tmpfiles(facts: Facts) -> list[Step]:
     text = (_FILES / "tmpfiles.conf").read_text(encoding="utf-8")
     return [] if _same(facts, names.TMPFILES, text, 0o644) else [write(names.TMPFILES, text)]
+
+
+def _renewal(facts: Facts) -> list[Step]:
+    """What puts a renewed certificate in place: certbot's timer renews it, whoever asked for it."""
+    wanted = {names.CERTIFICATE_SCRIPT: "certificate.sh", names.RENEWAL_HOOK: "renewal-hook.sh"}
+    texts = {path: (_FILES / file).read_text(encoding="utf-8") for path, file in wanted.items()}
+    return [write(path, text, 0o755) for path, text in texts.items() if not _same(facts, path, text, 0o755)]
 
 
 def _same(facts: Facts, path: str, text: str, mode: int) -> bool:

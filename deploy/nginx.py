@@ -6,7 +6,8 @@ one with some files replaced; ``remote/generation.sh`` tests it whole, renames i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from . import site as names
+from .certificate import Certificate
 from .edge import Edge
 from .facts import Facts, version
 from .settings import Settings
@@ -72,13 +74,61 @@ def base(facts: Facts) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Hosts:
+    """Those of a site's names that are served in one way."""
+
+    domains: tuple[str, ...]
+    redirect_domains: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.domains + self.redirect_domains
+
+
+def secure(settings: Settings, facts: Facts) -> Hosts:
+    """The names that the certificate on the server is for: HTTPS is theirs."""
+    certificate = Certificate.parse(facts.certificate)
+    return _only(settings, lambda host: certificate is not None and certificate.covers(host))
+
+
+def plain(settings: Settings, facts: Facts) -> Hosts:
+    """The names that are served without encryption, since no certificate is for them yet."""
+    encrypted = secure(settings, facts).names
+    return _only(settings, lambda host: host not in encrypted)
+
+
+def address(settings: Settings, facts: Facts) -> str:
+    """The site's address as a visitor types it."""
+    scheme = "https" if settings.canonical in secure(settings, facts).domains else "http"
+    return f"{scheme}://{settings.canonical}"
+
+
+def _first_names(hosts: Hosts) -> list[str]:
+    """What Nginx calls the servers of these hosts."""
+    return [given[0] for given in (hosts.domains, hosts.redirect_domains) if given]
+
+
+def _only(settings: Settings, chosen: Callable[[str], bool]) -> Hosts:
+    return Hosts(tuple(filter(chosen, settings.domains)), tuple(filter(chosen, settings.redirect_domains)))
+
+
 def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, str]:
-    """The site's own file."""
+    """The site's own files: its servers, and its lines of the map that says which answers carry HSTS."""
+    encrypted = secure(settings, facts)
     values = _values(facts) | {
+        "secure": encrypted,
+        "plain": plain(settings, facts),
+        "canonical": address(settings, facts),
+        "certificate": site.certificate,
+        "certificate_key": site.certificate_key,
+        "hsts": settings.hsts,
+        "hsts_hosts": [
+            hosts[0] for hosts in (encrypted.domains, encrypted.redirect_domains) if hosts and settings.hsts
+        ],
         "name": site.name,
         "upstream": f"portside_{site.name.replace('-', '_')}",
         "domains": settings.domains,
-        "redirect_domains": settings.redirect_domains,
         "max_body": settings.max_body,
         "servers": _servers(site, edge),
         "access_log": site.access_log,
@@ -88,7 +138,7 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
         "static_pool": site.static_pool,
         "media_root": site.media,
     }
-    return {site.nginx_file: _render("site.conf.j2", values)}
+    return {site.nginx_file: _render("site.conf.j2", values), site.nginx_hsts: _render("site.hsts.j2", values)}
 
 
 def _servers(site: Site, edge: Edge) -> list[str]:
@@ -159,7 +209,15 @@ def _values(facts: Facts) -> dict[str, Any]:
         "ipv6": facts.ipv6,
         "reject_handshake": nginx >= (1, 19, 4),
         "keepalive_off": nginx >= (1, 29, 7),
+        "http2_directive": nginx >= (1, 25, 1),
+        "post_quantum": _openssl(facts) >= (3, 5),
     }
+
+
+def _openssl(facts: Facts) -> tuple[int, ...]:
+    """The version that Nginx runs with, which may be newer than the one it was built with."""
+    found = re.findall(r"(?:built|running) with OpenSSL ([0-9.]+)", facts.nginx_version)
+    return version(found[-1]) if found else ()
 
 
 def _render(template: str, values: Mapping[str, Any]) -> str:

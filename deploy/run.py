@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import host
+from .certs import Authority
 from .containers import Answer
 from .edge import Served
 from .errors import PortsideError
@@ -35,10 +36,12 @@ class Run:
     wait: bool = False  # for another's lock
     allow_breaking: bool = False  # migrations that break the live release, or the one to go back to
     migrations: bool = False  # a rollback takes back those that its release doesn't know
+    staging: bool = False  # a certificate that only proves it could be issued
     started: float = field(default_factory=time.monotonic)
     stack: ExitStack = field(default_factory=ExitStack)
     facts: Facts = field(init=False)
     source: Source = field(init=False)
+    authority: Authority = field(init=False)
     release: ReleasePaths | None = None
     answer: Answer = field(init=False)
     served: Served = field(default_factory=Served)

@@ -60,6 +60,7 @@ class Server:
         self.report = report
         self.round_trips = 0
         self.address = _typed(connection)
+        self.practice = _practice(connection) is not None
         self._connection = _reconnected(connection)
         self._open = False
         self._fence = ("", "")  # the site whose lock we hold, and our token
@@ -367,11 +368,15 @@ def _reconnected(connection: Connection) -> Connection:
 
 def _config(connection: Connection) -> Config:
     """The practice server's ssh_config for a practice server; for any other host, what Fabric read."""
-    if PRACTICE_SSH_CONFIG.exists():
-        practice = paramiko.SSHConfig.from_path(str(PRACTICE_SSH_CONFIG))
-        if connection.original_host in practice.get_hostnames():
-            return Config(ssh_config=practice)
-    return Config(ssh_config=connection.config.base_ssh_config)
+    return Config(ssh_config=_practice(connection) or connection.config.base_ssh_config)
+
+
+def _practice(connection: Connection) -> paramiko.SSHConfig | None:
+    """The practice servers' ssh_config, where the host is one of them."""
+    if not PRACTICE_SSH_CONFIG.exists():
+        return None
+    practice = paramiko.SSHConfig.from_path(str(PRACTICE_SSH_CONFIG))
+    return practice if connection.original_host in practice.get_hostnames() else None
 
 
 def _verify_host_key(connection: Connection) -> None:

@@ -28,9 +28,8 @@ PREFIX = "DEPLOY_"
 # Names of the interface that later versions will do, with the one value that changes nothing.
 PLANNED = {
     "KIND": "django", "PROTOCOL": "http", "BUILD": "server",
-    "REDIS": "", "NOTIFY": "", "ACME_EMAIL": "", "ACME_SERVER": "", "ACME_CA": "", "TLS_CERT": "", "TLS_KEY": "",
-    "HSTS": "", "BASIC_AUTH": "", "ALLOW": "", "DENY": "", "RATE_LIMIT": "", "CACHE": "", "NGINX_INCLUDE": "",
-    "REAL_IP": "", "GPUS": "", "BACKUP_SCHEDULE": "", "BACKUP_KEEP": "7",
+    "REDIS": "", "NOTIFY": "", "BASIC_AUTH": "", "ALLOW": "", "DENY": "", "RATE_LIMIT": "", "CACHE": "",
+    "NGINX_INCLUDE": "", "REAL_IP": "", "GPUS": "", "BACKUP_SCHEDULE": "", "BACKUP_KEEP": "7",
 }  # fmt: skip
 PLANNED_FAMILIES = ("CRON_",)
 PROCESS = "PROCESS_"
@@ -84,6 +83,15 @@ def _database(value: object) -> object:
     if not 10 <= postgres_major(text) <= 40:
         raise ValueError("the image's tag should name PostgreSQL's major version, such as postgres:17")
     return text
+
+
+def _secret(value: object) -> object:
+    """Text that mustn't be shown. It goes into an INI file: nothing in it may mean more than itself."""
+    if isinstance(value, str):
+        if not re.fullmatch(r"[A-Za-z0-9_=+/-]+", value):
+            raise ValueError("should be letters, digits, - and _, as the authority gave it")
+        return Secret(value)
+    return value
 
 
 def _switch(value: object) -> object:
@@ -198,6 +206,26 @@ class Settings(BaseModel):
     drain: int = Field(30, ge=0, le=3600, description="seconds that old connections are given")
     keep: int = Field(5, ge=2, le=100, description="releases kept")
     max_body: Annotated[str, _matching(r"\d+[kmg]?", "a size such as 75m")] = Field("75m", description="largest upload")
+    acme_email: Annotated[str, _matching(r"[^\s@#;,=]+@[^\s@#;,=]+", "an address such as me@example.com")] | None = (
+        Field(None, description="whom the certificate authority may write to")
+    )
+    acme_server: Annotated[str, _matching(r"https://[^\s#;]+", "the https address of a directory")] | None = Field(
+        None, description="another authority's ACME directory; Let's Encrypt's if not given"
+    )
+    acme_ca: str | None = Field(None, description="a CA bundle (PEM) to trust for that directory")
+    acme_eab_kid: Annotated[str, _matching(r"[\w.=+/-]+", "letters, digits, - and _")] | None = Field(
+        None, description="external account binding: the key's identifier, where the authority asks for one"
+    )
+    acme_eab_hmac_key: Annotated[Secret, BeforeValidator(_secret)] | None = Field(
+        None, exclude=True, description="external account binding: the key"
+    )
+    tls_cert: str | None = Field(
+        None, description="a certificate of your own instead (PEM): the site's, then those of its issuers"
+    )
+    tls_key: str | None = Field(None, description="its private key (PEM)")
+    hsts: int = Field(
+        63072000, ge=0, description="seconds for which browsers remember to use HTTPS; 0: they aren't told"
+    )
     firewall: Switch = Field(True, description="ufw: sshd's own port, 80 and 443; off leaves it alone")
 
     processes: Mapping[str, str] = Field(
@@ -234,8 +262,7 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _agree(self) -> Settings:
         """What no single setting can check."""
-        names = self.domains + self.redirect_domains
-        twice = sorted({name for name in names if names.count(name) > 1})
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
         if twice:
             raise ValueError(f"DEPLOY_DOMAINS and DEPLOY_REDIRECT_DOMAINS name {', '.join(twice)} more than once")
         first, last = self.port_range
@@ -249,6 +276,9 @@ class Settings(BaseModel):
                 raise ValueError(f"DEPLOY_VOLUMES has the same {what} twice")
         if bad := [path for _, path in places if reserved(path)]:
             raise ValueError(f"DEPLOY_VOLUMES: {', '.join(bad)} can't be a folder of data: choose one below /data")
+        for one, other in (("tls_cert", "tls_key"), ("acme_eab_kid", "acme_eab_hmac_key")):
+            if bool(getattr(self, one)) != bool(getattr(self, other)):
+                raise ValueError(f"DEPLOY_{one.upper()} and DEPLOY_{other.upper()} belong together: set both or none")
         if self.database == "external" and not self.env.get("DATABASE_URL"):
             raise ValueError("DATABASE_URL is missing: DEPLOY_DATABASE=external needs it to say where the database is")
         return self
@@ -272,12 +302,24 @@ class Settings(BaseModel):
         """The folder that relative paths of the settings start from: that of the .env file."""
         return self.dotenv.path.resolve().parent
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every host name of the site, the canonical one first."""
+        return self.domains + self.redirect_domains
+
     def fingerprint(self) -> str:
         """A hash of everything here that makes one release differ from another. Tells nothing of the values."""
-        not_its_own = {"keep", "drain", "firewall", "max_body", "redirect_domains", "upstream", "dotenv", "env"}
+        not_its_own = {"keep", "drain", "upstream", "dotenv", "env", *_OF_THE_SERVER}
         steer = self.model_dump(mode="json", exclude=not_its_own)
         values = {name: value.reveal() for name, value in self.env.items()}
         return sha256(json.dumps([steer, values], sort_keys=True).encode()).hexdigest()
+
+
+# What concerns Nginx, certificates and the firewall, and no release.
+_OF_THE_SERVER = {
+    "redirect_domains", "max_body", "firewall", "acme_email", "acme_server", "acme_ca", "acme_eab_kid",
+    "acme_eab_hmac_key", "tls_cert", "tls_key", "hsts",
+}  # fmt: skip
 
 
 def _site_name(path: Path) -> str:

@@ -20,6 +20,12 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 TMPFILES = "/etc/tmpfiles.d/portside.conf"
 GUARD_SCRIPT = "/usr/local/lib/portside/guard-containers.sh"
 GUARD_UNIT = "/etc/systemd/system/portside-guard.service"
+CERTIFICATES = "/etc/portside/certificates"  # where Nginx reads them, beside certbot's own folder
+CERTIFICATE_SCRIPT = "/usr/local/lib/portside/certificate.sh"
+LETSENCRYPT_LIVE = "/etc/letsencrypt/live"
+RENEWAL_HOOK = "/etc/letsencrypt/renewal-hooks/deploy/portside.sh"
+RENEWAL_SETTINGS = "/etc/systemd/system/certbot.service.d/portside.conf"
+ACME_AUTHORITIES = "/etc/portside/acme"  # what else to trust when an authority is asked
 
 APP_USER, WEB_GROUP = 10001, 33  # 33 is www-data on Debian and Ubuntu: Nginx's own group
 OWNER = f"{APP_USER}:{WEB_GROUP}"
@@ -108,6 +114,30 @@ class Site:
     def nginx_file(self) -> str:
         """The site's file inside a generation."""
         return f"sites/{self.name}.conf"
+
+    @property
+    def nginx_hsts(self) -> str:
+        """The site's lines of the map that says which answers carry HSTS, inside a generation."""
+        return f"sites/{self.name}.hsts"
+
+    @property
+    def certificate(self) -> str:
+        """The certificate and those of its issuers, as Nginx names them."""
+        return f"{CERTIFICATES}/{self.name}/live/fullchain.pem"
+
+    @property
+    def certificate_key(self) -> str:
+        return f"{CERTIFICATES}/{self.name}/live/privkey.pem"
+
+    @property
+    def trial(self) -> str:
+        """What certbot calls a certificate that only proves it could be issued: a name that no site can have."""
+        return f"{self.name}.staging"
+
+    @property
+    def acme_authority(self) -> str:
+        """DEPLOY_ACME_CA on the server."""
+        return f"{ACME_AUTHORITIES}/{self.name}.pem"
 
     @property
     def access_log(self) -> str:

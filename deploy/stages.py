@@ -6,13 +6,14 @@ Their names are the headings on the screen and in docs/deploy.md.
 from __future__ import annotations
 
 import re
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from . import containers, host, image, migrating, nginx, owner, release, source, switching
+from . import certs, containers, host, image, migrating, nginx, owner, release, source, switching
 from .containers import Answer
 from .errors import Lost, PortsideError, Refused, StepFailed
 from .report import Stage, count
@@ -27,6 +28,10 @@ def preflight(run: Run, stage: Stage) -> None:
         run.source = source.find(run.settings, run.ref, run.stack)
         _say_source(run)
         image.build(run.settings, run.source, run.site.release("00000000-000000-0000000"))
+    if run.command in {"deploy", "certs"}:
+        certs.check_own(run.settings)
+    if run.command == "certs":
+        run.authority = certs.authority(run.settings, practice=run.server.practice, staging=run.staging)
     run.server.connect()
     run.look()
     host.check(run.settings, run.facts)
@@ -36,13 +41,14 @@ def preflight(run: Run, stage: Stage) -> None:
     crowd = containers.too_many_connections(run.settings, facts)
     if crowd and run.command == "deploy":
         run.report.warn(crowd)
+    run.unchanged = run.command == "certs" and not run.staging and _certified(run)
     stage.note(f"{facts.os_name}, {facts.cores} cores, {facts.disk_mb // 1024} GB free")
 
 
 def _check_nginx(run: Run) -> None:
     """What somebody else has broken is told before anything is changed. A rollback mustn't wait for its mending."""
     broken = nginx.broken(run.facts)
-    if broken and run.command in {"deploy", "provision"}:
+    if broken and run.command in {"deploy", "provision", "certs"}:
         raise PortsideError(broken, state="Nothing was changed.", hint="Then type the same command again.")
     if broken:
         run.report.warn(broken)
@@ -65,6 +71,9 @@ def _some(paths: tuple[str, ...]) -> str:
 
 def lock(run: Run, stage: Stage) -> None:
     """The site's lock, held until the end of the run; then what an interrupted run left is put right."""
+    if run.unchanged:
+        stage.skipped = True
+        return
     holders: list[str] = []
 
     def waiting(holder: str) -> None:
@@ -103,7 +112,7 @@ def lock(run: Run, stage: Stage) -> None:
 
 
 def _settle(run: Run, stage: Stage) -> None:
-    """After a switch that was interrupted: Nginx's files for the release that is live."""
+    """Nginx's files for the release that is live, as facts and settings are now."""
     if record := run.facts.releases.get(run.facts.current):
         _planned(run, stage, lambda: switching.settle(run, release.served(record)))
 
@@ -130,6 +139,9 @@ def _finish_interrupted(run: Run, stage: Stage, identity: str) -> None:
 
 def provision(run: Run, stage: Stage) -> None:
     """Packages, Docker, Nginx's base, firewall: nothing to do is the usual answer. Never left half installed."""
+    if run.unchanged:
+        stage.skipped = True
+        return
     before = run.changes
     packages = host.packages(run.settings, run.facts)
     if packages:
@@ -137,6 +149,8 @@ def provision(run: Run, stage: Stage) -> None:
         run.look()
     run.apply(stage, host.rest(run.settings, run.facts), lock=host.LOCK, detached=True)
     _planned(run, stage, lambda: nginx.steps(nginx.base(run.facts), run.facts, "base settings and catch-all"))
+    if run.command == "deploy" or (run.command == "certs" and not run.staging):
+        run.apply(stage, certs.install(run.settings, run.site, run.facts), detached=True)
     if run.changes > before:
         run.look()
     stage.note(count(run.changes - before, "change") if run.changes > before else "nothing to do")
@@ -334,13 +348,18 @@ def gate(run: Run, stage: Stage) -> None:
         run.new.compose,
         settings.canonical,
         settings.health_path,
-        "http",
+        _scheme(run),
         str(settings.health_timeout),
         # One that was live and good before has shown that it doesn't die by itself.
         "1" if run.command == "rollback" else "3",
     )
     run.apply(stage, [step])
     stage.note(f"{settings.health_path} is well")
+
+
+def _scheme(run: Run) -> str:
+    """How a visitor comes today."""
+    return nginx.address(run.settings, run.facts).partition(":")[0]
 
 
 def live(run: Run, stage: Stage) -> None:
@@ -423,6 +442,81 @@ def prune(run: Run, stage: Stage) -> None:
     step = script("Take old releases away", "prune", run.site.root, run.site.name, str(run.settings.keep))
     (result,) = run.apply(stage, [step])
     stage.note(result.why if result.state == "unchanged" else "old releases taken away")
+
+
+def issue(run: Run, stage: Stage) -> None:
+    """Ask the authority for a certificate, once nothing is in its way; put it where Nginx reads it."""
+    if run.unchanged:
+        stage.skipped = True
+        return
+    if not run.staging and certs.up_to_date(run.settings, run.facts, run.authority):
+        stage.note("your own certificate" if run.settings.tls_cert else "nothing to do")
+        return
+    if run.settings.tls_cert:
+        raise Refused("DEPLOY_TLS_CERT is set: nothing is asked of an authority.", state="Nothing was changed.")
+    _check_names(run, stage)
+    steps = certs.issue(run.settings, run.site, run.facts, run.authority, trial=run.staging)
+    try:
+        run.apply(stage, steps, lock="certbot.lock", detached=True)
+    except StepFailed as error:
+        raise certs.explained(error) from error
+    if not run.staging:
+        run.look()
+    stage.note(count(len(certs.wanted(run.settings)), "name"))
+
+
+def _check_names(run: Run, stage: Stage) -> None:
+    token = secrets.token_hex(16)
+    (result,) = run.apply(stage, [certs.look(run.settings, run.authority, token)])
+    faults = certs.hindrances(
+        result.answer, run.settings, run.authority, lambda name: certs.reached_from_here(name, token)
+    )
+    if faults:
+        raise PortsideError(
+            "\n".join(faults), hint="The authority wasn't asked. Mend it, then type the same command again."
+        )
+    for doubt in certs.doubts(result.answer):
+        run.report.warn(doubt)
+
+
+def edge(run: Run, stage: Stage) -> None:
+    """HTTPS in the site's Nginx file, where the site is live."""
+    if run.unchanged:
+        stage.skipped = True
+        return
+    if not run.facts.current:
+        stage.note("the site isn't live yet")
+        return
+    before, known = run.changes, run.facts.record.get("domains", [])
+    run.apply(stage, owner.claim(run))
+    _settle(run, stage)
+    if new := [name for name in run.settings.domains if name not in known]:
+        run.report.warn(f"The live release doesn't know {', '.join(new)} yet: fab deploy tells it.")
+    stage.note("Nginx has new settings" if run.changes > before else "nothing to do")
+
+
+def prove(run: Run, stage: Stage) -> None:
+    """Nginx shows the certificate, for every name that it is for."""
+    covered = nginx.secure(run.settings, run.facts).names
+    if run.unchanged or not run.facts.current or not covered:
+        stage.skipped = True
+        return
+    run.apply(stage, [certs.prove(run.site, covered)])
+    if not run.server.practice and not certs.answers_from_here(covered[0]):
+        run.report.warn(f"Port 443 of {covered[0]} can't be reached from this machine: what stands before the server?")
+    stage.note(count(len(covered), "name"))
+
+
+def _certified(run: Run) -> bool:
+    """Whether everything is as ``fab certs`` would make it."""
+    settings, facts = run.settings, run.facts
+    if not certs.up_to_date(settings, facts, run.authority) or certs.install(settings, run.site, facts):
+        return False
+    if host.packages(settings, facts) or host.rest(settings, facts):
+        return False
+    if not facts.current:
+        return not nginx.steps(nginx.base(facts), facts, "")
+    return not switching.settle(run, release.served(facts.releases.get(facts.current, {})))
 
 
 def stop(run: Run) -> None:

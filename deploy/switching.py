@@ -38,6 +38,7 @@ def switch(run: Run, identity: str, served: Served, old: str, *, patience: int =
         run.facts.nginx_generation,
         bridge.name if bridge else "",
         final.name if final else "",
+        nginx.address(settings, run.facts).partition(":")[0],
         settings.canonical,
         settings.health_path,
         served.static_url,

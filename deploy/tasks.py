@@ -28,6 +28,7 @@ HELP = {
     "verbose": "show every command and what it prints",
     "quiet": "only warnings and errors",
     "ref": "deploy this commit instead of the files as they are here",
+    "staging": "prove that certificates can be issued, and change nothing",
     "to": "the release to go back to; the previous good one if not given",
     "json": "as JSON, for a script to read",
     "down": "take the practice server away",
@@ -67,7 +68,8 @@ def _secrets(settings: Settings) -> list[Secret]:
         value for name, value in settings.env.items() if name not in PUBLIC and value.reveal().lower() not in known
     ]
     index = settings.pip_index or ""
-    return [*values, Secret(index)] if "@" in index else values
+    ours = [Secret(index)] * ("@" in index) + [settings.acme_eab_hmac_key] * bool(settings.acme_eab_hmac_key)
+    return values + [secret for secret in ours if secret]
 
 
 def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool, **options: Any) -> Run:

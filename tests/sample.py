@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from deploy import containers, edge, host, nginx
+from deploy import certs, containers, edge, host, nginx
 from deploy.containers import Answer
 from deploy.edge import Served
 from deploy.errors import Locked, StepFailed
@@ -22,6 +22,7 @@ from deploy.settings import Settings
 from deploy.site import NGINX_CONF, Site
 from deploy.steps import Step
 from deploy.stream import REMOTE
+from tests import pki
 
 FACTS = Path(__file__).parent / "facts"
 SITE = Site("portfolio")
@@ -73,6 +74,14 @@ EVERY_SETTING = {
     "DEPLOY_DRAIN": "10",
     "DEPLOY_KEEP": "3",
     "DEPLOY_MAX_BODY": "1g",
+    "DEPLOY_ACME_EMAIL": "curator@gallery.example",
+    "DEPLOY_ACME_SERVER": "https://acme.example/directory",
+    "DEPLOY_ACME_CA": "acme.pem",
+    "DEPLOY_ACME_EAB_KID": "key-1",
+    "DEPLOY_ACME_EAB_HMAC_KEY": "hmac-key_of-the-account",
+    "DEPLOY_TLS_CERT": "tls.pem",
+    "DEPLOY_TLS_KEY": "tls.key",
+    "DEPLOY_HSTS": "86400",
     "DEPLOY_FIREWALL": "off",
     "SECRET_KEY": "not-so-secret-key",
     "POSTGRES_USER": "curator",
@@ -224,6 +233,19 @@ def recorded(identity: str, previous: str = "", **changed: Any) -> dict[str, Any
     return made | {"static_url": "/static/", "media_url": "/media/", "settings_module": "config.settings"} | changed
 
 
+def certified(read: Facts, *hosts: str, kind: str = "issued", **changed: Any) -> Facts:
+    """Facts with a certificate for these hosts in place, whoever made it."""
+    pem = pki.issued(*hosts).chain
+    issued = {"issued": pem, "issued_by": certs.LETS_ENCRYPT} if kind == "issued" else {}
+    return replace(read, **{"certificate": pem, "certificate_kind": kind, **issued, **changed})
+
+
+def with_own_certificate(folder: Path, *hosts: str) -> None:
+    """The files that EVERY_SETTING names, for certificates."""
+    own = pki.issued(*hosts)
+    files(folder, {"tls.pem": own.chain + own.root, "tls.key": own.key, "acme.pem": own.root})
+
+
 def with_releases(read: Facts, current: str, releases: Mapping[str, Mapping[str, Any]], **changed: Any) -> Facts:
     """Facts with these releases and their images instead."""
     kept = {identity: dict(record) for identity, record in releases.items()}
@@ -244,17 +266,20 @@ class Paper:
 
     ``fails``: the script at which a step fails instead. ``current``: the live release that the lock finds, if it
     isn't the one of the facts. ``busy``: what the lock tells of a run that is under way. ``answer``: what Django says,
-    or what each release's says. ``holder``: who holds the lock: for good, or, with --wait, for a while.
+    or what each release's says. ``holder``: who holds the lock: for good, or, with --wait, for a while. ``names``: what
+    is said of the names, if not that all lead here.
     """
 
     target = "server.example"
     round_trips = 0
+    practice = False
 
     def __init__(
         self,
         *facts: Facts,
         fails: str = "",
         answer: Mapping[str, Any] = ANSWER,
+        names: Mapping[str, Any] | None = None,
         current: str | None = None,
         busy: bool = False,
         holder: str = "",
@@ -262,6 +287,7 @@ class Paper:
         self.seen = list(facts)
         self.fails = fails
         self.answer = answer
+        self.names = names
         self.current = current
         self.busy = busy
         self.holder = holder
@@ -322,8 +348,11 @@ class Paper:
         asked = next(of_releases, self.answer)
         answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": asked, "start": {"ports": [8101]}}
         ended = {"seconds": 2, "left": 0, "working": [], "dying": []}
+        if script == "names":
+            return self.names or pki.looked(step.words[5:])
         return answers.get(script) or (ended if script in {"finish", "revive"} else None)
 
 
-def run(settings: Settings, paper: Paper, command: str = "deploy", ref: str = "", to: str = "") -> Run:
-    return Run(settings, Site(settings.site), paper, Report(quiet=True), command, ref, to, started=0.0)  # type: ignore[arg-type]
+def run(settings: Settings, paper: Paper, command: str = "deploy", ref: str = "", to: str = "", **given: Any) -> Run:
+    report = Report(quiet=True)
+    return Run(settings, Site(settings.site), paper, report, command, ref, to, started=0.0, **given)  # type: ignore[arg-type]

@@ -120,6 +120,17 @@ def test_what_a_release_would_record_is_known_while_it_is_not_live() -> None:
     assert LIVE.pending == {}
 
 
+def test_certificates_are_read() -> None:
+    given = parsed(f"tls.kind\tissued\ntls.live\t{coded('a')}", f"tls.issued\t{coded('b')}", "tls.authority\thttps://c")
+    assert (given.certificate_kind, given.certificate, given.issued, given.issued_by) == (
+        "issued",
+        "a",
+        "b",
+        "https://c",
+    )
+    assert (LIVE.certificate_kind, LIVE.certificate, LIVE.issued) == ("", "", "")
+
+
 def test_other_sites_are_known_by_their_domains() -> None:
     record = coded('{"domains": ["b.example"]}')
     assert parsed(f"site.other\tblog {record}", "site.other\tbroken ").other_sites == {

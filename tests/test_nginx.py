@@ -22,8 +22,11 @@ FACTS = sample.facts("debian-13-live")
 
 
 def site_file(settings: Settings, edge: Edge = sample.EDGE, facts: Facts = FACTS) -> str:
-    (text,) = nginx.site_file(settings, Site(settings.site), edge, facts).values()
-    return text
+    return nginx.site_file(settings, Site(settings.site), edge, facts)[Site(settings.site).nginx_file]
+
+
+def certified(*hosts: str) -> Facts:
+    return sample.certified(FACTS, *hosts)
 
 
 def test_the_site_file(settings: Settings, golden: Callable[[str, str], None]) -> None:
@@ -32,6 +35,82 @@ def test_the_site_file(settings: Settings, golden: Callable[[str, str], None]) -
 
 def test_the_site_file_with_every_setting(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
     golden("nginx-site-every-setting.conf.txt", site_file(sample.settings(tmp_path, sample.EVERY_SETTING)))
+
+
+def test_the_site_file_with_a_certificate(settings: Settings, golden: Callable[[str, str], None]) -> None:
+    files = nginx.site_file(settings, sample.SITE, sample.EDGE, certified(settings.canonical))
+    golden("nginx-site-https.conf.txt", "\n".join(f"## {path}\n{text}" for path, text in sorted(files.items())))
+
+
+def test_the_site_file_with_a_certificate_for_some_names(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    settings = sample.settings(tmp_path, sample.EVERY_SETTING)
+    golden("nginx-site-half-https.conf.txt", site_file(settings, facts=certified("gallery.example", "old.example")))
+
+
+def servers(text: str) -> list[tuple[str, str, str]]:
+    """Of each server the port, the names and what it does."""
+    found = []
+    for server in re.split(r"^server {$", text, flags=re.MULTILINE)[1:]:
+        (names,) = re.findall(r"server_name (.*);", server)
+        (port,) = set(re.findall(r"listen (?:\[::\]:)?(\d+)", server))
+        found.append((port, names, (re.findall(r"return 301 (.*);", server) or ["the site"])[0]))
+    return found
+
+
+def test_each_name_has_one_server_a_port(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, sample.EVERY_SETTING)
+    assert servers(site_file(settings, facts=certified("www.gallery.example", "old.example"))) == [
+        ("80", "www.gallery.example old.example", "https://$host$request_uri"),
+        ("443", "old.example", "http://gallery.example$request_uri"),
+        ("80", "xn--bcher-kva.example", "http://gallery.example$request_uri"),
+        ("443", "www.gallery.example", "the site"),
+        ("80", "gallery.example", "the site"),
+    ]
+    assert servers(site_file(settings, facts=certified("*.gallery.example", "gallery.example"))) == [
+        ("80", "gallery.example www.gallery.example", "https://$host$request_uri"),
+        ("80", "old.example xn--bcher-kva.example", "https://gallery.example$request_uri"),
+        ("443", "gallery.example www.gallery.example", "the site"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "lines"),
+    [
+        ("1.24.0", ["    listen 443 ssl http2;", "    listen [::]:443 ssl http2;"]),
+        ("1.25.1", ["    listen 443 ssl;", "    listen [::]:443 ssl;", "    http2 on;"]),
+    ],
+)
+def test_the_version_decides_how_http2_is_asked_for(version: str, lines: list[str], settings: Settings) -> None:
+    text = site_file(settings, facts=replace(certified(settings.canonical), nginx_version=f"nginx/{version}"))
+    assert [line for line in text.splitlines() if "443" in line or "http2" in line] == lines
+
+
+@pytest.mark.parametrize(
+    ("version", "there"),
+    [
+        ("built with OpenSSL 3.5.7 9 Jun 2026", True),
+        ("built with OpenSSL 3.0.19 27 Jan 2026", False),
+        ("built with OpenSSL 3.0.2 15 Mar 2022 (running with OpenSSL 3.5.1 1 Jul 2025)", True),
+        ("built with LibreSSL 3.8.2", False),
+    ],
+)
+def test_openssls_version_decides_the_key_exchange(version: str, there: bool) -> None:
+    text = nginx.base(replace(FACTS, nginx_version=f"nginx version: nginx/1.26.3\n{version}"))["snippets/tls.conf"]
+    assert ("ssl_ecdh_curve X25519MLKEM768:" in text) is there
+
+
+def test_hsts_is_told_for_what_is_encrypted_and_only_where_it_is_wanted(tmp_path: Path) -> None:
+    for seconds, lines in (("86400", ['"on www.gallery.example" "max-age=86400";']), ("0", [])):
+        settings = sample.settings(tmp_path, sample.EVERY_SETTING, DEPLOY_HSTS=seconds)
+        site = Site(settings.site)
+        text = nginx.site_file(settings, site, sample.EDGE, certified("www.gallery.example"))[site.nginx_hsts]
+        assert text.splitlines()[1:] == lines
+
+
+def test_the_address_is_https_once_the_certificate_is_for_it(settings: Settings) -> None:
+    assert nginx.address(settings, FACTS) == "http://portfolio.localhost"
+    assert nginx.address(settings, certified("other.example")) == "http://portfolio.localhost"
+    assert nginx.address(settings, certified(settings.canonical)) == "https://portfolio.localhost"
 
 
 def test_the_servers_files(golden: Callable[[str, str], None]) -> None:

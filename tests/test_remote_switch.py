@@ -78,6 +78,7 @@ class Machine:
             before,
             bridge,
             final,
+            "https",
             "art.example",
             "/well",
             "/s/",

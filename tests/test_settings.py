@@ -172,11 +172,11 @@ def test_a_bad_value_is_refused_by_its_name(name: str, value: str, tmp_path: Pat
 
 def test_every_fault_is_named_at_once(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(
-        "DEPLOY_SITE=No\nDEPLOY_KEEP=1\nDEPLOY_PROT=80\nDEPLOY_HSTS=9\nA-B=1\nDEPLOY_FIREWALL=1\n"
+        "DEPLOY_SITE=No\nDEPLOY_KEEP=1\nDEPLOY_PROT=80\nDEPLOY_CACHE=9\nA-B=1\nDEPLOY_FIREWALL=1\n"
     )
     with pytest.raises(Refused) as caught:
         Settings.load(tmp_path / ".env")
-    for name in ("DEPLOY_SITE", "DEPLOY_KEEP", "DEPLOY_PROT", "DEPLOY_HSTS", "A-B", "DEPLOY_FIREWALL"):
+    for name in ("DEPLOY_SITE", "DEPLOY_KEEP", "DEPLOY_PROT", "DEPLOY_CACHE", "A-B", "DEPLOY_FIREWALL"):
         assert name in caught.value.message
     for name in ("DEPLOY_DOMAINS is missing", "SECRET_KEY is missing", "POSTGRES_PASSWORD is missing"):
         assert name in caught.value.message
@@ -301,3 +301,30 @@ def test_the_fingerprint_follows_what_makes_a_release(tmp_path: Path) -> None:
 @pytest.mark.parametrize("changed", [{"DEPLOY_KEEP": "9"}, {"DEPLOY_DRAIN": "9"}, {"DEPLOY_FIREWALL": "off"}])
 def test_the_fingerprint_passes_over_what_makes_no_release(changed: dict[str, str], tmp_path: Path) -> None:
     assert sample.settings(tmp_path).fingerprint() == sample.settings(tmp_path, **changed).fingerprint()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"DEPLOY_TLS_CERT": "a.pem"},
+        {"DEPLOY_TLS_KEY": "a.key"},
+        {"DEPLOY_ACME_EAB_KID": "kid"},
+        {"DEPLOY_ACME_EAB_HMAC_KEY": "key"},
+    ],
+)
+def test_what_belongs_together_is_set_together(given: dict[str, str], tmp_path: Path) -> None:
+    (fault,) = refused(tmp_path, **given)
+    assert "belong together: set both or none" in fault
+
+
+def test_an_accounts_key_is_not_printed(tmp_path: Path) -> None:
+    key = {"DEPLOY_ACME_EAB_KID": "kid", "DEPLOY_ACME_EAB_HMAC_KEY": "hunter2-hunter2"}
+    settings = sample.settings(tmp_path, **key)
+    assert "hunter2" not in f"{settings!r}{settings.model_dump_json(exclude={'dotenv'})}"
+    (fault,) = refused(tmp_path, **key | {"DEPLOY_ACME_EAB_HMAC_KEY": "hunter2;hunter2"})
+    assert "hunter2" not in fault
+
+
+def test_a_certificate_makes_no_new_release(tmp_path: Path) -> None:
+    before = sample.settings(tmp_path).fingerprint()
+    assert sample.settings(tmp_path, DEPLOY_HSTS="0", DEPLOY_ACME_EMAIL="a@b.example").fingerprint() == before

@@ -101,6 +101,10 @@ def test_what_everybody_knows_is_not_masked(tmp_path: Path) -> None:
     assert secrets(tmp_path, **given) == {"not-so-secret-key", "correct-horse-battery", "hunter2-hunter2"}
 
 
+def test_an_account_of_the_authoritys_is_masked(tmp_path: Path) -> None:
+    assert "hunter2-hunter2" in secrets(tmp_path, DEPLOY_ACME_EAB_KID="kid", DEPLOY_ACME_EAB_HMAC_KEY="hunter2-hunter2")
+
+
 def test_a_password_in_an_index_is_masked(tmp_path: Path) -> None:
     for index, hidden in (("https://ann:hunter2@packages.example/simple", True), ("https://packages.example", False)):
         assert (index in secrets(tmp_path, DEPLOY_PIP_INDEX=index)) is hidden

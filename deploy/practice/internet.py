@@ -142,9 +142,11 @@ class Acme:
         return checked(self.services["acme"], argv)
 
     def point(self, domain: str, address: str) -> None:
-        """Makes a name mean a server's address, for the authority and, under test and example, on the servers."""
+        """Makes a name mean a server's address, and no other, for the authority and, under test and example, on the
+        servers."""
         body = json.dumps({"host": f"{domain}.", "addresses": [address]})
-        checked(self.services["challenges"], ("curl", "-fsS", "-d", body, "http://localhost:8055/add-a"))
+        for what in ("clear-a", "add-a"):
+            checked(self.services["challenges"], ("curl", "-fsS", "-d", body, f"http://localhost:8055/{what}"))
 
 
 def authority(services: dict[str, Container]) -> Acme:

@@ -72,6 +72,14 @@ nginx_facts() {
         sed 's/^/nginx.default_server\t/'
 }
 
+certificate_facts() {
+    folder=/etc/portside/certificates/$site
+    live=$(readlink "$folder/live") && fact tls.kind "${live%%-*}" && fact tls.live "$(encoded <"$folder/live/fullchain.pem")"
+    issued=/etc/letsencrypt/live/$site/fullchain.pem
+    [ -f "$issued" ] && fact tls.issued "$(encoded <"$issued")"
+    fact tls.authority "$(sed -n 's/^server = //p' "/etc/letsencrypt/renewal/$site.conf" 2>/dev/null)"
+}
+
 site_facts() {
     [ -f "$root/site.json" ] && fact site.record "$(encoded <"$root/site.json")"
     for record in /srv/portside/*/site.json; do
@@ -97,6 +105,7 @@ file_facts() {
 host_facts
 docker_facts
 nginx_facts
+certificate_facts
 site_facts
 file_facts "$@"
 exit 0

@@ -2,7 +2,7 @@
 # Makes a release the live one by renaming "current", between two generations of Nginx's files where they change, and
 # proves it through Nginx. One transaction: on any failure "current" and Nginx's files are as before. Each part of it can be
 # repeated.
-#   switch.sh ROOT SITE ID OLD STATUS_PORT PAGE BEFORE BRIDGE FINAL HOST PATH STATIC_URL SECONDS
+#   switch.sh ROOT SITE ID OLD STATUS_PORT PAGE BEFORE BRIDGE FINAL SCHEME HOST PATH STATIC_URL SECONDS
 # OLD: the release of before, or empty. BRIDGE: the generation that serves both releases, FINAL: the one of the new
 # release, each empty where what is live will do; BEFORE: the one they were planned upon. STATIC_URL: empty where Nginx
 # serves no static files. SECONDS: how long the release may still be starting. PAGE and $PORTSIDE_FILES: see generation.sh.
@@ -10,7 +10,7 @@
 # shellcheck disable=SC2034 # $page is for generation.sh
 root=$1 site=$2 id=$3 old=$4 status_port=$5 page=$6
 shift 6
-before=$1 bridge=$2 final=$3 host=$4 path=$5 static=$6 seconds=$7
+before=$1 bridge=$2 final=$3 scheme=$4 host=$5 path=$6 static=$7 seconds=$8
 . "$PORTSIDE/remote/generation.sh"
 
 # From here on it is one that comes back after a reboot, or a reboot in the middle would find nothing. What a power cut has
@@ -25,8 +25,11 @@ point() { ln -sfn "$1" "$root/current.new" && mv -fT "$root/current.new" "$root/
 
 ask() { curl -s --noproxy '*' --max-time 15 -H "User-Agent: Portside" "$@"; }
 
-# The status of a path of the site, through Nginx.
-status() { ask -o /dev/null -w '%{http_code}' -H "Host: $host" "http://127.0.0.1$1"; }
+# The status of a path of the site, through Nginx, by its name and as a visitor comes. Whether a browser would take the
+# certificate isn't a question of this release.
+status() {
+    ask -k -o /dev/null -w '%{http_code}' --resolve "$host:80:127.0.0.1" --resolve "$host:443:127.0.0.1" "$scheme://$host$1"
+}
 
 live() { ask "http://127.0.0.1:$status_port/release/$site"; }
 

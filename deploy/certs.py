@@ -1,0 +1,290 @@
+"""Certificates: what a site's authority is asked for, and what must be so before it is asked."""
+
+from __future__ import annotations
+
+import http.client
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import site as names
+from .certificate import Certificate, clock, own_faults
+from .errors import PortsideError, Refused, StepFailed
+from .facts import Facts
+from .settings import Settings
+from .site import Site
+from .steps import Content, Step, script, write
+
+LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
+LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
+CHALLENGES = "/.well-known/acme-challenge/"
+SECONDS = 6
+
+_REMOTE = Path(__file__).parent / "remote"
+_PRACTICE_CA = Path(__file__).parent.parent / ".practice" / "acme-ca.pem"
+_PRACTICE_DIRECTORY = "https://acme:14000/dir"
+
+
+@dataclass(frozen=True)
+class Authority:
+    """Whom to ask for a certificate: its ACME directory, and whom else to trust there (PEM), or nothing."""
+
+    directory: str
+    ca: str = ""
+
+
+def authority(settings: Settings, *, practice: bool = False, staging: bool = False) -> Authority:
+    """The one that the settings name, else Let's Encrypt; for a practice server, the one beside it.
+
+    Raises Refused where DEPLOY_ACME_CA can't be read or holds no certificate.
+    """
+    if settings.acme_server or not practice:
+        default = LETS_ENCRYPT_STAGING if staging else LETS_ENCRYPT
+        ca = _read(settings, "acme_ca").decode(errors="replace") if settings.acme_ca else ""
+        if settings.acme_ca and not Certificate.parse(ca):
+            raise Refused("DEPLOY_ACME_CA: there is no certificate in PEM form in it.", state="Nothing was changed.")
+        return Authority(settings.acme_server or default, ca)
+    return Authority(_PRACTICE_DIRECTORY, _PRACTICE_CA.read_text(encoding="utf-8"))
+
+
+def check_own(settings: Settings, now: datetime | None = None) -> None:
+    """Raises Refused, with every reason, where a certificate of the user's own (DEPLOY_TLS_CERT) isn't fit to serve."""
+    if not settings.tls_cert:
+        return
+    faults = own_faults(*_own(settings), settings.names, now or datetime.now(UTC))
+    if faults:
+        raise Refused("\n".join(faults), state="Nothing was changed.")
+
+
+def wanted(settings: Settings) -> tuple[str, ...]:
+    """The names to ask for: every domain of the site. No authority issues for an address this way."""
+    return tuple(name for name in settings.names if not _is_address(name))
+
+
+def up_to_date(settings: Settings, facts: Facts, authority: Authority) -> bool:
+    """Whether certbot has exactly the certificate that is wanted, for long enough. One's own is always."""
+    if settings.tls_cert:
+        return True
+    issued = Certificate.parse(facts.issued)
+    same = issued is not None and issued.names == set(wanted(settings)) and facts.issued_by == authority.directory
+    return same and issued is not None and issued.fresh(clock(facts.clock))
+
+
+def install(settings: Settings, site: Site, facts: Facts) -> list[Step]:
+    """What makes Nginx read the latest certificate there is: the user's own, or certbot's. Nothing where it does."""
+    if settings.tls_cert:
+        pem, key = _own(settings)
+        if facts.certificate_kind == "own" and facts.certificate == pem.decode(errors="replace"):
+            return []
+        files = {"fullchain.pem": pem, "privkey.pem": key}
+        name = "Put your own certificate in place"
+        return [script(name, "certificate", site.name, "own", "", files=files, secret=True)]
+    if not Certificate.parse(facts.issued) or facts.issued == facts.certificate:
+        return []
+    # One's own that the settings don't name any more stays until there is another for the same names.
+    if facts.certificate_kind == "own" and not up_to_date(settings, facts, Authority(facts.issued_by)):
+        return []
+    folder = f"{names.LETSENCRYPT_LIVE}/{site.name}"
+    return [script("Put the renewed certificate in place", "certificate", site.name, "issued", folder)]
+
+
+def issue(settings: Settings, site: Site, facts: Facts, authority: Authority, *, trial: bool = False) -> list[Step]:
+    """What asks the authority, and puts its certificate in place; a ``trial`` is deleted again."""
+    steps = []
+    if authority.ca and not trial:
+        steps = [
+            write(site.acme_authority, authority.ca),
+            write(names.RENEWAL_SETTINGS, (_REMOTE / "host/certbot.conf").read_text(encoding="utf-8")),
+        ]
+    name = site.trial if trial else site.name
+    again = bool(facts.issued) and facts.issued_by != authority.directory and not trial
+    files = {"certbot.ini": certbot_settings(settings, name, authority, again=again).encode(), **_ca(authority)}
+    hosts = ", ".join(wanted(settings))
+    step = script(
+        f"Ask for a certificate for {hosts}",
+        "issue",
+        name,
+        "" if trial else site.name,
+        site.trial,
+        files=files,
+        secret=settings.acme_eab_hmac_key is not None,
+    )
+    return [*steps, step]
+
+
+def certbot_settings(settings: Settings, name: str, authority: Authority, *, again: bool) -> str:
+    """What certbot is told, as its configuration file. ``again``: though it has a certificate with these names."""
+    lines = {
+        "server": authority.directory,
+        "cert-name": name,
+        "domains": ", ".join(wanted(settings)),
+        "authenticator": "webroot",
+        "webroot-path": names.ACME_ROOT,
+        "key-type": "ecdsa",
+        "agree-tos": "true",
+        "renew-with-new-domains": "true",
+        "force-renewal" if again else "keep-until-expiring": "true",
+    }
+    if settings.acme_email:
+        lines |= {"email": settings.acme_email, "no-eff-email": "true"}
+    else:
+        lines["register-unsafely-without-email"] = "true"
+    if settings.acme_eab_kid and settings.acme_eab_hmac_key:
+        lines |= {"eab-kid": settings.acme_eab_kid, "eab-hmac-key": settings.acme_eab_hmac_key.reveal()}
+    return "".join(f"{key} = {value}\n" for key, value in lines.items())
+
+
+def look(settings: Settings, authority: Authority, token: str) -> Step:
+    """The step that asks, on the server, what the authority will ask."""
+    files = {"names.py": _REMOTE / "names.py", **_ca(authority)}
+    words = (names.ACME_ROOT, token, authority.directory, *wanted(settings))
+    return script("Ask for the names as the authority will", "names", *words, files=files)
+
+
+def prove(site: Site, covered: Sequence[str]) -> Step:
+    """The step that asks Nginx for the certificate, by each name."""
+    files = {"prove.py": _REMOTE / "prove.py"}
+    return script("Ask Nginx by HTTPS", "prove", site.certificate, *covered, files=files)
+
+
+def hindrances(
+    answer: Mapping[str, Any], settings: Settings, authority: Authority, from_here: Callable[[str], bool]
+) -> list[str]:
+    """Why the authority would refuse, one sentence each. ``from_here``: whether a name leads to the server as this
+    machine sees it, since a server behind another address may not reach itself by it."""
+    told = answer["authority"]
+    if told["error"]:
+        return [f"The authority's directory {authority.directory} can't be read from the server: {told['error']}."]
+    found = []
+    if told["external"] and not settings.acme_eab_kid:
+        asked = "DEPLOY_ACME_EAB_KID and DEPLOY_ACME_EAB_HMAC_KEY"
+        found.append(f"The authority issues to accounts it knows only: set {asked}, which it gave you.")
+    lost = [name for name, seen in answer["names"].items() if _fault(name, seen)]
+    with ThreadPoolExecutor() as pool:
+        reached = dict(zip(lost, pool.map(from_here, lost), strict=True))
+    found += [_fault(name, answer["names"][name]) for name in lost if not reached[name]]
+    return found + [text for name, seen in answer["names"].items() if (text := _forbidden(name, seen, told))]
+
+
+def doubts(answer: Mapping[str, Any]) -> list[str]:
+    """What may hinder the authority: one of several addresses that leads elsewhere."""
+    return [
+        f"{name} also has the address {address}: {fault}. An authority may ask there."
+        for name, seen in answer["names"].items()
+        for address, fault in seen["addresses"].items()
+        if fault and not _fault(name, seen)
+    ]
+
+
+def reached_from_here(name: str, token: str) -> bool:
+    """Whether the server answers to this name as this machine sees it."""
+    connection = http.client.HTTPConnection(name, 80, timeout=SECONDS)
+    try:
+        connection.request("GET", f"{CHALLENGES}portside")
+        return connection.getresponse().read(200).decode(errors="replace").strip() == token
+    except (OSError, http.client.HTTPException, UnicodeError):
+        return False
+    finally:
+        connection.close()
+
+
+def answers_from_here(name: str) -> bool:
+    """Whether anybody answers on port 443 of this name; so too where it isn't known here."""
+    try:
+        with socket.create_connection((name, 443), SECONDS):
+            return True
+    except socket.gaierror:
+        return True
+    except OSError:
+        return False
+
+
+def explained(error: StepFailed) -> PortsideError:
+    """What the authority said, in plain words, and when it may be asked again."""
+    text = "\n".join(error.lines)
+    problems = re.findall(r"Domain:\s*(\S+)\s*\n\s*Type:\s*(\S+)\s*\n\s*Detail:\s*(.+)", text)
+    said = [f"  {domain}: {_KINDS.get(kind, kind)}. It said: {detail}" for domain, kind, detail in problems]
+    limit = re.search(r"(too many .*|.*rateLimited.*)", text)
+    if said:
+        message = "The authority didn't issue the certificate:\n" + "\n".join(said)
+    elif limit:
+        message = f"The authority has had too many requests: {limit.group(1).strip()}"
+    else:
+        shown = [line.strip() for line in error.lines if line.strip() and not _NOISE.search(line)]
+        message = "There is no certificate:\n" + "\n".join(f"  {line}" for line in shown[-8:])
+    return PortsideError(message, hint=_again(text, problems))
+
+
+_KINDS = {
+    "dns": "its name has no address, or its name servers don't answer",
+    "connection": "port 80 can't be reached from outside",
+    "unauthorized": "another server answered, or none of ours",
+    "caa": "its CAA records forbid this authority",
+    "tls": "the server it was sent to has no good certificate",
+    "rateLimited": "it has been asked for too often",
+}
+_NOISE = re.compile(r"^(Saving debug log|Ask for help|See the logfile|\s*$)|letsencrypt\.log")
+
+
+def _again(text: str, problems: Sequence[object]) -> str:
+    after = re.search(r"retry after ([0-9TZ: -]+(?:UTC)?)", text)
+    if after:
+        return f"Type fab certs again after {after.group(1).strip()}; until then the authority refuses."
+    if problems:
+        return (
+            "Mend it, then type fab certs again; --staging proves it without using up tries. Let's Encrypt allows "
+            "five failed tries an hour for a name."
+        )
+    return ""
+
+
+def _fault(name: str, seen: Mapping[str, Any]) -> str:
+    """What is wrong with where a name leads; empty if one of its addresses is ours."""
+    faults = seen["addresses"]
+    if not faults:
+        return f"{name} has no address: add a record for it (DNS) that leads to this server."
+    if not all(faults.values()):
+        return ""
+    return f"{name} doesn't lead here: " + "; ".join(f"{address}: {fault}" for address, fault in faults.items()) + "."
+
+
+def _forbidden(name: str, seen: Mapping[str, Any], told: Mapping[str, Any]) -> str:
+    identities = [identity.lower() for identity in told["identities"]]
+    if seen["caa"] is None or not identities or set(seen["caa"]) & set(identities):
+        return ""
+    allowed = ", ".join(issuer for issuer in seen["caa"] if issuer) or "nobody"
+    return f"{name}: its CAA record lets {allowed} issue, and not {', '.join(identities)}: add that one (DNS)."
+
+
+def _ca(authority: Authority) -> dict[str, Content]:
+    return {"ca.pem": authority.ca.encode()} if authority.ca else {}
+
+
+def _own(settings: Settings) -> tuple[bytes, bytes]:
+    """The user's own certificate and key."""
+    return _read(settings, "tls_cert"), _read(settings, "tls_key")
+
+
+def _read(settings: Settings, field: str) -> bytes:
+    """The file that a setting names. Raises Refused."""
+    try:
+        return (settings.folder / str(getattr(settings, field))).read_bytes()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise Refused(
+            f"DEPLOY_{field.upper()}: {getattr(settings, field)} can't be read: {why}.", state="Nothing was changed."
+        ) from error
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
