@@ -37,7 +37,7 @@ e2e: setup engine  ## tests on a practice server
 	@.venv/bin/python -m pytest -v tests/e2e/test_20_practice.py
 
 e2e-use: setup engine
-	@.venv/bin/python -m pytest -v tests/e2e/test_0* tests/e2e/test_1[12]*
+	@.venv/bin/python -m pytest -v tests/e2e/test_0* tests/e2e/test_1[126]*
 
 e2e-deaths: setup engine
 	@PORTSIDE_E2E=deaths .venv/bin/python -m pytest -v tests/e2e/test_1[345]*

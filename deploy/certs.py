@@ -67,6 +67,15 @@ def wanted(settings: Settings) -> tuple[str, ...]:
     return tuple(name for name in settings.names if not _is_address(name))
 
 
+def check_names(settings: Settings) -> None:
+    """Raises Refused where there is no name to ask for."""
+    if not wanted(settings):
+        raise Refused(
+            f"There is no certificate for {', '.join(settings.names)}: they are issued for names, not addresses.",
+            state="Nothing was changed.",
+        )
+
+
 def up_to_date(settings: Settings, facts: Facts, authority: Authority) -> bool:
     """Whether certbot has exactly the certificate that is wanted, for long enough. One's own is always."""
     if settings.tls_cert:

@@ -75,7 +75,8 @@ def certs(run: Run) -> None:
 
 def _say_plain(run: Run) -> None:
     """What is served without encryption, and what changes that."""
-    names = nginx.plain(run.settings, run.facts).names
+    askable = certificates.wanted(run.settings)
+    names = [name for name in nginx.plain(run.settings, run.facts).names if name in askable]
     if nginx.secure(run.settings, run.facts).names and names:
         run.report.warn(f"Not in the certificate yet, so without HTTPS: {', '.join(names)}.")
     if names:

@@ -31,6 +31,7 @@ def preflight(run: Run, stage: Stage) -> None:
     if run.command in {"deploy", "certs"}:
         certs.check_own(run.settings)
     if run.command == "certs":
+        certs.check_names(run.settings)
         run.authority = certs.authority(run.settings, practice=run.server.practice, staging=run.staging)
     run.server.connect()
     run.look()

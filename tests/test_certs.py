@@ -72,6 +72,12 @@ def test_every_name_is_asked_for_but_an_address(art: Settings) -> None:
     assert certs.wanted(art) == NAMES
 
 
+def test_a_site_without_a_name_is_refused(art: Settings, tmp_path: Path) -> None:
+    certs.check_names(art)
+    with pytest.raises(Refused, match="issued for names, not addresses"):
+        certs.check_names(sample.settings(tmp_path, DEPLOY_DOMAINS="192.0.2.7"))
+
+
 @pytest.mark.parametrize(
     ("hosts", "days", "since", "by", "good"),
     [

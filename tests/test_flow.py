@@ -304,3 +304,25 @@ def test_abort_clears_away_what_was_left(settings: Settings, capsys: pytest.Capt
 
 def test_abort_needs_no_project(settings: Settings) -> None:
     flow.abort(sample.run(settings, Paper(sample.provisioned()), "abort"))
+
+
+def last_lines(settings: Settings, facts: Facts, capsys: pytest.CaptureFixture[str]) -> str:
+    run = sample.run(settings, Paper(facts))
+    run.report.quiet = False
+    flow.deploy(run)
+    return capsys.readouterr().out.split("is live: release")[1]
+
+
+def test_the_last_lines_of_a_deploy_say_what_is_not_encrypted_yet(
+    settings: Settings, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = settings.canonical
+    told = last_lines(settings, sample.provisioned(), capsys)
+    assert f"http://{site}/" in told
+    assert "fab certs -H server.example" in told
+    told = last_lines(settings, sample.certified(sample.provisioned(), site), capsys)
+    assert f"https://{site}/" in told
+    assert "fab certs" not in told
+    more = sample.settings(tmp_path, DEPLOY_DOMAINS=f"{site},new.example,192.0.2.7")
+    told = last_lines(more, sample.certified(sample.provisioned(), site), capsys)
+    assert "! Not in the certificate yet, so without HTTPS: new.example.\n" in told

@@ -17,7 +17,7 @@ ask() {
     case $target in
     "$path" | "http://$host$path" | "https://$host$path")
         why="it redirects $path to $target, so a visitor would never arrive"
-        [ "$scheme" = https ] || why="$why. There is no HTTPS yet: is SECURE_SSL_REDIRECT on?"
+        [ "$scheme" = https ] || why="$why. There is no HTTPS yet: is SECURE_SSL_REDIRECT on? fab certs switches HTTPS on, before a first deploy too."
         return
         ;;
     esac
