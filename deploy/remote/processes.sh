@@ -10,10 +10,11 @@ names() { processes "$@" --format '{{.Label "portside.process"}}'; }
 
 # Starts the live release's processes that don't run: names that came as words. Their names are in $started.
 start_processes() {
+    started='' settled=$(($(now) + 3))
+    [ $# -gt 0 ] || return 0
     # One may still be at a job since the release was live before: it starts anew by itself when that is done.
     processes -q --filter "label=portside.release=$id" | xargs -r docker update --restart unless-stopped >/dev/null
     running=$(names --filter "label=portside.release=$id")
-    started='' settled=$(($(now) + 3))
     for name in "$@"; do
         printf '%s\n' "$running" | grep -qx "$name" || started="$started $name"
     done
