@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from collections.abc import Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from deploy.practice import PracticeError, up
 from deploy.practice.access import entry, known_lines, without_host, without_port
 from deploy.practice.birth import choose_address, daemon_json
-from deploy.practice.engine import Cut, Voice, events, spoken
+from deploy.practice.engine import Cut, Voice, events, run, spoken
 from deploy.practice.images import IMAGES, fingerprint
 from deploy.practice.internet import services
 from deploy.practice.network import free_subnet, routes
@@ -87,6 +91,29 @@ def test_an_engines_error_carries_the_lines_before_it() -> None:
     stream = [{"stream": "Step 1/2 : RUN false\n"}, {"error": "returned a non-zero code: 1"}]
     with pytest.raises(PracticeError, match=r"not built: returned a non-zero code: 1\n +Step 1/2"):
         list(events(stream, "not built"))
+
+
+class Forgetful:
+    """A container on this machine, whose engine loses what a command prints the first times."""
+
+    def __init__(self, lost: int) -> None:
+        self.lost = lost
+
+    def exec_run(self, argv: Sequence[str], *, demux: bool) -> SimpleNamespace:
+        done = subprocess.run(argv, capture_output=True, timeout=20, check=False)
+        self.lost -= 1
+        return SimpleNamespace(
+            exit_code=0 if self.lost >= 0 else done.returncode,
+            output=((None, None) if self.lost >= 0 else (done.stdout, done.stderr)),
+        )
+
+
+@pytest.mark.parametrize("lost", [0, 2])
+def test_a_command_runs_once_even_if_the_engine_loses_what_it_prints(lost: int, tmp_path: Path) -> None:
+    container: Any = Forgetful(lost)
+    script = 'echo once >>"$1/ran"; echo "a  b"; echo c >&2; exit 3'
+    assert run(container, ("sh", "-c", script, "sh", str(tmp_path))) == (3, "a  b\n", "c\n")
+    assert (tmp_path / "ran").read_text() == "once\n"
 
 
 def test_a_cut_voice_ends_whoever_follows() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import secrets
 import tarfile
 import threading
 import time
@@ -164,14 +165,33 @@ class Result(NamedTuple):
     err: str
 
 
+# Older engines (seen with 20.10) now and then lose what a command prints. So it is kept for a moment, and printed
+# again for whoever asks again: the command itself runs once.
+_KEEPING = """
+kept=$1
+shift
+if mkdir "$kept" 2>/dev/null; then
+    "$@" >"$kept/out" 2>"$kept/err"
+    echo $? >"$kept/code"
+    (sleep 60; rm -rf "$kept") >/dev/null 2>&1 &
+fi
+cat "$kept/err" >&2
+cat "$kept/out" && printf %s "$kept" && exit "$(cat "$kept/code")"
+"""
+
+
 def run(container: Container, argv: Sequence[str]) -> Result:
     """Runs a command in a container as root. One that doesn't run at all counts as failed."""
-    try:
-        result = container.exec_run(list(argv), demux=True)
-    except APIError as error:
-        return Result(1, "", str(error.explanation or error))
-    out, err = ((channel or b"").decode(errors="replace") for channel in cast("tuple[bytes, bytes]", result.output))
-    return Result(int(result.exit_code or 0), out, err)
+    kept = f"/tmp/portside-{secrets.token_hex(8)}"
+    for _ in range(10):
+        try:
+            result = container.exec_run(["sh", "-c", _KEEPING, "sh", kept, *argv], demux=True)
+        except APIError as error:
+            return Result(1, "", str(error.explanation or error))
+        out, err = ((channel or b"").decode(errors="replace") for channel in cast("tuple[bytes, bytes]", result.output))
+        if out.endswith(kept):
+            return Result(int(result.exit_code or 0), out.removesuffix(kept), err)
+    return Result(1, out, f"{err}\nThe engine gave no whole answer.")
 
 
 def checked(container: Container, argv: Sequence[str]) -> str:
