@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -102,8 +103,13 @@ class Tiny:
         return left
 
     def check_whole(self) -> None:
-        """Fails where something half-done is left, or a lock, or the site isn't at its source's version."""
-        left = self.left()
+        """Fails where something half-done stays, or a lock, or the site isn't at its source's version.
+
+        What ends with our connection ends a moment after it; a dead laptop's, when somebody else comes, within seconds.
+        """
+        limit = time.monotonic() + 30
+        while (left := self.left()) and time.monotonic() < limit:
+            time.sleep(0.3)
         assert not left, f"left:\n{left}"
         assert (answers := self.answers()) == self.version, f"version {answers} is live, not {self.version}"
 
