@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from . import certs as certificates
-from . import migrating, nginx, stages
+from . import migrating, nginx, recovery, stages
 from .certificate import Certificate
 from .errors import Lost, PortsideError
 from .report import Stage, count
@@ -134,14 +134,14 @@ def _undo(run: Run) -> None:
     if not run.release or run.switched or run.unattended:
         return
     with suppress(PortsideError):
-        stages.take_back(run)
+        recovery.take_back(run)
     with suppress(PortsideError):
         if run.begun:
-            stages.discard(run)
+            recovery.discard(run)
         else:
-            stages.stop(run)
+            recovery.stop(run)
     with suppress(PortsideError):
-        stages.forward_again(run)
+        recovery.forward_again(run)
 
 
 def _explain(run: Run, error: PortsideError) -> None:

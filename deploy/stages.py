@@ -6,14 +6,13 @@ Their names are the headings on the screen and in docs/deploy.md.
 from __future__ import annotations
 
 import re
-import secrets
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from . import certs, containers, host, image, migrating, nginx, owner, release, source, switching
+from . import certifying, certs, containers, host, image, migrating, nginx, owner, recovery, release, source, switching
+from .certifying import edge, issue, prove  # noqa: F401 - stages too
 from .containers import Answer
 from .errors import Lost, PortsideError, Refused, StepFailed
 from .report import Stage, count
@@ -42,7 +41,7 @@ def preflight(run: Run, stage: Stage) -> None:
     crowd = containers.too_many_connections(run.settings, facts)
     if crowd and run.command == "deploy":
         run.report.warn(crowd)
-    run.unchanged = run.command == "certs" and not run.staging and _certified(run)
+    run.unchanged = run.command == "certs" and not run.staging and certifying.is_done(run)
     stage.note(f"{facts.os_name}, {facts.cores} cores, {facts.disk_mb // 1024} GB free")
 
 
@@ -83,59 +82,11 @@ def lock(run: Run, stage: Stage) -> None:
 
     run.tell, current, busy = run.stack.enter_context(run.server.lock(run.site, waiting if run.wait else None))
     as_seen = current == run.facts.current and not busy and not holders
-    if as_seen and not release.interrupted(run.facts) and not migrating.is_behind(run.facts):
+    if as_seen and not recovery.is_due(run.facts):
         return
     # Under the lock, looking waits for what goes on there by itself on behalf of a laptop that is gone.
     run.look()
-    unfinished = release.unfinished(run.facts)
-    if unfinished:
-        run.report.warn(f"{unfinished} was switched to, but not finished: finishing it.")
-        _finish_interrupted(run, stage, unfinished)
-        run.look()
-    left, strays = release.leftovers(run.facts), release.strays(run.facts)
-    switching_to = release.switching_to(run.facts)
-    if left:
-        run.report.warn(f"An interrupted run left {', '.join(left)}: taken away.")
-        run.apply(stage, [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left)])
-    if strays:
-        run.report.warn(f"An interrupted run left {', '.join(strays)} running beside the live release: stopped.")
-        run.apply(stage, [script("Stop what was left running", "stop", run.site.name, *strays)])
-    behind = migrating.is_behind(run.facts)
-    if behind:
-        run.report.warn(f"Migrations of {run.facts.current} were taken back, though it is live: applying them again.")
-        run.apply(stage, migrating.put_forward(run))
-    if unfinished or left or strays or behind:
-        stage.note("put right")
-    if left or strays or behind:
-        run.look()
-    if switching_to:
-        _settle(run, stage)
-
-
-def _settle(run: Run, stage: Stage) -> None:
-    """Nginx's files for the release that is live, as facts and settings are now."""
-    if record := run.facts.releases.get(run.facts.current):
-        _planned(run, stage, lambda: switching.settle(run, release.served(record)))
-
-
-def _finish_interrupted(run: Run, stage: Stage, identity: str) -> None:
-    """The rest of a switch. A release that isn't well any more gives way to the one before."""
-    pending = run.facts.pending[identity]
-    record = {name: value for name, value in pending.items() if name != "instead_of"}
-    old = str(pending.get("instead_of", ""))
-    event = {"event": "finish", "release": identity, "result": "live", "who": release.who(), "when": run.facts.clock}
-    finish = switching.finish(run, identity, old, record, event)
-
-    def steps() -> list[Step]:
-        served = release.served(record)
-        return [switching.switch(run, identity, served, old, patience=run.settings.health_timeout), finish]
-
-    try:
-        _planned(run, stage, steps)
-    except StepFailed as error:
-        if error.step == finish.name:
-            raise
-        run.report.warn(f"{identity} isn't well any more. {error.lines[-1] if error.lines else ''}".strip())
+    recovery.put_right(run, stage)
 
 
 def provision(run: Run, stage: Stage) -> None:
@@ -149,7 +100,7 @@ def provision(run: Run, stage: Stage) -> None:
         run.apply(stage, packages, lock=host.LOCK, detached=True)
         run.look()
     run.apply(stage, host.rest(run.settings, run.facts), lock=host.LOCK, detached=True)
-    _planned(run, stage, lambda: nginx.steps(nginx.base(run.facts), run.facts, "base settings and catch-all"))
+    switching.planned(run, stage, lambda: nginx.steps(nginx.base(run.facts), run.facts, "base settings and catch-all"))
     if run.command == "deploy" or (run.command == "certs" and not run.staging):
         run.apply(stage, certs.install(run.settings, run.site, run.facts), detached=True)
     if run.changes > before:
@@ -366,7 +317,7 @@ def _scheme(run: Run) -> str:
 def live(run: Run, stage: Stage) -> None:
     """Edge, switch, drain: one run that reaches its end without us."""
     if run.unchanged:
-        edge = _planned(run, stage, lambda: switching.settle(run, run.served))
+        edge = switching.planned(run, stage, lambda: switching.settle(run, run.served))
         revived = run.apply(stage, switching.revive(run))
         for result in revived:
             switching.tell(run, result)
@@ -375,7 +326,7 @@ def live(run: Run, stage: Stage) -> None:
         return
     run.unattended = True
     try:
-        results = _planned(run, stage, lambda: _live_steps(run))
+        results = switching.planned(run, stage, lambda: _live_steps(run))
     except Lost:
         raise
     except PortsideError as error:
@@ -407,18 +358,6 @@ def _live_steps(run: Run) -> list[Step]:
     ]
 
 
-def _planned(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Result]:
-    """Run a plan that touches Nginx to its end; planned again where another deploy's files came in between."""
-    for _ in range(5):
-        try:
-            return run.apply(stage, plan(), detached=True)
-        except StepFailed as error:
-            if error.status != nginx.STALE:
-                raise
-        run.look()
-    raise PortsideError("Other deploys change Nginx's files all the time.", hint="Type the same command again.")
-
-
 def _finish(run: Run) -> Step:
     seconds = round(time.monotonic() - run.started, 1)
     record = _record(run) if run.command == "rollback" else _record(run) | {"seconds": seconds}
@@ -443,115 +382,3 @@ def prune(run: Run, stage: Stage) -> None:
     step = script("Take old releases away", "prune", run.site.root, run.site.name, str(run.settings.keep))
     (result,) = run.apply(stage, [step])
     stage.note(result.why if result.state == "unchanged" else "old releases taken away")
-
-
-def issue(run: Run, stage: Stage) -> None:
-    """Ask the authority for a certificate, once nothing is in its way; put it where Nginx reads it."""
-    if run.unchanged:
-        stage.skipped = True
-        return
-    if not run.staging and certs.up_to_date(run.settings, run.facts, run.authority):
-        stage.note("your own certificate" if run.settings.tls_cert else "nothing to do")
-        return
-    if run.settings.tls_cert:
-        raise Refused("DEPLOY_TLS_CERT is set: nothing is asked of an authority.", state="Nothing was changed.")
-    _check_names(run, stage)
-    steps = certs.issue(run.settings, run.site, run.facts, run.authority, trial=run.staging)
-    try:
-        run.apply(stage, steps, lock="certbot.lock", detached=True)
-    except StepFailed as error:
-        raise certs.explained(error) from error
-    if not run.staging:
-        run.look()
-    stage.note(count(len(certs.wanted(run.settings)), "name"))
-
-
-def _check_names(run: Run, stage: Stage) -> None:
-    token = secrets.token_hex(16)
-    (result,) = run.apply(stage, [certs.look(run.settings, run.authority, token)])
-    faults = certs.hindrances(
-        result.answer, run.settings, run.authority, lambda name: certs.reached_from_here(name, token)
-    )
-    if faults:
-        raise PortsideError(
-            "\n".join(faults), hint="The authority wasn't asked. Mend it, then type the same command again."
-        )
-    for doubt in certs.doubts(result.answer):
-        run.report.warn(doubt)
-
-
-def edge(run: Run, stage: Stage) -> None:
-    """HTTPS in the site's Nginx file, where the site is live."""
-    if run.unchanged:
-        stage.skipped = True
-        return
-    if not run.facts.current:
-        stage.note("the site isn't live yet")
-        return
-    before, known = run.changes, run.facts.record.get("domains", [])
-    run.apply(stage, owner.claim(run))
-    _settle(run, stage)
-    if new := [name for name in run.settings.domains if name not in known]:
-        run.report.warn(f"The live release doesn't know {', '.join(new)} yet: fab deploy tells it.")
-    stage.note("Nginx has new settings" if run.changes > before else "nothing to do")
-
-
-def prove(run: Run, stage: Stage) -> None:
-    """Nginx shows the certificate, for every name that it is for."""
-    covered = nginx.secure(run.settings, run.facts).names
-    if run.unchanged or not run.facts.current or not covered:
-        stage.skipped = True
-        return
-    run.apply(stage, [certs.prove(run.site, covered)])
-    if not run.server.practice and not certs.answers_from_here(covered[0]):
-        run.report.warn(f"Port 443 of {covered[0]} can't be reached from this machine: what stands before the server?")
-    stage.note(count(len(covered), "name"))
-
-
-def _certified(run: Run) -> bool:
-    """Whether everything is as ``fab certs`` would make it."""
-    settings, facts = run.settings, run.facts
-    if not certs.up_to_date(settings, facts, run.authority) or certs.install(settings, run.site, facts):
-        return False
-    if host.packages(settings, facts) or host.rest(settings, facts):
-        return False
-    if not facts.current:
-        return not nginx.steps(nginx.base(facts), facts, "")
-    return not switching.settle(run, release.served(facts.releases.get(facts.current, {})))
-
-
-def stop(run: Run) -> None:
-    """After a failed rollback: its containers, which stay for another try."""
-    step = script("Stop the release again", "stop", run.site.name, run.new.id)
-    with run.server.quietly():
-        run.server.apply([step], stage="stop")
-
-
-def take_back(run: Run) -> None:
-    """After a failed deploy whose migrations break the live release: it has its database again."""
-    leaves = run.facts.releases.get(run.facts.current, {}).get("leaves")
-    if leaves is None or not migrating.disturbing(run):
-        return
-    run.report.warn(f"The migrations that break {run.facts.current} are taken back.")
-    *_, step = migrating.back(run, run.new, replace(run.answer, ahead=run.migrated), leaves)
-    with run.server.quietly():
-        run.server.apply([step], stage="migrations")
-    run.migrated = ()
-
-
-def forward_again(run: Run) -> None:
-    """After a failed rollback that had taken migrations back: the live release has them again."""
-    if not run.behind:
-        return
-    run.report.warn(f"The migrations of {run.facts.current} are applied again.")
-    with run.server.quietly():
-        run.server.apply(migrating.put_forward(run), stage="migrations")
-    run.behind = False
-
-
-def discard(run: Run) -> None:
-    """After a failure: what the new release left on the server."""
-    first = "no" if run.facts.current else "yes"
-    step = script("Take the failed release away", "discard", run.site.root, run.site.name, first, run.new.id)
-    with run.server.quietly():
-        run.server.apply([step], stage="discard")

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from . import edge, nginx, release
 from . import site as names
 from .edge import Edge, Served
+from .errors import PortsideError, StepFailed
 from .nginx import Generation
-from .report import count
+from .report import Stage, count
 from .run import Run
 from .server import Result
 from .steps import Step, script
+
+
+def planned(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Result]:
+    """Run a plan that touches Nginx to its end; planned again where another deploy's files came in between."""
+    for _ in range(5):
+        try:
+            return run.apply(stage, plan(), detached=True)
+        except StepFailed as error:
+            if error.status != nginx.STALE:
+                raise
+        run.look()
+    raise PortsideError("Other deploys change Nginx's files all the time.", hint="Type the same command again.")
 
 
 def settle(run: Run, served: Served) -> list[Step]:

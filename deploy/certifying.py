@@ -1,0 +1,85 @@
+"""The stages of ``fab certs``: issue, edge, prove."""
+
+from __future__ import annotations
+
+import secrets
+
+from . import certs, host, nginx, owner, recovery, release, switching
+from .errors import PortsideError, Refused, StepFailed
+from .report import Stage, count
+from .run import Run
+
+
+def issue(run: Run, stage: Stage) -> None:
+    """Ask the authority for a certificate, once nothing is in its way; put it where Nginx reads it."""
+    if run.unchanged:
+        stage.skipped = True
+        return
+    if not run.staging and certs.up_to_date(run.settings, run.facts, run.authority):
+        stage.note("your own certificate" if run.settings.tls_cert else "nothing to do")
+        return
+    if run.settings.tls_cert:
+        raise Refused("DEPLOY_TLS_CERT is set: nothing is asked of an authority.", state="Nothing was changed.")
+    _check_names(run, stage)
+    steps = certs.issue(run.settings, run.site, run.facts, run.authority, trial=run.staging)
+    try:
+        run.apply(stage, steps, lock="certbot.lock", detached=True)
+    except StepFailed as error:
+        raise certs.explained(error) from error
+    if not run.staging:
+        run.look()
+    stage.note(count(len(certs.wanted(run.settings)), "name"))
+
+
+def _check_names(run: Run, stage: Stage) -> None:
+    token = secrets.token_hex(16)
+    (result,) = run.apply(stage, [certs.look(run.settings, run.authority, token)])
+    faults = certs.hindrances(
+        result.answer, run.settings, run.authority, lambda name: certs.reached_from_here(name, token)
+    )
+    if faults:
+        raise PortsideError(
+            "\n".join(faults), hint="The authority wasn't asked. Mend it, then type the same command again."
+        )
+    for doubt in certs.doubts(result.answer):
+        run.report.warn(doubt)
+
+
+def edge(run: Run, stage: Stage) -> None:
+    """HTTPS in the site's Nginx file, where the site is live."""
+    if run.unchanged:
+        stage.skipped = True
+        return
+    if not run.facts.current:
+        stage.note("the site isn't live yet")
+        return
+    before, known = run.changes, run.facts.record.get("domains", [])
+    run.apply(stage, owner.claim(run))
+    recovery.settle(run, stage)
+    if new := [name for name in run.settings.domains if name not in known]:
+        run.report.warn(f"The live release doesn't know {', '.join(new)} yet: fab deploy tells it.")
+    stage.note("Nginx has new settings" if run.changes > before else "nothing to do")
+
+
+def prove(run: Run, stage: Stage) -> None:
+    """Nginx shows the certificate, for every name that it is for."""
+    covered = nginx.secure(run.settings, run.facts).names
+    if run.unchanged or not run.facts.current or not covered:
+        stage.skipped = True
+        return
+    run.apply(stage, [certs.prove(run.site, covered)])
+    if not run.server.practice and not certs.answers_from_here(covered[0]):
+        run.report.warn(f"Port 443 of {covered[0]} can't be reached from this machine: what stands before the server?")
+    stage.note(count(len(covered), "name"))
+
+
+def is_done(run: Run) -> bool:
+    """Whether everything is as ``fab certs`` would make it."""
+    settings, facts = run.settings, run.facts
+    if not certs.up_to_date(settings, facts, run.authority) or certs.install(settings, run.site, facts):
+        return False
+    if host.packages(settings, facts) or host.rest(settings, facts):
+        return False
+    if not facts.current:
+        return not nginx.steps(nginx.base(facts), facts, "")
+    return not switching.settle(run, release.served(facts.releases.get(facts.current, {})))

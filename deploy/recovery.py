@@ -1,0 +1,121 @@
+"""Putting right: what an interrupted run left on the server, and what a failed one of ours has begun."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from . import migrating, release, switching
+from .errors import StepFailed
+from .facts import Facts
+from .report import Stage
+from .run import Run
+from .steps import Step, script
+
+
+def is_due(facts: Facts) -> bool:
+    """Whether an interrupted run left something."""
+    return bool(release.interrupted(facts)) or migrating.is_behind(facts)
+
+
+def put_right(run: Run, stage: Stage) -> None:
+    """A switch that was begun is finished; what never went live is taken away; all of it is said."""
+    unfinished = release.unfinished(run.facts)
+    if unfinished:
+        run.report.warn(f"{unfinished} was switched to, but not finished: finishing it.")
+        finish(run, stage, unfinished)
+        run.look()
+    switching_to = release.switching_to(run.facts)
+    steps = [*_take_away(run), *_stop_strays(run), *_put_forward(run)]
+    if steps:
+        run.apply(stage, steps)
+        run.look()
+    if unfinished or steps:
+        stage.note("put right")
+    if switching_to:
+        settle(run, stage)
+
+
+def _take_away(run: Run) -> list[Step]:
+    left = release.leftovers(run.facts)
+    if not left:
+        return []
+    run.report.warn(f"An interrupted run left {', '.join(left)}: taken away.")
+    return [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left)]
+
+
+def _stop_strays(run: Run) -> list[Step]:
+    strays = release.strays(run.facts)
+    if not strays:
+        return []
+    run.report.warn(f"An interrupted run left {', '.join(strays)} running beside the live release: stopped.")
+    return [script("Stop what was left running", "stop", run.site.name, *strays)]
+
+
+def _put_forward(run: Run) -> list[Step]:
+    if not migrating.is_behind(run.facts):
+        return []
+    run.report.warn(f"Migrations of {run.facts.current} were taken back, though it is live: applying them again.")
+    return migrating.put_forward(run)
+
+
+def settle(run: Run, stage: Stage) -> None:
+    """Nginx's files for the release that is live, as facts and settings are now."""
+    if record := run.facts.releases.get(run.facts.current):
+        switching.planned(run, stage, lambda: switching.settle(run, release.served(record)))
+
+
+def finish(run: Run, stage: Stage, identity: str) -> None:
+    """The rest of a switch. A release that isn't well any more gives way to the one before."""
+    pending = run.facts.pending[identity]
+    record = {name: value for name, value in pending.items() if name != "instead_of"}
+    old = str(pending.get("instead_of", ""))
+    event = {"event": "finish", "release": identity, "result": "live", "who": release.who(), "when": run.facts.clock}
+    finish = switching.finish(run, identity, old, record, event)
+
+    def steps() -> list[Step]:
+        served = release.served(record)
+        return [switching.switch(run, identity, served, old, patience=run.settings.health_timeout), finish]
+
+    try:
+        switching.planned(run, stage, steps)
+    except StepFailed as error:
+        if error.step == finish.name:
+            raise
+        run.report.warn(f"{identity} isn't well any more. {error.lines[-1] if error.lines else ''}".strip())
+
+
+def stop(run: Run) -> None:
+    """After a failed rollback: its containers, which stay for another try."""
+    step = script("Stop the release again", "stop", run.site.name, run.new.id)
+    with run.server.quietly():
+        run.server.apply([step], stage="stop")
+
+
+def take_back(run: Run) -> None:
+    """After a failed deploy whose migrations break the live release: it has its database again."""
+    leaves = run.facts.releases.get(run.facts.current, {}).get("leaves")
+    if leaves is None or not migrating.disturbing(run):
+        return
+    run.report.warn(f"The migrations that break {run.facts.current} are taken back.")
+    *_, step = migrating.back(run, run.new, replace(run.answer, ahead=run.migrated), leaves)
+    with run.server.quietly():
+        run.server.apply([step], stage="migrations")
+    run.migrated = ()
+
+
+def forward_again(run: Run) -> None:
+    """After a failed rollback that had taken migrations back: the live release has them again."""
+    if not run.behind:
+        return
+    run.report.warn(f"The migrations of {run.facts.current} are applied again.")
+    with run.server.quietly():
+        run.server.apply(migrating.put_forward(run), stage="migrations")
+    run.behind = False
+
+
+def discard(run: Run) -> None:
+    """After a failure: what the new release left on the server."""
+    first = "no" if run.facts.current else "yes"
+    step = script("Take the failed release away", "discard", run.site.root, run.site.name, first, run.new.id)
+    with run.server.quietly():
+        run.server.apply([step], stage="discard")
