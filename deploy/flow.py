@@ -115,12 +115,12 @@ def follow(flow: tuple[str, ...], run: Run) -> None:
                     _stage(name)(run, stage)
             except PortsideError as error:
                 if not isinstance(error, Lost):
-                    _undo(run)
+                    _undo(run, name)
                 _explain(run, error)
                 raise
             except KeyboardInterrupt:
                 if name != "migrations" and (run.behind or migrating.disturbing(run)):
-                    _undo(run)
+                    _undo(run, name)
                 raise _interrupted(run, name) from None
 
 
@@ -129,7 +129,7 @@ def _stage(name: str) -> Callable[[Run, Stage], None]:
     return function
 
 
-def _undo(run: Run) -> None:
+def _undo(run: Run, stage: str) -> None:
     """What fails once more here is cleared by the next deploy. A release that was good once is only stopped."""
     if not run.release or run.switched or run.unattended:
         return
@@ -137,9 +137,9 @@ def _undo(run: Run) -> None:
         recovery.take_back(run)
     with suppress(PortsideError):
         if run.begun:
-            recovery.discard(run)
+            recovery.discard(run, stage)
         else:
-            recovery.stop(run)
+            recovery.stop(run, stage)
     with suppress(PortsideError):
         recovery.forward_again(run)
 

@@ -40,7 +40,8 @@ def _take_away(run: Run) -> list[Step]:
     if not left:
         return []
     run.report.warn(f"An interrupted run left {', '.join(left)}: taken away.")
-    return [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left)]
+    files = switching.event(run, "taken away", *left, what="interrupted")
+    return [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left, files=files)]
 
 
 def _stop_strays(run: Run) -> list[Step]:
@@ -48,7 +49,8 @@ def _stop_strays(run: Run) -> list[Step]:
     if not strays:
         return []
     run.report.warn(f"An interrupted run left {', '.join(strays)} running beside the live release: stopped.")
-    return [script("Stop what was left running", "stop", run.site.name, *strays)]
+    files = switching.event(run, "stopped", *strays, what="interrupted")
+    return [script("Stop what was left running", "stop", run.site.root, run.site.name, *strays, files=files)]
 
 
 def _put_forward(run: Run) -> list[Step]:
@@ -69,8 +71,7 @@ def finish(run: Run, stage: Stage, identity: str) -> None:
     pending = run.facts.pending[identity]
     record = {name: value for name, value in pending.items() if name != "instead_of"}
     old = str(pending.get("instead_of", ""))
-    event = {"event": "finish", "release": identity, "result": "live", "who": release.who(), "when": run.facts.clock}
-    finish = switching.finish(run, identity, old, record, event)
+    finish = switching.finish(run, identity, old, record, what="finish")
 
     def steps() -> list[Step]:
         served = release.served(record)
@@ -84,9 +85,10 @@ def finish(run: Run, stage: Stage, identity: str) -> None:
         run.report.warn(f"{identity} isn't well any more. {error.lines[-1] if error.lines else ''}".strip())
 
 
-def stop(run: Run) -> None:
-    """After a failed rollback: its containers, which stay for another try."""
-    step = script("Stop the release again", "stop", run.site.name, run.new.id)
+def stop(run: Run, stage: str) -> None:
+    """After a rollback that failed in this stage: its containers, which stay for another try."""
+    files = switching.event(run, f"failed at {stage}", run.new.id)
+    step = script("Stop the release again", "stop", run.site.root, run.site.name, run.new.id, files=files)
     with run.server.quietly():
         run.server.apply([step], stage="stop")
 
@@ -113,9 +115,11 @@ def forward_again(run: Run) -> None:
     run.behind = False
 
 
-def discard(run: Run) -> None:
-    """After a failure: what the new release left on the server."""
+def discard(run: Run, stage: str) -> None:
+    """After a failure in this stage: what the new release left on the server."""
     first = "no" if run.facts.current else "yes"
-    step = script("Take the failed release away", "discard", run.site.root, run.site.name, first, run.new.id)
+    words = (run.site.root, run.site.name, first, run.new.id)
+    files = switching.event(run, f"failed at {stage}", run.new.id)
+    step = script("Take the failed release away", "discard", *words, files=files)
     with run.server.quietly():
         run.server.apply([step], stage="discard")

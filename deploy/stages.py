@@ -361,9 +361,7 @@ def _live_steps(run: Run) -> list[Step]:
 def _finish(run: Run) -> Step:
     seconds = round(time.monotonic() - run.started, 1)
     record = _record(run) if run.command == "rollback" else _record(run) | {"seconds": seconds}
-    event: dict[str, Any] = {"event": run.command, "release": run.new.id, "result": "live", "who": release.who()}
-    event |= {"when": run.facts.clock, "seconds": seconds, "before": run.facts.current}
-    return switching.finish(run, run.new.id, run.facts.current, record, event)
+    return switching.finish(run, run.new.id, run.facts.current, record)
 
 
 def _record(run: Run) -> dict[str, Any]:

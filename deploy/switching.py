@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -81,8 +82,8 @@ def _files(run: Run, wanted: Edge) -> dict[str, str]:
     return nginx.base(run.facts) | nginx.site_file(run.settings, run.site, wanted, run.facts)
 
 
-def finish(run: Run, identity: str, old: str, record: dict[str, Any], event: dict[str, Any]) -> Step:
-    """What comes after the switch is proved."""
+def finish(run: Run, identity: str, old: str, record: dict[str, Any], *, what: str = "") -> Step:
+    """What comes after the switch is proved. ``what``: the event's name in the history, if it isn't the command's."""
     return script(
         "Let the old connections end" if old else "Note the release",
         "finish",
@@ -94,9 +95,21 @@ def finish(run: Run, identity: str, old: str, record: dict[str, Any], event: dic
         *release.processes(record),
         files={
             "release.json": release.as_json(record, indent=2).encode(),
-            "event": release.as_json(event).encode(),
+            **event(run, "live", identity, what=what),
         },
     )
+
+
+def event(run: Run, result: str, *identities: str, what: str = "") -> dict[str, bytes]:
+    """Lines for the site's history, as a script takes them along: who did what, when (the server's clock, UTC), with
+    what result, in how many seconds."""
+    seconds = round(time.monotonic() - run.started, 1)
+    told = {"result": result, "who": release.who(), "when": run.facts.clock, "seconds": seconds}
+    before = run.facts.current
+    lines = [
+        release.as_json({"event": what or run.command, "release": one, **told, "before": before}) for one in identities
+    ]
+    return {"event": "".join(lines).encode()}
 
 
 def revive(run: Run) -> list[Step]:

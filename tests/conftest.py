@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from deploy import release, stages, switching
 from deploy.settings import Settings
 from deploy.source import Source, find
 from tests import sample
@@ -42,6 +44,15 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == (path.read_text(encoding="utf-8") if path.exists() else "")
 
     return compare
+
+
+@pytest.fixture
+def steady(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records that tell nothing of who, when and with which version."""
+    monkeypatch.setattr(release, "who", lambda: "ann@laptop")
+    monkeypatch.setattr(release, "fingerprint", lambda settings: "(of the settings)")
+    for module in (stages, switching):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 12.3))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from deploy import certs, containers, edge, host, nginx
+from deploy import certs, containers, edge, flow, host, nginx
 from deploy.containers import Answer
 from deploy.edge import Served
 from deploy.errors import Locked, StepFailed
@@ -25,6 +25,7 @@ from deploy.stream import REMOTE
 from tests import pki
 
 FACTS = Path(__file__).parent / "facts"
+GALLERY = ("gallery.example", "www.gallery.example", "old.example", "xn--bcher-kva.example")
 SITE = Site("portfolio")
 OLDER, OLD, NEW = "20261119-101500-5c0ffee", "20261120-192010-d899b4d", "20261121-080000-ab12cd3"
 SERVED = Served("/static/", "/media/", 1, (8101,))
@@ -356,3 +357,30 @@ class Paper:
 def run(settings: Settings, paper: Paper, command: str = "deploy", ref: str = "", to: str = "", **given: Any) -> Run:
     report = Report(quiet=True)
     return Run(settings, Site(settings.site), paper, report, command, ref, to, started=0.0, **given)  # type: ignore[arg-type]
+
+
+def going_back(settings: Settings, **changed: Any) -> Facts:
+    """A server with two good releases, the later one live."""
+    releases = {
+        OLDER: recorded(OLDER, static_url="/s/"),
+        OLD: recorded(OLD, OLDER),
+    }
+    return with_releases(live(settings), OLD, releases, **changed)
+
+
+def lock(settings: Settings, paper: Paper) -> Run:
+    """A run that only takes the lock, and puts right what it finds."""
+    begun = run(settings, paper, "abort")
+    flow.follow(flow.ABORT, begun)
+    return begun
+
+
+def encrypted(settings: Settings) -> Facts:
+    """A server with the site live by HTTPS, as this very version leaves it."""
+    read = certified(live(settings), settings.canonical, clock=CLOCK)
+    files = nginx.base(read) | nginx.site_file(settings, SITE, EDGE, read)
+    digests = {path: digest(text) for path, text in files.items()}
+    return replace(read, nginx_files=digests, nginx_generation=nginx.generation(files, read).name)
+
+
+CLOCK = f"{pki.NOW:%Y%m%d-%H%M%S}"

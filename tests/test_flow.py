@@ -224,7 +224,8 @@ def test_a_rollback_that_fails_only_stops_its_release(script: str, settings: Set
     with pytest.raises(StepFailed) as caught:
         flow.follow(flow.ROLLBACK, sample.run(settings, paper, "rollback"))
     assert paper.scripts[-1] == "stop"
-    assert f"script stop portfolio {sample.OLDER}" in paper.transcript()
+    assert f"script stop /srv/portside/portfolio portfolio {sample.OLDER}" in paper.transcript()
+    assert f'"result": "failed at {"live" if script == "switch" else script}"' in paper.transcript(), "for the history"
     assert "discard" not in paper.scripts
     assert caught.value.state == f"Release {sample.OLD} is live, as before."
     assert caught.value.hint == f"Mend it, then type fab rollback --to {sample.OLDER} -H server.example again."

@@ -67,6 +67,15 @@ def test_releases_are_taken_away_with_containers_and_image(root: Path) -> None:
         assert f"image rm portside/art:{identity}" in docker(root)
 
 
+@pytest.mark.parametrize("script", [("discard", "no"), ("stop",)])
+def test_what_failed_is_noted_in_the_history(root: Path, script: tuple[str, ...]) -> None:
+    name, *words = script
+    for result in ("failed at gate", "failed at start"):
+        sample.files(root.parent / "files", {"event": f'{{"result": "{result}"}}\n'})
+        run(root, name, str(root), "art", *words, C)
+    assert (root / "history.jsonl").read_text() == '{"result": "failed at gate"}\n{"result": "failed at start"}\n'
+
+
 def test_the_live_release_is_never_taken_away(root: Path) -> None:
     run(root, "discard", str(root), "art", "no", A, B, C)
     assert there(root) == {B}

@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from deploy import flow, nginx, release, stages
+from deploy import flow, nginx
 from deploy.errors import PortsideError, Refused, StepFailed
 from deploy.facts import Facts
 from deploy.run import Run
 from deploy.server import Result
 from deploy.settings import Settings
 from deploy.steps import Step
-from tests import pki, sample
+from tests import sample
 from tests.sample import Paper
 
-GALLERY = ("gallery.example", "www.gallery.example", "old.example", "xn--bcher-kva.example")
-
-
-@pytest.fixture(autouse=True)
-def steady(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records that tell nothing of who, when and with which version."""
-    monkeypatch.setattr(release, "who", lambda: "ann@laptop")
-    monkeypatch.setattr(release, "fingerprint", lambda settings: "(of the settings)")
-    monkeypatch.setattr(stages, "time", SimpleNamespace(monotonic=lambda: 12.3))
+pytestmark = pytest.mark.usefixtures("steady")
 
 
 def deploy(settings: Settings, paper: Paper, **given: str) -> Run:
@@ -64,7 +54,7 @@ def test_a_deploy_over_a_live_release(settings: Settings, project: Path, golden:
 def test_a_deploy_with_every_setting(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
     sample.repository(tmp_path / "app", sample.PROJECT | {"build/Dockerfile": "FROM scratch\n"})
     sample.files(tmp_path, {"ca.pem": "", "overlay.ini": ""})
-    sample.with_own_certificate(tmp_path, *GALLERY)
+    sample.with_own_certificate(tmp_path, *sample.GALLERY)
     settings = sample.settings(tmp_path, sample.EVERY_SETTING)
     paper = Paper(sample.provisioned())
     deploy(settings, paper)
@@ -74,7 +64,7 @@ def test_a_deploy_with_every_setting(tmp_path: Path, golden: Callable[[str, str]
 def test_a_transcript_shows_no_secret(tmp_path: Path) -> None:
     sample.repository(tmp_path / "app", sample.PROJECT | {"build/Dockerfile": "FROM scratch\n"})
     sample.files(tmp_path, {"ca.pem": "", "overlay.ini": ""})
-    sample.with_own_certificate(tmp_path, *GALLERY)
+    sample.with_own_certificate(tmp_path, *sample.GALLERY)
     settings = sample.settings(tmp_path, sample.EVERY_SETTING)
     paper = Paper(sample.bare(), sample.provisioned())
     deploy(settings, paper)
@@ -178,96 +168,13 @@ def test_who_waits_for_the_lock_looks_again(settings: Settings, capsys: pytest.C
     assert paper.looks == 2
 
 
-def left_over(settings: Settings, *left: str, **changed: Any) -> Facts:
-    facts = sample.live(settings)
-    return replace(facts, releases={**facts.releases, **{identity: {} for identity in left}}, **changed)
-
-
-def lock(settings: Settings, paper: Paper) -> Run:
-    run = sample.run(settings, paper, "abort")
-    flow.follow(flow.ABORT, run)
-    return run
-
-
-def test_a_lock_where_nothing_was_left_looks_once(settings: Settings) -> None:
-    paper = Paper(sample.live(settings))
-    lock(settings, paper)
-    assert (paper.looks, paper.scripts) == (1, [])
-
-
-def test_a_release_that_went_live_while_waiting_for_the_lock_is_seen(settings: Settings) -> None:
-    later = sample.with_releases(sample.live(settings), sample.NEW, {sample.NEW: sample.recorded(sample.NEW)})
-    paper = Paper(sample.live(settings), later, current=sample.NEW)
-    run = lock(settings, paper)
-    assert (run.facts.current, paper.looks, paper.scripts) == (sample.NEW, 2, [])
-
-
-def test_what_an_interrupted_run_left_is_taken_away(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    left = left_over(settings, sample.NEW, sample.OLDER)
-    paper = Paper(left, left, sample.live(settings))
-    run = lock(settings, paper)
-    assert f"script discard /srv/portside/portfolio portfolio no {sample.OLDER} {sample.NEW}\n" in paper.transcript()
-    assert f"! An interrupted run left {sample.OLDER}, {sample.NEW}: taken away." in capsys.readouterr().out
-    assert (paper.scripts, paper.looks, sample.NEW in run.facts.releases) == (["discard"], 3, False)
-
-
-def test_what_somebody_else_has_put_right_meanwhile_is_left_alone(settings: Settings) -> None:
-    paper = Paper(left_over(settings, sample.NEW), sample.live(settings))
-    lock(settings, paper)
-    assert (paper.scripts, paper.looks) == ([], 2)
-
-
-def test_a_release_that_was_switched_to_is_finished(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    record = sample.recorded(sample.NEW, sample.OLD, processes=["queue"])
-    pending = record | {"instead_of": sample.OLD}
-    left = left_over(settings, sample.NEW, sample.OLDER, current=sample.NEW, pending={sample.NEW: pending})
-    finished = replace(left, pending={}, releases=left.releases | {sample.NEW: record}, containers=())
-    paper = Paper(left, left, finished)
-    lock(settings, paper)
-    assert paper.scripts == ["switch", "finish", "discard"]
-    told = paper.transcript()
-    assert "## lock (detached)" in told
-    assert f"script finish /srv/portside/portfolio portfolio {sample.NEW} {sample.OLD} 30 queue\n" in told
-    assert f"script discard /srv/portside/portfolio portfolio no {sample.OLDER}\n" in told
-    (step,) = (step for step in paper.steps if step.words[1] == "finish")
-    assert json.loads(step.files["release.json"]) == record  # type: ignore[arg-type]
-    assert json.loads(step.files["event"]) == {  # type: ignore[arg-type]
-        "event": "finish", "release": sample.NEW, "result": "live", "who": "ann@laptop", "when": left.clock,
-    }  # fmt: skip
-    assert f"! {sample.NEW} was switched to, but not finished: finishing it." in capsys.readouterr().out
-
-
-def test_a_release_that_was_left_running_is_stopped(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    releases = {sample.OLDER: sample.recorded(sample.OLDER), sample.OLD: sample.recorded(sample.OLD, sample.OLDER)}
-    running = (sample.web(sample.OLDER), sample.web(sample.OLD))
-    paper = Paper(sample.with_releases(sample.live(settings), sample.OLD, releases, containers=running))
-    lock(settings, paper)
-    assert f"script stop portfolio {sample.OLDER}\n" in paper.transcript()
-    assert f"! An interrupted run left {sample.OLDER} running beside" in capsys.readouterr().out
-
-
-def test_what_still_went_on_for_a_dead_laptop_is_waited_for(settings: Settings) -> None:
-    paper = Paper(sample.live(settings), busy=True)
-    lock(settings, paper)
-    assert (paper.looks, paper.scripts) == (2, [])
-
-
 def test_what_somebody_else_has_broken_is_refused_but_for_a_rollback(settings: Settings, project: Path) -> None:
-    broken = going_back(settings, nginx_broken="unknown directive in /etc/nginx/sites-enabled/theirs:1")
+    broken = sample.going_back(settings, nginx_broken="unknown directive in /etc/nginx/sites-enabled/theirs:1")
     paper = Paper(broken)
     with pytest.raises(PortsideError, match="theirs:1") as caught:
         flow.follow(flow.DEPLOY, sample.run(settings, paper))
     assert (caught.value.state, paper.scripts) == ("Nothing was changed.", [])
     roll_back(settings, Paper(broken))
-
-
-def going_back(settings: Settings, **changed: Any) -> Facts:
-    """A server with two good releases, the later one live."""
-    releases = {
-        sample.OLDER: sample.recorded(sample.OLDER, static_url="/s/"),
-        sample.OLD: sample.recorded(sample.OLD, sample.OLDER),
-    }
-    return sample.with_releases(sample.live(settings), sample.OLD, releases, **changed)
 
 
 def roll_back(settings: Settings, paper: Paper, to: str = "") -> Run:
@@ -277,21 +184,21 @@ def roll_back(settings: Settings, paper: Paper, to: str = "") -> Run:
 
 
 def test_a_rollback(settings: Settings, golden: Callable[[str, str], None]) -> None:
-    paper = Paper(going_back(settings))
+    paper = Paper(sample.going_back(settings))
     run = roll_back(settings, paper)
     golden("rollback.txt", paper.transcript())
     assert (run.switched, run.new.id) == (True, sample.OLDER)
 
 
 def test_a_rollback_builds_and_migrates_nothing(settings: Settings) -> None:
-    paper = Paper(going_back(settings))
+    paper = Paper(sample.going_back(settings))
     roll_back(settings, paper)
     assert not {"build", "ask", "prepare", "prune", "packages"} & set(paper.scripts)
 
 
 def test_a_rollback_follows_the_present_settings(settings: Settings, tmp_path: Path) -> None:
     def made(present: Settings) -> bytes:
-        paper = Paper(going_back(settings))
+        paper = Paper(sample.going_back(settings))
         roll_back(present, paper)
         (step,) = (step for step in paper.steps if step.words[1].endswith("/env.portside"))
         content = step.files["content"]
@@ -305,7 +212,7 @@ def test_a_rollback_follows_the_present_settings(settings: Settings, tmp_path: P
 
 
 def test_a_rollback_keeps_the_releases_record(settings: Settings) -> None:
-    facts = going_back(settings)
+    facts = sample.going_back(settings)
     paper = Paper(facts)
     roll_back(settings, paper)
     (step,) = (step for step in paper.steps if step.words[1] == "finish")
@@ -313,7 +220,7 @@ def test_a_rollback_keeps_the_releases_record(settings: Settings) -> None:
 
 
 def test_a_rollback_goes_where_it_is_told(settings: Settings) -> None:
-    facts = going_back(settings)
+    facts = sample.going_back(settings)
     releases = {**facts.releases, sample.NEW: sample.recorded(sample.NEW, sample.OLD)}
     facts = sample.with_releases(facts, sample.NEW, releases)
     assert roll_back(settings, Paper(facts), to=sample.OLDER).new.id == sample.OLDER
@@ -322,7 +229,7 @@ def test_a_rollback_goes_where_it_is_told(settings: Settings) -> None:
 
 def test_a_rollback_runs_no_after_command(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, DEPLOY_AFTER="python manage.py clear_cache")
-    paper = Paper(going_back(settings))
+    paper = Paper(sample.going_back(settings))
     roll_back(settings, paper)
     assert "after" not in paper.scripts
 
@@ -336,7 +243,7 @@ def test_a_rollback_to_nothing_is_refused(settings: Settings) -> None:
 
 
 def test_a_rollback_to_a_release_without_image_is_refused_and_touches_nothing(settings: Settings) -> None:
-    paper = Paper(going_back(settings, images=(sample.SITE.release(sample.OLD).image,)))
+    paper = Paper(sample.going_back(settings, images=(sample.SITE.release(sample.OLD).image,)))
     with pytest.raises(PortsideError, match="is gone from the server"):
         roll_back(settings, paper)
     assert not {"start", "data", "switch"} & set(paper.scripts)
@@ -458,7 +365,7 @@ def test_a_rollback_asks_the_newer_release_what_stays(
 
 
 def test_a_rollback_between_the_same_migrations_asks_nobody(settings: Settings) -> None:
-    paper = Paper(going_back(settings))
+    paper = Paper(sample.going_back(settings))
     roll_back(settings, paper)
     assert "ask" not in paper.scripts
 
@@ -543,11 +450,11 @@ def test_a_rollback_that_died_between_database_and_switch_is_put_right(settings:
     facts = migrated(settings)
     behind = replace(facts, record=facts.record | {"behind": sample.OLD})
     paper = Paper(behind, behind, facts)
-    lock(settings, paper)
+    sample.lock(settings, paper)
     assert paper.scripts == ["migrate"]
     assert "behind" not in str(paper.steps[-1].files["content"])
     fine = Paper(replace(facts, record=facts.record | {"behind": sample.OLDER}))
-    lock(settings, fine)
+    sample.lock(settings, fine)
     assert fine.scripts == []
 
 
@@ -631,41 +538,6 @@ def test_a_project_in_debug_mode_is_said(settings: Settings, project: Path, caps
     assert "! DEBUG is on" in capsys.readouterr().out
 
 
-def test_a_switch_that_was_cut_off_before_its_rename_leaves_nginx_as_the_live_release_needs_it(
-    settings: Settings,
-) -> None:
-    pending = {sample.NEW: sample.recorded(sample.NEW, sample.OLD, instead_of=sample.OLD)}
-    left = left_over(settings, sample.NEW, pending=pending, nginx_generation="bridge")
-    cleared = replace(sample.live(settings), nginx_generation="bridge")
-    paper = Paper(left, left, cleared)
-    lock(settings, paper)
-    assert paper.scripts == ["discard", "nginx"]
-
-
-def test_an_interrupted_release_that_is_not_well_any_more_gives_way(
-    settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pending = {sample.NEW: sample.recorded(sample.NEW, sample.OLD, instead_of=sample.OLD)}
-    left = left_over(settings, sample.NEW, current=sample.NEW, pending=pending)
-    back = replace(left, current=sample.OLD)
-    paper = Paper(left, left, back, sample.live(settings), fails="switch")
-    run = lock(settings, paper)
-    assert paper.scripts == ["switch", "discard"]
-    assert run.facts.current == sample.OLD
-    assert f"! {sample.NEW} isn't well any more. it broke" in capsys.readouterr().out
-
-
-def test_a_rollback_that_was_interrupted_is_finished_on_its_ports(settings: Settings) -> None:
-    facts = going_back(settings)
-    pending = {sample.OLDER: facts.releases[sample.OLDER] | {"ports": [8105], "instead_of": sample.OLD}}
-    facts = replace(facts, current=sample.OLDER, pending=pending)
-    paper = Paper(facts, facts, replace(facts, pending={}, containers=()))
-    lock(settings, paper)
-    assert paper.scripts == ["switch", "finish"]
-    assert json.loads(paper.steps[1].files["release.json"])["ports"] == [8105]  # type: ignore[arg-type]
-    assert paper.steps[0].words[5] == sample.OLD
-
-
 def test_processes_that_do_not_run_are_started_by_the_same_deploy_again(settings: Settings, project: Path) -> None:
     facts = live_with_this(settings, project)
     facts.releases[sample.OLD]["processes"] = ["queue"]
@@ -682,99 +554,8 @@ def test_more_connections_than_the_database_has_are_told_before_anything_is_done
     assert "! DEPLOY_WORKERS x DEPLOY_THREADS x DEPLOY_REPLICAS is 8 x 4 x 4" in capsys.readouterr().out
 
 
-# Certificates
-
-
-def certs(settings: Settings, paper: Paper, **given: Any) -> Run:
-    run = sample.run(settings, paper, "certs", **given)
-    flow.follow(flow.TRIAL if run.staging else flow.CERTS, run)
-    return run
-
-
-def encrypted(settings: Settings) -> Facts:
-    """A server with the site live by HTTPS, as this very version leaves it."""
-    read = sample.certified(sample.live(settings), settings.canonical, clock=CLOCK)
-    files = nginx.base(read) | nginx.site_file(settings, sample.SITE, sample.EDGE, read)
-    digests = {path: sample.digest(text) for path, text in files.items()}
-    return replace(read, nginx_files=digests, nginx_generation=nginx.generation(files, read).name)
-
-
-CLOCK = f"{pki.NOW:%Y%m%d-%H%M%S}"
-
-
-def test_a_certificate_for_a_live_site(settings: Settings, golden: Callable[[str, str], None]) -> None:
-    before = sample.live(settings)
-    paper = Paper(before, sample.certified(before, settings.canonical))
-    certs(settings, paper)
-    shown = re.sub(r"names /var/lib/portside/acme \w{32}", "names /var/lib/portside/acme (token)", paper.transcript())
-    lines = [line for line in shown.splitlines() if line.startswith(("#", "-", "    script", "    write"))]
-    golden("certs.txt", re.sub(r"(generation|nginx) \w{12}( \w{12})?", r"\1", "\n".join(lines) + "\n"))
-    assert paper.scripts == ["names", "issue", "nginx", "prove"]
-
-
-def test_a_certificate_for_a_site_that_was_never_deployed(settings: Settings) -> None:
-    before = sample.provisioned()
-    paper = Paper(before, sample.certified(before, settings.canonical))
-    certs(settings, paper)
-    assert paper.scripts == ["names", "issue"]
-
-
-def test_a_good_certificate_needs_one_look(settings: Settings) -> None:
-    paper = Paper(encrypted(settings))
-    run = certs(settings, paper)
-    assert (run.unchanged, paper.looks, paper.told) == (True, 1, [])
-
-
-def test_https_is_switched_on_where_only_that_is_missing(settings: Settings) -> None:
-    paper = Paper(sample.certified(sample.live(settings), settings.canonical, clock=CLOCK))
-    certs(settings, paper)
-    assert paper.scripts == ["nginx", "prove"]
-
-
-def test_a_trial_only_asks(settings: Settings) -> None:
-    paper = Paper(encrypted(settings))
-    run = certs(settings, paper, staging=True)
-    assert (paper.scripts, run.unchanged) == (["names", "issue"], False)
-    assert "acme-staging-v02" in paper.transcript()
-
-
-def test_what_is_in_the_way_is_said_before_the_authority_is_asked(settings: Settings) -> None:
-    names = pki.looked([settings.canonical])
-    names["names"][settings.canonical]["addresses"] = {}
-    paper = Paper(sample.live(settings), names=names)
-    with pytest.raises(PortsideError, match="has no address") as caught:
-        certs(settings, paper)
-    assert "wasn't asked" in caught.value.hint
-    assert paper.scripts == ["names"]
-
-
-def test_a_refusal_of_the_authority_is_explained(settings: Settings) -> None:
-    paper = Paper(sample.live(settings), fails="issue")
-    with pytest.raises(PortsideError, match="There is no certificate:\n  it broke"):
-        certs(settings, paper)
-
-
-def test_ones_own_certificate_is_not_asked_for(tmp_path: Path) -> None:
-    sample.with_own_certificate(tmp_path, *GALLERY)
-    sample.files(tmp_path, {"acme.pem": (tmp_path / "tls.pem").read_text()})
-    settings = sample.settings(tmp_path, sample.EVERY_SETTING)
-    paper = Paper(replace(sample.provisioned(), clock=CLOCK))
-    certs(settings, paper)
-    assert paper.scripts == ["certificate"]
-    with pytest.raises(Refused, match="DEPLOY_TLS_CERT is set"):
-        certs(settings, Paper(sample.provisioned()), staging=True)
-
-
-def test_a_bad_certificate_of_ones_own_is_refused_before_the_server_is_asked(tmp_path: Path) -> None:
-    sample.with_own_certificate(tmp_path, *GALLERY[:1])
-    paper = Paper(sample.provisioned())
-    with pytest.raises(Refused, match="it isn't for"):
-        certs(sample.settings(tmp_path, sample.EVERY_SETTING), paper)
-    assert not paper.connected
-
-
 def test_a_deploy_asks_by_https_once_there_is_a_certificate(settings: Settings, project: Path) -> None:
-    paper = Paper(encrypted(settings))
+    paper = Paper(sample.encrypted(settings))
     deploy(settings, paper)
     told = paper.transcript()
     assert "compose.yaml portfolio.localhost /healthz https 60 3\n" in told

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Takes away releases that aren't live: containers, networks, images, folders.
+# Takes away releases that aren't live: containers, networks, images, folders. $PORTSIDE_FILES: event, for the history.
 #   discard.sh ROOT SITE FIRST ID...      FIRST: yes where no release was live before, so that none is now
 . "$PORTSIDE/remote/lib.sh"
 root=$1 site=$2 first=$3
@@ -15,4 +15,5 @@ for id in "$@"; do
     docker image rm "portside/$site:$id" >/dev/null 2>&1
     rm -rf "${root:?}/releases/$id"
 done
+note "$root"
 exit 0

@@ -30,7 +30,7 @@ cp "$PORTSIDE_FILES/release.json" "$root/releases/$id/release.json.new" &&
     mv -f "$root/releases/$id/release.json.new" "$root/releases/$id/release.json" && pool "$root" "$id" || exit 1
 start_processes "$@"
 rm -f "$root/releases/$id/pending.json"
-cat "$PORTSIDE_FILES/event" >>"$root/history.jsonl"
+note "$root"
 began=$(now) left=0
 tell_processes
 if [ -n "$old" ] && [ "$old" != "$id" ]; then

@@ -16,6 +16,12 @@ pool() {
     mkdir -p "$1/static-pool$url" && cp -alf "$1/releases/$2/static/." "$1/static-pool$url"
 }
 
+# Adds the line that came along, if one did, to the site's history.
+#   note ROOT
+note() {
+    [ ! -f "$PORTSIDE_FILES/event" ] || cat "$PORTSIDE_FILES/event" >>"$1/history.jsonl"
+}
+
 # The local ports of a release, noted when it was started.
 #   ports FOLDER
 ports() { sed -n 's/^PORTSIDE_PORT_[0-9]*=//p' "$1/.env" 2>/dev/null; }

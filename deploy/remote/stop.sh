@@ -1,8 +1,11 @@
 #!/bin/sh
-# Stops the web containers of releases; they stay. A process may still be at its last job.
-#   stop.sh SITE ID...
-site=$1
-shift
+# Stops the web containers of releases; they stay. A process may still be at its last job. $PORTSIDE_FILES: event, for the
+# history.
+#   stop.sh ROOT SITE ID...
+. "$PORTSIDE/remote/lib.sh"
+root=$1 site=$2
+shift 2
 for id in "$@"; do
     docker ps -q --filter "label=portside.site=$site" --filter "label=portside.release=$id" --filter label=portside.role=web
 done | xargs -r docker stop -t 40 >/dev/null
+note "$root"

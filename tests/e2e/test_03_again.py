@@ -24,7 +24,7 @@ def test_provision_has_nothing_to_do(site: Project) -> None:
 def test_deploy_has_nothing_to_do(site: Project) -> None:
     before, web = live(site.server, site.name), container(site.server, site.name)
     done = site.deploy("--verbose")
-    assert "nothing to do" in done.out.splitlines()[-3]
+    assert re.search(rf"^{re.escape(site.domain)}: nothing to do; {before} is live", done.out, re.MULTILINE)
     assert done.release == before == live(site.server, site.name)
     assert container(site.server, site.name) == web, "the same container"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -39,13 +40,14 @@ REQUIREMENTS = "COPY requirements.txt .\nRUN pip install --quiet --no-cache-dir 
 @contextmanager
 def refused(site: Project) -> Iterator[None]:
     """Whatever the block deploys: nobody loses anything by it, and nothing of it stays but a dump made before."""
-    before, release = fingerprint(site.server, without=("/backups/",)), live(site.server, site.name)
+    stays = ("/backups/", "/history.jsonl")
+    before, release = fingerprint(site.server, without=stays), live(site.server, site.name)
     with visitors(site.server, site.domain, a_second=10) as seen:
         yield
     assert seen.lost == []
     assert live(site.server, site.name) == release
     assert ask(site.server, site.domain).release == release
-    assert fingerprint(site.server, without=("/backups/",)) == before
+    assert fingerprint(site.server, without=stays) == before
 
 
 def deploy_fails(site: Project, files: Mapping[str, str], stage: str, **values: str) -> Done:
@@ -56,6 +58,8 @@ def deploy_fails(site: Project, files: Mapping[str, str], stage: str, **values: 
     assert f"✗ {stage}" in done.out
     assert f"Release {live(site.server, site.name)} is live, as before." in done.err
     assert f"fab deploy -H {site.server.name}" in done.err or "same command" in done.err
+    noted = json.loads(shell(site.server, f"tail -n 1 /srv/portside/{site.name}/history.jsonl"))
+    assert (noted["event"], noted["result"]) == ("deploy", f"failed at {stage}")
     return done
 
 

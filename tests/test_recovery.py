@@ -1,0 +1,120 @@
+"""What an interrupted run left is put right, told to a server of paper."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deploy.facts import Facts
+from deploy.settings import Settings
+from tests import sample
+from tests.sample import Paper
+
+pytestmark = pytest.mark.usefixtures("steady")
+
+
+def left_over(settings: Settings, *left: str, **changed: Any) -> Facts:
+    facts = sample.live(settings)
+    return replace(facts, releases={**facts.releases, **{identity: {} for identity in left}}, **changed)
+
+
+def test_a_lock_where_nothing_was_left_looks_once(settings: Settings) -> None:
+    paper = Paper(sample.live(settings))
+    sample.lock(settings, paper)
+    assert (paper.looks, paper.scripts) == (1, [])
+
+
+def test_a_release_that_went_live_while_waiting_for_the_lock_is_seen(settings: Settings) -> None:
+    later = sample.with_releases(sample.live(settings), sample.NEW, {sample.NEW: sample.recorded(sample.NEW)})
+    paper = Paper(sample.live(settings), later, current=sample.NEW)
+    run = sample.lock(settings, paper)
+    assert (run.facts.current, paper.looks, paper.scripts) == (sample.NEW, 2, [])
+
+
+def test_what_an_interrupted_run_left_is_taken_away(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    left = left_over(settings, sample.NEW, sample.OLDER)
+    paper = Paper(left, left, sample.live(settings))
+    run = sample.lock(settings, paper)
+    assert f"script discard /srv/portside/portfolio portfolio no {sample.OLDER} {sample.NEW}\n" in paper.transcript()
+    assert f"! An interrupted run left {sample.OLDER}, {sample.NEW}: taken away." in capsys.readouterr().out
+    assert (paper.scripts, paper.looks, sample.NEW in run.facts.releases) == (["discard"], 3, False)
+
+
+def test_what_somebody_else_has_put_right_meanwhile_is_left_alone(settings: Settings) -> None:
+    paper = Paper(left_over(settings, sample.NEW), sample.live(settings))
+    sample.lock(settings, paper)
+    assert (paper.scripts, paper.looks) == ([], 2)
+
+
+def test_a_release_that_was_switched_to_is_finished(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    record = sample.recorded(sample.NEW, sample.OLD, processes=["queue"])
+    pending = record | {"instead_of": sample.OLD}
+    left = left_over(settings, sample.NEW, sample.OLDER, current=sample.NEW, pending={sample.NEW: pending})
+    finished = replace(left, pending={}, releases=left.releases | {sample.NEW: record}, containers=())
+    paper = Paper(left, left, finished)
+    sample.lock(settings, paper)
+    assert paper.scripts == ["switch", "finish", "discard"]
+    told = paper.transcript()
+    assert "## lock (detached)" in told
+    assert f"script finish /srv/portside/portfolio portfolio {sample.NEW} {sample.OLD} 30 queue\n" in told
+    assert f"script discard /srv/portside/portfolio portfolio no {sample.OLDER}\n" in told
+    (step,) = (step for step in paper.steps if step.words[1] == "finish")
+    assert json.loads(step.files["release.json"]) == record  # type: ignore[arg-type]
+    assert json.loads(step.files["event"]) == {  # type: ignore[arg-type]
+        "event": "finish", "release": sample.NEW, "result": "live", "who": "ann@laptop", "when": left.clock,
+        "seconds": 12.3, "before": sample.NEW,
+    }  # fmt: skip
+    assert f"! {sample.NEW} was switched to, but not finished: finishing it." in capsys.readouterr().out
+
+
+def test_a_release_that_was_left_running_is_stopped(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    releases = {sample.OLDER: sample.recorded(sample.OLDER), sample.OLD: sample.recorded(sample.OLD, sample.OLDER)}
+    running = (sample.web(sample.OLDER), sample.web(sample.OLD))
+    paper = Paper(sample.with_releases(sample.live(settings), sample.OLD, releases, containers=running))
+    sample.lock(settings, paper)
+    assert f"script stop /srv/portside/portfolio portfolio {sample.OLDER}\n" in paper.transcript()
+    assert f"! An interrupted run left {sample.OLDER} running beside" in capsys.readouterr().out
+
+
+def test_what_still_went_on_for_a_dead_laptop_is_waited_for(settings: Settings) -> None:
+    paper = Paper(sample.live(settings), busy=True)
+    sample.lock(settings, paper)
+    assert (paper.looks, paper.scripts) == (2, [])
+
+
+def test_a_switch_that_was_cut_off_before_its_rename_leaves_nginx_as_the_live_release_needs_it(
+    settings: Settings,
+) -> None:
+    pending = {sample.NEW: sample.recorded(sample.NEW, sample.OLD, instead_of=sample.OLD)}
+    left = left_over(settings, sample.NEW, pending=pending, nginx_generation="bridge")
+    cleared = replace(sample.live(settings), nginx_generation="bridge")
+    paper = Paper(left, left, cleared)
+    sample.lock(settings, paper)
+    assert paper.scripts == ["discard", "nginx"]
+
+
+def test_an_interrupted_release_that_is_not_well_any_more_gives_way(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pending = {sample.NEW: sample.recorded(sample.NEW, sample.OLD, instead_of=sample.OLD)}
+    left = left_over(settings, sample.NEW, current=sample.NEW, pending=pending)
+    back = replace(left, current=sample.OLD)
+    paper = Paper(left, left, back, sample.live(settings), fails="switch")
+    run = sample.lock(settings, paper)
+    assert paper.scripts == ["switch", "discard"]
+    assert run.facts.current == sample.OLD
+    assert f"! {sample.NEW} isn't well any more. it broke" in capsys.readouterr().out
+
+
+def test_a_rollback_that_was_interrupted_is_finished_on_its_ports(settings: Settings) -> None:
+    facts = sample.going_back(settings)
+    pending = {sample.OLDER: facts.releases[sample.OLDER] | {"ports": [8105], "instead_of": sample.OLD}}
+    facts = replace(facts, current=sample.OLDER, pending=pending)
+    paper = Paper(facts, facts, replace(facts, pending={}, containers=()))
+    sample.lock(settings, paper)
+    assert paper.scripts == ["switch", "finish"]
+    assert json.loads(paper.steps[1].files["release.json"])["ports"] == [8105]  # type: ignore[arg-type]
+    assert paper.steps[0].words[5] == sample.OLD
