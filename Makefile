@@ -2,7 +2,7 @@
 PYTHON ?= python3
 FAB := .venv/bin/fab
 
-.PHONY: help setup engine demo test unit e2e e2e-use e2e-change e2e-deaths check fmt bench clean
+.PHONY: help setup engine demo test unit e2e e2e-use e2e-change e2e-laptop e2e-server check fmt bench clean
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -32,8 +32,8 @@ unit: setup  ## tests without a server
 	@cd app && DEBUG=on SECRET_KEY=test ../.venv/bin/python -W error manage.py test --verbosity 1
 
 e2e: setup engine  ## tests on a practice server
-	@echo "test: end to end, three runs side by side"
-	@$(MAKE) --no-print-directory --jobs 3 e2e-use e2e-change e2e-deaths
+	@echo "test: end to end, four runs side by side"
+	@$(MAKE) --no-print-directory --jobs 4 e2e-use e2e-change e2e-laptop e2e-server
 	@.venv/bin/python -m pytest -v tests/e2e/test_20_practice.py
 
 e2e-use: setup engine
@@ -42,8 +42,11 @@ e2e-use: setup engine
 e2e-change: setup engine
 	@PORTSIDE_E2E=change .venv/bin/python -m pytest -v tests/e2e/test_1[126]*
 
-e2e-deaths: setup engine
-	@PORTSIDE_E2E=deaths .venv/bin/python -m pytest -v tests/e2e/test_1[345]*
+e2e-laptop: setup engine
+	@PORTSIDE_E2E=laptop .venv/bin/python -m pytest -v tests/e2e/test_13*
+
+e2e-server: setup engine
+	@PORTSIDE_E2E=server .venv/bin/python -m pytest -v tests/e2e/test_1[45]*
 
 check: setup  ## ruff, mypy, shellcheck
 	@echo "check: ruff, mypy, shellcheck"

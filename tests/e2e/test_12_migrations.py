@@ -12,7 +12,8 @@ import pytest
 from . import small
 from .kit import Done, Project, ask, container, fingerprint, live, shell, sql, until, visitors
 
-STAYS = ("/history.jsonl", "/env.portside")  # what a refusal leaves behind: a line of what was tried, the same settings
+# What a refusal leaves behind, a line of what was tried and the same settings; and what another site's process writes.
+STAYS = ("/history.jsonl", "/env.portside", "/volumes/")
 SETTINGS = small.DATABASE + 'INSTALLED_APPS += ["notes"]\n'
 REQUIREMENTS = "django>=5.2,<5.3\ngunicorn\npsycopg[binary]\n"
 VIEW = """\
