@@ -96,9 +96,10 @@ def rollback(run: Run) -> None:
     _say_round_trips(run)
     seconds = time.monotonic() - run.started
     run.report.say()
-    run.report.say(f"{run.settings.canonical} is back at {run.new.id} ({seconds:.1f} s).", style="bold green")
-    again = f"fab rollback --to {run.facts.current} -H {run.server.target}"
-    run.report.say(f"  Forward again: {again}")
+    forward = run.new.id > run.facts.current  # an identity begins with its time
+    now, other = ("forward", "Back") if forward else ("back", "Forward")
+    run.report.say(f"{run.settings.canonical} is {now} at {run.new.id} ({seconds:.1f} s).", style="bold green")
+    run.report.say(f"  {other} again: fab rollback --to {run.facts.current} -H {run.server.target}")
 
 
 def _say_round_trips(run: Run) -> None:

@@ -27,10 +27,14 @@ BEHIND = "behind"  # in the site's record: the live release whose migrations wer
 SPLIT = "Split it over several deploys: docs/deploy.md, “Expand and contract”, has the recipe."
 
 
-def ask(paths: ReleasePaths, folder: str, known: Mapping[str, str] | None) -> Step:
-    """Ask a release's project what it needs. ``known``: the last migrations that another release knows, to judge by."""
+def ask(paths: ReleasePaths, folder: str, known: Mapping[str, str] | None, *, check: bool = False) -> Step:
+    """Ask a release's project what it needs. ``known``: the last migrations that another release knows, to judge by.
+
+    ``check``: run Django's checks for a deploy too.
+    """
     other = "" if known is None else json.dumps(known)
-    return script("Ask Django what it needs", "ask", paths.compose, folder, other, files=_PROGRAMS)
+    name = "Ask Django what it needs, and for its checks" if check else "Ask Django what it needs"
+    return script(name, "ask", paths.compose, folder, other, *["check"] * check, files=_PROGRAMS)
 
 
 def questions(run: Run, paths: ReleasePaths, record: Mapping[str, Any], known: Mapping[str, str] | None) -> list[Step]:

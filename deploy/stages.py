@@ -157,16 +157,17 @@ def prepare(run: Run, stage: Stage) -> None:
     below = run.source.manage
     known = facts.releases[facts.current].get("leaves", {}) if facts.current in facts.releases else None
     ask = migrating.ask(run.new, below, known)
-    *_, result = run.apply(stage, [*containers.release_steps(settings, run.new, facts, module), ask])
-    run.answer = Answer.parse(result.answer)
+    check = migrating.ask(run.new, below, known, check=True)
+    *_, asked = run.apply(stage, [*containers.release_steps(settings, run.new, facts, module), check])
+    run.answer = Answer.parse(asked.answer)
     run.served = containers.served(settings, run.answer)
     _warn(run)
     migrating.check(run, run.answer)
     steps = containers.release_steps(settings, run.new, facts, module, run.answer)
     pending = write(run.new.pending, release.as_json(_record(run), indent=2))
-    steps += [pending, _prepare_step(run), *migrating.forward(run, run.new, run.answer)]
-    lines = (line for result in _migrated(run, stage, ask, steps) for line in result.output)
-    for line in dict.fromkeys(lines):
+    steps += [pending, *_collect(run), *migrating.forward(run, run.new, run.answer)]
+    results = [asked, *_migrated(run, stage, ask, steps)]
+    for line in dict.fromkeys(line for result in results for line in result.output):
         if re.match(r"\S+: \(\S+\.W\d+\)", line):
             run.report.warn(line)
 
@@ -206,16 +207,13 @@ def _warn(run: Run) -> None:
             run.report.warn(f"{name} ({root}) has files that git tracks: the server's own folder hides them.")
 
 
-def _prepare_step(run: Run) -> Step:
+def _collect(run: Run) -> list[Step]:
+    """Static files and DEPLOY_BEFORE, if there is either."""
     settings = run.settings
-    return script(
-        "Check, collect static files" if settings.collectstatic else "Check",
-        "prepare",
-        run.new.compose,
-        run.answer.manage,
-        run.new.static if settings.collectstatic else "",
-        settings.before or "",
-    )
+    names = ["Collect static files"] * settings.collectstatic + ["Run DEPLOY_BEFORE"] * bool(settings.before)
+    static = run.new.static if settings.collectstatic else ""
+    step = script(", ".join(names), "prepare", run.new.compose, run.answer.manage, static, settings.before or "")
+    return [step] if names else []
 
 
 def migrations(run: Run, stage: Stage) -> None:
@@ -303,7 +301,7 @@ def gate(run: Run, stage: Stage) -> None:
         _scheme(run),
         str(settings.health_timeout),
         # One that was live and good before has shown that it doesn't die by itself.
-        "1" if run.command == "rollback" else "3",
+        "0" if run.command == "rollback" else "2",
     )
     run.apply(stage, [step])
     stage.note(f"{settings.health_path} is well")

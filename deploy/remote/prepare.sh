@@ -1,5 +1,5 @@
 #!/bin/sh
-# Prepares a release with its own image, before anything is switched: checks, collects and compresses static files.
+# Prepares a release with its own image, before anything is switched: collects and compresses static files.
 #   prepare.sh COMPOSE MANAGE STATIC BEFORE      STATIC: the folder to compress, or empty for none; BEFORE: a command or empty
 . "$PORTSIDE/remote/lib.sh"
 static=$3
@@ -15,7 +15,6 @@ compress() {
 manage "$1" manage sh -s -- "$2" "${static:+yes}" "$4" <<'INSIDE' || die "The new release isn't used."
 set -e
 manage=$1 static=$2 before=$3
-python "$manage" check --deploy </dev/null
 [ -z "$static" ] || python "$manage" collectstatic --noinput --verbosity 1 </dev/null
 [ -z "$before" ] || sh -c "$before" </dev/null
 INSIDE

@@ -12,6 +12,7 @@ import pytest
 from .kit import Done, Project, ask, fingerprint, live, shell, sql, until, visitors
 
 WSGI = "app/config/wsgi.py"
+PATIENCE = "15"  # seconds: long enough for a busy machine to start the application, which is well or never
 DIES_AT_ONCE = {WSGI: "raise RuntimeError('kaboom at import')\n"}
 DIES_LATER = """
 import os, sys, threading
@@ -114,7 +115,7 @@ def test_an_app_that_dies_after_its_first_answers(site: Project) -> None:
 
 
 def test_an_app_that_is_not_well(site: Project) -> None:
-    values = {"DEPLOY_HEALTH_PATH": "/healthz", "DEPLOY_HEALTH_TIMEOUT": "3"}
+    values = {"DEPLOY_HEALTH_PATH": "/healthz", "DEPLOY_HEALTH_TIMEOUT": PATIENCE}
     done = deploy_fails(site, {"app/portfolio/health.py": NOT_WELL}, "gate", **values)
     assert "answers 500 at /healthz" in done.err
     assert "the kettle is cold" in done.err
@@ -122,13 +123,13 @@ def test_an_app_that_is_not_well(site: Project) -> None:
 
 
 def test_an_app_that_knows_another_name_only(site: Project) -> None:
-    done = deploy_fails(site, {}, "gate", ALLOWED_HOSTS="elsewhere.test", DEPLOY_HEALTH_TIMEOUT="3")
+    done = deploy_fails(site, {}, "gate", ALLOWED_HOSTS="elsewhere.test", DEPLOY_HEALTH_TIMEOUT=PATIENCE)
     assert "answers 400 at /" in done.err
 
 
 def test_an_app_that_redirects_to_https_too_early(site: Project) -> None:
     settings = (site.root / "app/config/settings.py").read_text() + "\nSECURE_SSL_REDIRECT = True\n"
-    done = deploy_fails(site, {"app/config/settings.py": settings}, "gate", DEPLOY_HEALTH_TIMEOUT="3")
+    done = deploy_fails(site, {"app/config/settings.py": settings}, "gate", DEPLOY_HEALTH_TIMEOUT=PATIENCE)
     assert "SECURE_SSL_REDIRECT" in done.err
 
 

@@ -14,6 +14,7 @@ from .kit import Done, Project, ask, shell, until
 
 WSGI = "app/hello/wsgi.py"
 VIEWS = "app/hello/urls.py"
+PATIENCE = "15"  # seconds: long enough for a busy machine to start the application, which is well or never
 HANGS_AT_START = "import time\ntime.sleep(1000)\n"
 HANGS_WHEN_ASKED = URLS.replace("def hello(request):", "def hello(request):\n    time.sleep(1000)")
 DIES_WHEN_ASKED_FOR_HEALTH = URLS + "\ndef ill(request):\n    os._exit(9)\nurlpatterns[1] = path('healthz', ill)\n"
@@ -39,7 +40,7 @@ def deploy_fails(site: Tiny, files: dict[str, str], stage: str, **values: str) -
     before, old = site.live, site.answers()
     site.change()
     with nobody_lost(site):
-        with site.project.changed(files, DEPLOY_HEALTH_TIMEOUT="4", **values):
+        with site.project.changed(files, DEPLOY_HEALTH_TIMEOUT=PATIENCE, **values):
             done = site.project.deploy(check=False)
         assert done.code == 1
         assert f"✗ {stage}" in done.out
