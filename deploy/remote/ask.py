@@ -1,8 +1,8 @@
 """Runs inside a container of a release's image and says what the Django project needs: one line of JSON, marked.
 
 Its arguments: the folder of manage.py, from the working one; and, as JSON, the last migration of each app that another
-release knows: the live one before a deploy, the one to go back to before a rollback. Empty where there is none. A third,
-"check", runs Django's checks for a deploy as well: they need no second start of the project.
+release knows: the live one before a deploy, the one to go back to before a rollback. Empty where there is none. A
+third, "check", runs Django's checks for a deploy as well: they need no second start of the project.
 """
 
 import importlib.util
