@@ -6,6 +6,7 @@ from fabric import Connection
 
 from deploy import flow, live
 from deploy import init as initial
+from deploy import maintenance as closing
 from deploy import releases as listing
 from deploy.report import Report
 from deploy.tasks import run, task
@@ -72,6 +73,14 @@ def abort(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool =
 def releases(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """List the releases: age, state, which is live, which rollback would choose."""
     listing.show(run(c, "releases", env=env, verbose=verbose, quiet=quiet), as_json=json)
+
+
+@task
+def maintenance(
+    c: Connection, off: bool = False, allow: str = "", env: str = ".env", verbose: bool = False, quiet: bool = False
+) -> None:
+    """Close the site with a page that says so, but for --allow; --off opens it."""
+    closing.switch(run(c, "maintenance", env=env, verbose=verbose, quiet=quiet), closed=not off, allow=allow)
 
 
 @task

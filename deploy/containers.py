@@ -268,10 +268,9 @@ def application(settings: Settings, answer: Answer) -> str:
     """``module:callable`` for Gunicorn. Raises Refused where nothing names it."""
     if settings.application:
         return settings.application
-    asynchronous = settings.worker_class == "asgi" or "uvicorn" in settings.worker_class
-    dotted = answer.asgi if asynchronous else answer.wsgi
+    dotted = answer.asgi if settings.asynchronous else answer.wsgi
     if not dotted:
-        kind = "ASGI" if asynchronous else "WSGI"
+        kind = "ASGI" if settings.asynchronous else "WSGI"
         raise Refused(f"Django's {kind}_APPLICATION isn't set.", hint="Set it, or DEPLOY_APPLICATION=module:callable.")
     return ":".join(dotted.rsplit(".", 1))
 

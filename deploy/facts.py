@@ -89,6 +89,7 @@ class Facts:
     issued_by: str
     record: dict[str, Any]
     current: str
+    closed: bool
     releases: dict[str, dict[str, Any]]
     pending: dict[str, dict[str, Any]]
     containers: tuple[Container, ...]
@@ -140,6 +141,7 @@ class Facts:
             issued_by=one("tls.authority"),
             record=_record(one("site.record")),
             current=one("site.current"),
+            closed=one("site.closed") == "yes",
             releases=dict(_releases(many.get("release", []))),
             pending=dict(_releases(many.get("release.pending", []))),
             containers=tuple(_container(json.loads(line)) for line in many.get("container", [])),

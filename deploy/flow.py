@@ -44,6 +44,8 @@ def deploy(run: Run) -> None:
     else:
         report.say(f"{site.canonical} is live: release {identity} ({seconds:.1f} s).", style="bold green")
     report.say(f"  Look at it:   {nginx.address(site, run.facts)}/")
+    if run.facts.closed:
+        report.warn(f"It is closed for visitors: fab maintenance --off -H {run.server.target} opens it.")
     _say_plain(run)
     report.say(f"  An admin:     fab manage createsuperuser -H {run.server.target}")
 

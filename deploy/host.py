@@ -20,6 +20,8 @@ LOCK = "server.lock"
 
 # Alternatives are tried in this order; a name that ends in ? is left out where the distribution hasn't got it.
 BASE_PACKAGES = ("nginx", "certbot", "curl", "iptables", "logrotate")
+# Only beside the distribution's own Nginx, which is the one that fits.
+BROTLI_PACKAGES = ("brotli?", f"{nginx.BROTLI_MODULE}?")
 ENGINE_PACKAGES = ("docker.io", "docker-cli?")
 COMPOSE_PACKAGES = ("docker-compose-v2|docker-compose",)
 BUILDX_PACKAGES = ("docker-buildx",)
@@ -31,7 +33,7 @@ def watched() -> list[str]:
     """Files and folders of the host whose state the plan compares."""
     return [
         names.NGINX_CONF, names.DAEMON_JSON, names.GUARD_SCRIPT, names.GUARD_UNIT, names.HOME, names.ACME_ROOT,
-        names.TMPFILES, names.CERTIFICATE_SCRIPT, names.RENEWAL_HOOK,
+        names.TMPFILES, names.CERTIFICATE_SCRIPT, names.RENEWAL_HOOK, names.NGINX_CACHE,
     ]  # fmt: skip
 
 
@@ -73,6 +75,7 @@ def rest(settings: Settings, facts: Facts) -> list[Step]:
     return [
         *_folder(facts, names.HOME),
         *_folder(facts, names.ACME_ROOT),
+        *_folder(facts, names.NGINX_CACHE),
         *_guard(facts),
         *_tmpfiles(facts),
         *_renewal(facts),
@@ -82,6 +85,8 @@ def rest(settings: Settings, facts: Facts) -> list[Step]:
 
 def _missing_packages(settings: Settings, facts: Facts) -> list[str]:
     missing = [name for name in BASE_PACKAGES if name not in facts.packages]
+    if "nginx" in missing:
+        missing += BROTLI_PACKAGES
     if settings.firewall and not facts.ufw:
         missing.append("ufw")
     if not facts.docker_version:

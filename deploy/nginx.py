@@ -15,6 +15,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from . import access
 from . import site as names
 from .certificate import Certificate
 from .edge import Edge
@@ -24,6 +25,8 @@ from .site import Site
 from .steps import Step, script
 
 STALE = 76  # generation.sh's exit code where another generation came in between
+BROTLI_MODULE = "libnginx-mod-http-brotli-static"
+SHARED = ("snippets", "pages")  # folders of templates that belong to no site
 TEMPLATES = Path(__file__).parent.parent / "nginx_templates"
 MAIN = f"# Portside's: all of it stands in the live generation.\ninclude {names.NGINX_LIVE}/nginx.conf;\n"
 
@@ -65,8 +68,8 @@ class Generation:
 def base(facts: Facts) -> dict[str, str]:
     """The files that belong to the whole server: path in the generation -> text."""
     values = _values(facts)
-    snippets = sorted((TEMPLATES / "snippets").glob("*.conf.j2"))
-    rendered = {f"snippets/{path.stem}": _render(f"snippets/{path.name}", values) for path in snippets}
+    shared = [path.relative_to(TEMPLATES) for kind in SHARED for path in TEMPLATES.glob(f"{kind}/*.j2")]
+    rendered = {path.with_suffix("").as_posix(): _render(path.as_posix(), values) for path in sorted(shared)}
     return {
         "nginx.conf": _render("nginx.conf.j2", values),
         "sites/00-default.conf": _render("default.conf.j2", values),
@@ -114,7 +117,8 @@ def _only(settings: Settings, chosen: Callable[[str], bool]) -> Hosts:
 
 
 def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, str]:
-    """The site's own files: its servers, and its lines of the map that says which answers carry HSTS."""
+    """The site's own files: its servers, its lines of the map that says which answers carry HSTS, and, where settings
+    ask for them, its passwords and its owner's own lines."""
     encrypted = secure(settings, facts)
     values = _values(facts) | {
         "secure": encrypted,
@@ -130,6 +134,21 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
         "upstream": f"portside_{site.name.replace('-', '_')}",
         "domains": settings.domains,
         "max_body": settings.max_body,
+        "health": _health(settings, edge),
+        "asynchronous": settings.asynchronous,
+        "real_ip": settings.real_ip,
+        "allow": settings.allow,
+        "deny": settings.deny,
+        "basic_auth": settings.basic_auth and site.nginx_passwords,
+        "rate_limit": settings.rate_limit,
+        "rate_burst": (settings.rate_limit or "").partition("r")[0],
+        "cache": settings.cache,
+        "cache_folder": site.nginx_cache,
+        "block_agents": "|".join(map(re.escape, settings.block_agents)).replace(r"\ ", " "),
+        "include": settings.nginx_include and site.nginx_include,
+        "maintenance": site.maintenance,
+        "private": names.PRIVATE,
+        "volumes": [{"name": name, "root": site.volume(name)} for name in _volumes(settings)],
         "servers": _servers(site, edge),
         "access_log": site.access_log,
         "error_log": site.error_log,
@@ -138,7 +157,22 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
         "static_pool": site.static_pool,
         "media_root": site.media,
     }
-    return {site.nginx_file: _render("site.conf.j2", values), site.nginx_hsts: _render("site.hsts.j2", values)}
+    files = {site.nginx_file: _render("site.conf.j2", values), site.nginx_hsts: _render("site.hsts.j2", values)}
+    if settings.basic_auth:
+        files[site.nginx_passwords] = access.password_file(site.name, settings.basic_auth)
+    if settings.nginx_include:
+        files[site.nginx_include] = (settings.folder / settings.nginx_include).read_text(encoding="utf-8")
+    return files
+
+
+def _health(settings: Settings, edge: Edge) -> str:
+    """The health check's location, unless a file is asked for."""
+    path = settings.health_location
+    return "" if any(path.startswith(place.url) for place in edge.places) else path
+
+
+def _volumes(settings: Settings) -> list[str]:
+    return [volume.partition(":")[0] for volume in settings.volumes]
 
 
 def _servers(site: Site, edge: Edge) -> list[str]:
@@ -149,7 +183,8 @@ def _servers(site: Site, edge: Edge) -> list[str]:
 
 def generation(files: Mapping[str, str], facts: Facts) -> Generation:
     """The live generation with these files in it. Files of other sites are kept; other files of ours go."""
-    kept = {path: digest for path, digest in facts.nginx_files.items() if _is_site(path) and path not in files}
+    mine = {_owner(path) for path in files}
+    kept = {path: digest for path, digest in facts.nginx_files.items() if _owner(path) not in mine | {""}}
     digests = kept | {path: sha256(text.encode()).hexdigest() for path, text in files.items()}
     page = names.NGINX_DEFAULT_PAGE if facts.nginx_default == "distribution" else ""
     lines = "".join(f"{digests[path]} {path}\n" for path in sorted(digests))
@@ -194,8 +229,10 @@ def broken(facts: Facts) -> str:
     return f"Nginx refuses its files as they are on the server: {facts.nginx_broken}. Mend or move that file."
 
 
-def _is_site(path: str) -> bool:
-    return path.startswith("sites/") and path != "sites/00-default.conf"
+def _owner(path: str) -> str:
+    """The site that a file of a generation belongs to; empty for the server's own."""
+    found = re.fullmatch(r"sites/([a-z][a-z0-9-]*)\..*", path)
+    return found.group(1) if found else ""
 
 
 def _values(facts: Facts) -> dict[str, Any]:
@@ -211,6 +248,7 @@ def _values(facts: Facts) -> dict[str, Any]:
         "keepalive_off": nginx >= (1, 29, 7),
         "http2_directive": nginx >= (1, 25, 1),
         "post_quantum": _openssl(facts) >= (3, 5),
+        "brotli": BROTLI_MODULE in facts.packages,
     }
 
 

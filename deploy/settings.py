@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from . import environment
+from . import access, environment
 from .environment import Dotenv
 from .errors import Refused
 from .secret import Secret
@@ -28,8 +28,7 @@ PREFIX = "DEPLOY_"
 # Names of the interface that later versions will do, with the one value that changes nothing.
 PLANNED = {
     "KIND": "django", "PROTOCOL": "http", "BUILD": "server",
-    "REDIS": "", "NOTIFY": "", "BASIC_AUTH": "", "ALLOW": "", "DENY": "", "RATE_LIMIT": "", "CACHE": "",
-    "NGINX_INCLUDE": "", "REAL_IP": "", "GPUS": "", "BACKUP_SCHEDULE": "", "BACKUP_KEEP": "7",
+    "REDIS": "", "NOTIFY": "", "GPUS": "", "BACKUP_SCHEDULE": "", "BACKUP_KEEP": "7",
 }  # fmt: skip
 PLANNED_FAMILIES = ("CRON_",)
 PROCESS = "PROCESS_"
@@ -94,6 +93,23 @@ def _secret(value: object) -> object:
     return value
 
 
+def _network(value: object) -> object:
+    """An address, or a network in CIDR notation."""
+    return str(ipaddress.ip_network(str(value)))
+
+
+def _user(value: object) -> object:
+    """``user:password``, the password hidden."""
+    if not isinstance(value, str):
+        return value
+    user, _, password = value.partition(":")
+    if not re.fullmatch(r"[A-Za-z0-9._@+-]{1,64}", user) or not password:
+        raise ValueError("should be user:password, comma-separated, users of letters, digits and . _ @ + -")
+    if len(password.encode()) > access.LONGEST or not password.isprintable():
+        raise ValueError(f"a password should be printable and at most {access.LONGEST} bytes long")
+    return user, Secret(password)
+
+
 def _switch(value: object) -> object:
     """``on`` or ``off``."""
     if isinstance(value, str):
@@ -109,6 +125,7 @@ Names = Annotated[
     tuple[Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "names of variables, comma-separated")], ...],
     BeforeValidator(_comma),
 ]
+Networks = Annotated[tuple[Annotated[str, BeforeValidator(_network)], ...], BeforeValidator(_comma)]
 Switch = Annotated[bool, BeforeValidator(_switch)]
 PathPair = Annotated[str, _matching(r"[^:\n\0]+:[A-Za-z0-9._/-]+", "LOCAL:PATH, comma-separated")]
 Volume = Annotated[
@@ -226,6 +243,28 @@ class Settings(BaseModel):
     hsts: int = Field(
         63072000, ge=0, description="seconds for which browsers remember to use HTTPS; 0: they aren't told"
     )
+    basic_auth: Annotated[
+        tuple[Annotated[tuple[str, Secret], BeforeValidator(_user)], ...], BeforeValidator(_comma)
+    ] = Field((), exclude=True, description="user:password, comma-separated: who may see the site; stored hashed")
+    allow: Networks = Field((), description="addresses and networks (CIDR) that alone may see the site")
+    deny: Networks = Field((), description="addresses and networks (CIDR) that may not")
+    rate_limit: Annotated[str, _matching(r"[1-9]\d{0,5}r/[sm]", "a rate such as 20r/s or 60r/m")] | None = Field(
+        None, description="requests of one address to the application; as many at once; more are answered 429"
+    )
+    cache: Annotated[str, _matching(r"[1-9]\d{0,4}[smh]", "a time such as 10s")] | None = Field(
+        None, description="how long Nginx keeps answers for visitors without cookies"
+    )
+    nginx_include: str | None = Field(None, description="a file of yours, put into the site's server block")
+    real_ip: Networks = Field(
+        (), description="proxies in front (CIDR) whose X-Forwarded-For tells the visitor's address"
+    )
+    block_agents: Annotated[
+        tuple[
+            Annotated[str, _matching(r"\w([\w ./-]*\w)?", "words such as GPTBot, comma-separated")],
+            ...,
+        ],
+        BeforeValidator(_comma),
+    ] = Field((), description="whole words of what a client calls itself: such crawlers get no answer")
     firewall: Switch = Field(True, description="ufw: sshd's own port, 80 and 443; off leaves it alone")
 
     processes: Mapping[str, str] = Field(
@@ -279,6 +318,8 @@ class Settings(BaseModel):
         for one, other in (("tls_cert", "tls_key"), ("acme_eab_kid", "acme_eab_hmac_key")):
             if bool(getattr(self, one)) != bool(getattr(self, other)):
                 raise ValueError(f"DEPLOY_{one.upper()} and DEPLOY_{other.upper()} belong together: set both or none")
+        if self.nginx_include:
+            _check_include(self.folder / self.nginx_include)
         if self.database == "external" and not self.env.get("DATABASE_URL"):
             raise ValueError("DATABASE_URL is missing: DEPLOY_DATABASE=external needs it to say where the database is")
         return self
@@ -291,6 +332,17 @@ class Settings(BaseModel):
     def port_range(self) -> tuple[int, int]:
         first, last = self.ports.split("-")
         return int(first), int(last)
+
+    @property
+    def health_location(self) -> str:
+        """The health check's path where it is its own, so that it can be treated unlike the rest; else empty."""
+        path = self.health_path.partition("?")[0]
+        return "" if path == "/" else path
+
+    @property
+    def asynchronous(self) -> bool:
+        """Whether the application is served as ASGI."""
+        return self.worker_class == "asgi" or "uvicorn" in self.worker_class
 
     @property
     def own_database(self) -> bool:
@@ -318,8 +370,29 @@ class Settings(BaseModel):
 # What concerns Nginx, certificates and the firewall, and no release.
 _OF_THE_SERVER = {
     "redirect_domains", "max_body", "firewall", "acme_email", "acme_server", "acme_ca", "acme_eab_kid",
-    "acme_eab_hmac_key", "tls_cert", "tls_key", "hsts",
+    "acme_eab_hmac_key", "tls_cert", "tls_key", "hsts", "basic_auth", "allow", "deny", "rate_limit", "cache",
+    "nginx_include", "real_ip", "block_agents",
 }  # fmt: skip
+
+
+# Comments and quotes begin where a word does; anywhere else they are letters.
+# https://github.com/nginx/nginx/blob/master/src/core/ngx_conf_file.c
+NGINX_TOKEN = re.compile(r"""(?<![^\s;{}])(?:\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\$\{|\\.|[{}]""", re.DOTALL)
+
+
+def _check_include(path: Path) -> None:
+    """Raises ValueError where the file isn't there, or has a brace that would end the server block it stands in."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"DEPLOY_NGINX_INCLUDE can't be read: {error}") from None
+    depth = 0
+    for token in NGINX_TOKEN.findall(text):
+        depth += {"{": 1, "${": 1, "}": -1}.get(token, 0)
+        if depth < 0:
+            break
+    if depth:
+        raise ValueError(f"DEPLOY_NGINX_INCLUDE: in {path.name} the braces {{ }} don't match")
 
 
 def _site_name(path: Path) -> str:

@@ -16,6 +16,8 @@ NGINX_GENERATIONS = "/etc/nginx/portside.d"
 NGINX_OTHERS = "/etc/nginx/conf.d"  # where settings that aren't ours belong
 NGINX_DEFAULT_PAGE = "/etc/nginx/sites-enabled/default"
 NGINX_LOGS = "/var/log/nginx"
+NGINX_CACHE = "/var/cache/nginx"
+PRIVATE = "/_private/"  # the URL below which an application names files of its volumes to Nginx
 DAEMON_JSON = "/etc/docker/daemon.json"
 TMPFILES = "/etc/tmpfiles.d/portside.conf"
 GUARD_SCRIPT = "/usr/local/lib/portside/guard-containers.sh"
@@ -119,6 +121,25 @@ class Site:
     def nginx_hsts(self) -> str:
         """The site's lines of the map that says which answers carry HSTS, inside a generation."""
         return f"sites/{self.name}.hsts"
+
+    @property
+    def nginx_passwords(self) -> str:
+        """The site's password file inside a generation."""
+        return f"sites/{self.name}.htpasswd"
+
+    @property
+    def nginx_include(self) -> str:
+        """DEPLOY_NGINX_INCLUDE inside a generation."""
+        return f"sites/{self.name}.include"
+
+    @property
+    def nginx_cache(self) -> str:
+        return f"{NGINX_CACHE}/portside-{self.name}"
+
+    @property
+    def maintenance(self) -> str:
+        """A folder whose file ``closed`` closes the site, but for the addresses that ``allowed/`` has files of."""
+        return f"{self.root}/maintenance"
 
     @property
     def certificate(self) -> str:

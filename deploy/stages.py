@@ -212,8 +212,9 @@ def _collect(run: Run) -> list[Step]:
     settings = run.settings
     names = ["Collect static files"] * settings.collectstatic + ["Run DEPLOY_BEFORE"] * bool(settings.before)
     static = run.new.static if settings.collectstatic else ""
-    step = script(", ".join(names), "prepare", run.new.compose, run.answer.manage, static, settings.before or "")
-    return [step] if names else []
+    pool = f"{run.site.static_pool}{run.answer.static_url}"
+    args = (run.new.compose, run.answer.manage, static, pool, settings.before or "")
+    return [script(", ".join(names), "prepare", *args)] if names else []
 
 
 def migrations(run: Run, stage: Stage) -> None:

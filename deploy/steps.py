@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Content = bytes | Path
+SECRET_FILES = (".htpasswd",)  # of a step that has others to show
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Step:
         for name, content in sorted(self.files.items()):
             lines.append(f"    {name}:" if isinstance(content, bytes) else f"    {name} <- the project's file")
             if isinstance(content, bytes):
-                text = "[hidden]" if self.secret else content.decode()
+                text = "[hidden]" if self.secret or name.endswith(SECRET_FILES) else content.decode()
                 lines += [f"      | {line}".rstrip() for line in text.splitlines()]
         return "\n".join(lines)
 

@@ -31,6 +31,8 @@ HELP = {
     "staging": "prove that certificates can be issued, and change nothing",
     "to": "the release to go back to; the previous good one if not given",
     "json": "as JSON, for a script to read",
+    "off": "open the site again",
+    "allow": "addresses that come in all the same, comma-separated",
     "down": "take the practice server away",
     "domains": "the site's host names, comma-separated",
     "command": "manage.py's words, quoted as one",
@@ -69,6 +71,7 @@ def _secrets(settings: Settings) -> list[Secret]:
     ]
     index = settings.pip_index or ""
     ours = [Secret(index)] * ("@" in index) + [settings.acme_eab_hmac_key] * bool(settings.acme_eab_hmac_key)
+    ours += [password for _, password in settings.basic_auth]
     return values + [secret for secret in ours if secret]
 
 

@@ -83,6 +83,14 @@ EVERY_SETTING = {
     "DEPLOY_TLS_CERT": "tls.pem",
     "DEPLOY_TLS_KEY": "tls.key",
     "DEPLOY_HSTS": "86400",
+    "DEPLOY_BASIC_AUTH": "ann:correct horse,bob:p@ss:word",
+    "DEPLOY_ALLOW": "192.0.2.0/24,2001:db8::/32",
+    "DEPLOY_DENY": "192.0.2.7",
+    "DEPLOY_RATE_LIMIT": "20r/s",
+    "DEPLOY_CACHE": "10s",
+    "DEPLOY_NGINX_INCLUDE": "extra.conf",
+    "DEPLOY_REAL_IP": "198.51.100.0/24",
+    "DEPLOY_BLOCK_AGENTS": "GPTBot,Some Bot/1.0",
     "DEPLOY_FIREWALL": "off",
     "SECRET_KEY": "not-so-secret-key",
     "POSTGRES_USER": "curator",
@@ -92,6 +100,7 @@ EVERY_SETTING = {
     "PACKAGE_TOKEN": "token-of-packages",
 }
 
+INCLUDE = "location = /teapot {\n    return 418;\n}\n"
 PROJECT = {
     "manage.py": '#!/usr/bin/env python\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")\n',
     "config/__init__.py": "",
@@ -148,7 +157,10 @@ def write_env(path: Path, lines: Mapping[str, str]) -> Path:
 
 
 def settings(folder: Path, lines: Mapping[str, str] = LINES, **changed: str) -> Settings:
-    return Settings.load(write_env(folder / ".env", {**lines, **changed}))
+    given = {**lines, **changed}
+    if include := given.get("DEPLOY_NGINX_INCLUDE"):
+        (folder / include).write_text(INCLUDE, encoding="utf-8")
+    return Settings.load(write_env(folder / ".env", given))
 
 
 def files(folder: Path, contents: Mapping[str, str]) -> Path:

@@ -16,6 +16,7 @@ ON_THE_SERVER = ("/srv/", "/srv\0", "/etc/nginx", "/var/lib/portside")
 OF_AN_IMAGE = {("settings.py", "/srv")}  # a folder of a container
 NO_STEPS = {
     "apply",
+    "compress",
     "detached",
     "facts",
     "generation",

@@ -21,6 +21,9 @@ from tests import sample
 FACTS = sample.facts("debian-13-live")
 
 
+SITE = Site("gallery-2")
+
+
 def site_file(settings: Settings, edge: Edge = sample.EDGE, facts: Facts = FACTS) -> str:
     return nginx.site_file(settings, Site(settings.site), edge, facts)[Site(settings.site).nginx_file]
 
@@ -120,22 +123,26 @@ def test_the_servers_files(golden: Callable[[str, str], None]) -> None:
 
 def test_every_template_of_the_folder_is_used(settings: Settings) -> None:
     made = nginx.base(FACTS) | nginx.site_file(settings, sample.SITE, sample.EDGE, FACTS)
-    templates = [path for path in nginx.TEMPLATES.rglob("*") if path.is_file()]
-    assert len(made) == len(templates)
-    assert {f"{path}.j2" for path in made if path.startswith("snippets/")} == {
-        path.relative_to(nginx.TEMPLATES).as_posix() for path in templates if path.parent.name == "snippets"
-    }
+    templates = {path.relative_to(nginx.TEMPLATES).as_posix() for path in nginx.TEMPLATES.rglob("*") if path.is_file()}
+    parts = {path for path in templates if path.startswith("site/")}
+    text = (nginx.TEMPLATES / "site.conf.j2").read_text()
+    assert parts == set(re.findall(r'"(site/[^"]+)"', text))
+    assert len(made) == len(templates - parts)
+    shared = {f"{path}.j2" for path in made if path.startswith(("snippets/", "pages/"))}
+    assert shared == {path for path in templates if path.startswith(("snippets/", "pages/"))}
 
 
-def test_every_snippet_that_is_included_exists(settings: Settings) -> None:
-    files = nginx.base(FACTS)
-    text = "\n".join([*files.values(), site_file(settings)])
+def test_every_snippet_that_is_included_exists(tmp_path: Path) -> None:
+    own = nginx.site_file(sample.settings(tmp_path, sample.EVERY_SETTING), SITE, sample.EDGE, FACTS)
+    files = nginx.base(FACTS) | own
+    text = "\n".join(files.values())
     included = re.findall(r"include /etc/nginx/portside/(\S+);", text)
     assert {path for path in included if "*" not in path} - set(files) == {"generation.conf"}
 
 
 def test_no_template_leaves_anything_unrendered(settings: Settings) -> None:
-    for text in [*nginx.base(FACTS).values(), site_file(settings)]:
+    files = nginx.base(FACTS) | {"site": site_file(settings)}
+    for text in [text for path, text in files.items() if not path.startswith("pages/")]:
         assert not re.search(r"{{|{%|\bNone\b|\bUndefined\b", text)
         assert text.endswith("\n")
         assert text.count("{") == text.count("}")
@@ -223,12 +230,16 @@ def test_the_site_file_of_two_releases(settings: Settings, golden: Callable[[str
     golden("nginx-site-two-releases.conf.txt", site_file(settings, Edge(3, (8101, 8102, 8103), places)))
 
 
-def test_every_location_of_a_site_sends_the_headers(settings: Settings) -> None:
-    locations = re.findall(r"\n    location [^{]*{(.*?)\n    }", site_file(settings), re.DOTALL)
-    assert len(locations) == 4
-    inner = re.findall(r'location ~ "[^"]*" {(.*?)}', site_file(settings), re.DOTALL)
-    assert ["snippets/headers.conf" in location for location in inner] == [True]
-    assert ["snippets/headers.conf" in location for location in locations] == [True] * 4
+def test_every_location_of_a_site_sends_the_headers(tmp_path: Path) -> None:
+    text = site_file(sample.settings(tmp_path, sample.EVERY_SETTING))
+    snippets = {f"include /etc/nginx/portside/{path};": body for path, body in nginx.base(FACTS).items()}
+    spread = text
+    for _ in range(2):
+        spread = re.sub(r"include .*?;", lambda found: snippets.get(found.group(), ""), spread)
+    locations = re.findall(r"\n    location [^{]*{(.*?)\n    }", spread, re.DOTALL)
+    inner = re.findall(r'location ~ "[^"]*" {(.*?)}', spread, re.DOTALL)
+    assert (len(locations), len(inner)) == (7, 1)
+    assert ["add_header X-" in location for location in [*locations, *inner]] == [True] * 8
 
 
 def hashed_names(settings: Settings) -> re.Pattern[str]:

@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from deploy.errors import Refused
+from deploy.secret import Secret
 from deploy.settings import FAMILIES, PLANNED, Settings, postgres_major, reserved
 from tests import sample
 
@@ -64,6 +65,45 @@ def test_how_nginx_reaches_the_application_makes_no_other_release(tmp_path: Path
     assert len({made(), made(DEPLOY_REPLICAS="2"), made(DEPLOY_PROCESS_A="1"), made(DEPLOY_PROCESS_A="2")}) == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        ("location = /a { return 204; }\n", True),
+        ('add_header X-A "}"; # }\nif ($arg_a ~ "^\\}{2}$") { return 204; }\n', True),
+        ("return 200 '{';\n", True),
+        ("rewrite ^/a\\{1\\}$ /b;\n", True),
+        ("set $a ${host}x;\n", True),
+        ("} server { listen 80 default_server;\n", False),
+        ("location = /a {\n", False),
+        ("return 200 a#b; } server { listen 81; }\n", False),
+        ('set $a b"; } server { listen 81; set $a b";\n', False),
+        ("location = /a { } }\n", False),
+    ],
+)
+def test_a_file_of_ones_own_stays_within_its_server(text: str, good: bool, tmp_path: Path) -> None:
+    (tmp_path / "own.conf").write_text(text)
+    given = {**sample.LINES, "DEPLOY_NGINX_INCLUDE": "own.conf"}
+    path = sample.write_env(tmp_path / ".env", given)
+    if good:
+        assert Settings.load(path).nginx_include == "own.conf"
+    else:
+        with pytest.raises(Refused, match=r"DEPLOY_NGINX_INCLUDE: in own\.conf the braces { } don't match"):
+            Settings.load(path)
+
+
+def test_a_file_of_ones_own_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = sample.write_env(tmp_path / ".env", {**sample.LINES, "DEPLOY_NGINX_INCLUDE": "none.conf"})
+    with pytest.raises(Refused, match="DEPLOY_NGINX_INCLUDE can't be read"):
+        Settings.load(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "location"), [("/", ""), ("/?full=1", ""), ("/healthz", "/healthz"), ("/up?full=1", "/up")]
+)
+def test_a_health_path_of_its_own_has_a_location(path: str, location: str, tmp_path: Path) -> None:
+    assert sample.settings(tmp_path, DEPLOY_HEALTH_PATH=path).health_location == location
+
+
 def test_settings_never_change(settings: Settings) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         settings.site = "other"
@@ -91,6 +131,11 @@ def test_settings_print_no_secret(settings: Settings) -> None:
         ("DEPLOY_PORTS", "1024-65535", "1024-65535"),
         ("DEPLOY_DRAIN", "0", 0),
         ("DEPLOY_DOCKERFILE", "", None),
+        ("DEPLOY_ALLOW", "192.0.2.1, 2001:DB8::/32", ("192.0.2.1/32", "2001:db8::/32")),
+        ("DEPLOY_RATE_LIMIT", "60r/m", "60r/m"),
+        ("DEPLOY_CACHE", "5m", "5m"),
+        ("DEPLOY_BLOCK_AGENTS", "GPTBot, Some Bot/1.0", ("GPTBot", "Some Bot/1.0")),
+        ("DEPLOY_BASIC_AUTH", "ann:a:b, bob:ü$", (("ann", Secret("a:b")), ("bob", Secret("ü$")))),
     ],
 )
 def test_a_good_value_is_taken(name: str, value: str, kept: object, tmp_path: Path) -> None:
@@ -125,6 +170,20 @@ def test_a_good_value_is_taken(name: str, value: str, kept: object, tmp_path: Pa
         ("DEPLOY_PIP", "a; b"),
         ("DEPLOY_BUILD_ARGS", "NOT-A-NAME"),
         ("DEPLOY_PIP_INDEX", "ftp://packages.example"),
+        ("DEPLOY_ALLOW", "192.0.2.1/24"),
+        ("DEPLOY_ALLOW", "all"),
+        ("DEPLOY_DENY", "192.0.2.0/33"),
+        ("DEPLOY_REAL_IP", "cloudflare.example"),
+        ("DEPLOY_RATE_LIMIT", "20"),
+        ("DEPLOY_RATE_LIMIT", "0r/s"),
+        ("DEPLOY_CACHE", "10"),
+        ("DEPLOY_BLOCK_AGENTS", 'Bot" 0; } server {'),
+        ("DEPLOY_BLOCK_AGENTS", "Bot$"),
+        ("DEPLOY_BASIC_AUTH", "ann"),
+        ("DEPLOY_BASIC_AUTH", "ann:"),
+        ("DEPLOY_BASIC_AUTH", "an n:x"),
+        ("DEPLOY_BASIC_AUTH", "ann:" + "x" * 73),
+        ("DEPLOY_BASIC_AUTH", "ann:a\nbob:b"),
         ("DEPLOY_FILES", "settings.py"),
         ("DEPLOY_FILES", 'a:/b"c'),
         ("DEPLOY_APPLICATION", "config.wsgi"),

@@ -30,7 +30,7 @@ host_facts() {
     fact ipv6 "$([ -f /proc/net/if_inet6 ] && echo yes || echo no)"
     fact systemd "$([ -d /run/systemd/system ] && echo yes || echo no)"
     fact ssh.port "$(ssh_port)"
-    dpkg-query -W -f '${Package}\t${db:Status-Abbrev}\n' nginx docker.io docker-ce docker-cli docker-compose \
+    dpkg-query -W -f '${Package}\t${db:Status-Abbrev}\n' nginx libnginx-mod-http-brotli-static docker.io docker-ce docker-cli docker-compose \
         docker-compose-v2 docker-compose-plugin docker-buildx docker-buildx-plugin certbot ufw curl iptables logrotate \
         2>/dev/null | awk -F '\t' '$2 ~ /^ii/ {print "package\t" $1}'
     ss -Hlntup | awk '{print "listener\t" $1 " " $5 " " $7}'
@@ -87,6 +87,7 @@ site_facts() {
         [ ! -f "$record" ] || [ "$name" = "$root" ] || fact site.other "${name##*/} $(encoded <"$record")"
     done
     live=$(readlink "$root/current") && fact site.current "${live##*/}"
+    [ ! -f "$root/maintenance/closed" ] || fact site.closed yes
     for folder in "$root"/releases/*/; do
         [ -d "$folder" ] || continue
         name=${folder%/}

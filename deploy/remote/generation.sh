@@ -67,7 +67,14 @@ assemble() {
     cp -R "$PORTSIDE_FILES/$1/new/." "$wanted.new/" || return 1
     # shellcheck disable=SC2016
     printf 'map "" $portside_generation {\n    default "%s";\n}\n' "$1" >"$wanted.new/generation.conf"
-    chmod -R u=rwX,go=rX "$wanted.new" && mv "$wanted.new" "$wanted"
+    chmod -R u=rwX,go=rX "$wanted.new" && hide_passwords && mv "$wanted.new" "$wanted"
+}
+
+# Nginx's workers read password files at every request; nobody else has to.
+hide_passwords() {
+    for file in "$wanted.new"/sites/*.htpasswd; do
+        [ ! -f "$file" ] || { chgrp www-data "$file" && chmod 640 "$file"; } || return 1
+    done
 }
 
 # In place, without touching what is live: in a mount namespace of its own, the candidate lies over the live files.

@@ -1,0 +1,30 @@
+"""Access: who may see a site. The password file that Nginx reads."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from hashlib import sha256
+
+import bcrypt
+
+from .secret import Secret
+
+# Nginx checks a password at every request, in the worker that serves everybody else too: 2^6 rounds are some 4 ms.
+COST = 6
+LONGEST = 72  # bytes that bcrypt looks at, https://www.usenix.org/legacy/events/usenix99/provos/provos.pdf
+_ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_BCRYPTS = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def password_file(site: str, pairs: Sequence[tuple[str, Secret]]) -> str:
+    """The lines ``user:hash`` of a site. The same pairs make the same lines, so that nothing has changed then."""
+    return "".join(f"{user}:{_hashed(site, user, password)}\n" for user, password in pairs)
+
+
+def _hashed(site: str, user: str, password: Secret) -> str:
+    """The salt is of the site and the user: another for each, the same at each deploy, and no hint at the password."""
+    salt = base64.b64encode(sha256(f"{site}:{user}".encode()).digest()[:16])[:22].translate(
+        bytes.maketrans(_ALPHABET, _BCRYPTS)
+    )
+    return bcrypt.hashpw(password.reveal().encode(), b"$2b$%02d$%b" % (COST, salt)).decode()

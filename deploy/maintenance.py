@@ -1,0 +1,37 @@
+"""Maintenance: a site closed for a while, and opened again. Two files on the server say so, and Nginx looks at them."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from .errors import Refused
+from .run import Run
+from .steps import script
+
+
+def switch(run: Run, *, closed: bool, allow: str = "") -> None:
+    """Close the site for all but the addresses in ``allow`` (comma-separated), or open it."""
+    allowed = _addresses(allow)
+    run.server.connect()
+    run.look()
+    if not run.facts.current:
+        raise Refused(f"{run.settings.canonical} isn't live on {run.server.target}, so there is nothing to close.")
+    state = "closed" if closed else "open"
+    step = script(f"The site is {state}", "maintenance", run.site.root, run.site.nginx_file, state, *allowed)
+    with run.report.stage("maintenance") as stage:
+        run.apply(stage, [step])
+        stage.note("" if run.changes else "nothing to do")
+    if not closed:
+        run.report.say(f"{run.settings.canonical} is open.", style="bold green")
+        return
+    who = f" but {', '.join(allowed)}" if allowed else ""
+    run.report.say(f"{run.settings.canonical} is closed: all{who} get a page that says so (503).", style="bold green")
+    run.report.say(f"  Open it again: fab maintenance --off -H {run.server.target}")
+
+
+def _addresses(allow: str) -> list[str]:
+    """Single addresses, as Nginx writes them. Raises Refused."""
+    try:
+        return sorted({str(ipaddress.ip_address(part.strip())) for part in allow.split(",") if part.strip()})
+    except ValueError as error:
+        raise Refused(f"--allow: {error}; give single addresses, comma-separated.") from None
