@@ -243,6 +243,7 @@ def _values(facts: Facts) -> dict[str, Any]:
         "home": names.HOME,
         "acme_root": names.ACME_ROOT,
         "status_port": names.STATUS_PORT,
+        "pages_url": names.PAGES,
         "ipv6": facts.ipv6,
         "reject_handshake": nginx >= (1, 19, 4),
         "keepalive_off": nginx >= (1, 29, 7),

@@ -17,6 +17,7 @@ NGINX_OTHERS = "/etc/nginx/conf.d"  # where settings that aren't ours belong
 NGINX_DEFAULT_PAGE = "/etc/nginx/sites-enabled/default"
 NGINX_LOGS = "/var/log/nginx"
 NGINX_CACHE = "/var/cache/nginx"
+PAGES = "/_portside/"  # the URL below which Nginx finds its own pages, and nobody else
 PRIVATE = "/_private/"  # the URL below which an application names files of its volumes to Nginx
 DAEMON_JSON = "/etc/docker/daemon.json"
 TMPFILES = "/etc/tmpfiles.d/portside.conf"

@@ -12,7 +12,7 @@ import pytest
 from deploy.practice import Practice
 
 from .deaths import Tiny, nobody_lost, tiny
-from .kit import Project, ask, container, listening, shell, sql, until
+from .kit import Project, ask, container, listening, shell, sql, until, visitors
 
 HOW: dict[str, Callable[[Practice], object]] = {
     "a reboot": lambda server: server.restart(),
@@ -96,6 +96,21 @@ def test_docker_is_restarted(site: Tiny) -> None:
     site.change()
     with nobody_lost(site):
         site.deploy()
+
+
+def test_docker_is_restarted_where_nginx_uses_ports(site: Tiny, tell: Callable[[str], None]) -> None:
+    """A port is a process of the engine's, so some may be lost then: they are counted. It is well again by itself."""
+    server, domain = site.project.server, site.project.domain
+    with site.project.with_settings(DEPLOY_UPSTREAM="port"):
+        site.deploy()
+        with visitors(server, domain) as seen:
+            shell(server, "systemctl restart docker")
+            until(lambda: site.answers() == site.version, "the site")
+        tell(f"docker restarted, by port: {len(seen.lost)} of {seen.answered + len(seen.lost)} lost")
+        site.change()
+        with nobody_lost(site, reloaded=True):
+            site.deploy()
+    site.deploy()
 
 
 @pytest.mark.parametrize("stage", ["build", "gate"])
