@@ -37,8 +37,11 @@ def watched() -> list[str]:
     ]  # fmt: skip
 
 
-def check(settings: Settings, facts: Facts) -> None:
-    """Refuse a server we can't serve, before anything is touched. Raises PortsideError naming every reason."""
+def check(settings: Settings, facts: Facts, *, room: bool = True) -> None:
+    """Refuse a server we can't serve, before anything is touched. Raises PortsideError naming every reason.
+
+    ``room``: a disk that is nearly full is a reason. Going back and clearing away must work there too.
+    """
     reasons = [
         *_unsupported(facts),
         *_engine_silent(facts),
@@ -46,7 +49,7 @@ def check(settings: Settings, facts: Facts) -> None:
         *nginx.conflicts(facts),
         *_not_closed(settings, facts),
     ]
-    if facts.disk_mb < DISK_NEEDED_MB:
+    if room and facts.disk_mb < DISK_NEEDED_MB:
         reasons.append(
             f"The disk is nearly full: {facts.disk_mb} MB free, {DISK_NEEDED_MB} MB needed. On the server, "
             "docker system df shows what Docker holds, docker system prune frees what nothing uses."

@@ -34,7 +34,7 @@ def preflight(run: Run, stage: Stage) -> None:
         run.authority = certs.authority(run.settings, practice=run.server.practice, staging=run.staging)
     run.server.connect()
     run.look()
-    host.check(run.settings, run.facts)
+    host.check(run.settings, run.facts, room=run.command in {"deploy", "provision", "certs"})
     _check_nginx(run)
     owner.check(run)
     facts = run.facts

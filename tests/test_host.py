@@ -169,6 +169,10 @@ def test_what_docker_holds_is_named_on_a_full_disk(settings: Settings) -> None:
     assert "docker system df" in reasons(settings, replace(sample.bare(), disk_mb=100))
 
 
+def test_a_full_disk_keeps_nobody_from_going_back(settings: Settings) -> None:
+    host.check(settings, replace(sample.bare(), disk_mb=100), room=False)
+
+
 def test_a_full_disk_is_refused(settings: Settings) -> None:
     assert "100 MB free" in reasons(settings, replace(sample.bare(), disk_mb=100))
 

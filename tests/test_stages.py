@@ -106,6 +106,11 @@ def test_nothing_is_told_to_a_server_that_can_not_be_served(settings: Settings, 
     assert paper.told == []
 
 
+def test_a_disk_that_is_nearly_full_keeps_nobody_from_clearing_away(settings: Settings) -> None:
+    run = sample.lock(settings, Paper(replace(sample.live(settings), disk_mb=1)))
+    assert run.command == "abort"
+
+
 def test_what_is_anothers_is_refused_before_anything_is_told(settings: Settings, project: Path) -> None:
     paper = Paper(replace(sample.live(settings), record={"domains": ["other.example"]}))
     with pytest.raises(Refused, match=r"is another site's: other\.example") as caught:
