@@ -90,14 +90,17 @@ def manage(c: Connection, command: str, env: str = ".env", verbose: bool = False
 
 
 @task
-def practice(c: Connection, down: bool = False, name: str = "practice") -> None:
+def practice(c: Connection, down: bool = False, name: str = "") -> None:
     """Bring up a practice server on this machine, then reached as -H practice."""
     from deploy import practice as server  # noqa: PLC0415 - every other task is faster without the Docker SDK
 
     report = Report()
-    if down:
+    if down and name:
+        server.down_only(name, say=report.say)
+        report.say(f"Nothing of the practice server {name} is left.")
+    elif down:
         server.down(say=report.say)
         report.say("Nothing of the practice server is left.")
     else:
-        server.up(name, say=report.say)
-        report.say(f"The practice server is up: type fab deploy -H {name}")
+        made = server.up(name or "practice", say=report.say)
+        report.say(f"The practice server is up: type fab deploy -H {made.name}")

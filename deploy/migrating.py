@@ -80,7 +80,8 @@ def dump(run: Run) -> list[Step]:
 
 def dump_path(run: Run) -> str:
     """Named after the release that is to be; a rollback's is another than the one its release was made with."""
-    return run.site.dump(f"{run.facts.clock}-rollback" if run.command == "rollback" else run.new.id)
+    forward = run.command == "deploy" and run.release
+    return run.site.dump(run.new.id if forward else f"{run.facts.clock}-rollback")
 
 
 def check(run: Run, answer: Answer) -> None:

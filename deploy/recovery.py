@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from . import migrating, release, switching
+from .containers import Answer
 from .errors import StepFailed
 from .facts import Facts
 from .report import Stage
@@ -25,6 +26,8 @@ def put_right(run: Run, stage: Stage) -> None:
         finish(run, stage, unfinished)
         run.look()
     switching_to = release.switching_to(run.facts)
+    for identity in release.leftovers(run.facts):
+        _take_back_left(run, stage, identity)
     steps = [*_take_away(run), *_stop_strays(run), *_put_forward(run)]
     if steps:
         run.apply(stage, steps)
@@ -42,6 +45,25 @@ def _take_away(run: Run) -> list[Step]:
     run.report.warn(f"An interrupted run left {', '.join(left)}: taken away.")
     files = switching.event(run, "taken away", *left, what="interrupted")
     return [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left, files=files)]
+
+
+def _take_back_left(run: Run, stage: Stage, identity: str) -> None:
+    """What a release that never went live did to the database and breaks the live one: it has its database again."""
+    leaves = run.facts.releases.get(run.facts.current, {}).get("leaves")
+    pending = run.facts.pending.get(identity, {})
+    paths = run.site.release(identity)
+    if leaves is None or not pending.get("breaking") or paths.image not in run.facts.images:
+        return
+    *_, asked = run.apply(stage, migrating.questions(run, paths, pending, leaves))
+    answer = Answer.parse(asked.answer)
+    if not answer.ahead_breaking:
+        return
+    if answer.irreversible:
+        names = migrating.listed(list(answer.irreversible))
+        run.report.warn(f"{run.facts.current} may err: {names} of {identity} can't be taken back.")
+        return
+    run.report.warn(f"{identity} never went live: its migrations, which break {run.facts.current}, are taken back.")
+    run.apply(stage, migrating.back(run, paths, answer, leaves))
 
 
 def _stop_strays(run: Run) -> list[Step]:

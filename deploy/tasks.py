@@ -36,7 +36,7 @@ HELP = {
     "down": "take the practice server away",
     "domains": "the site's host names, comma-separated",
     "command": "manage.py's words, quoted as one",
-    "name": "another practice server beside the first",
+    "name": "another practice server beside the first; with --down, only this one",
     "allow_breaking": "go on although a migration breaks the release that runs beside this one",
     "migrations": "take back the migrations that the release doesn't know",
     "wait": "wait until nobody else deploys the site",

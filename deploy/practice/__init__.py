@@ -22,7 +22,7 @@ from deploy.practice.internet import Acme
 from deploy.practice.network import network
 from deploy.practice.server import Practice
 
-__all__ = ["Acme", "NoEngine", "Practice", "PracticeError", "down", "up"]
+__all__ = ["Acme", "NoEngine", "Practice", "PracticeError", "down", "down_only", "up"]
 
 NAMES = re.compile(r"[a-z][a-z0-9-]{0,30}")
 AGAIN = "Run it again; if that doesn't help, begin anew: fab practice --down, then fab practice."
@@ -63,6 +63,17 @@ def down(*, keep_images: bool = False, say: Say = print) -> None:
             voice("removing the images")
             _remove_images(engine)
         shutil.rmtree(FOLDER)
+
+
+def down_only(name: str, *, say: Say = print) -> None:
+    """Takes one server away. The others and the small internet stay. Raises PracticeError where there is none."""
+    engine, voice = connect(), Voice(say)
+    found = containers(engine).get(server.container_name(name))
+    if not found:
+        raise PracticeError(f"There is no practice server {name}.", hint="fab practice --down takes all of them away.")
+    with _explained():
+        voice(f"removing {name}")
+        server.remove(engine, name, server.ports(found.labels).ssh)
 
 
 def _remove_images(engine: DockerClient) -> None:

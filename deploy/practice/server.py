@@ -108,10 +108,7 @@ class Practice:
 
     def remove(self) -> None:
         """Takes the server and its volume away for good."""
-        self._it.remove(force=True, v=True)
-        self.engine.volumes.get(volume_name(self.name)).remove(force=True)
-        with access.exclusive(lambda _: None):
-            access.forget(self.name, self.ssh_port)
+        remove(self.engine, self.name, self.ssh_port)
 
     def wait(self) -> None:
         """Returns once SSH answers and systemd has started everything."""
@@ -152,7 +149,20 @@ def servers(engine: DockerClient, acme: Acme) -> dict[str, Practice]:
 
 
 def practice(engine: DockerClient, labels: dict[str, str], acme: Acme) -> Practice:
-    return Practice(labels[NAME], labels[ADDRESS], Ports(*json.loads(labels[PORTS])), acme, engine)
+    return Practice(labels[NAME], labels[ADDRESS], ports(labels), acme, engine)
+
+
+def ports(labels: dict[str, str]) -> Ports:
+    """The ports that a server's labels note."""
+    return Ports(*json.loads(labels[PORTS]))
+
+
+def remove(engine: DockerClient, name: str, ssh_port: int) -> None:
+    """Takes a server, its volume and what is known of it away."""
+    engine.containers.get(container_name(name)).remove(force=True, v=True)
+    engine.volumes.get(volume_name(name)).remove(force=True)
+    with access.exclusive(lambda _: None):
+        access.forget(name, ssh_port)
 
 
 def greets(port: int) -> bool:

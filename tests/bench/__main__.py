@@ -1,8 +1,9 @@
 """What a deploy costs, and what visitors notice of it; on a practice server of its own, in one run.
 
-Three parts: seconds and round trips of each kind of task, with ratios against a plain ``ssh server true`` of the same
-minute, since seconds alone say more of the machine than of us; where the time goes, stage by stage; and visitors of
-every kind through many deploys and rollbacks. Run with ``make bench``; fewer: ``make bench BENCH="--load 3"``.
+Four parts: seconds and round trips of each kind of task, with ratios against a plain ``ssh server true`` of the same
+minute, since seconds alone say more of the machine than of us; where the time goes, stage by stage; Nginx as it is
+configured here beside others; and visitors of every kind through many deploys and rollbacks. Run with ``make bench``;
+fewer: ``make bench BENCH="--load 3"``.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from rich.console import Console
 
 from deploy import practice
 
-from . import cost, load, stages
+from . import cost, edge, load, stages
 from .laptop import project
 
 NAME = "bench-load"
-PARTS = ("cost", "stages", "load")
+PARTS = ("cost", "stages", "edge", "load")
 
 
 def main() -> int:
@@ -38,6 +39,8 @@ def main() -> int:
                 tables.append(cost.measure(server, sample, console))
             if "stages" in given.parts:
                 tables += stages.measure(server, sample, console)
+            if "edge" in given.parts:
+                tables.append(edge.measure(server, Path(folder), console))
             if "load" in given.parts:
                 tables.append(load.measure(server, Path(folder), given.load, console))
         finally:
@@ -60,7 +63,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _minutes(given: argparse.Namespace) -> int:
-    seconds = {"cost": 90, "stages": 90, "load": 240 + 35 * given.load}
+    seconds = {"cost": 90, "stages": 90, "edge": 240, "load": 240 + 35 * given.load}
     return round(sum(seconds[part] for part in given.parts) / 60) + 1
 
 

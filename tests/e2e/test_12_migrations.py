@@ -301,6 +301,24 @@ def test_a_rollback_that_dies_between_database_and_switch_is_put_right(notes: Pr
     assert "nothing was left" in notes.fab("abort", on=notes.server, project=notes, check=True).out
 
 
+def test_a_deploy_that_dies_between_database_and_switch_is_put_right(notes: Project) -> None:
+    newest = live(notes.server, notes.name)
+    state = 'state_operations=[migrations.AddField("note", "extra", models.CharField(max_length=40, null=True))]'
+    drop = migration("0006_drop", f"migrations.SeparateDatabaseAndState({state})",
+                     'migrations.RemoveField("note", "extra")', after="0005_contract")  # fmt: skip
+    with notes.changed(drop):
+        running = notes.fab.start("deploy", "--allow-breaking", on=notes.server, project=notes)
+        until(lambda: "now at gate" in holder(notes), "the migrations to be applied", 120)
+        running.process.kill()
+        running.process.wait()
+    assert columns(notes) == {"subject"}
+    until(lambda: not holder(notes), "the lock to come free")
+    done = notes.fab("abort", on=notes.server, project=notes, check=True)
+    assert f"never went live: its migrations, which break {newest}, are taken back." in done.out
+    assert (live(notes.server, notes.name), columns(notes)) == (newest, {"extra", "subject"})
+    assert "nothing was left" in notes.fab("abort", on=notes.server, project=notes, check=True).out
+
+
 def test_with_its_migrations_taken_back_it_works_and_so_it_does_forward_again(notes: Project) -> None:
     newest, wanted = live(notes.server, notes.name), expanded(notes)
     done = roll_back(notes, "--to", wanted, "--migrations")
