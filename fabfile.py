@@ -8,6 +8,7 @@ from deploy import flow, live
 from deploy import init as initial
 from deploy import maintenance as closing
 from deploy import releases as listing
+from deploy import status as condition
 from deploy.report import Report
 from deploy.tasks import run, task
 
@@ -73,6 +74,12 @@ def abort(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool =
 def releases(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """List the releases: age, state, which is live, which rollback would choose."""
     listing.show(run(c, "releases", env=env, verbose=verbose, quiet=quiet), as_json=json)
+
+
+@task
+def status(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
+    """Show what runs, since when and how it does; certificate, disk, last dump."""
+    condition.show(run(c, "status", env=env, verbose=verbose, quiet=quiet), as_json=json)
 
 
 @task

@@ -47,6 +47,7 @@ class Container:
     release: str
     image: str
     ports: str
+    status: str
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Facts:
     """What is so on the server. Absent things are empty, never None.
 
     ``certificate``: what Nginx reads (PEM); ``certificate_kind``: issued or own; ``issued``: certbot's latest for the
-    site (PEM), from the directory ``issued_by``.
+    site (PEM), from the directory ``issued_by``. ``renewal_failed``: when, if the last renewal did. ``last_dump``: the
+    newest dump of the database, with its time.
     """
 
     os_id: str
@@ -87,6 +89,9 @@ class Facts:
     certificate_kind: str
     issued: str
     issued_by: str
+    renewal_timer: bool
+    renewal_failed: str
+    last_dump: str
     record: dict[str, Any]
     current: str
     closed: bool
@@ -139,6 +144,9 @@ class Facts:
             certificate_kind=one("tls.kind"),
             issued=_decoded(one("tls.issued")),
             issued_by=one("tls.authority"),
+            renewal_timer=one("renewal.timer") == "active",
+            renewal_failed=one("renewal.failed"),
+            last_dump=one("site.dump"),
             record=_record(one("site.record")),
             current=one("site.current"),
             closed=one("site.closed") == "yes",
@@ -218,4 +226,5 @@ def _container(data: dict[str, str]) -> Container:
         release=labels.get("portside.release", ""),
         image=data.get("Image", ""),
         ports=data.get("Ports", ""),
+        status=data.get("Status", ""),
     )

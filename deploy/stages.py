@@ -11,7 +11,21 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from . import certifying, certs, containers, host, image, migrating, nginx, owner, recovery, release, source, switching
+from . import (
+    certifying,
+    certs,
+    containers,
+    host,
+    image,
+    migrating,
+    nginx,
+    owner,
+    recovery,
+    release,
+    renewal,
+    source,
+    switching,
+)
 from .certifying import edge, issue, prove  # noqa: F401 - stages too
 from .containers import Answer
 from .errors import Lost, PortsideError, Refused, StepFailed
@@ -41,6 +55,8 @@ def preflight(run: Run, stage: Stage) -> None:
     crowd = containers.too_many_connections(run.settings, facts)
     if crowd and run.command == "deploy":
         run.report.warn(crowd)
+    for fault in renewal.faults(facts) if run.command == "deploy" else ():
+        run.report.warn(fault)
     run.unchanged = run.command == "certs" and not run.staging and certifying.is_done(run)
     stage.note(f"{facts.os_name}, {facts.cores} cores, {facts.disk_mb // 1024} GB free")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 
 from docker import DockerClient
 from docker.errors import APIError, NotFound
@@ -67,9 +67,10 @@ def _boot(engine: DockerClient, wanted: Wanted, found: Container) -> Container:
     try:
         _power_on(wanted, found)
     except APIError as error:
-        if not new or "port" not in str(error):
+        taken = "Address already in use" in str(error)  # by another checkout's server, at the same moment
+        if not new or not (taken or "port" in str(error)):
             raise
-        address = found.labels[ADDRESS]
+        address = str(IPv4Address(found.labels[ADDRESS]) + taken)
         found.remove(force=True, v=True)
         found = _create(engine, wanted, address, Ports.choose({80, 443}))
         _power_on(wanted, found)

@@ -78,6 +78,10 @@ certificate_facts() {
     issued=/etc/letsencrypt/live/$site/fullchain.pem
     [ -f "$issued" ] && fact tls.issued "$(encoded <"$issued")"
     fact tls.authority "$(sed -n 's/^server = //p' "/etc/letsencrypt/renewal/$site.conf" 2>/dev/null)"
+    has certbot || return 0
+    fact renewal.timer "$(systemctl is-active certbot.timer)"
+    [ "$(systemctl show -p Result --value certbot.service)" = success ] ||
+        fact renewal.failed "$(systemctl show -p InactiveEnterTimestamp --value certbot.service)"
 }
 
 site_facts() {
@@ -88,6 +92,7 @@ site_facts() {
     done
     live=$(readlink "$root/current") && fact site.current "${live##*/}"
     [ ! -f "$root/maintenance/closed" ] || fact site.closed yes
+    fact site.dump "$(find "$root/backups" -name '*.dump' -printf '%TY-%Tm-%Td %TH:%TM UTC %f\n' 2>/dev/null | sort | tail -n 1)"
     for folder in "$root"/releases/*/; do
         [ -d "$folder" ] || continue
         name=${folder%/}

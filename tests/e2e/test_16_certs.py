@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import signal
 import socket
 import ssl
@@ -332,6 +333,31 @@ def test_a_renewal_while_nginx_refuses_its_files_is_in_force_later(secure: Proje
         shell(secure.server, "rm /etc/nginx/conf.d/broken.conf")
     shell(secure.server, "nginx -t && systemctl reload nginx")
     assert get(secure.server, root, DOMAIN).status == 200
+
+
+def test_a_renewal_that_fails_leaves_the_old_certificate_and_is_seen(secure: Project, root: Root) -> None:
+    server = secure.server
+    seen = secure.fab("status", on=server, project=secure, check=True)
+    assert "renewed by certbot.timer" in seen.out
+    assert "renewal failed" not in seen.text
+    settings = "/etc/letsencrypt/renewal/certs.conf"
+    before = shell(server, f"{CONCERNED}; cp {settings} /run/certs.conf")
+    due, nobody = "renew_before_expiry = 9000 days", "server = https://127.0.0.1:9/dir"
+    shell(server, f"sed -i 's/^# renew_before_expiry.*/{due}/; s|^server = .*|{nobody}|' {settings}")
+    try:
+        shell(server, "systemctl start certbot.service", check=False)
+        told = secure.fab("status", on=server, project=secure, check=True)
+        assert "The last renewal failed (" in told.text
+        assert "journalctl -u certbot.service" in told.text
+        assert "The last renewal failed (" in secure.deploy().text
+        assert shell(server, CONCERNED) == before
+        assert get(server, root, DOMAIN).status == 200
+        report = json.loads(secure.fab("status", "--json", on=server, project=secure, check=True).out)
+        assert report["certificate"]["days"] > 0
+        assert len(report["problems"]) == 1
+    finally:
+        shell(server, f"mv /run/certs.conf {settings}; systemctl start certbot.service")
+    assert "renewal failed" not in secure.fab("status", on=server, project=secure, check=True).text
 
 
 # One's own

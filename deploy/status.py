@@ -1,0 +1,109 @@
+"""``fab status``: what runs, since when, how it does; certificates, disk, backups."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from rich.table import Table
+
+from . import nginx, release, renewal
+from .certificate import Certificate, clock
+from .errors import PortsideError
+from .facts import Container
+from .releases import age
+from .report import count
+from .run import Run
+
+
+def show(run: Run, *, as_json: bool) -> None:
+    """Print how the site does; as JSON one object."""
+    if as_json:
+        run.report.aside()
+    run.look()
+    found = told(run)
+    if as_json:
+        run.report.result(json.dumps(found, indent=2))
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, text in _lines(found):
+        table.add_row(name, text)
+    run.report.console.print(table)
+    for problem in found["problems"]:
+        run.report.warn(problem)
+
+
+def told(run: Run) -> dict[str, Any]:
+    """How the site does, as plain data. ``problems``: what isn't as it should be, one sentence each."""
+    facts, settings = run.facts, run.settings
+    if not facts.current:
+        raise PortsideError(f"{run.site.name} isn't live on {run.server.target}.", hint="Type fab deploy first.")
+    record = facts.releases.get(facts.current, {})
+    containers = {
+        "web": facts.role("web", facts.current),
+        "processes": facts.role("process", facts.current),
+        "database": facts.role("db"),
+    }
+    certificate = Certificate.parse(facts.certificate)
+    return {
+        "site": run.site.name,
+        "server": run.server.target,
+        "address": nginx.address(settings, facts),
+        "closed": facts.closed,
+        "release": {"id": facts.current, "commit": record.get("commit", ""), "by": record.get("who", "")}
+        | {"age": age(facts.current, facts.clock)},
+        **{name: [_container(each) for each in found] for name, found in containers.items()},
+        "nginx": {"active": facts.nginx_active, "generation": facts.nginx_generation},
+        "certificate": {"until": certificate.until, "days": (certificate.ends - clock(facts.clock)).days}
+        | {"names": sorted(certificate.names), "kind": facts.certificate_kind}
+        if certificate
+        else None,
+        "disk_free_mb": facts.disk_mb,
+        "last_dump": facts.last_dump,
+        "problems": _problems(run, containers),
+    }
+
+
+def _container(container: Container) -> dict[str, Any]:
+    return {"name": container.name, "state": container.state, "status": container.status}
+
+
+def _problems(run: Run, containers: dict[str, list[Container]]) -> list[str]:
+    facts, again = run.facts, f"fab deploy -H {run.server.target} starts it"
+    found = [
+        f"{each.name} is {each.state}: {again}."
+        for group in containers.values()
+        for each in group
+        if each.state != "running"
+    ]
+    wanted = release.served(facts.releases.get(facts.current, {})).replicas
+    if len(containers["web"]) < wanted:
+        found.append(f"{count(wanted - len(containers['web']), 'web container')} of the release missing: {again}.")
+    if not facts.nginx_active:
+        found.append("Nginx isn't running: systemctl status nginx says why.")
+    if facts.closed:
+        found.append(f"The site is closed for visitors: fab maintenance --off -H {run.server.target} opens it.")
+    return [*found, *([nginx.broken(facts)] * bool(nginx.broken(facts))), *renewal.faults(facts)]
+
+
+def _lines(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    made = found["release"]
+    commit = f", commit {made['commit'][:7]}" if made["commit"] else ""
+    yield "site", f"{found['address']}/ on {found['server']}"
+    yield "release", f"{made['id']}{commit}, {made['age']} old" + (f", by {made['by']}" if made["by"] else "")
+    for name in ("web", "processes", "database"):
+        for each in found[name]:
+            yield name, f"{each['name']}: {each['status'] or each['state']}"
+    yield "nginx", f"{'running' if found['nginx']['active'] else 'stopped'}, generation {found['nginx']['generation']}"
+    yield "certificate", _certificate(found["certificate"])
+    yield "disk", f"{found['disk_free_mb'] / 1024:.0f} GB free"
+    yield "last dump", found["last_dump"] or "none"
+
+
+def _certificate(certificate: dict[str, Any] | None) -> str:
+    if not certificate:
+        return "none: fab certs gets one"
+    whose = "your own" if certificate["kind"] == "own" else f"renewed by {renewal.TIMER}"
+    names = ", ".join(certificate["names"])
+    return f"{names}, until {certificate['until']} ({count(certificate['days'], 'day')} left), {whose}"
