@@ -47,7 +47,7 @@ class Container:
     release: str
     image: str
     ports: str
-    status: str
+    status: str = ""
 
 
 @dataclass(frozen=True)
