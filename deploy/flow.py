@@ -7,11 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from . import certs as certificates
-from . import migrating, nginx, recovery, stages
+from . import migrating, nginx, publishing, recovery, stages
 from .certificate import Certificate
 from .errors import Lost, PortsideError
 from .report import Stage, count
 from .run import Run
+from .settings import Settings
 
 PROVISION = ("preflight", "provision")
 DEPLOY = ("preflight", "lock", "provision", "build", "data", "prepare", "start", "gate", "live", "prune")
@@ -20,6 +21,8 @@ CERTS = ("preflight", "lock", "provision", "issue", "edge", "prove")
 TRIAL = ("preflight", "lock", "provision", "issue")
 ABORT = ("preflight", "lock")
 ROLLBACK = ("preflight", "lock", "choose", "data", "migrations", "start", "gate", "live")
+
+OF_CONTAINERS = ("data", "prepare", "migrations", "start")  # a folder of files has none of these
 
 
 def provision(run: Run) -> None:
@@ -47,7 +50,8 @@ def deploy(run: Run) -> None:
     if run.facts.closed:
         report.warn(f"It is closed for visitors: fab maintenance --off -H {run.server.target} opens it.")
     _say_plain(run)
-    report.say(f"  An admin:     fab manage createsuperuser -H {run.server.target}")
+    if site.containers:
+        report.say(f"  An admin:     fab manage createsuperuser -H {run.server.target}")
 
 
 def certs(run: Run) -> None:
@@ -108,14 +112,19 @@ def _say_round_trips(run: Run) -> None:
     run.report.detail(count(run.server.round_trips, "round trip"))
 
 
+def stages_of(flow: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
+    """The stages of a flow that a site of this kind goes through."""
+    return flow if settings.containers else tuple(name for name in flow if name not in OF_CONTAINERS)
+
+
 def follow(flow: tuple[str, ...], run: Run) -> None:
     """Run the stages. A failure takes away what the new release left, and says what is so now."""
     with run.stack:
-        for name in flow:
+        for name in stages_of(flow, run.settings):
             run.tell(name)
             try:
                 with run.report.stage(name) as stage:
-                    _stage(name)(run, stage)
+                    _stage(name, run.settings)(run, stage)
             except PortsideError as error:
                 if not isinstance(error, Lost):
                     _undo(run, name)
@@ -127,9 +136,9 @@ def follow(flow: tuple[str, ...], run: Run) -> None:
                 raise _interrupted(run, name) from None
 
 
-def _stage(name: str) -> Callable[[Run, Stage], None]:
+def _stage(name: str, settings: Settings) -> Callable[[Run, Stage], None]:
     function: Callable[[Run, Stage], None] = getattr(stages, name)
-    return function
+    return function if settings.containers else publishing.STAGES.get(name, function)
 
 
 def _undo(run: Run, stage: str) -> None:

@@ -44,7 +44,7 @@ def check(settings: Settings, facts: Facts, *, room: bool = True) -> None:
     """
     reasons = [
         *_unsupported(facts),
-        *_engine_silent(facts),
+        *(_no_engine(facts) if settings.containers else []),
         *_ports_taken(facts),
         *nginx.conflicts(facts),
         *_not_closed(settings, facts),
@@ -54,8 +54,6 @@ def check(settings: Settings, facts: Facts, *, room: bool = True) -> None:
             f"The disk is nearly full: {facts.disk_mb} MB free, {DISK_NEEDED_MB} MB needed. On the server, "
             "docker system df shows what Docker holds, docker system prune frees what nothing uses."
         )
-    if facts.daemon_json and _merged_daemon_json(facts) is None:
-        reasons.append(f"{names.DAEMON_JSON} is no JSON object, so nothing can be merged into it: mend it by hand.")
     if reasons:
         raise PortsideError("\n".join(reasons), state="Nothing was changed.", hint="Then type the same command again.")
 
@@ -63,14 +61,14 @@ def check(settings: Settings, facts: Facts, *, room: bool = True) -> None:
 def packages(settings: Settings, facts: Facts) -> list[Step]:
     """What must be installed before the rest can be planned: versions decide directives."""
     merged = _merged_daemon_json(facts) or ""
-    steps = [] if merged == facts.daemon_json else [write(names.DAEMON_JSON, merged)]
     missing = _missing_packages(settings, facts)
-    if missing:
-        shown = ", ".join(name.rpartition("|")[2].strip("?") for name in missing)
-        steps.append(script(f"Install {shown}", "packages", *missing))
-    if not facts.live_restore and facts.docker_version:
-        steps.append(script("Docker takes its new settings", "docker-reload"))
-    return steps
+    shown = ", ".join(name.rpartition("|")[2].strip("?") for name in missing)
+    install = [script(f"Install {shown}", "packages", *missing)] if missing else []
+    if not settings.containers:
+        return install
+    merge = [] if merged == facts.daemon_json else [write(names.DAEMON_JSON, merged)]
+    unread = not facts.live_restore and facts.docker_version
+    return [*merge, *install, *([script("Docker takes its new settings", "docker-reload")] if unread else [])]
 
 
 def rest(settings: Settings, facts: Facts) -> list[Step]:
@@ -79,7 +77,7 @@ def rest(settings: Settings, facts: Facts) -> list[Step]:
         *_folder(facts, names.HOME),
         *_folder(facts, names.ACME_ROOT),
         *_folder(facts, names.NGINX_CACHE),
-        *_guard(facts),
+        *(_guard(facts) if settings.containers else []),
         *_tmpfiles(facts),
         *_renewal(facts),
         *_firewall(settings, facts),
@@ -92,6 +90,11 @@ def _missing_packages(settings: Settings, facts: Facts) -> list[str]:
         missing += BROTLI_PACKAGES
     if settings.firewall and not facts.ufw:
         missing.append("ufw")
+    return missing + (_missing_of_engine(facts) if settings.containers else [])
+
+
+def _missing_of_engine(facts: Facts) -> list[str]:
+    missing: list[str] = []
     if not facts.docker_version:
         missing += ENGINE_PACKAGES
     if version(facts.compose_version) < COMPOSE_NEEDED:
@@ -108,20 +111,24 @@ def _unsupported(facts: Facts) -> list[str]:
         return [f"This is {facts.os_name or 'an unknown system'}; Portside knows {known}."]
     if not facts.systemd:
         return ["The server doesn't run systemd, which Portside's services need."]
-    if facts.os_id == "debian" and facts.os_version == "12" and version(facts.compose_version) < COMPOSE_NEEDED:
-        return [
-            f"{facts.os_name} has Docker Compose v1 only, which is no longer maintained. Upgrade to Debian 13, or "
-            "install docker-ce, docker-compose-plugin and docker-buildx-plugin from Docker's own repository."
-        ]
     return []
 
 
-def _engine_silent(facts: Facts) -> list[str]:
-    """An engine that is installed and stopped isn't replaced by another."""
+def _no_engine(facts: Facts) -> list[str]:
+    """Why there can't be an engine as we need it. One that is installed and stopped isn't replaced by another."""
+    reasons = []
+    if facts.os_id == "debian" and facts.os_version == "12" and version(facts.compose_version) < COMPOSE_NEEDED:
+        reasons.append(
+            f"{facts.os_name} has Docker Compose v1 only, which is no longer maintained. Upgrade to Debian 13, or "
+            "install docker-ce, docker-compose-plugin and docker-buildx-plugin from Docker's own repository."
+        )
     installed = facts.packages & {"docker.io", "docker-ce"}
-    if facts.docker_version or not installed:
-        return []
-    return [f"{', '.join(sorted(installed))} is installed but doesn't answer: systemctl status docker says why."]
+    if installed and not facts.docker_version:
+        shown = ", ".join(sorted(installed))
+        reasons.append(f"{shown} is installed but doesn't answer: systemctl status docker says why.")
+    if facts.daemon_json and _merged_daemon_json(facts) is None:
+        reasons.append(f"{names.DAEMON_JSON} is no JSON object, so nothing can be merged into it: mend it by hand.")
+    return reasons
 
 
 def _ports_taken(facts: Facts) -> list[str]:

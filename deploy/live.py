@@ -12,6 +12,8 @@ from .run import Run
 
 def manage(run: Run, command: str) -> None:
     """Run ``manage.py`` with these words in the live release, with the user's terminal. Exits with its exit code."""
+    if not run.settings.containers:
+        raise Refused(f"{run.site.name} is a static site: there is no manage.py to run.")
     try:
         words = shlex.split(command)
     except ValueError as error:

@@ -26,9 +26,22 @@ def check(run: Run) -> None:
                 state="Nothing was changed.",
                 hint="A domain can be served by one site only: take it out of one of the two.",
             )
+    _check_kind(run)
     if run.settings.own_database:
         _check_database(run)
         _check_database_port(run)
+
+
+def _check_kind(run: Run) -> None:
+    """A site with releases of both kinds couldn't be rolled back: a folder of files has no database to go back to."""
+    live = run.facts.releases.get(run.facts.current)
+    if live and release.kind(live) != run.settings.kind:
+        raise Refused(
+            f"DEPLOY_KIND: the site {run.site.name} on {run.server.target} is of the kind {release.kind(live)}, which "
+            "can't change.",
+            state="Nothing was changed.",
+            hint="Give this one a name and a domain of its own: DEPLOY_SITE and DEPLOY_DOMAINS in .env.",
+        )
 
 
 def _check_database(run: Run) -> None:

@@ -27,7 +27,10 @@ def identity(facts: Facts, source: Source) -> str:
 
 
 def fingerprint(settings: Settings) -> str:
-    """A hash of all, besides the source, that makes one release differ from another: settings and our own files."""
+    """A hash of all, besides the source, that makes one release differ from another: settings and our own files. A
+    folder of files is its source and nothing else."""
+    if not settings.containers:
+        return settings.kind
     total = sha256(settings.fingerprint().encode())
     for path in image.local_files(settings):
         total.update(path.read_bytes())
@@ -42,6 +45,11 @@ def is_live(facts: Facts, settings: Settings, source: Source) -> bool:
     record = facts.releases.get(facts.current, {})
     same = (record.get("source"), record.get("settings")) == (source.digest, fingerprint(settings))
     return same and facts.running("web", facts.current) >= served(record).replicas
+
+
+def kind(record: Mapping[str, Any]) -> str:
+    """What a recorded release is: django or static."""
+    return str(record.get("kind", "django"))
 
 
 def idle(facts: Facts) -> bool:
@@ -60,26 +68,34 @@ def who() -> str:
 
 
 def record(
-    identity: str, settings: Settings, source: Source, facts: Facts, answer: Answer, served: Served, digest: str
+    identity: str, settings: Settings, source: Source, facts: Facts, served: Served, made: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the server keeps of a release, as ``release.json``. Holds no secret."""
+    """What the server keeps of a release, as ``release.json``. Holds no secret. ``made``: an application's part."""
     return {
         "id": identity,
+        "kind": settings.kind,
         "commit": source.commit,
         "uncommitted": list(source.changed),
         "source": source.digest,
         "settings": fingerprint(settings),
-        "image": digest,
         "previous": facts.current,
         "who": who(),
-        "migrations": list(answer.pending),
-        "breaking": {name: "; ".join(phrases) for name, phrases in answer.breaking.items()},
-        "leaves": answer.leaves,
         "static_url": served.static_url,
         "media_url": served.media_url,
         "replicas": served.replicas,
         "ports": list(served.ports),
         "processes": sorted(settings.processes),
+        **made,
+    }
+
+
+def of_application(answer: Answer, digest: str) -> dict[str, Any]:
+    """The part of the record that only an application has. ``digest``: of its image."""
+    return {
+        "image": digest,
+        "migrations": list(answer.pending),
+        "breaking": {name: "; ".join(phrases) for name, phrases in answer.breaking.items()},
+        "leaves": answer.leaves,
         "settings_module": answer.settings_module,
         "manage": answer.manage,
     }

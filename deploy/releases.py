@@ -64,7 +64,7 @@ def listed(facts: Facts) -> list[dict[str, Any]]:
 
 def _state(identity: str, record: dict[str, Any], facts: Facts) -> str:
     if identity == facts.current:
-        running = any(c.state == "running" for c in facts.role("web", identity))
+        running = facts.running("web", identity) > 0 or not release.served(record).replicas
         return "live" if running else "live, but stopped"
     return "kept" if record else "unfinished"
 

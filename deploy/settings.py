@@ -27,7 +27,7 @@ PREFIX = "DEPLOY_"
 
 # Names of the interface that later versions will do, with the one value that changes nothing.
 PLANNED = {
-    "KIND": "django", "PROTOCOL": "http", "BUILD": "server",
+    "PROTOCOL": "http", "BUILD": "server",
     "REDIS": "", "NOTIFY": "", "GPUS": "", "BACKUP_SCHEDULE": "", "BACKUP_KEEP": "7",
 }  # fmt: skip
 PLANNED_FAMILIES = ("CRON_",)
@@ -157,8 +157,13 @@ class Settings(BaseModel):
     )
     domains: Hosts = Field(min_length=1, description="comma-separated; the first is canonical")
     redirect_domains: Hosts = Field((), description="redirect to the canonical one, permanently")
+    kind: Annotated[str, _matching(r"django|static", "django or static")] = Field(
+        "django", description="what the site is: a Django project, or `static`: a folder of files"
+    )
     app: str = Field(
-        "app", description="the folder of the project: where manage.py is, or below which it is found once"
+        "app",
+        description="the folder of the project: where manage.py is, or below which it is found once; of a static site, "
+        "of its files",
     )
     dockerfile: str | None = Field(None, description="the app's own Dockerfile if it has one, else Portside's")
     python: Annotated[str, _matching(r"3\.\d{1,2}", "a version such as 3.13")] | None = Field(
@@ -279,7 +284,8 @@ class Settings(BaseModel):
         dotenv = environment.read(path)
         steer = {name.removeprefix(PREFIX): v for name, v in dotenv.values.items() if name.startswith(PREFIX)}
         env = {name: value for name, value in dotenv.values.items() if not name.startswith(PREFIX)}
-        faults = [*dotenv.faults, *_unknown(steer), *_same_process(steer), *_secrets_missing(steer, env)]
+        faults = [*dotenv.faults, *_unknown(steer), *_same_process(steer)]
+        faults += _of_no_use(steer) if _is_static(steer) else _secrets_missing(steer, env)
         fields = {name.lower(): value.reveal() for name, value in steer.items() if name.lower() in cls.known()}
         given = {name: value for name, value in fields.items() if value != ""}
         given.setdefault("site", _site_name(path))
@@ -345,9 +351,14 @@ class Settings(BaseModel):
         return self.worker_class == "asgi" or "uvicorn" in self.worker_class
 
     @property
+    def containers(self) -> bool:
+        """Whether the site is an application, which runs in containers; a folder of files needs none."""
+        return self.kind != "static"
+
+    @property
     def own_database(self) -> bool:
         """Whether Portside runs the database."""
-        return self.database not in {"external", "none"}
+        return self.containers and self.database not in {"external", "none"}
 
     @property
     def folder(self) -> Path:
@@ -372,6 +383,14 @@ _OF_THE_SERVER = {
     "redirect_domains", "max_body", "firewall", "acme_email", "acme_server", "acme_ca", "acme_eab_kid",
     "acme_eab_hmac_key", "tls_cert", "tls_key", "hsts", "basic_auth", "allow", "deny", "rate_limit", "cache",
     "nginx_include", "real_ip", "block_agents",
+}  # fmt: skip
+
+
+# What a folder of files has a use for. Whatever else is set for one is refused: nobody is to believe it is in force.
+_OF_A_FOLDER = {
+    "site", "kind", "domains", "redirect_domains", "app", "health_path", "keep", "firewall", "acme_email",
+    "acme_server", "acme_ca", "acme_eab_kid", "acme_eab_hmac_key", "tls_cert", "tls_key", "hsts", "basic_auth", "allow",
+    "deny", "nginx_include", "real_ip", "block_agents",
 }  # fmt: skip
 
 
@@ -432,6 +451,24 @@ def _process(name: str) -> str:
 def _same_process(steer: Mapping[str, Secret]) -> list[str]:
     named = [_process(name) for name in steer if name.startswith(PROCESS)]
     return [f"Several of DEPLOY_{PROCESS}* name the process {name}." for name in set(named) if named.count(name) > 1]
+
+
+def _is_static(steer: Mapping[str, Secret]) -> bool:
+    return "KIND" in steer and steer["KIND"].reveal() == "static"
+
+
+def _of_no_use(steer: Mapping[str, Secret]) -> list[str]:
+    """What is set for a folder of files and only an application has a use for."""
+    harmless = {"DATABASE": {"none", Settings.model_fields["database"].default}}
+    return [
+        f"DEPLOY_{name}: a static site has no use for it: take it out."
+        for name, value in steer.items()
+        if _of_an_application(name) and value.reveal().strip() not in harmless.get(name, set()) | {""}
+    ]
+
+
+def _of_an_application(name: str) -> bool:
+    return name.lower() in Settings.known() - _OF_A_FOLDER or name.startswith(PROCESS)
 
 
 def _secrets_missing(steer: Mapping[str, Secret], env: Mapping[str, Secret]) -> list[str]:

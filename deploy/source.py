@@ -41,8 +41,8 @@ class Source:
     """A project's files. ``files``: path below the project's folder -> where it lies on this machine.
 
     ``commit``: 40 hex digits, or empty without git; ``changed``: tracked files that differ from it; ``untracked``:
-    files left out; ``manage``: the folder of manage.py below the project's, empty for the folder itself;
-    ``digest``: SHA-256 over paths, modes and contents.
+    files left out; ``manage``: the folder of manage.py below the project's, empty for the folder itself and where there
+    is no Django project; ``digest``: SHA-256 over paths, modes and contents.
     """
 
     root: Path
@@ -130,23 +130,28 @@ class Source:
 def find(settings: Settings, ref: str, keep: ExitStack) -> Source:
     """The project that the settings name; the files of another commit are there until ``keep`` is closed.
 
-    Raises Refused where there is none, or no manage.py, or no such commit.
+    Raises Refused where there is none, or no manage.py for an application, or no such commit.
     """
     root = _folder(settings)
     if ref:
         target = Path(keep.enter_context(tempfile.TemporaryDirectory(prefix="portside-")))
         commit = _checkout(root, ref, target)
         root, files, changed, untracked = target, _walk(target, leave=set()), [], []
-    elif (commit := _git(root, "rev-parse", "HEAD").strip()) or _git(root, "rev-parse", "--git-dir"):
-        files = _split(_git(root, "ls-files", "-z", "--recurse-submodules") or _git(root, "ls-files", "-z"))
+    elif _git(root, "rev-parse", "--git-dir") and ((files := _tracked(root)) or settings.containers):
         if not files:
             raise Refused(f"git tracks no file in {root}.", hint="Type git add for what belongs to the project.")
+        commit = _git(root, "rev-parse", "HEAD").strip()
         changed = _split(_git(root, "diff", "-z", "--name-only", "--relative", "HEAD")) if commit else sorted(files)
         untracked = _split(_git(root, "ls-files", "-z", "--others", "--exclude-standard"))
-    else:
-        files, changed, untracked = _walk(root), [], []
+    else:  # no git; or a folder that a generator fills and git passes over
+        commit, files, changed, untracked = "", _walk(root), [], []
     present = {name: root / name for name in sorted(files) if not _is_secret(name) and _exists(root / name)}
-    return Source(root, present, commit, tuple(changed), tuple(untracked), _manage(root, present), _digest(present))
+    manage = _manage(root, present) if settings.containers else ""
+    return Source(root, present, commit, tuple(changed), tuple(untracked), manage, _digest(present))
+
+
+def _tracked(root: Path) -> list[str]:
+    return _split(_git(root, "ls-files", "-z", "--recurse-submodules") or _git(root, "ls-files", "-z"))
 
 
 def _folder(settings: Settings) -> Path:

@@ -24,6 +24,7 @@ from . import (
     release,
     renewal,
     source,
+    static,
     switching,
 )
 from .certifying import edge, issue, prove  # noqa: F401 - stages too
@@ -40,7 +41,7 @@ def preflight(run: Run, stage: Stage) -> None:
     if run.command == "deploy":
         run.source = source.find(run.settings, run.ref, run.stack)
         _say_source(run)
-        image.build(run.settings, run.source, run.site.release("00000000-000000-0000000"))
+        _check_source(run)
     if run.command in {"deploy", "certs"}:
         certs.check_own(run.settings)
     if run.command == "certs":
@@ -68,6 +69,14 @@ def _check_nginx(run: Run) -> None:
         raise PortsideError(broken, state="Nothing was changed.", hint="Then type the same command again.")
     if broken:
         run.report.warn(broken)
+
+
+def _check_source(run: Run) -> None:
+    """Raises Refused where no release can be made of the source as it is."""
+    if run.settings.containers:
+        image.build(run.settings, run.source, run.site.release("00000000-000000-0000000"))
+    else:
+        static.check(run.source)
 
 
 def _say_source(run: Run) -> None:
@@ -134,25 +143,38 @@ def choose(run: Run, stage: Stage) -> None:
             hint="fab releases shows what there is.",
         )
     run.release = run.site.release(wanted)
-    if run.new.image not in run.facts.images:
-        raise PortsideError(f"The image of {wanted} is gone from the server.", hint="Choose another with --to ID.")
     run.record = run.facts.releases[wanted]
     run.served = release.served(run.record)
+    if run.served.replicas and run.new.image not in run.facts.images:
+        raise PortsideError(f"The image of {wanted} is gone from the server.", hint="Choose another with --to ID.")
     stage.note(wanted)
 
 
 def build(run: Run, stage: Stage) -> None:
     """The image of this source; a release is named. Where it is live already, the rest has nothing to do."""
-    if release.is_live(run.facts, run.settings, run.source):
-        run.unchanged = True
-        run.apply(stage, owner.claim(run))
-        stage.note(f"{run.facts.current} is live with exactly this")
+    if is_live(run, stage):
         return
-    run.release = run.site.release(release.identity(run.facts, run.source))
-    run.begun = True
+    begin(run, stage)
     steps = [*owner.claim(run), image.build(run.settings, run.source, run.new)]
     results = run.apply(stage, steps, big=True)
     run.record["digest"] = results[-1].answer["digest"]
+
+
+def is_live(run: Run, stage: Stage) -> bool:
+    """Whether exactly this is live: the rest of the run has nothing to do then, but for what its settings ask for."""
+    if not release.is_live(run.facts, run.settings, run.source):
+        return False
+    run.unchanged = True
+    run.served = release.served(run.facts.releases[run.facts.current])
+    run.apply(stage, owner.claim(run))
+    stage.note(f"{run.facts.current} is live with exactly this")
+    return True
+
+
+def begin(run: Run, stage: Stage) -> None:
+    """Name the new release. From here on it may have something on the server."""
+    run.release = run.site.release(release.identity(run.facts, run.source))
+    run.begun = True
     stage.note(run.new.id)
 
 
@@ -166,7 +188,6 @@ def prepare(run: Run, stage: Stage) -> None:
     """Ask the new image what it needs; check, collect static files, migrate."""
     if run.unchanged:
         stage.skipped = True
-        run.served = release.served(run.facts.releases[run.facts.current])
         return
     settings, facts = run.settings, run.facts
     module = run.source.settings_module()
@@ -228,8 +249,7 @@ def _collect(run: Run) -> list[Step]:
     settings = run.settings
     names = ["Collect static files"] * settings.collectstatic + ["Run DEPLOY_BEFORE"] * bool(settings.before)
     static = run.new.static if settings.collectstatic else ""
-    pool = f"{run.site.static_pool}{run.answer.static_url}"
-    args = (run.new.compose, run.answer.manage, static, pool, settings.before or "")
+    args = (run.new.compose, run.answer.manage, static, run.site.live_static, settings.before or "")
     return [script(", ".join(names), "prepare", *args)] if names else []
 
 
@@ -355,7 +375,7 @@ def live(run: Run, stage: Stage) -> None:
     run.unattended, run.switched = False, True
     switching.tell(run, results[-1 - len(run.afterwards)])
     if run.facts.current:
-        stage.note(f"{run.facts.current} is stopped and kept")
+        stage.note(f"{run.facts.current} is {'stopped and ' * bool(run.served.replicas)}kept")
     if run.afterwards and not run.behind:
         stage.note("migrations taken back")
     if run.command == "deploy" and run.settings.after:
@@ -383,8 +403,8 @@ def _record(run: Run) -> dict[str, Any]:
     """The release's record: of one that was good before, its own with the ports it has now."""
     if run.command == "rollback":
         return run.record | {"ports": list(run.served.ports)}
-    digest = run.record.get("digest", "")
-    return release.record(run.new.id, run.settings, run.source, run.facts, run.answer, run.served, digest)
+    made = release.of_application(run.answer, run.record["digest"]) if run.settings.containers else {}
+    return release.record(run.new.id, run.settings, run.source, run.facts, run.served, made)
 
 
 def prune(run: Run, stage: Stage) -> None:

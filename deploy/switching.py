@@ -56,7 +56,7 @@ def switch(run: Run, identity: str, served: Served, old: str, *, patience: int =
         nginx.address(settings, run.facts).partition(":")[0],
         settings.canonical,
         settings.health_path,
-        served.static_url,
+        served.static_url if served.replicas else "",  # a folder of files: the health check's path is one
         str(patience),
         files={name: content for generation in made for name, content in generation.payload().items()},
     )

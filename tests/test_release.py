@@ -21,7 +21,8 @@ from tests import sample
 
 
 def record(settings: Settings, source: Source, facts: Facts, **answered: Any) -> dict[str, Any]:
-    return release.record(sample.NEW, settings, source, facts, sample.answer(**answered), sample.SERVED, "sha256:1f")
+    made = release.of_application(sample.answer(**answered), "sha256:1f")
+    return release.record(sample.NEW, settings, source, facts, sample.SERVED, made)
 
 
 def live_with(settings: Settings, source: Source, changed: Mapping[str, object] | None = None) -> Facts:

@@ -7,13 +7,20 @@ unchanged() { printf 'unchanged %s\n' "$*" >"$PORTSIDE_RESULT"; }
 # The step's answer to the laptop: JSON on one line.
 answer() { printf '%s\n' "$*" >"$PORTSIDE_ANSWER"; }
 
+# On a server of static sites alone there is no Docker: none of its containers and images is found then.
+command -v docker >/dev/null || docker() {
+    case $1 in ps | images | image | builder) ;; *) echo "Docker isn't installed."; return 127 ;; esac
+}
+
 # Links a recorded release's static files beside those of the others, below their URL: a page that it made still finds its
-# own when it isn't live any more.
+# own when it isn't live any more. Only those with a hash in their names: Nginx looks for no others there, and what is a file
+# in one release may be a folder in another.
 #   pool ROOT ID
 pool() {
     url=$(sed -n 's/.*"static_url": *"\([^"]*\)".*/\1/p' "$1/releases/$2/release.json" 2>/dev/null)
     [ -n "$url" ] && [ -d "$1/releases/$2/static" ] || return 0
-    mkdir -p "$1/static-pool$url" && cp -alf "$1/releases/$2/static/." "$1/static-pool$url"
+    mkdir -p "$1/static-pool$url" && (cd "$1/releases/$2/static" && find . -type f -regextype posix-extended \
+        -regex '.*[.-][0-9A-Za-z_-]{8,}\.[^/]+' -print0 | xargs -0 -r cp -alf --parents -t "$1/static-pool$url")
 }
 
 # Adds the line that came along, if one did, to the site's history.

@@ -1,0 +1,33 @@
+"""The stages of a static site that are others than an application's: build and gate."""
+
+from __future__ import annotations
+
+from . import owner, stages, static
+from .report import Stage, count
+from .run import Run
+
+
+def build(run: Run, stage: Stage) -> None:
+    """The release's files, sent as far as the live release hasn't got them, and compressed."""
+    if stages.is_live(run, stage):
+        return
+    lacking = None
+    if run.facts.current:
+        (compared,) = run.apply(stage, [static.compare(run.site, run.source)])
+        lacking = compared.answer
+    stages.begin(run, stage)
+    run.served = static.SERVED
+    run.apply(stage, [*owner.claim(run), *static.place(run.new, run.source, lacking)], big=True)
+    stage.note(f"{count(len(static.served_files(run.source)), 'file')}")
+
+
+def gate(run: Run, stage: Stage) -> None:
+    """The health check's path shows something. A release in which it doesn't never gets a visitor."""
+    if run.unchanged:
+        stage.skipped = True
+        return
+    run.apply(stage, [static.gate(run.new, run.settings.health_path)])
+    stage.note(f"{run.settings.health_path} is there")
+
+
+STAGES = {"build": build, "gate": gate}

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Looks whether a static site's release has what a path shows, as Nginx finds it: see site/static.conf.j2.
+#   look.sh FOLDER PATH GROUP      GROUP: Nginx's own, by number
+. "$PORTSIDE/remote/lib.sh"
+folder=$1 path=${2%%\?*} group=$3
+for file in "$path" "$path.html" "$path/index.html"; do
+    [ -f "$folder$file" ] || continue
+    setpriv --reuid "$group" --regid "$group" --clear-groups cat "$folder$file" >/dev/null || die "Nginx can't read $file."
+    exit 0
+done
+echo "It has: $(cd "$folder" && find . -mindepth 1 -maxdepth 1 ! -name '*.gz' ! -name '*.br' -printf '%P\n' | sort | head -n 8 | paste -sd ' ')"
+die "The new release shows nothing at $path: there is no ${path#/}$([ "$path" != "${path%/}" ] && echo index.html). Is DEPLOY_APP the right folder?"

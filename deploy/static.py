@@ -1,0 +1,90 @@
+"""A static site's release: a folder of files. Pure: the source in, Steps out."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Mapping, Sequence
+from hashlib import file_digest
+from pathlib import Path
+
+from . import site as names
+from .edge import Served
+from .errors import Refused
+from .site import ReleasePaths, Site
+from .source import Source
+from .steps import Step, script, write
+
+SERVED = Served(static_url="/", replicas=0)  # all of it, and nobody to ask
+
+
+def served_files(source: Source) -> dict[str, Path]:
+    """What of the source is for visitors: all but what begins with a dot. Nginx wouldn't serve that."""
+    return {name: path for name, path in source.files.items() if not any(map(_hidden, name.split("/")))}
+
+
+def _hidden(part: str) -> bool:
+    return part.startswith(".") and part != ".well-known"
+
+
+def check(source: Source) -> None:
+    """Raises Refused, naming every file that can't be served, or where there is none."""
+    files = served_files(source)
+    if not files:
+        raise Refused(f"DEPLOY_APP: there is no file to serve in {source.root}.", hint="Which folder is the site's?")
+    odd = [json.dumps(name) for name in files if "\\" in name or not name.isprintable()]
+    faults = [f"No address leads to a file of such a name: {', '.join(odd)}."] * bool(odd)
+    faults += [
+        f"{name} is a link to {path.readlink()}, which isn't among the site's files."
+        for name, path in files.items()
+        if path.is_symlink() and not _leads_to(name, path, files)
+    ]
+    if faults:
+        raise Refused("\n".join(faults), state="Nothing was changed.", hint="Mend it, then type the same again.")
+
+
+def _leads_to(name: str, link: Path, files: Mapping[str, Path]) -> bool:
+    """Whether a link leads to a file of the site, or to a folder with some, on whatever machine it is."""
+    target = posixpath.normpath(posixpath.join(posixpath.dirname(name), link.readlink()))
+    return target in files or any(other.startswith(f"{target}/") for other in files)
+
+
+def compare(site: Site, source: Source) -> Step:
+    """Ask which files the live release has too. Answers with the numbers of those it hasn't, the first being 1."""
+    sums = "".join(f"{_sum(path)}  {name}\n" for name, path in _regular(source).items())
+    return script("See which files are new", "compare", site.live_static, files={"sums": sums.encode()})
+
+
+def place(release: ReleasePaths, source: Source, lacking: Sequence[int] | None = None) -> list[Step]:
+    """The release's folder, made of what is sent and of what the live release has too.
+
+    ``lacking``: what :func:`compare` was answered; None where there is no live release.
+    """
+    regular = list(_regular(source))
+    sent = set(regular) if lacking is None else {regular[number - 1] for number in lacking}
+    files = {f"new/{name}": path for name, path in served_files(source).items() if name in sent or path.is_symlink()}
+    same = "".join(f"{name}\n" for name in regular if name not in sent)
+    return [
+        write(release.name, release.id + "\n"),
+        script(
+            f"Put {len(sent)} of {len(regular)} files in place",
+            "place",
+            release.static,
+            release.site.live_static,
+            files={"same": same.encode(), **files},
+        ),
+    ]
+
+
+def gate(release: ReleasePaths, path: str) -> Step:
+    """Look whether there is what a visitor of this path is shown, and Nginx's own user may read it."""
+    return script(f"Look for {path} in the new release", "look", release.static, path, str(names.WEB_GROUP))
+
+
+def _regular(source: Source) -> dict[str, Path]:
+    return {name: path for name, path in served_files(source).items() if not path.is_symlink()}
+
+
+def _sum(path: Path) -> str:
+    with path.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
