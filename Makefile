@@ -40,7 +40,7 @@ e2e-use: setup engine
 	@PORTSIDE_E2E=use .venv/bin/python -m pytest -v tests/e2e/test_0*
 
 e2e-change: setup engine
-	@PORTSIDE_E2E=change .venv/bin/python -m pytest -v tests/e2e/test_1[0126]*
+	@PORTSIDE_E2E=change .venv/bin/python -m pytest -v tests/e2e/test_1[01268]*
 
 e2e-laptop: setup engine
 	@PORTSIDE_E2E=laptop .venv/bin/python -m pytest -v tests/e2e/test_13*

@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from deploy import certs, containers, edge, flow, host, nginx
+from deploy import certs, containers, edge, flow, host, nginx, static
 from deploy.containers import Answer
 from deploy.edge import Served
 from deploy.errors import Locked, StepFailed
@@ -39,10 +39,13 @@ LINES = {
     "POSTGRES_PASSWORD": "correct-horse-battery",
 }
 
+STATIC = {"DEPLOY_SITE": "portfolio", "DEPLOY_DOMAINS": "portfolio.localhost", "DEPLOY_KIND": "static"}
+
 EVERY_SETTING = {
     "DEPLOY_SITE": "gallery-2",
     "DEPLOY_DOMAINS": "gallery.example,www.gallery.example",
     "DEPLOY_REDIRECT_DOMAINS": "old.example,xn--bcher-kva.example",
+    "DEPLOY_KIND": "django",
     "DEPLOY_APP": "app",
     "DEPLOY_DOCKERFILE": "build/Dockerfile",
     "DEPLOY_PYTHON": "3.12",
@@ -209,6 +212,14 @@ def live(settings: Settings, site: Site = SITE) -> Facts:
     return _settled(read, files, containers.data_files(settings, site, read))
 
 
+def live_static(settings: Settings, releases: Mapping[str, Mapping[str, Any]]) -> Facts:
+    """A server without Docker on which the static site is live, as this very version leaves it."""
+    read = with_releases(facts("debian-13-live"), OLD, releases)
+    files = {**nginx.base(read), **nginx.site_file(settings, SITE, edge.final(static.SERVED, [], "socket"), read)}
+    without = {"containers": (), "images": (), "docker_version": "", "compose_version": "", "buildx_version": ""}
+    return replace(_settled(read, files, {}), **without, record={"domains": [settings.canonical]})
+
+
 def _settled(read: Facts, edge: Mapping[str, str], data: Mapping[str, str]) -> Facts:
     """Facts as they are after what this version writes, whatever version they were captured from."""
     bare_nginx = replace(read, nginx_files={})
@@ -360,6 +371,7 @@ class Paper:
         of_releases = (said for name, said in self.answer.items() if f"/releases/{name}/" in " ".join(step.words))
         asked = next(of_releases, self.answer)
         answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": asked, "start": {"ports": [8101]}}
+        answers |= {"compare": [2]}
         ended = {"seconds": 2, "left": 0, "working": [], "dying": []}
         if script == "names":
             return self.names or pki.looked(step.words[5:])

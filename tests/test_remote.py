@@ -129,14 +129,16 @@ def test_pruning_leaves_a_folder_of_another_name_alone(root: Path) -> None:
 def test_pruning_keeps_the_static_files_of_the_kept_releases(root: Path) -> None:
     """Also one that a release which goes has too, and whose link in the pool was that one's."""
     for age, identity in enumerate((C, B, A)):
-        sample.files(root / "releases" / identity, {f"static/{identity}.css": "", "static/shared.css": identity})
+        sample.files(
+            root / "releases" / identity, {f"static/{identity}.css": "", "static/shared-1a2b3c4d.css": identity}
+        )
         recorded(root, identity, "", age)
     pool = root / "static-pool/static"
     pool.mkdir(parents=True)
-    for name in ("shared.css", f"{A}.css"):
+    for name in ("shared-1a2b3c4d.css", f"{A}.css"):
         os.link(root / f"releases/{A}/static/{name}", pool / name)
     run(root, "prune", str(root), "art", "2")
-    assert {path.name for path in pool.iterdir()} == {"x.css", "shared.css", f"{B}.css", f"{C}.css"}
+    assert {path.name for path in pool.iterdir()} == {"shared-1a2b3c4d.css", f"{B}.css", f"{C}.css"}
 
 
 def test_pruning_keeps_as_many_dumps_as_releases(root: Path) -> None:
@@ -215,8 +217,10 @@ def test_a_finished_release_is_recorded(root: Path) -> None:
 
 
 def test_the_static_files_of_a_finished_release_can_be_found_once_it_is_not_live_any_more(root: Path) -> None:
+    sample.files(root / "releases" / B, {"static/css/x.1a2b3c4d.css": B})
     finished(root, "")
-    assert (root / "static-pool/s/x.css").read_text() == B
+    assert (root / "static-pool/s/css/x.1a2b3c4d.css").read_text() == B
+    assert not (root / "static-pool/s/x.css").exists(), "Nginx looks for no name without a hash there"
 
 
 def test_the_release_before_is_stopped_and_kept(root: Path) -> None:

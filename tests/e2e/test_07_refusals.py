@@ -146,13 +146,13 @@ def test_all_faults_are_named_at_once(site: Project, tmp_path: Path) -> None:
         "DEPLOY_KEEP=many\n"
         "DEPLOY_MEMORY=lots\n"
         "DEPLOY_DOMIANS=a.test\n"
-        "DEPLOY_KIND=static\n"
+        "DEPLOY_NOTIFY=say\n"
         "UNCLOSED='\n"
     )
     done = site.fab("deploy", "--env", str(env), on=site.server)
     assert done.code == USAGE
     said = ("line 3", "line 8", "did you mean DEPLOY_DOMAINS", "fab init")
-    names = ("SITE", "DOMAINS", "KEEP", "MEMORY", "DOMIANS", "KIND")
+    names = ("SITE", "DOMAINS", "KEEP", "MEMORY", "DOMIANS", "NOTIFY")
     for named in (*said, *(f"DEPLOY_{name}" for name in names), "SECRET_KEY", "POSTGRES_PASSWORD"):
         assert named in done.err
 

@@ -1,0 +1,92 @@
+"""The stages of a static site, told step by step to a server of paper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy import flow
+from deploy.errors import Refused, StepFailed
+from deploy.run import Run
+from deploy.settings import Settings
+from tests import sample
+from tests.sample import Paper
+
+pytestmark = pytest.mark.usefixtures("steady")
+
+PAGES = {"index.html": "<title>one</title>\n", "css/site.0a1b2c3d.css": "p {}\n"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    sample.repository(tmp_path / "app", PAGES)
+    return sample.settings(tmp_path, sample.STATIC)
+
+
+RELEASES = {
+    identity: {"id": identity, "kind": "static", "previous": previous, "static_url": "/", "replicas": 0}
+    for identity, previous in ((sample.OLDER, ""), (sample.OLD, sample.OLDER))
+}
+
+
+def deploy(settings: Settings, paper: Paper, **given: str) -> Run:
+    run = sample.run(settings, paper, **given)
+    flow.follow(flow.DEPLOY, run)
+    return run
+
+
+def test_a_first_deploy(settings: Settings, golden: Callable[[str, str], None]) -> None:
+    paper = Paper(sample.provisioned())
+    run = deploy(settings, paper)
+    golden("deploy-static-first.txt", paper.transcript())
+    assert run.switched
+
+
+def test_a_deploy_over_a_live_release(settings: Settings, golden: Callable[[str, str], None]) -> None:
+    paper = Paper(sample.live_static(settings, RELEASES))
+    deploy(settings, paper)
+    golden("deploy-static-next.txt", paper.transcript())
+
+
+def test_a_bare_server_gets_no_engine(settings: Settings) -> None:
+    paper = Paper(sample.bare(), replace(sample.provisioned(), docker_version=""))
+    deploy(settings, paper)
+    assert "nginx" in paper.transcript()
+    assert not any(word in paper.transcript() for word in ("docker", "daemon.json", "portside-guard"))
+
+
+def test_the_same_again_has_nothing_to_do(settings: Settings) -> None:
+    made = deploy(settings, Paper(sample.live_static(settings, RELEASES))).source.digest
+    live = RELEASES[sample.OLD] | {"source": made, "settings": "(of the settings)"}
+    paper = Paper(sample.live_static(settings, RELEASES | {sample.OLD: live}))
+    run = deploy(settings, paper)
+    assert (run.unchanged, paper.steps) == (True, [])
+
+
+def test_a_release_without_its_page_is_taken_away(settings: Settings) -> None:
+    paper = Paper(sample.live_static(settings, RELEASES), fails="look")
+    with pytest.raises(StepFailed) as caught:
+        deploy(settings, paper)
+    assert paper.scripts[-1] == "discard"
+    assert "switch" not in paper.scripts
+    assert caught.value.state == f"Release {sample.OLD} is live, as before."
+
+
+def test_going_back_looks_and_switches(settings: Settings, golden: Callable[[str, str], None]) -> None:
+    paper = Paper(sample.live_static(settings, RELEASES))
+    run = sample.run(settings, paper, "rollback")
+    flow.rollback(run)
+    golden("rollback-static.txt", paper.transcript())
+    assert paper.scripts == ["look", "switch", "finish"]
+
+
+def test_what_can_not_be_served_is_refused_before_anything_is_told(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "app/link").symlink_to("/etc/passwd")
+    sample.commit(tmp_path / "app")
+    paper = Paper(sample.live_static(settings, RELEASES))
+    with pytest.raises(Refused, match="link is a link to /etc/passwd"):
+        deploy(settings, paper)
+    assert (paper.connected, paper.told) == (False, [])
