@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import flow, stages
+from deploy import flow, publishing, stages
 from deploy.errors import Lost, PortsideError, StepFailed
 from deploy.facts import Facts
 from deploy.run import Run
@@ -20,6 +20,7 @@ from tests import sample
 from tests.sample import Paper
 
 FLOWS = [value for name, value in vars(flow).items() if name.isupper() and isinstance(value, tuple)]
+STATIC = ("preflight", "lock", "provision", "build", "gate", "live", "prune")
 
 
 def failed(settings: Settings, paper: Paper) -> PortsideError:
@@ -38,6 +39,20 @@ def test_a_stage_is_a_function_of_its_name(name: str) -> None:
 def test_a_deploy_looks_and_locks_before_it_changes_anything() -> None:
     assert flow.DEPLOY[:2] == ("preflight", "lock")
     assert flow.DEPLOY.index("gate") < flow.DEPLOY.index("live")
+
+
+def test_a_static_site_has_no_stages_of_containers(settings: Settings, tmp_path: Path) -> None:
+    assert flow.stages_of(flow.DEPLOY, settings) == flow.DEPLOY
+    static = sample.settings(tmp_path, sample.STATIC)
+    assert flow.stages_of(flow.DEPLOY, static) == STATIC
+    assert flow.stages_of(flow.ROLLBACK, static) == ("preflight", "lock", "choose", "gate", "live")
+    assert flow.stages_of(flow.CERTS, static) == flow.CERTS
+
+
+@pytest.mark.parametrize("name", publishing.STAGES)
+def test_a_stage_of_a_static_site_has_the_name_of_an_applications(name: str) -> None:
+    assert publishing.STAGES[name].__name__ == name
+    assert set(publishing.STAGES) <= set(STATIC)
 
 
 def test_stages_run_in_their_order(settings: Settings, project: Path) -> None:

@@ -215,3 +215,25 @@ def test_a_changed_guard_is_written_and_started_again(settings: Settings) -> Non
 def test_what_is_compared_is_watched(settings: Settings) -> None:
     written = [step.words[1] for step in host.rest(settings, sample.bare()) if step.words[0] in {"write", "folder"}]
     assert set(written) <= set(host.watched())
+
+
+@pytest.mark.parametrize("name", ["debian-13-bare", "ubuntu-24.04-bare"])
+def test_a_static_site_needs_no_engine(name: str, tmp_path: Path) -> None:
+    text = plan(sample.settings(tmp_path, sample.STATIC), sample.facts(name))
+    assert "Install nginx, certbot" in text
+    assert not [word for word in ("docker", "daemon.json", "portside-guard", "guard-containers") if word in text]
+
+
+def test_a_static_site_leaves_an_engine_that_is_there_alone(tmp_path: Path) -> None:
+    facts = replace(sample.provisioned(), daemon_json="no JSON", live_restore=False)
+    settings = sample.settings(tmp_path, sample.STATIC)
+    host.check(settings, facts)
+    assert host.packages(settings, facts) == []
+
+
+def test_what_is_wrong_with_the_engine_keeps_applications_out_alone(tmp_path: Path) -> None:
+    old = {"os_id": "debian", "os_version": "12", "compose_version": "1.29.2", "docker_version": ""}
+    facts = replace(sample.provisioned(), **old, daemon_json="no JSON", packages=frozenset({"docker.io"}))  # type: ignore[arg-type]
+    said = reasons(sample.settings(tmp_path), facts)
+    assert all(reason in said for reason in ("Compose v1 only", "is no JSON object", "docker.io is installed but"))
+    host.check(sample.settings(tmp_path, sample.STATIC), facts)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from invoke.exceptions import Exit
 
@@ -53,3 +55,8 @@ def test_a_site_that_is_not_live_says_what_to_type(settings: Settings) -> None:
     with pytest.raises(PortsideError, match="isn't live on server") as caught:
         manage(settings, sample.provisioned(), "check")
     assert caught.value.hint == "Type fab deploy first."
+
+
+def test_a_static_site_has_nothing_to_manage(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="is a static site"):
+        manage(sample.settings(tmp_path, sample.STATIC), sample.provisioned(), "check")

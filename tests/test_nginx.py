@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from deploy import nginx
+from deploy import edge as edges
+from deploy import nginx, static
 from deploy.edge import Edge, Place
 from deploy.facts import Facts, FileFact
 from deploy.nginx import MAIN
@@ -48,6 +49,42 @@ def test_the_site_file_with_a_certificate(settings: Settings, golden: Callable[[
 def test_the_site_file_with_a_certificate_for_some_names(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
     settings = sample.settings(tmp_path, sample.EVERY_SETTING)
     golden("nginx-site-half-https.conf.txt", site_file(settings, facts=certified("gallery.example", "old.example")))
+
+
+def test_the_file_of_a_static_site(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    settings = sample.settings(
+        tmp_path, sample.STATIC, DEPLOY_BASIC_AUTH="ann:horse", DEPLOY_HEALTH_PATH="/status/",
+        DEPLOY_BLOCK_AGENTS="GPTBot", DEPLOY_NGINX_INCLUDE="extra.conf",
+    )  # fmt: skip
+    served = edges.final(static.SERVED, [static.SERVED], "socket")
+    golden("nginx-site-static.conf.txt", site_file(settings, served, certified(settings.canonical)))
+
+
+def test_a_static_site_asks_nobody(tmp_path: Path) -> None:
+    text = site_file(sample.settings(tmp_path, sample.STATIC), edges.final(static.SERVED, [], "socket"))
+    assert not re.search("upstream|proxy_|client_max_body_size|limit_req", text)
+
+
+@pytest.mark.parametrize(
+    ("uri", "hashed"),
+    [
+        ("/style.0123abcd.css", True),
+        ("/js/main-8f2a1c3b99.js", True),
+        ("/a.b/x.d41d8cd98f00b204e9800998ecf8427e.min.js", True),
+        ("/", False),
+        ("/index.html", False),
+        ("/photo-20241120.jpg", False),
+        ("/photo-202411201530.jpg", False),
+        ("/the-facade.jpg", False),
+        ("/the-deadbeef.jpg", False),
+        ("/main.0123abcd.css/", False),
+        ("/main.0123abcd", False),
+        ("/0123abcd.css", False),
+    ],
+)
+def test_only_a_name_with_a_hash_is_never_asked_for_again(uri: str, hashed: bool) -> None:
+    (pattern,) = re.findall(r'page_cache {\n *default no-cache;\n *"~(.*)" "', nginx.base(FACTS)["snippets/maps.conf"])
+    assert bool(re.search(pattern, uri)) is hashed
 
 
 def servers(text: str) -> list[tuple[str, str, str]]:

@@ -118,3 +118,13 @@ def test_what_else_is_noted_is_kept(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, DEPLOY_DATABASE="none")
     facts = replace(sample.live(settings), record={"domains": ["portfolio.localhost", "old.example"], "x": 1})
     assert claimed(settings, facts) == {"domains": ["portfolio.localhost"], "x": 1}
+
+
+@pytest.mark.parametrize(("live", "wanted"), [("static", "django"), ("django", "static")])
+def test_a_site_stays_of_its_kind(live: str, wanted: str, tmp_path: Path) -> None:
+    facts = sample.live(sample.settings(tmp_path))
+    settings = sample.settings(tmp_path, sample.LINES if wanted == "django" else sample.STATIC)
+    record = {name: value for name, value in facts.releases[facts.current].items() if name != "kind"}
+    record |= {"kind": "static"} if live == "static" else {}
+    said = refused(settings, replace(facts, releases={facts.current: record}))
+    assert said == f"DEPLOY_KIND: the site portfolio on server.example is of the kind {live}, which can't change."

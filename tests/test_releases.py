@@ -124,3 +124,8 @@ def test_json_stays_json_when_something_is_put_right(settings: Settings, capsys:
     told = capsys.readouterr()
     assert json.loads(told.out) == releases.listed(server())
     assert "taken away" in told.err
+
+
+def test_a_static_release_is_live_without_a_container() -> None:
+    record = sample.recorded(sample.OLD, kind="static", replicas=0)
+    assert states(server(releases={sample.OLD: record}, containers=())) == {sample.OLD: "live"}

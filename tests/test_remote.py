@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import subprocess
@@ -300,3 +303,144 @@ def test_a_command_that_is_ended_leaves_no_container(root: Path) -> None:
     assert run.wait(timeout=20) == 143
     (name,) = re.findall(r"--name (portside-manage-\w+) manage python manage\.py migrate", log.read_text())
     assert docker(root)[-1] == f"rm -f {name}"
+
+
+# A static site
+
+
+@pytest.fixture
+def static(root: Path) -> Path:
+    """The same site, with pages: one that two releases share, one that changes, and a link."""
+    live = root / f"releases/{B}/static"
+    sample.files(live, {"a.html": "a" * 2000, "docs/b.html": "old", "gone.html": "gone"})
+    os.utime(live / "a.html", (1e9, 1e9))
+    return root
+
+
+def answered(root: Path) -> object:
+    return json.loads((root.parent / "answer").read_text())
+
+
+def sums(root: Path, **files: str) -> None:
+    lines = [f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in files.items()]
+    sample.files(root.parent / "files", {"sums": "".join(lines)})
+
+
+def test_what_the_live_release_lacks_is_told_by_content(static: Path) -> None:
+    sums(static, **{"a.html": "a" * 2000, "docs/b.html": "new", "gone.html": "gone", "sp ace.html": "c"})
+    run(static, "compare", f"{static}/current/static")
+    assert answered(static) == [2, 4]
+    sums(static, **{"a.html": "a" * 2000})
+    run(static, "compare", f"{static}/current/static")
+    assert answered(static) == []
+
+
+def test_a_live_release_without_files_lacks_all(root: Path) -> None:
+    sums(root, one="1", two="2")
+    run(root, "compare", f"{root}/none/static")
+    assert answered(root) == [1, 2]
+
+
+def test_a_release_is_put_in_place_of_new_files_and_of_those_that_are_there(static: Path) -> None:
+    sample.files(static.parent / "files", {"new/docs/b.html": "new", "same": "a.html\n"})
+    (static.parent / "files/new/latest").symlink_to("docs/b.html")
+    os.utime(static.parent / "files/new/docs/b.html", (0, 0))
+    before, folder = time.time() - 5, static / f"releases/{C}/static"
+    shutil.rmtree(folder)
+    run(static, "place", str(folder), f"{static}/current/static")
+    made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    assert made - {"a.html.br"} == {"a.html", "a.html.gz", "docs/b.html", "latest"}
+    assert (folder / "latest").read_text() == "new"
+    assert (folder / "a.html").samefile(static / f"releases/{B}/static/a.html"), "stored once"
+    assert (folder / "a.html").stat().st_mtime == 1e9, "what visitors have of it is still good"
+    assert (folder / "docs/b.html").stat().st_mtime > before, "what they have of this isn't"
+    assert (static / f"releases/{B}/static/docs/b.html").read_text() == "old"
+
+
+def test_what_is_compressed_is_compressed_once(static: Path) -> None:
+    live, new = static / f"releases/{B}/static", static / f"releases/{C}/static"
+    for folder in (live, new):
+        other = {"other.css": f"/* {folder} */" * 200, "other.css.gz": "not ours"}
+        sample.files(folder, other | {"a.html": "a" * 2000, "small.css": "p {}", "x.png": "x" * 2000})
+        run(static, "compress", str(folder), f"{static}/current/static")
+        assert gzip.decompress((folder / "other.css.gz").read_bytes()).decode() == (folder / "other.css").read_text()
+    assert (new / "a.html.gz").samefile(live / "a.html.gz")
+    assert not (new / "other.css.gz").samefile(live / "other.css.gz")
+    assert not [path for path in new.iterdir() if path.name.startswith(("small.css.", "x.png."))]
+
+
+def test_a_compressed_file_that_another_release_shares_is_not_written_through(static: Path) -> None:
+    live, new = static / f"releases/{B}/static", static / f"releases/{C}/static"
+    sample.files(live, {"a.html.gz": "theirs", "a.html.br": "theirs"})
+    sample.files(new, {"a.html": "b" * 2000})
+    for kind in ("gz", "br"):
+        os.link(live / f"a.html.{kind}", new / f"a.html.{kind}")
+    run(static, "compress", str(new), f"{static}/current/static")
+    assert (live / "a.html.gz").read_text() == (live / "a.html.br").read_text() == "theirs"
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [
+        ("/a", True),
+        ("/a.html?x=1", True),
+        ("/docs/b", True),
+        ("/", False),
+        ("/docs", False),
+        ("/docs/", False),
+        ("/none", False),
+    ],
+)
+def test_the_gate_finds_what_nginx_would(path: str, found: bool, static: Path) -> None:
+    sample.files(static.parent, {"bin/setpriv": '#!/bin/sh\n[ "$2 $4" = "33 33" ] && shift 5 && exec "$@"\n'})
+    (static.parent / "bin/setpriv").chmod(0o755)
+    if found:
+        run(static, "look", f"{static}/current/static", path, "33")
+    else:
+        with pytest.raises(subprocess.CalledProcessError) as caught:
+            run(static, "look", f"{static}/current/static", path, "33")
+        said = caught.value.stdout.decode()
+        assert f"The new release shows nothing at {path}: there is no {path[1:]}" in said
+        assert "It has: a.html docs gone.html x.css" in said
+
+
+def test_what_nginx_may_not_read_is_no_page(static: Path) -> None:
+    sample.files(static.parent, {"bin/setpriv": "#!/bin/sh\nexit 1\n"})
+    (static.parent / "bin/setpriv").chmod(0o755)
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run(static, "look", f"{static}/current/static", "/a", "33")
+    assert "Nginx can't read /a.html." in caught.value.stdout.decode()
+
+
+def test_without_docker_there_are_no_containers(static: Path) -> None:
+    (static.parent / "bin/docker").unlink()
+    path = {"PATH": f"{static.parent}/bin:/usr/bin-without"}
+    for name in (
+        "sh",
+        "sed",
+        "cat",
+        "rm",
+        "cp",
+        "mv",
+        "chmod",
+        "mkdir",
+        "find",
+        "xargs",
+        "cut",
+        "ss",
+        "grep",
+        "wc",
+        "readlink",
+        "sort",
+        "head",
+        "dirname",
+        "paste",
+        "sleep",
+    ):
+        (static.parent / "bin" / name).symlink_to(shutil.which(name) or name)
+    sample.files(static.parent / "files", {"release.json": '{"id": "x", "static_url": "/"}\n', "event": "{}\n"})
+    run(static, "finish", str(static), "art", B, A, "0", **path)
+    assert finish_answer(static) | {"seconds": 0} == {"seconds": 0, "left": 0, "working": [], "dying": []}
+    recorded(static, B, "", 0)
+    run(static, "prune", str(static), "art", "2", **path)
+    assert there(static) == {B}

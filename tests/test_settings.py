@@ -104,6 +104,31 @@ def test_a_health_path_of_its_own_has_a_location(path: str, location: str, tmp_p
     assert sample.settings(tmp_path, DEPLOY_HEALTH_PATH=path).health_location == location
 
 
+def test_a_static_site_needs_no_secret_and_no_database(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, sample.STATIC)
+    assert (settings.containers, settings.own_database) == (False, False)
+    settings = sample.settings(tmp_path, sample.STATIC, DEPLOY_DATABASE="none", DEPLOY_REPLICAS="", SECRET_KEY="k")
+    assert settings.kind == "static"
+
+
+def test_what_only_an_application_has_a_use_for_is_refused_for_a_static_site(tmp_path: Path) -> None:
+    """All at once, and with the other faults."""
+    with pytest.raises(Refused) as caught:
+        sample.settings(tmp_path, sample.EVERY_SETTING, DEPLOY_KIND="static", DEPLOY_KEEP="many")
+    faults = caught.value.message.splitlines()
+    named = {fault.partition(":")[0] for fault in faults if "a static site has no use for it" in fault}
+    assert len(faults) == len(named) + 1
+    assert named == {
+        f"DEPLOY_{name}"
+        for name in (
+            "DOCKERFILE", "PYTHON", "APT", "PIP", "BUILD_ARGS", "BUILD_SECRETS", "BUILD_CA", "PIP_INDEX", "FILES",
+            "APPLICATION", "WORKER_CLASS", "WORKERS", "THREADS", "MEMORY", "CPUS", "REPLICAS", "UPSTREAM", "PORTS",
+            "PROCESS_MAIL_QUEUE", "PROCESS_beat", "VOLUMES", "COLLECTSTATIC", "DATABASE", "DATABASE_PORT", "BEFORE",
+            "AFTER", "HEALTH_TIMEOUT", "DRAIN", "MAX_BODY", "RATE_LIMIT", "CACHE",
+        )
+    }  # fmt: skip
+
+
 def test_settings_never_change(settings: Settings) -> None:
     with pytest.raises(ValidationError, match="frozen"):
         settings.site = "other"
@@ -148,6 +173,7 @@ def test_a_good_value_is_taken(name: str, value: str, kept: object, tmp_path: Pa
     [
         ("DEPLOY_SITE", "Portfolio"),
         ("DEPLOY_SITE", "1site"),
+        ("DEPLOY_KIND", "wordpress"),
         ("DEPLOY_SITE", "a" * 32),
         ("DEPLOY_SITE", "a/../b"),
         ("DEPLOY_SITE", "a\n"),

@@ -329,3 +329,21 @@ def test_dependencies_lie_beside_manage_py_or_at_the_top(tmp_path: Path) -> None
 def test_a_project_without_dependencies_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="names no dependencies"):
         plain(tmp_path, {"a.py": ""}).dependencies()
+
+
+def test_a_static_site_needs_no_manage_py(tmp_path: Path) -> None:
+    sample.repository(tmp_path / "app", {"index.html": ""})
+    with ExitStack() as keep:
+        assert source.find(sample.settings(tmp_path, sample.STATIC), "", keep).manage == ""
+
+
+def test_a_static_folder_that_git_passes_over_is_taken_as_it_is(tmp_path: Path) -> None:
+    """A generator's output. Of a project's folder, git knows what belongs to it."""
+    sample.repository(tmp_path, {".gitignore": "app\n"})
+    sample.files(tmp_path / "app", {"index.html": "", "manage.py": "", "node_modules/x": ""})
+    with ExitStack() as keep:
+        found = source.find(sample.settings(tmp_path, sample.STATIC), "", keep)
+        assert (set(found.files), found.commit) == ({"index.html", "manage.py"}, "")
+        assert found.short == found.digest[:7]
+        with pytest.raises(Refused, match="git tracks no file"):
+            source.find(sample.settings(tmp_path), "", keep)

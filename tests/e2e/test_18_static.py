@@ -1,5 +1,7 @@
-"""A folder of files as a site: without a container, and otherwise as good as an application. Nobody is lost, what does not
-work never goes live."""
+"""A folder of files as a site: without a container, and otherwise as good as an application.
+
+Nobody is lost, what doesn't work never goes live, and whoever dies leaves nothing half-done.
+"""
 
 from __future__ import annotations
 
