@@ -35,6 +35,8 @@ Unless `.env` sets them: `DJANGO_SETTINGS_MODULE` as manage.py has it, `ALLOWED_
 database is `db`.
 
 `SECRET_KEY` must be there, and `POSTGRES_PASSWORD` unless `DEPLOY_DATABASE` is `external` or `none`.
+
+A [static site](static.md) has no environment, and takes only the settings that Nginx and certificates know.
 """
 
 

@@ -9,7 +9,8 @@ root=/srv/portside/$site
 
 fact() { printf '%s\t%s\n' "$1" "$2"; }
 encoded() { base64 -w0; }
-has() { command -v "$1" >/dev/null 2>&1; }
+# Whether there is a program; a function of ours isn't one.
+has() { case $(command -v "$1") in /*) ;; *) return 1 ;; esac }
 
 # The port sshd answered on: the fourth word of SSH_CONNECTION, which sudo removes from our own environment.
 ssh_port() {

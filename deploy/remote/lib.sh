@@ -9,7 +9,7 @@ answer() { printf '%s\n' "$*" >"$PORTSIDE_ANSWER"; }
 
 # On a server of static sites alone there is no Docker: none of its containers and images is found then.
 command -v docker >/dev/null || docker() {
-    case $1 in ps | images | image | builder) ;; *) echo "Docker isn't installed."; return 127 ;; esac
+    case $1 in ps | images | image | builder) ;; *) echo "Docker isn't installed." >&2; return 127 ;; esac
 }
 
 # Links a recorded release's static files beside those of the others, below their URL: a page that it made still finds its

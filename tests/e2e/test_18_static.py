@@ -13,6 +13,7 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -362,6 +363,15 @@ def test_it_has_passwords_and_a_page_without(site: Project) -> None:
     assert get(site, "/about")[0] == 200
 
 
+def test_lines_of_ones_own_come_before_the_files(site: Project) -> None:
+    site.write({"own.conf": "location /api/ {\n    return 200 'from an application';\n}\n"})
+    with site.with_settings(DEPLOY_NGINX_INCLUDE="own.conf"):
+        site.deploy()
+        for path in ("/api/", "/api/x.0a1b2c3d.js", "/api/a/"):
+            assert get(site, path) == (200, "from an application")
+        assert get(site, "/about")[0] == 200
+
+
 def test_nothing_is_managed(site: Project) -> None:
     done = site.manage("check", check=False)
     assert done.code == 2
@@ -422,3 +432,13 @@ def test_a_site_stays_what_it_is(site: Project) -> None:
         done = site.deploy(check=False)
     assert done.code == 2
     assert "is of the kind static, which can't change" in done.err
+
+
+def test_debian_12_serves_a_folder_too(site: Project, bring_up: Callable[..., Practice]) -> None:
+    """Whose Compose is too old for applications."""
+    there = replace(site, server=bring_up("bookworm", "bookworm"))
+    with there.changed({"site/index.html": page("on Debian 12")}):
+        assert "Debian GNU/Linux 12" in there.deploy().out
+        assert title(there) == "on Debian 12"
+        assert get(there, "/none")[0] == 404
+        assert "nothing to do;" in there.deploy().out
