@@ -104,11 +104,18 @@ def _database(settings: Settings, site: Site) -> dict[str, str]:
 
 
 def database_user(settings: Settings, site: Site) -> str:
-    return _given(settings, "POSTGRES_USER") or site.name.replace("-", "_")
+    return _given(settings, "POSTGRES_USER") or _own_name(site)
 
 
 def database_name(settings: Settings, site: Site) -> str:
-    return _given(settings, "POSTGRES_DB") or site.name.replace("-", "_")
+    return _given(settings, "POSTGRES_DB") or _own_name(site)
+
+
+def _own_name(site: Site) -> str:
+    """The site's name as PostgreSQL takes it, which keeps some for itself."""
+    name = site.name.replace("-", "_")
+    kept = name.startswith("pg_") or name in {"public", "none", "template0", "template1"}
+    return f"{name}_site" if kept else name
 
 
 _DATABASE_NAMES = {
@@ -129,7 +136,7 @@ def data_files(settings: Settings, site: Site, facts: Facts) -> dict[str, str]:
         site=site.name,
         project=site.data_project,
         network=site.network,
-        volume=f"{site.name}-postgres",
+        volume=site.postgres_volume,
         image=settings.database,
         user=database_user(settings, site),
         database=database_name(settings, site),

@@ -147,13 +147,17 @@ def reserved(path: str) -> bool:
     return clean != path.rstrip("/") or clean in _RESERVED or below
 
 
+# An image's name ends with it, and Docker takes none that ends with a hyphen.
+_SITE = r"[a-z](?:[a-z0-9-]{0,29}[a-z0-9])?"
+
+
 class Settings(BaseModel):
     """All that a site's ``.env`` says. Made by :meth:`load`; never changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    site: Annotated[str, _matching(r"[a-z][a-z0-9-]{0,30}", "lower-case letters, digits, hyphens; at most 31")] = Field(
-        description="the site's name on the server, unique there"
+    site: Annotated[str, _matching(_SITE, "lower-case letters, digits, hyphens, no hyphen at an end; at most 31")] = (
+        Field(description="the site's name on the server, unique there")
     )
     domains: Hosts = Field(min_length=1, description="comma-separated; the first is canonical")
     redirect_domains: Hosts = Field((), description="redirect to the canonical one, permanently")
@@ -399,8 +403,12 @@ _OF_A_FOLDER = {
 NGINX_TOKEN = re.compile(r"""(?<![^\s;{}])(?:\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\$\{|\\.|[{}]""", re.DOTALL)
 
 
+LISTEN = re.compile(r"(?:^|[;{}])\s*listen\s")
+
+
 def _check_include(path: Path) -> None:
-    """Raises ValueError where the file isn't there, or has a brace that would end the server block it stands in."""
+    """Raises ValueError where the file isn't there, has a brace that would end the server block it stands in, or says
+    where Nginx listens: visitors who come to an address that one site names are kept from all the others."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -412,6 +420,8 @@ def _check_include(path: Path) -> None:
             break
     if depth:
         raise ValueError(f"DEPLOY_NGINX_INCLUDE: in {path.name} the braces {{ }} don't match")
+    if LISTEN.search(NGINX_TOKEN.sub(lambda token: token.group() if token.group() in {"{", "}"} else " ", text)):
+        raise ValueError(f"DEPLOY_NGINX_INCLUDE: listen in {path.name} could take other sites' visitors: take it out")
 
 
 def _site_name(path: Path) -> str:

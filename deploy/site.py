@@ -10,6 +10,7 @@ from dataclasses import dataclass
 HOME = "/srv/portside"
 STATE = "/var/lib/portside"
 ACME_ROOT = f"{STATE}/acme"
+BACKUPS = f"{STATE}/backups"  # what is left of sites that were taken away
 NGINX_CONF = "/etc/nginx/nginx.conf"
 NGINX_LIVE = "/etc/nginx/portside"
 NGINX_GENERATIONS = "/etc/nginx/portside.d"
@@ -69,6 +70,15 @@ class Site:
     def history(self) -> str:
         return f"{self.root}/history.jsonl"
 
+    @property
+    def removing(self) -> str:
+        """A file that says that the site is being taken away, and which folder has its final backup."""
+        return f"{self.root}/removing"
+
+    def final_backup(self, clock: str) -> str:
+        """The folder of a final backup: a site's own folder has those of each of its removals."""
+        return f"{BACKUPS}/{self.name}/{clock}"
+
     def dump(self, name: str) -> str:
         """The database as it was before it was migrated."""
         return f"{self.root}/backups/before-{name}.dump"
@@ -109,6 +119,11 @@ class Site:
         return f"{self.name}-data"
 
     @property
+    def postgres_volume(self) -> str:
+        """The Docker volume of the database."""
+        return f"{self.name}-postgres"
+
+    @property
     def network(self) -> str:
         """The site's one Docker network: an engine has room for some thirty, so a release can't have its own."""
         return f"portside-{self.name}"
@@ -143,13 +158,18 @@ class Site:
         return f"{self.root}/maintenance"
 
     @property
+    def certificates(self) -> str:
+        """The folder of the site's certificate, in each of its versions."""
+        return f"{CERTIFICATES}/{self.name}"
+
+    @property
     def certificate(self) -> str:
         """The certificate and those of its issuers, as Nginx names them."""
-        return f"{CERTIFICATES}/{self.name}/live/fullchain.pem"
+        return f"{self.certificates}/live/fullchain.pem"
 
     @property
     def certificate_key(self) -> str:
-        return f"{CERTIFICATES}/{self.name}/live/privkey.pem"
+        return f"{self.certificates}/live/privkey.pem"
 
     @property
     def trial(self) -> str:

@@ -375,3 +375,12 @@ def test_volumes_are_shared_by_all_releases(tmp_path: Path) -> None:
 def test_once_django_has_answered_only_the_compose_file_is_written_anew(settings: Settings) -> None:
     (step,) = containers.release_steps(settings, RELEASE, FACTS, "", sample.answer())
     assert step.words[1] == RELEASE.compose
+
+
+@pytest.mark.parametrize(
+    ("site", "name"),
+    [("art", "art"), ("art-2", "art_2"), ("pg-admin", "pg_admin_site"), ("public", "public_site"), ("page", "page")],
+)
+def test_postgres_has_names_of_its_own(site: str, name: str, settings: Settings) -> None:
+    assert containers.database_user(settings, Site(site)) == name
+    assert containers.database_name(settings, Site(site)) == name

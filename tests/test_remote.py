@@ -289,6 +289,21 @@ def test_every_web_container_gets_a_port_of_its_own(root: Path) -> None:
     assert (folder / ".env").read_text() == "PORTSIDE_PORT_1=8100\nPORTSIDE_PORT_2=8102\n"
 
 
+def test_the_port_of_another_site_that_is_down_for_a_moment_is_its_own(root: Path) -> None:
+    folder = root / "releases" / C
+    for name in ("docker", "ss"):
+        sample.files(root.parent, {f"bin/{name}": "#!/bin/sh\n"})
+        (root.parent / "bin" / name).chmod(0o755)
+    (folder / "run").mkdir()
+    os.mknod(folder / "run/web-1.sock", stat.S_IFSOCK)
+    sample.files(root.parent, {"sites/blog/releases/x/.env": "PORTSIDE_PORT_1=8100\nPORTSIDE_PORT_2=8101\n"})
+    (root.parent / "sites/blog/current").symlink_to("releases/x")
+    script = root.parent / "remote/start.sh"
+    script.write_text(script.read_text().replace("/srv/portside", f"{root.parent}/sites"))
+    run(root, "start", f"{folder}/compose.yaml", f"{folder}/run", "1", "8100", "8102", "1")
+    assert finish_answer(root) == {"ports": [8102]}
+
+
 def test_a_command_that_is_ended_leaves_no_container(root: Path) -> None:
     log, top = root.parent / "docker.log", root.parent
     (top / "bin/docker").write_text('#!/bin/sh\necho "$*" >>"$DOCKER_LOG"\n[ "$1" != compose ] || exec sleep 60\n')

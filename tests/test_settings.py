@@ -91,6 +91,28 @@ def test_a_file_of_ones_own_stays_within_its_server(text: str, good: bool, tmp_p
             Settings.load(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "good"),
+    [
+        (
+            "# listen 80;\nadd_header X-A '; listen 80;';\nrewrite ^/listen /b;\nlocation /listen { return 204; }\n",
+            True,
+        ),
+        ("listen 192.0.2.1:80;\n", False),
+        ("set $a b; # why\n\tlisten\n  8080;\n", False),
+        ("location /a { return 204; }listen 81;\n", False),
+    ],
+)
+def test_where_nginx_listens_is_not_for_one_site_to_say(text: str, good: bool, tmp_path: Path) -> None:
+    (tmp_path / "own.conf").write_text(text)
+    path = sample.write_env(tmp_path / ".env", {**sample.LINES, "DEPLOY_NGINX_INCLUDE": "own.conf"})
+    if good:
+        assert Settings.load(path).nginx_include == "own.conf"
+    else:
+        with pytest.raises(Refused, match=r"DEPLOY_NGINX_INCLUDE: listen in own\.conf could take other sites'"):
+            Settings.load(path)
+
+
 def test_a_file_of_ones_own_that_is_not_there_is_refused(tmp_path: Path) -> None:
     path = sample.write_env(tmp_path / ".env", {**sample.LINES, "DEPLOY_NGINX_INCLUDE": "none.conf"})
     with pytest.raises(Refused, match="DEPLOY_NGINX_INCLUDE can't be read"):
@@ -145,6 +167,8 @@ def test_settings_print_no_secret(settings: Settings) -> None:
         ("DEPLOY_DOMAINS", "192.0.2.7", ("192.0.2.7",)),
         ("DEPLOY_DOMAINS", "xn--bcher-kva.example", ("xn--bcher-kva.example",)),
         ("DEPLOY_SITE", "a" * 31, "a" * 31),
+        ("DEPLOY_SITE", "a", "a"),
+        ("DEPLOY_SITE", "a--2", "a--2"),
         ("DEPLOY_COLLECTSTATIC", "OFF", False),
         ("DEPLOY_FIREWALL", "off", False),
         ("DEPLOY_CPUS", "0.5", 0.5),
@@ -174,6 +198,7 @@ def test_a_good_value_is_taken(name: str, value: str, kept: object, tmp_path: Pa
         ("DEPLOY_SITE", "Portfolio"),
         ("DEPLOY_SITE", "1site"),
         ("DEPLOY_KIND", "wordpress"),
+        ("DEPLOY_SITE", "site-"),
         ("DEPLOY_SITE", "a" * 32),
         ("DEPLOY_SITE", "a/../b"),
         ("DEPLOY_SITE", "a\n"),

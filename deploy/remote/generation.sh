@@ -62,9 +62,9 @@ assemble() {
     rm -rf "$wanted.new" "$wanted"
     mkdir -p "$wanted.new/sites" || return 1
     while IFS= read -r file; do
-        cp "$link/$file" "$wanted.new/$file" || return 1
+        mkdir -p "$(dirname "$wanted.new/$file")" && cp "$link/$file" "$wanted.new/$file" || return 1
     done <"$PORTSIDE_FILES/$1/kept"
-    cp -R "$PORTSIDE_FILES/$1/new/." "$wanted.new/" || return 1
+    [ ! -d "$PORTSIDE_FILES/$1/new" ] || cp -R "$PORTSIDE_FILES/$1/new/." "$wanted.new/" || return 1
     # shellcheck disable=SC2016
     printf 'map "" $portside_generation {\n    default "%s";\n}\n' "$1" >"$wanted.new/generation.conf"
     chmod -R u=rwX,go=rX "$wanted.new" && hide_passwords && mv "$wanted.new" "$wanted"
@@ -82,18 +82,30 @@ test_candidate() {
     [ -n "$previous" ] || ln -s "$wanted" "$link" || return 1
     [ -s /run/nginx.pid ] || no_pid=1
     # shellcheck disable=SC2016
-    unshare -m sh -c '
+    said=$(unshare -m sh -c '
         mount --make-rprivate / &&
         mount --bind "$1" /etc/nginx/nginx.conf &&
         { [ "$2" = "$3" ] || mount --bind "$2" "$3"; } &&
         { [ -z "$4" ] || [ ! -e "$4" ] || mount --bind /dev/null "$(readlink -f "$4")"; } &&
-        nginx -t' portside "$PORTSIDE_FILES/main" "$wanted" "$(readlink -f "$link")" "$page"
+        nginx -t' portside "$PORTSIDE_FILES/main" "$wanted" "$(readlink -f "$link")" "$page" 2>&1)
     code=$?
+    printf '%s\n' "$said"
+    [ "$code" -ne 0 ] || ! clashes "$said" || code=1
     # nginx -t leaves an empty pid file where no nginx runs, over which systemd stumbles.
     [ -z "${no_pid:-}" ] || [ -s /run/nginx.pid ] || rm -f /run/nginx.pid
     [ "$code" -eq 0 ] || [ -n "$previous" ] || rm -f "$link"
     return "$code"
 }
+
+# Whether a name is now claimed twice, which Nginx only warns of: it would serve one of the two sites, and never the other.
+clashes() {
+    new=$(conflicts "$1") && [ -n "$new" ] || return 1
+    before=$(conflicts "$(nginx -t 2>&1)")
+    found=$(printf '%s\n' "$new" | grep -vxF "${before:-none}") || return 1
+    printf '%s\n' "$found" "Another site on this server has that name already."
+}
+
+conflicts() { printf '%s\n' "$1" | grep -o 'conflicting server name.*' | sort -u; }
 
 point_nginx() { ln -sfn "$1" "$link.new" && mv -fT "$link.new" "$link"; }
 

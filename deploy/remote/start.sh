@@ -10,6 +10,8 @@ folder=$(dirname "$compose")
 used_ports() {
     ss -Hltn | awk '{print $4}' | sed 's/.*://'
     docker ps --format '{{.Ports}}' | grep -oE ':[0-9]+->' | tr -dc '0-9\n'
+    # A live release whose container is just being started again, or its site's, has its ports all the same.
+    cat /srv/portside/*/current/.env 2>/dev/null | sed -n 's/^PORTSIDE_PORT_[0-9]*=//p'
 }
 
 # Notes the next free ports of the range, one for each container.
