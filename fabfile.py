@@ -83,6 +83,19 @@ def status(c: Connection, env: str = ".env", json: bool = False, verbose: bool =
 
 
 @task
+def remove(
+    c: Connection,
+    yes: bool = False,
+    env: str = ".env",
+    wait: bool = False,
+    verbose: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Take the site off the server after asking, keeping a final backup."""
+    flow.remove(run(c, "remove", env=env, verbose=verbose, quiet=quiet, yes=yes, wait=wait))
+
+
+@task
 def maintenance(
     c: Connection, off: bool = False, allow: str = "", env: str = ".env", verbose: bool = False, quiet: bool = False
 ) -> None:

@@ -56,7 +56,8 @@ class Facts:
 
     ``certificate``: what Nginx reads (PEM); ``certificate_kind``: issued or own; ``issued``: certbot's latest for the
     site (PEM), from the directory ``issued_by``. ``renewal_failed``: when, if the last renewal did. ``last_dump``: the
-    newest dump of the database, with its time.
+    newest dump of the database, with its time. ``there``: the site has a folder; ``removing``: its final backup while
+    it is being taken away; ``kept``: the folders of its final backups, the oldest first.
     """
 
     os_id: str
@@ -95,6 +96,9 @@ class Facts:
     record: dict[str, Any]
     current: str
     closed: bool
+    there: bool
+    removing: str
+    kept: tuple[str, ...]
     releases: dict[str, dict[str, Any]]
     pending: dict[str, dict[str, Any]]
     containers: tuple[Container, ...]
@@ -150,6 +154,9 @@ class Facts:
             record=_record(one("site.record")),
             current=one("site.current"),
             closed=one("site.closed") == "yes",
+            there=one("site.there") == "yes",
+            removing=one("site.removing"),
+            kept=tuple(many.get("site.kept", [])),
             releases=dict(_releases(many.get("release", []))),
             pending=dict(_releases(many.get("release.pending", []))),
             containers=tuple(_container(json.loads(line)) for line in many.get("container", [])),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from . import certs as certificates
-from . import migrating, nginx, publishing, recovery, stages
+from . import migrating, nginx, publishing, recovery, removing, stages
 from .certificate import Certificate
 from .errors import Lost, PortsideError
 from .report import Stage, count
@@ -20,6 +20,7 @@ DEPLOY = ("preflight", "lock", "provision", "build", "data", "prepare", "start",
 CERTS = ("preflight", "lock", "provision", "issue", "edge", "prove")
 TRIAL = ("preflight", "lock", "provision", "issue")
 ABORT = ("preflight", "lock")
+REMOVE = ("preflight", "confirm", "lock", "remove")
 ROLLBACK = ("preflight", "lock", "choose", "data", "migrations", "start", "gate", "live")
 
 OF_CONTAINERS = ("data", "prepare", "migrations", "start")  # a folder of files has none of these
@@ -94,6 +95,27 @@ def abort(run: Run) -> None:
     follow(ABORT, run)
     what = "what was left is cleared away" if run.changes else "nothing was left to clear away"
     run.report.say(f"{run.server.target}: {what}; {run.facts.current or 'nothing'} is live.", style="bold")
+
+
+def remove(run: Run) -> None:
+    """The site off the server, but for a final backup."""
+    follow(REMOVE, run)
+    _say_round_trips(run)
+    report, target = run.report, run.server.target
+    if run.unchanged:
+        report.say(f"{run.site.name} isn't on {target}: there is nothing to take away.", style="bold green")
+        if run.facts.kept:
+            report.say(f"  Its last backup: {run.facts.kept[-1]}, on the server")
+        return
+    folder = str(run.record["folder"])
+    report.say()
+    report.say(f"{run.site.name} is off {target}.", style="bold green")
+    size = max(run.record["kilobytes"] / 1024, 0.1)
+    report.say(f"  Its backup:     {folder}, on the server ({size:.1f} MB, for root alone)")
+    report.say(f"  To bring it back: fab deploy -H {target}; then, on the server as root (its README says more):")
+    for name, command in removing.restoring(run, folder).items():
+        if name in run.record["parts"]:
+            report.say(f"    {command}")
 
 
 def rollback(run: Run) -> None:
@@ -173,6 +195,8 @@ def _again(run: Run) -> str:
 
 def _state(run: Run) -> str:
     """What is so now."""
+    if run.command == "remove":
+        return removing.interrupted(run)
     if run.switched:
         return f"Release {run.new.id} is live."
     if run.unattended:

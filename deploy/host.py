@@ -114,18 +114,22 @@ def _unsupported(facts: Facts) -> list[str]:
     return []
 
 
+def engine_silent(facts: Facts) -> list[str]:
+    """An engine that is installed and stopped isn't replaced by another."""
+    installed = facts.packages & {"docker.io", "docker-ce"}
+    if facts.docker_version or not installed:
+        return []
+    return [f"{', '.join(sorted(installed))} is installed but doesn't answer: systemctl status docker says why."]
+
+
 def _no_engine(facts: Facts) -> list[str]:
-    """Why there can't be an engine as we need it. One that is installed and stopped isn't replaced by another."""
-    reasons = []
+    """Why there can't be an engine as we need it."""
+    reasons = engine_silent(facts)
     if facts.os_id == "debian" and facts.os_version == "12" and version(facts.compose_version) < COMPOSE_NEEDED:
         reasons.append(
             f"{facts.os_name} has Docker Compose v1 only, which is no longer maintained. Upgrade to Debian 13, or "
             "install docker-ce, docker-compose-plugin and docker-buildx-plugin from Docker's own repository."
         )
-    installed = facts.packages & {"docker.io", "docker-ce"}
-    if installed and not facts.docker_version:
-        shown = ", ".join(sorted(installed))
-        reasons.append(f"{shown} is installed but doesn't answer: systemctl status docker says why.")
     if facts.daemon_json and _merged_daemon_json(facts) is None:
         reasons.append(f"{names.DAEMON_JSON} is no JSON object, so nothing can be merged into it: mend it by hand.")
     return reasons

@@ -183,8 +183,19 @@ def _servers(site: Site, edge: Edge) -> list[str]:
 
 def generation(files: Mapping[str, str], facts: Facts) -> Generation:
     """The live generation with these files in it. Files of other sites are kept; other files of ours go."""
-    mine = {_owner(path) for path in files}
-    kept = {path: digest for path, digest in facts.nginx_files.items() if _owner(path) not in mine | {""}}
+    return _generation(files, facts, replaced={"", *map(_owner, files)})
+
+
+def without(site: Site, facts: Facts) -> Generation | None:
+    """The live generation without the site's files, all others as they are: none where it has none of them."""
+    if not any(_owner(path) == site.name for path in facts.nginx_files):
+        return None
+    return _generation({}, facts, replaced={site.name})
+
+
+def _generation(files: Mapping[str, str], facts: Facts, *, replaced: set[str]) -> Generation:
+    """These files, and those of the live generation whose owners aren't among the ``replaced``."""
+    kept = {path: digest for path, digest in facts.nginx_files.items() if _owner(path) not in replaced}
     digests = kept | {path: sha256(text.encode()).hexdigest() for path, text in files.items()}
     page = names.NGINX_DEFAULT_PAGE if facts.nginx_default == "distribution" else ""
     lines = "".join(f"{digests[path]} {path}\n" for path in sorted(digests))

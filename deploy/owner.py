@@ -10,14 +10,15 @@ from .steps import Step, write
 
 def check(run: Run) -> None:
     """A name belongs to the project that deployed first under it; a domain to one site."""
-    domains = set(run.settings.domains + run.settings.redirect_domains)
+    domains = set(run.settings.names)
     # What never went live owns nothing: its domains may have been mistyped.
-    owned = set(run.facts.record.get("domains", [])) if run.facts.current else set()
-    if owned and not owned & domains:
+    if run.facts.current or run.facts.removing:
+        _check_name(run, "Give this one a name of its own: DEPLOY_SITE in .env.")
+    if run.facts.removing:
         raise Refused(
-            f"The site name {run.site.name} on {run.server.target} is another site's: {', '.join(sorted(owned))}.",
-            state="Nothing was changed.",
-            hint="Give this one a name of its own: DEPLOY_SITE in .env.",
+            f"{run.site.name} is being taken off {run.server.target}, and that was interrupted: a part of it is gone.",
+            state=f"Its backup is {run.facts.removing}.",
+            hint=f"Type fab remove -H {run.server.target}; after that it can be deployed anew.",
         )
     for other, theirs in run.facts.other_sites.items():
         if both := sorted(domains & theirs):
@@ -41,6 +42,21 @@ def _check_kind(run: Run) -> None:
             "can't change.",
             state="Nothing was changed.",
             hint="Give this one a name and a domain of its own: DEPLOY_SITE and DEPLOY_DOMAINS in .env.",
+        )
+
+
+def check_for_removal(run: Run) -> None:
+    """Whoever takes a site away owns its name, whether it was ever live or not."""
+    _check_name(run, "To take that one away, set its domains, and its name, in .env.")
+
+
+def _check_name(run: Run, hint: str) -> None:
+    owned = set(run.facts.record.get("domains", []))
+    if owned and not owned & set(run.settings.names):
+        raise Refused(
+            f"The site name {run.site.name} on {run.server.target} is another site's: {', '.join(sorted(owned))}.",
+            state="Nothing was changed.",
+            hint=hint,
         )
 
 

@@ -87,6 +87,15 @@ class Report:
     def warn(self, line: str) -> None:
         self._print(f"! {line}", style="yellow")
 
+    def ask(self, question: str) -> str:
+        """What somebody types on the terminal; nothing where it is closed."""
+        self._end()
+        self.console.print(Text(self.mask(question)), end="")
+        try:
+            return input().strip()
+        except EOFError:
+            return ""
+
     def fail(self, message: str) -> None:
         """The last lines of a failure, on standard error."""
         self._end()

@@ -36,6 +36,7 @@ class Run:
     wait: bool = False  # for another's lock
     allow_breaking: bool = False  # migrations that break the live release, or the one to go back to
     migrations: bool = False  # a rollback takes back those that its release doesn't know
+    yes: bool = False  # nobody need be asked before a site is taken away
     staging: bool = False  # a certificate that only proves it could be issued
     started: float = field(default_factory=time.monotonic)
     stack: ExitStack = field(default_factory=ExitStack)

@@ -22,6 +22,7 @@ from . import (
     owner,
     recovery,
     release,
+    removing,
     renewal,
     source,
     static,
@@ -30,6 +31,7 @@ from . import (
 from .certifying import edge, issue, prove  # noqa: F401 - stages too
 from .containers import Answer
 from .errors import Lost, PortsideError, Refused, StepFailed
+from .removing import confirm, remove  # noqa: F401 - and these
 from .report import Stage, count
 from .run import Run
 from .server import Result
@@ -47,8 +49,14 @@ def preflight(run: Run, stage: Stage) -> None:
     if run.command == "certs":
         certs.check_names(run.settings)
         run.authority = certs.authority(run.settings, practice=run.server.practice, staging=run.staging)
+    if run.command == "remove":
+        removing.check_asked(run)
     run.server.connect()
     run.look()
+    if run.command == "remove":
+        removing.check(run)
+        _check_nginx(run)
+        return
     host.check(run.settings, run.facts, room=run.command in {"deploy", "provision", "certs"})
     _check_nginx(run)
     owner.check(run)
@@ -65,7 +73,7 @@ def preflight(run: Run, stage: Stage) -> None:
 def _check_nginx(run: Run) -> None:
     """What somebody else has broken is told before anything is changed. A rollback mustn't wait for its mending."""
     broken = nginx.broken(run.facts)
-    if broken and run.command in {"deploy", "provision", "certs"}:
+    if broken and run.command in {"deploy", "provision", "certs", "remove"}:
         raise PortsideError(broken, state="Nothing was changed.", hint="Then type the same command again.")
     if broken:
         run.report.warn(broken)
@@ -106,6 +114,9 @@ def lock(run: Run, stage: Stage) -> None:
         run.report.say(f"  waiting for another deploy to end: {holder}")
 
     run.tell, current, busy = run.stack.enter_context(run.server.lock(run.site, waiting if run.wait else None))
+    if run.command == "remove" or run.facts.removing:
+        removing.look_again(run)
+        return
     as_seen = current == run.facts.current and not busy and not holders
     if as_seen and not recovery.is_due(run.facts):
         return

@@ -39,6 +39,7 @@ HELP = {
     "name": "another practice server beside the first; with --down, only this one",
     "allow_breaking": "go on although a migration breaks the release that runs beside this one",
     "migrations": "take back the migrations that the release doesn't know",
+    "yes": "don't ask first",
     "wait": "wait until nobody else deploys the site",
 }
 

@@ -368,3 +368,23 @@ def test_a_default_server_of_somebody_else_is_refused() -> None:
         "/etc/nginx/conf.d/old.conf"
     ]
     assert len(nginx.conflicts(replace(facts, nginx_default="other"))) == 2
+
+
+def test_without_a_site_every_other_file_stays_as_it_is(settings: Settings) -> None:
+    """Not made anew either: what another site's file includes is what it was tested with."""
+    read = sample.live(settings)
+    others = {
+        "sites/portfolio-2.conf": "1",
+        "sites/portfolio-data.htpasswd": "2",
+        "snippets/of-another-version.conf": "3",
+    }
+    facts = replace(read, nginx_files=read.nginx_files | others)
+    made = nginx.without(sample.SITE, facts)
+    assert made is not None
+    assert set(made.kept) == set(facts.nginx_files) - {"sites/portfolio.conf", "sites/portfolio.hsts"}
+    assert set(others) <= set(made.kept)
+    assert (made.files, made.before) == ({}, facts.nginx_generation)
+
+
+def test_without_a_site_that_it_does_not_know_nginx_is_as_it_should_be() -> None:
+    assert nginx.without(sample.SITE, sample.provisioned()) is None

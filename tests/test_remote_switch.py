@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,17 @@ class Machine:
         path = self.top / "log"
         return path.read_text().splitlines() if path.exists() else []
 
+    def run(self, script: str, *words: str, fault: str = "", at: str = "") -> subprocess.CompletedProcess[str]:
+        environment = {
+            **os.environ, "PATH": f"{self.top}/bin:{os.environ['PATH']}", "PORTSIDE": str(self.top),
+            "PORTSIDE_FILES": f"{self.top}/files", "TOP": str(self.top), "LOG": f"{self.top}/log", "FAULT": fault,
+            "AT": at,
+        }  # fmt: skip
+        return subprocess.run(
+            ("sh", self.top / f"remote/{script}.sh", *words), env=environment, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+
     def switch(
         self, bridge: str = "", final: str = "", *, old: str = OLD, before: str = "g0", fault: str = "", at: str = ""
     ) -> subprocess.CompletedProcess[str]:
@@ -84,15 +96,7 @@ class Machine:
             "/s/",
             "0",
         )
-        environment = {
-            **os.environ, "PATH": f"{self.top}/bin:{os.environ['PATH']}", "PORTSIDE": str(self.top),
-            "PORTSIDE_FILES": f"{self.top}/files", "TOP": str(self.top), "LOG": f"{self.top}/log", "FAULT": fault,
-            "AT": at,
-        }  # fmt: skip
-        return subprocess.run(
-            ("sh", self.top / "remote/switch.sh", *words), env=environment, capture_output=True, text=True, timeout=60,
-            check=False,
-        )  # fmt: skip
+        return self.run("switch", *words, fault=fault, at=at)
 
 
 @pytest.fixture
@@ -183,3 +187,59 @@ def test_what_goes_live_comes_back_after_a_reboot(machine: Machine) -> None:
     sample.files(machine.top, {"bin/docker": '#!/bin/sh\necho "docker $*" >>"$LOG"\n[ "$1" != ps ] || echo c1\n'})
     machine.switch()
     assert machine.log[1:] == ["docker update --restart unless-stopped c1", "docker start c1"]
+
+
+def unplugged(machine: Machine, fault: str = "", before: str = "g0") -> subprocess.CompletedProcess[str]:
+    """A generation without a site, whose application was stopped for its backup."""
+    sample.files(machine.top, {"site/removing": "/backups/art\nc1\nc2\n"})
+    shutil.rmtree(machine.top / "files/final/new")
+    sample.files(machine.top, {"files/final/kept": "x\nsnippets/y\n", "nginx/portside.d/g0/snippets/y": "why"})
+    return machine.run("unplug", "final", before, "8099", "", str(machine.top / "site/removing"), fault=fault, at="x")
+
+
+def test_nginx_without_a_site_is_what_it_was_but_for_the_site(machine: Machine) -> None:
+    done = unplugged(machine)
+    assert (done.returncode, machine.generation, machine.served) == (0, "final", "final")
+    assert (machine.top / "nginx/portside/snippets/y").read_text() == "why"
+    assert (machine.top / "site/removing").exists()
+    assert not [line for line in machine.log if line.startswith("docker")]
+
+
+def test_where_nginx_can_not_be_without_it_the_site_goes_on(machine: Machine) -> None:
+    sample.files(machine.top, {"bin/unshare": "#!/bin/sh\nfalse\n"})
+    done = unplugged(machine)
+    assert (done.returncode, machine.generation) == (1, "g0")
+    assert "docker start c1 c2" in machine.log
+    assert not (machine.top / "site/removing").exists()
+    assert done.stdout.splitlines()[-1] == "Nothing was taken away. The backup stays, in /backups/art."
+
+
+def test_a_removal_that_was_planned_upon_another_generation_waits_for_another_plan(machine: Machine) -> None:
+    assert (unplugged(machine, before="another").returncode, machine.generation) == (76, "g0")
+    assert (machine.top / "site/removing").exists()
+
+
+CLASH = 'conflicting server name "art.example" on 0.0.0.0:80, ignored'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refused"),
+    [
+        ("", "", False),
+        ("", CLASH, True),
+        (CLASH, CLASH, False),
+        (CLASH, f"{CLASH}\n{CLASH.replace('art', 'blog')}", True),
+        (CLASH, "", False),
+    ],
+)
+def test_a_name_that_is_claimed_twice_from_now_on_is_refused(
+    before: str, after: str, refused: bool, machine: Machine
+) -> None:
+    """What was so before isn't this deploy's fault."""
+    for name, said in (("nginx", before), ("unshare", after)):
+        lines = "".join(f"echo 'nginx: [warn] {line}' >&2\n" for line in said.splitlines())
+        sample.files(machine.top, {f"bin/{name}": f"#!/bin/sh\n{lines}"})
+        (machine.top / "bin" / name).chmod(0o755)
+    done = machine.switch(final="final")
+    assert (done.returncode, machine.live) == ((1, OLD) if refused else (0, NEW))
+    assert ("Another site on this server has that name already." in done.stdout) is refused

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
 from deploy.report import Report, count
@@ -121,3 +123,12 @@ def test_aside_only_results_go_to_standard_output(capsys: pytest.CaptureFixture[
     made.result("[1]")
     told = capsys.readouterr()
     assert (told.out, told.err) == ("[1]\n", "said\n! warned\n")
+
+
+@pytest.mark.parametrize(("typed", "answer"), [("art \n", "art"), ("\n", ""), ("", "")])
+def test_what_is_typed_is_the_answer(
+    typed: str, answer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    assert report(quiet=True).ask("Which? ") == answer
+    assert capsys.readouterr().out == "Which? "

@@ -411,6 +411,33 @@ def test_a_lock_is_held_by_one_and_the_second_is_told_by_whom(here: Here, tmp_pa
         pass
 
 
+def test_with_a_site_that_is_gone_its_locks_are_gone(here: Here, tmp_path: Path) -> None:
+    gone, locks = site(tmp_path / "gone"), tmp_path / "locks"
+    with here.lock(site(tmp_path, "art-2")), here.lock(gone):
+        here.apply([folder(f"{tmp_path}/a", owner=ME)], stage="test")
+        assert (locks / "site-art.work").exists()
+    assert until(lambda: not list(locks.glob("site-art.*")))
+    assert (locks / "site-art-2.lock").exists()
+    with here.lock(gone):
+        pass
+
+
+def test_who_waited_for_a_site_that_was_taken_away_has_the_lock_alone(here: Here, tmp_path: Path) -> None:
+    gone, holders = tmp_path / "gone", list[str]()
+    with here.lock(site(gone)):
+        waiting = threading.Thread(target=wait_for, args=(gone, holders))
+        waiting.start()
+        assert until(lambda: len(holders) == 1)
+    waiting.join(timeout=10)
+    assert holders[-1] == "it is mine"
+    inode = None
+    with another().lock(site(gone)):
+        inode = (tmp_path / "locks/site-art.lock").stat().st_ino
+        with pytest.raises(Locked), here.lock(site(gone)):
+            pass
+        assert (tmp_path / "locks/site-art.lock").stat().st_ino == inode
+
+
 def test_a_lock_tells_others_the_stage_it_is_at(here: Here, tmp_path: Path) -> None:
     holder = tmp_path / "locks/site-art.holder"
     with here.lock(site(tmp_path)) as (tell, _, _):

@@ -94,6 +94,11 @@ site_facts() {
     live=$(readlink "$root/current") && fact site.current "${live##*/}"
     [ ! -f "$root/maintenance/closed" ] || fact site.closed yes
     fact site.dump "$(find "$root/backups" -name '*.dump' -printf '%TY-%Tm-%Td %TH:%TM UTC %f\n' 2>/dev/null | sort | tail -n 1)"
+    [ ! -d "$root" ] || fact site.there yes
+    [ ! -f "$root/removing" ] || fact site.removing "$(head -n 1 "$root/removing")"
+    for kept in "/var/lib/portside/backups/$site"/*/; do
+        [ ! -f "${kept}backup.json" ] || fact site.kept "${kept%/}"
+    done
     for folder in "$root"/releases/*/; do
         [ -d "$folder" ] || continue
         name=${folder%/}

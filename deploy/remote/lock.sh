@@ -28,15 +28,21 @@ end() {
     kill -s KILL -- "-$1" 2>/dev/null
 }
 
-exec 9>"$locks/site-$1.lock"
+lock=$locks/site-$1.lock
+
+# Whether the file we have open and locked is still the one of this name: with a site that was taken away, it goes too.
+same() { [ "$(stat -Lc %d:%i /proc/self/fd/9)" = "$(stat -c %d:%i "$lock" 2>/dev/null)" ]; }
+
+exec 9>"$lock"
 holder=
-until flock -n 9; do
+until flock -n 9 && same; do
+    exec 9>"$lock"
     now=$(cat "$locks/site-$1.holder" 2>/dev/null)
     [ "$now" = "$holder" ] || echo "busy $now"
     holder=$now
     [ "$6" = yes ] || exit 0
     # Until it comes free, our input may end: nobody waits any more.
-    flock -w 1 9 && break
+    flock -w 1 9 && same && break
     timeout 0.1 sh -c 'IFS= read -r beat' 9>&-
     [ $? -ne 1 ] || exit 0
 done
@@ -58,5 +64,7 @@ done
 # A laptop that was only silent may go on; one that hung up won't.
 [ "$ended" -eq 124 ] || left=$(group "$1")
 rm -f "$locks/site-$1.holder"
+# Of a site that isn't there, nothing stays. The lock's file last: from then on it is somebody else's to have.
+[ -d "${5%/*}" ] || busy "$1" || { rm -f "$locks/site-$1".[!l]*; rm -f "$lock"; }
 exec 9>&-
 end "${left:-}"

@@ -1,0 +1,99 @@
+#!/bin/sh
+# Makes the final backup of a site: its database, uploads, volumes and logs; reads it back; notes that it is there.
+#   backup.sh SITE ROOT FOLDER MARKER DATA VOLUME LOG...
+# FOLDER: where it is to be; MARKER: the file that notes it; DATA: the data services' compose file; VOLUME: the database's.
+# The site's application is stopped for it and stays so: nothing may be written any more that the backup wouldn't hold. Where
+# it fails, it starts again. $PORTSIDE_FILES: backup.json, README.
+. "$PORTSIDE/remote/lib.sh"
+site=$1 root=$2 folder=$3 marker=$4 data=$5 volume=$6
+shift 6
+new=$folder.new
+umask 077
+
+# Answers with the folder, its size and which of its parts there are.
+tell() {
+    parts=$(cd "$1" && find . -maxdepth 1 -type f \( -name database.dump -o -name files.tar \) -printf ', "%P"' | cut -c3-)
+    answer "{\"folder\": \"$1\", \"kilobytes\": $(du -sk "$1" | cut -f1), \"parts\": [$parts]}"
+}
+
+running() {
+    for role in web process; do
+        docker ps -q --filter "label=portside.site=$site" --filter "label=portside.role=$role"
+    done
+}
+
+# An interrupted removal goes on from here, unless somebody has brought the site to life again since.
+running=$(running)
+if [ -f "$marker" ] && [ -z "$running" ]; then
+    tell "$(head -n 1 "$marker")"
+    unchanged "it was made before"
+    exit 0
+fi
+
+fail() {
+    rm -rf "$new"
+    rmdir "$root" 2>/dev/null
+    # shellcheck disable=SC2086
+    [ -z "$running" ] || docker start $running >/dev/null || echo "The application can't be started again."
+    die "$* Nothing was taken away."
+}
+
+compose() { docker compose --progress quiet -f "$data" "$@"; }
+
+# A command in the database's container.
+in_db() { compose exec -T db sh -c "$1"; }
+
+# The rotated ones too. Another site's begin in another way: a name has no dot.
+logs() {
+    for log in "$@"; do
+        for path in "$log" "$log".* "$log"-*; do
+            [ ! -f "$path" ] || printf '%s\n' "$path"
+        done
+    done
+}
+
+# In kilobytes, what the backup needs at most.
+needed() {
+    { (cd "$root" && du -sk media volumes 2>/dev/null); logs "$@" | xargs -r -d '\n' du -k; echo "${database_size:-0}"; } |
+        awk '{sum += $1} END {print int(sum * 1.05) + 10240}'
+}
+
+rm -rf "${folder%/*}"/*.new
+mkdir -p "$new" && (umask 022 && mkdir -p "$root") && cp "$PORTSIDE_FILES/backup.json" "$PORTSIDE_FILES/README" "$new/" ||
+    fail "The backup's folder can't be made."
+
+if docker volume inspect "$volume" >/dev/null 2>&1; then
+    compose up -d --quiet-pull --wait --wait-timeout 180 db ||
+        fail "The database can't be started. (Should it be given up: docker volume rm --force $volume, once no container has it.)"
+    # shellcheck disable=SC2016
+    database_size=$(in_db 'psql -qtA -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "select pg_database_size(current_database()) / 1024"' \
+        </dev/null) || fail "The database doesn't answer."
+fi
+needed=$(needed "$@")
+free=$(df -Pk "$new" | awk 'NR == 2 {print $4}')
+[ "$free" -ge "$needed" ] || fail "The disk has no room for the backup: $((needed / 1024)) MB needed, $((free / 1024)) MB free."
+
+# shellcheck disable=SC2086
+[ -z "$running" ] || docker stop $running >/dev/null || fail "The application can't be stopped."
+if [ -n "${database_size:-}" ]; then
+    # shellcheck disable=SC2016
+    in_db 'exec pg_dump -Fc --lock-wait-timeout=30s -U "$POSTGRES_USER" "$POSTGRES_DB"' </dev/null >"$new/database.dump" ||
+        fail "The database can't be dumped."
+    in_db 'exec pg_restore --file=-' <"$new/database.dump" >/dev/null || fail "The dump of the database can't be read."
+fi
+folders=$(cd "$root" && ls -d media volumes 2>/dev/null)
+if [ -n "$folders" ]; then
+    # shellcheck disable=SC2086
+    tar -C "$root" --numeric-owner -Scf "$new/files.tar" $folders && tar -C "$root" -df "$new/files.tar" ||
+        fail "Uploads and volumes can't be backed up."
+fi
+mkdir "$new/logs" && logs "$@" | xargs -r -d '\n' cp --preserve=timestamps -t "$new/logs" || fail "The logs can't be backed up."
+for record in site.json history.jsonl; do
+    [ ! -f "$root/$record" ] || cp "$root/$record" "$new/" || fail "The records can't be backed up."
+done
+# What follows can't be undone: all of it is to be on the disk by then.
+find "$new" -exec sync {} + && mv -T "$new" "$folder" && sync "${folder%/*}" || fail "The backup can't be written."
+# shellcheck disable=SC2086
+printf '%s\n' "$folder" $running >"$marker.new" && sync "$marker.new" && mv -f "$marker.new" "$marker" && sync "$root" ||
+    fail "The removal can't be noted."
+tell "$folder"

@@ -1,0 +1,70 @@
+#!/bin/sh
+# Takes a site away whose final backup is made and which Nginx doesn't know any more: containers, volumes, network, images,
+# certificates, files. Each part of it can be repeated; the site's record goes last, so that an interrupted removal goes on.
+#   remove.sh SITE ROOT RECORD MARKER TRIAL RENEWAL AUTHORITIES GENERATIONS LIVE LOG LOG PATH...
+# TRIAL: see issue.sh; RENEWAL: the renewal's settings for the files in AUTHORITIES; LIVE: the link to one of GENERATIONS;
+# LOG: with all that is rotated; PATH: a file or folder of the site.
+. "$PORTSIDE/remote/lib.sh"
+site=$1 root=$2 record=$3 marker=$4 trial=$5 renewal=$6 authorities=$7 generations=$8 live=$9
+shift 9
+umask 022
+
+containers() { docker ps -aq --filter "label=portside.site=$site"; }
+
+in_docker() {
+    case $(command -v docker) in /*) ;; *) return 0 ;; esac
+    containers | xargs -r docker rm -f -v >/dev/null &&
+        docker volume ls -q --filter "label=portside.site=$site" | xargs -r docker volume rm >/dev/null &&
+        docker network ls -q --filter "label=portside.site=$site" | xargs -r docker network rm >/dev/null &&
+        docker images --format '{{.Repository}}:{{.Tag}}' --filter "reference=portside/$site" | xargs -r docker image rm -f >/dev/null &&
+        docker image prune -af --filter "label=portside.site=$site" >/dev/null
+}
+
+# certbot doesn't wait for itself.
+forget() {
+    limit=$(($(now) + 300))
+    while [ -f "/etc/letsencrypt/renewal/$1.conf" ]; do
+        said=$(certbot delete --non-interactive --cert-name "$1" 2>&1) && continue
+        case $said in *"Another instance of Certbot is already running"*) ;; *) die "$said" ;; esac
+        [ "$(now)" -lt "$limit" ] || die "certbot is busy with something else."
+        sleep 1
+    done
+    rm -rf "/etc/letsencrypt/live/${1:?}" "/etc/letsencrypt/archive/${1:?}"
+}
+
+# Without a file there to read, no certificate of any site would be renewed.
+renew_without() {
+    [ -f "$renewal" ] || return 0
+    for authority in "$authorities"/*.pem; do
+        [ ! -f "$authority" ] || return 0
+    done
+    rm -f "$renewal" && systemctl daemon-reload
+}
+
+# The generations of before still have the site's files.
+forget_generations() {
+    served=$(readlink "$live") || return 0
+    for folder in "$generations"/*; do
+        [ "$folder" = "$served" ] || rm -rf "$folder"
+    done
+}
+
+in_docker || die "Docker can't take away all of the site."
+exec 8>/run/portside/certbot.lock 9>/run/portside/server.lock
+flock -w 900 8 || die "certbot has been busy for 15 minutes."
+forget "$site"
+forget "$trial"
+flock -w 900 9 || die "Another deploy has kept Nginx busy for 15 minutes."
+for log in "$1" "$2"; do
+    rm -f "$log" "$log".* "$log"-*
+done
+shift 2
+rm -rf "$@" && renew_without && forget_generations || exit 1
+exec 8>&- 9>&-
+[ ! -d "$root" ] ||
+    { find "$root" -mindepth 1 -maxdepth 1 ! -path "$record" ! -path "$marker" -exec rm -rf {} + && rm -f "$record" && rm -rf "$root"; } ||
+    exit 1
+# Whoever holds the site's lock takes its files away in the end. Of a laptop that is gone, nobody else does.
+lock=/run/portside/site-$site
+exec 9>"$lock.lock"
+! flock -n 9 || rm -f "$lock".[!l]* "$lock.lock"
