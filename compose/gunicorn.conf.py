@@ -4,6 +4,7 @@ import os
 
 # Nginx uses the socket, the gate and people the port, which is published on the host's loopback only.
 bind = ["unix:" + os.environ["PORTSIDE_SOCKET"], "0.0.0.0:8000"]
+protocol = os.environ["PORTSIDE_PROTOCOL"]
 umask = 0o117  # the socket is the application's and Nginx's, nobody else's
 chdir = os.environ.get("PORTSIDE_FOLDER", ".")
 
@@ -20,6 +21,7 @@ preload_app = True
 
 limit_request_line = 8190  # what Nginx lets through
 forwarded_allow_ips = "*"  # the socket and a loopback port are the only ways in
+uwsgi_allow_ips = "*"
 control_socket_disable = True  # the file system is read-only
 
 accesslog = None  # Nginx writes one

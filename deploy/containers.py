@@ -26,6 +26,7 @@ from .steps import Step, folder, script, write
 
 COMPOSE = Path(__file__).parent.parent / "compose"
 START_INTERVAL_SINCE = (25, 0)  # Docker Engine: healthcheck's start_interval
+GUNICORN_SINCE = (25, 1)  # its own ASGI worker, its uwsgi protocol
 DATABASE_CONNECTIONS = 97  # that PostgreSQL has for others than itself, as it comes
 
 
@@ -200,6 +201,8 @@ def release_compose(settings: Settings, release: ReleasePaths, facts: Facts, ans
         manage=answer.manage if answer else "",
         run=release.run,
         run_inside=release.run_inside,
+        sockets=[release.socket_inside(number, settings.protocol) for number in range(1, settings.replicas + 1)],
+        protocol=settings.protocol,
         gunicorn=release.gunicorn,
         static=release.static,
         static_root=answer.static_root if answer and settings.collectstatic else "",
@@ -244,8 +247,8 @@ def workers(settings: Settings, facts: Facts) -> int:
 
 
 def threads(settings: Settings) -> int:
-    """Gunicorn's threads in one of its workers."""
-    return settings.threads or 4
+    """Gunicorn's threads in one of its workers. Other classes than gthread have none, or become gthread by them."""
+    return settings.threads or (4 if settings.worker_class == "gthread" else 1)
 
 
 def too_many_connections(settings: Settings, facts: Facts) -> str:
@@ -295,13 +298,27 @@ def served(settings: Settings, answer: Answer) -> Served:
         faults += _overlap(answer)
     if not answer.gunicorn:
         faults.append("The image has no gunicorn, which serves the application: add it to its requirements.")
+    elif older := _too_old(settings, answer):
+        faults.append(older)
     if faults:
         raise Refused("\n".join(faults), hint="Mend the project's settings, then type the same command again.")
     return Served(
         static_url=answer.static_url if settings.collectstatic else "",
         media_url=answer.media_url if answer.media_root else "",
         replicas=settings.replicas,
+        protocol=settings.protocol,
+        asynchronous=settings.asynchronous,
     )
+
+
+def _too_old(settings: Settings, answer: Answer) -> str:
+    """Where the image's Gunicorn doesn't know what the settings ask of it: a sentence; else empty."""
+    wanted = {"DEPLOY_WORKER_CLASS": settings.worker_class, "DEPLOY_PROTOCOL": settings.protocol}
+    new = [f"{name}={value}" for name, value in wanted.items() if value in {"asgi", "uwsgi"}]
+    if not new or version(answer.gunicorn) >= GUNICORN_SINCE:
+        return ""
+    needed = ".".join(map(str, GUNICORN_SINCE))
+    return f"{new[0]} needs Gunicorn {needed} or newer; the image has {answer.gunicorn}."
 
 
 def _root_fault(name: str, path: str, code: str) -> list[str]:

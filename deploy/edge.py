@@ -17,12 +17,15 @@ URL_PATH = re.compile(r"/(?:(?!\.)[A-Za-z0-9._~@+-]+/)+")
 @dataclass(frozen=True)
 class Served:
     """What a release wants of Nginx: URL paths of files, which begin and end with a slash, or empty; how many web
-    containers there are to ask, and their local ports (none in the record of a release that an older version made)."""
+    containers there are to ask, and their local ports (none in the record of a release that an older version made); in
+    which protocol; and whether a connection may be silent for long (``asynchronous``)."""
 
     static_url: str = ""
     media_url: str = ""
     replicas: int = 1
     ports: tuple[int, ...] = ()
+    protocol: str = "http"
+    asynchronous: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,24 +42,34 @@ class Place:
 
 @dataclass(frozen=True)
 class Edge:
-    """Which of the live release's sockets are asked, from the first on, or instead which ports; and what is served."""
+    """Which of the live release's sockets are asked, from the first on, or instead which ports; and what is served.
+
+    ``protocols``: in which protocol; of two, the second where the live release has no sockets of the first.
+    """
 
     sockets: int = 1
     ports: tuple[int, ...] = ()
     places: tuple[Place, ...] = ()
+    protocols: tuple[str, ...] = ("http",)
+    asynchronous: bool = False
 
 
 def final(new: Served, kept: Iterable[Served], upstream: str) -> Edge:
     """The edge of a release that is live. Pages of other ``kept`` releases, loaded before, still find their files."""
     places = _with_others(_places(new), kept)
-    return Edge(new.replicas, new.ports if upstream == "port" else (), places)
+    ports = new.ports if upstream == "port" else ()
+    return Edge(new.replicas, ports, places, (new.protocol,), new.asynchronous)
 
 
 def bridge(live: Served, new: Served, kept: Iterable[Served], upstream: str) -> Edge:
     """The edge for the moment in which ``current`` is renamed: what either release has is found before and after."""
     shared = [place for place in _places(live) if place in _places(new)]
     places = _with_others(shared, [new, live, *kept])
-    return Edge(min(live.replicas, new.replicas), live.ports if upstream == "port" else (), places)
+    ports = live.ports if upstream == "port" else ()
+    # Behind the live release's ports there is nobody else; what "current" names may be either.
+    protocols = (live.protocol,) if ports else tuple(dict.fromkeys((live.protocol, new.protocol)))
+    asynchronous = live.asynchronous or new.asynchronous
+    return Edge(min(live.replicas, new.replicas), ports, places, protocols, asynchronous)
 
 
 def _places(served: Served, *, own: bool = True) -> list[Place]:

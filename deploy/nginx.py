@@ -26,6 +26,7 @@ from .steps import Step, script
 
 STALE = 76  # generation.sh's exit code where another generation came in between
 BROTLI_MODULE = "libnginx-mod-http-brotli-static"
+MODULES = {"http": "proxy", "uwsgi": "uwsgi"}  # protocol -> what its directives begin with
 SHARED = ("snippets", "pages")  # folders of templates that belong to no site
 TEMPLATES = Path(__file__).parent.parent / "nginx_templates"
 MAIN = f"# Portside's: all of it stands in the live generation.\ninclude {names.NGINX_LIVE}/nginx.conf;\n"
@@ -120,6 +121,7 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
     """The site's own files: its servers, its lines of the map that says which answers carry HSTS, and, where settings
     ask for them, its passwords and its owner's own lines."""
     encrypted = secure(settings, facts)
+    upstream = f"portside_{site.name.replace('-', '_')}"
     values = _values(facts) | {
         "secure": encrypted,
         "plain": plain(settings, facts),
@@ -131,11 +133,12 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
             hosts[0] for hosts in (encrypted.domains, encrypted.redirect_domains) if hosts and settings.hsts
         ],
         "name": site.name,
-        "upstream": f"portside_{site.name.replace('-', '_')}",
+        "upstream": upstream,
+        "backends": _backends(site, edge, upstream),
         "domains": settings.domains,
         "max_body": settings.max_body,
         "health": _health(settings, edge),
-        "asynchronous": settings.asynchronous,
+        "asynchronous": edge.asynchronous,
         "real_ip": settings.real_ip,
         "allow": settings.allow,
         "deny": settings.deny,
@@ -149,7 +152,6 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
         "maintenance": site.maintenance,
         "private": names.PRIVATE,
         "volumes": [{"name": name, "root": site.volume(name)} for name in _volumes(settings)],
-        "servers": _servers(site, edge),
         "access_log": site.access_log,
         "error_log": site.error_log,
         "places": edge.places,
@@ -175,10 +177,21 @@ def _volumes(settings: Settings) -> list[str]:
     return [volume.partition(":")[0] for volume in settings.volumes]
 
 
-def _servers(site: Site, edge: Edge) -> list[str]:
+def _backends(site: Site, edge: Edge, upstream: str) -> list[dict[str, Any]]:
+    """Who is asked: the upstream's name, its servers, and Nginx's module for what they speak. The second is asked where
+    the first isn't there; its name is no other site's, since those all begin with ``portside_``. Nobody is
+    asked for a folder of files."""
+    return [
+        {"name": name, "module": MODULES[protocol], "protocol": protocol, "servers": _servers(site, edge, protocol)}
+        for name, protocol in zip((upstream, f"next_{upstream}"), edge.protocols, strict=False)
+        if edge.ports or edge.sockets
+    ]
+
+
+def _servers(site: Site, edge: Edge, protocol: str) -> list[str]:
     if edge.ports:
         return [f"127.0.0.1:{port}" for port in edge.ports]
-    return [f"unix:{site.live_socket(number)}" for number in range(1, edge.sockets + 1)]
+    return [f"unix:{site.live_socket(number, protocol)}" for number in range(1, edge.sockets + 1)]
 
 
 def generation(files: Mapping[str, str], facts: Facts) -> Generation:

@@ -84,6 +84,8 @@ def record(
         "media_url": served.media_url,
         "replicas": served.replicas,
         "ports": list(served.ports),
+        "protocol": served.protocol,
+        "asynchronous": served.asynchronous,
         "processes": sorted(settings.processes),
         **made,
     }
@@ -163,7 +165,8 @@ def served(record: Mapping[str, Any]) -> Served:
     """What a release that was recorded wants of Nginx."""
     ports = tuple(int(port) for port in record.get("ports", []))
     static_url, media_url = (str(record.get(name, "")) for name in ("static_url", "media_url"))
-    return Served(static_url, media_url, int(record.get("replicas", 1)), ports)
+    protocol, asynchronous = str(record.get("protocol", "http")), bool(record.get("asynchronous"))
+    return Served(static_url, media_url, int(record.get("replicas", 1)), ports, protocol, asynchronous)
 
 
 def kept(facts: Facts) -> list[Served]:

@@ -27,7 +27,7 @@ PREFIX = "DEPLOY_"
 
 # Names of the interface that later versions will do, with the one value that changes nothing.
 PLANNED = {
-    "PROTOCOL": "http", "BUILD": "server",
+    "BUILD": "server",
     "REDIS": "", "NOTIFY": "", "GPUS": "", "BACKUP_SCHEDULE": "", "BACKUP_KEEP": "7",
 }  # fmt: skip
 PLANNED_FAMILIES = ("CRON_",)
@@ -211,6 +211,9 @@ class Settings(BaseModel):
     upstream: Annotated[str, _matching(r"socket|port", "socket or port")] = Field(
         "socket", description="how Nginx reaches Gunicorn: by its unix sockets, or by its local ports"
     )
+    protocol: Annotated[str, _matching(r"http|uwsgi", "http or uwsgi")] = Field(
+        "http", description="spoken between Nginx and Gunicorn: http or uwsgi"
+    )
     volumes: Annotated[tuple[Volume, ...], BeforeValidator(_comma)] = Field(
         (), description="NAME:PATH: folders shared by all releases, like media but not served"
     )
@@ -328,6 +331,8 @@ class Settings(BaseModel):
         for one, other in (("tls_cert", "tls_key"), ("acme_eab_kid", "acme_eab_hmac_key")):
             if bool(getattr(self, one)) != bool(getattr(self, other)):
                 raise ValueError(f"DEPLOY_{one.upper()} and DEPLOY_{other.upper()} belong together: set both or none")
+        if self.protocol == "uwsgi" and self.asynchronous:
+            raise ValueError("DEPLOY_PROTOCOL=uwsgi can't carry what an ASGI worker is for: leave it at http")
         if self.nginx_include:
             _check_include(self.folder / self.nginx_include)
         if self.database == "external" and not self.env.get("DATABASE_URL"):

@@ -93,9 +93,9 @@ class Site:
         """Links to the static files of every kept release, below their URL, for pages loaded before a switch."""
         return f"{self.root}/static-pool"
 
-    def live_socket(self, number: int) -> str:
+    def live_socket(self, number: int, protocol: str) -> str:
         """The socket of one of the live release's web containers, as Nginx names it."""
-        return f"{self.current}/run/web-{number}.sock"
+        return f"{self.current}/run/{_socket(number, protocol)}"
 
     def volume(self, name: str) -> str:
         """A folder of DEPLOY_VOLUMES."""
@@ -255,6 +255,10 @@ class ReleasePaths:
         connections it sees."""
         return f"/run/portside/{self.project}"
 
+    def socket_inside(self, number: int, protocol: str) -> str:
+        """The socket of one of its web containers, as that container names it."""
+        return f"{self.run_inside}/{_socket(number, protocol)}"
+
     @property
     def project(self) -> str:
         """The compose project of the release."""
@@ -263,3 +267,8 @@ class ReleasePaths:
     @property
     def image(self) -> str:
         return f"portside/{self.site.name}:{self.id}"
+
+
+def _socket(number: int, protocol: str) -> str:
+    """A name for each protocol: whoever asks in one never meets a release that speaks the other."""
+    return f"web-{number}.{'sock' if protocol == 'http' else protocol}"

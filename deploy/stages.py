@@ -36,6 +36,7 @@ from .report import Stage, count
 from .run import Run
 from .server import Result
 from .steps import Step, script, write
+from .stream import REMOTE
 
 
 def preflight(run: Run, stage: Stage) -> None:
@@ -350,6 +351,8 @@ def gate(run: Run, stage: Stage) -> None:
         str(settings.health_timeout),
         # One that was live and good before has shown that it doesn't die by itself.
         "0" if run.command == "rollback" else "2",
+        run.served.protocol,
+        files={"uwsgi.py": REMOTE / "uwsgi.py"} if run.served.protocol == "uwsgi" else {},
     )
     run.apply(stage, [step])
     stage.note(f"{settings.health_path} is well")

@@ -58,6 +58,7 @@ def switch(run: Run, identity: str, served: Served, old: str, *, patience: int =
         settings.health_path,
         served.static_url if served.replicas else "",  # a folder of files: the health check's path is one
         str(patience),
+        str(_reading(run, served, old)),
         files={name: content for generation in made for name, content in generation.payload().items()},
     )
 
@@ -75,6 +76,14 @@ def _generations(run: Run, new: Served, live: str) -> tuple[Generation | None, G
     if bridge and not final:  # back to what is live now
         final = nginx.generation(_files(run, edge.final(new, kept, upstream)), run.facts)
     return bridge, final
+
+
+def _reading(run: Run, new: Served, old: str) -> int:
+    """Seconds that are given to requests which Nginx's workers of before are still reading: none where they find the
+    application in the same place, whichever release is live."""
+    before = release.served(run.facts.releases.get(old, {}))
+    same = before.protocol == new.protocol and run.settings.upstream == "socket"
+    return 0 if same or not old else run.settings.drain
 
 
 def _files(run: Run, wanted: Edge) -> dict[str, str]:
@@ -125,9 +134,8 @@ def tell(run: Run, result: Result) -> None:
     """What the end of the switch has to say to whom it concerns."""
     answer, old = result.answer, run.facts.current
     if answer.get("left"):
-        run.report.warn(
-            f"After {run.settings.drain} s {count(answer['left'], 'connection')} to the old release were cut."
-        )
+        cut = count(answer["left"], "connection") + " to the old release " + ("was" if answer["left"] == 1 else "were")
+        run.report.warn(f"After {run.settings.drain} s {cut} cut.")
     if working := answer.get("working"):
         run.report.warn(
             f"Still at work after {run.settings.drain} s: {', '.join(working)} of {old}. What it has begun it "

@@ -30,6 +30,7 @@ SITE = Site("portfolio")
 OLDER, OLD, NEW = "20261119-101500-5c0ffee", "20261120-192010-d899b4d", "20261121-080000-ab12cd3"
 SERVED = Served("/static/", "/media/", 1, (8101,))
 EDGE = edge.final(SERVED, [], "socket")
+EVERY_EDGE = replace(EDGE, asynchronous=True)
 
 LINES = {
     "DEPLOY_SITE": "portfolio",
@@ -65,6 +66,7 @@ EVERY_SETTING = {
     "DEPLOY_REPLICAS": "2",
     "DEPLOY_UPSTREAM": "port",
     "DEPLOY_PORTS": "9000-9010",
+    "DEPLOY_PROTOCOL": "http",
     "DEPLOY_PROCESS_MAIL_QUEUE": 'python manage.py send --all "it\'s $HOME"',
     "DEPLOY_PROCESS_beat": "exec python manage.py beat",
     "DEPLOY_VOLUMES": "cache:/var/cache/gallery",

@@ -384,3 +384,48 @@ def test_once_django_has_answered_only_the_compose_file_is_written_anew(settings
 def test_postgres_has_names_of_its_own(site: str, name: str, settings: Settings) -> None:
     assert containers.database_user(settings, Site(site)) == name
     assert containers.database_name(settings, Site(site)) == name
+
+
+@pytest.mark.parametrize(
+    ("changed", "gunicorn", "told"),
+    [
+        (
+            {"DEPLOY_PROTOCOL": "uwsgi"},
+            "23.0.0",
+            "DEPLOY_PROTOCOL=uwsgi needs Gunicorn 25.1 or newer; the image has 23.0.0.",
+        ),
+        (
+            {"DEPLOY_WORKER_CLASS": "asgi"},
+            "25.0.3",
+            "DEPLOY_WORKER_CLASS=asgi needs Gunicorn 25.1 or newer; the image has 25.0.3.",
+        ),
+        ({"DEPLOY_PROTOCOL": "uwsgi"}, "25.1.0", ""),
+        ({"DEPLOY_WORKER_CLASS": "asgi"}, "27.0.1", ""),
+        ({}, "19.0", ""),
+        ({"DEPLOY_WORKER_CLASS": "uvicorn.workers.UvicornWorker"}, "23.0.0", ""),
+    ],
+)
+def test_a_gunicorn_that_does_not_know_what_is_asked_of_it_is_refused(
+    changed: dict[str, str], gunicorn: str, told: str, tmp_path: Path
+) -> None:
+    settings, answer = sample.settings(tmp_path, **changed), sample.answer(gunicorn=gunicorn)
+    if told:
+        with pytest.raises(Refused) as caught:
+            containers.served(settings, answer)
+        assert caught.value.message == told
+    else:
+        assert containers.served(settings, answer).protocol == settings.protocol
+
+
+@pytest.mark.parametrize(("worker_class", "threads"), [("gthread", "4"), ("asgi", "1"), ("sync", "1"), ("gevent", "1")])
+def test_only_workers_that_have_threads_are_given_some(worker_class: str, threads: str, tmp_path: Path) -> None:
+    """Gunicorn makes gthread of sync where there are several, and warns of them with asgi."""
+    text = compose(sample.settings(tmp_path, DEPLOY_WORKER_CLASS=worker_class))
+    assert f'PORTSIDE_THREADS: "{threads}"' in text
+
+
+def test_a_release_that_speaks_uwsgi_has_sockets_of_that_name(tmp_path: Path) -> None:
+    text = compose(sample.settings(tmp_path, DEPLOY_PROTOCOL="uwsgi", DEPLOY_REPLICAS="2"))
+    assert re.findall(r'PORTSIDE_SOCKET: "/run/portside/\S+/(\S+)"', text) == ["web-1.uwsgi", "web-2.uwsgi"]
+    assert 'PORTSIDE_PROTOCOL: "uwsgi"' in text
+    assert ".connect(" not in text

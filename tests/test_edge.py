@@ -87,3 +87,22 @@ def test_what_nginx_could_not_serve_is_left_out(url: str) -> None:
 @pytest.mark.parametrize("url", ["/static/", "/a/b.c/", "/a+b/", "/~x/@y/", "/v2..3/"])
 def test_ordinary_paths_are_served(url: str) -> None:
     assert edge.final(Served(url), [], "socket").places == (Place(url),)
+
+
+def test_a_release_is_asked_in_its_protocol() -> None:
+    assert edge.final(Served(protocol="uwsgi"), [LIVE], "socket").protocols == ("uwsgi",)
+    assert edge.bridge(LIVE, LIVE, [], "socket").protocols == ("http",)
+
+
+def test_the_bridge_asks_in_the_protocol_of_either_release_the_live_ones_first() -> None:
+    new = Served(protocol="uwsgi", ports=(8102,))
+    assert edge.bridge(LIVE, new, [], "socket").protocols == ("http", "uwsgi")
+    assert edge.bridge(new, LIVE, [], "socket").protocols == ("uwsgi", "http")
+    assert edge.bridge(LIVE, new, [], "port").protocols == ("http",), "its ports are its own"
+
+
+@pytest.mark.parametrize(("live", "new", "bridge"), [(False, False, False), (True, False, True), (False, True, True)])
+def test_connections_may_be_silent_where_either_release_has_such(live: bool, new: bool, bridge: bool) -> None:
+    releases = [Served(asynchronous=kind) for kind in (live, new)]
+    assert edge.bridge(*releases, [], "socket").asynchronous is bridge
+    assert edge.final(releases[1], [], "socket").asynchronous is new

@@ -11,6 +11,7 @@ import pytest
 CONF = Path(__file__).parent.parent / "compose/gunicorn.conf.py"
 GIVEN = {
     "PORTSIDE_SOCKET": "/run/portside/art-1/web-1.sock",
+    "PORTSIDE_PROTOCOL": "http",
     "PORTSIDE_WORKER_CLASS": "gthread",
     "PORTSIDE_WORKERS": "3",
     "PORTSIDE_THREADS": "4",
@@ -63,3 +64,9 @@ def test_a_request_is_logged_by_nginx_alone(said: dict[str, str]) -> None:
 
 def test_it_changes_to_the_folder_of_manage_py(tmp_path: Path) -> None:
     assert printed(tmp_path, PORTSIDE_FOLDER=str(tmp_path))["chdir"] == str(tmp_path)
+
+
+def test_it_speaks_uwsgi_to_whoever_reaches_it(tmp_path: Path) -> None:
+    """In a container, the peer of the published port is Docker's own address."""
+    said = printed(tmp_path, PORTSIDE_PROTOCOL="uwsgi")
+    assert (said["protocol"], said["uwsgi_allow_ips"]) == ("uwsgi", "['*']")

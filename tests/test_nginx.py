@@ -38,7 +38,8 @@ def test_the_site_file(settings: Settings, golden: Callable[[str, str], None]) -
 
 
 def test_the_site_file_with_every_setting(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
-    golden("nginx-site-every-setting.conf.txt", site_file(sample.settings(tmp_path, sample.EVERY_SETTING)))
+    settings = sample.settings(tmp_path, sample.EVERY_SETTING)
+    golden("nginx-site-every-setting.conf.txt", site_file(settings, sample.EVERY_EDGE))
 
 
 def test_the_site_file_with_a_certificate(settings: Settings, golden: Callable[[str, str], None]) -> None:
@@ -48,7 +49,10 @@ def test_the_site_file_with_a_certificate(settings: Settings, golden: Callable[[
 
 def test_the_site_file_with_a_certificate_for_some_names(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
     settings = sample.settings(tmp_path, sample.EVERY_SETTING)
-    golden("nginx-site-half-https.conf.txt", site_file(settings, facts=certified("gallery.example", "old.example")))
+    golden(
+        "nginx-site-half-https.conf.txt",
+        site_file(settings, sample.EVERY_EDGE, certified("gallery.example", "old.example")),
+    )
 
 
 def test_the_file_of_a_static_site(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
@@ -388,3 +392,44 @@ def test_without_a_site_every_other_file_stays_as_it_is(settings: Settings) -> N
 
 def test_without_a_site_that_it_does_not_know_nginx_is_as_it_should_be() -> None:
     assert nginx.without(sample.SITE, sample.provisioned()) is None
+
+
+UWSGI = Edge(2, (), sample.EDGE.places, ("uwsgi",))
+BOTH = replace(UWSGI, protocols=("http", "uwsgi"), asynchronous=True)
+
+
+def every_setting(folder: Path) -> Settings:
+    return sample.settings(folder, sample.EVERY_SETTING, DEPLOY_WORKER_CLASS="gthread", DEPLOY_PROTOCOL="uwsgi")
+
+
+def test_the_site_file_while_the_protocol_changes(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+    golden("nginx-site-two-protocols.conf.txt", site_file(every_setting(tmp_path), BOTH))
+
+
+def test_a_site_by_uwsgi_uses_nothing_of_http(tmp_path: Path) -> None:
+    text = site_file(every_setting(tmp_path), UWSGI)
+    assert not re.search(r"proxy|next_", re.sub(r"\n *#.*|include \S+", "", text))
+    assert re.findall(r"server unix:\S+/(\S+) ", text) == ["web-1.uwsgi", "web-2.uwsgi"]
+    assert text.count("uwsgi_pass portside_gallery_2;") == 2
+
+
+def test_whoever_is_not_there_is_asked_in_the_other_protocol_and_in_no_third(tmp_path: Path) -> None:
+    text = site_file(every_setting(tmp_path), BOTH)
+    assert re.findall(r"error_page 502 = (\S+);", text) == ["@next_release", "@next_release_health"]
+    first, second = re.findall(r"location @next_release\w* {.*?\n    }", text, re.DOTALL)
+    for location in (first, second):
+        assert "uwsgi_pass next_portside_gallery_2;" in location
+        assert "if ($portside_sent) {" in location
+        assert not re.search(r"\berror_page ", location)
+    assert ("limit_req" in first, "allow all" in first) == (True, False)
+    assert ("limit_req" in second, "allow all" in second) == (False, True)
+
+
+def test_what_a_client_claims_is_overwritten_in_either_protocol() -> None:
+    snippets = nginx.base(FACTS)
+    by_http = re.findall(r"proxy_set_header (\S+) (\S+);", snippets["snippets/proxy.conf"])
+    by_uwsgi = dict(re.findall(r"uwsgi_param HTTP_(\S+) (\S+)", snippets["snippets/uwsgi.conf"].replace(";", " ")))
+    for name, value in by_http:
+        if name not in {"Connection", "Upgrade"}:  # uwsgi upgrades nothing
+            assert by_uwsgi[name.upper().replace("-", "_")] == value
+    assert (by_uwsgi["CONNECTION"], by_uwsgi["UPGRADE"]) == ("close", '""')

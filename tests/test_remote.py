@@ -263,6 +263,16 @@ def test_a_process_that_still_works_when_its_release_is_live_again_comes_back(ro
     assert told == ["update --restart unless-stopped p1"]
 
 
+@pytest.mark.parametrize(
+    ("connected", "grace"), [("", "40"), (f"u_str ESTAB 0 0 /run/portside/art-{A}/web-1.sock 7", "5")]
+)
+def test_who_is_still_connected_after_the_time_that_is_given_is_cut(root: Path, connected: str, grace: str) -> None:
+    sample.files(root.parent, {"bin/ss": f"#!/bin/sh\n[ -z '{connected}' ] || echo '{connected}'\n"})
+    (root.parent / "bin/ss").chmod(0o755)
+    assert finished(root, f"w1 {A} web - no 1\n", old=A) == [f"stop -t {grace} w1"]
+    assert finish_answer(root)["left"] == bool(connected)
+
+
 def test_a_new_process_that_keeps_ending_is_told_with_its_log(root: Path) -> None:
     finished(root, "", "queue", "beat", starts=f"dying {B} process queue unless-stopped 1\np2 {B} process beat x 1")
     assert finish_answer(root)["dying"] == ["queue"]

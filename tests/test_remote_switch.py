@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -94,6 +95,7 @@ class Machine:
             "art.example",
             "/well",
             "/s/",
+            "0",
             "0",
         )
         return self.run("switch", *words, fault=fault, at=at)
@@ -243,3 +245,23 @@ def test_a_name_that_is_claimed_twice_from_now_on_is_refused(
     done = machine.switch(final="final")
     assert (done.returncode, machine.live) == ((1, OLD) if refused else (0, NEW))
     assert ("Another site on this server has that name already." in done.stdout) is refused
+
+
+RETIRED = '. "$PORTSIDE/remote/lib.sh"; . "$PORTSIDE/remote/generation.sh"; workers_before=$1; retired "$2"'
+
+
+@pytest.mark.parametrize("seconds", ["60", "0"])
+def test_workers_of_before_are_waited_for_as_long_as_is_given(machine: Machine, seconds: str) -> None:
+    with subprocess.Popen(("sleep", "60")) as worker:
+        reaper = Thread(target=worker.wait)
+        reaper.start()
+        words = ("sh", "-c", RETIRED, "sh", str(worker.pid), seconds)
+        with subprocess.Popen(words, env={**os.environ, "PORTSIDE": str(machine.top)}) as script:
+            if seconds == "0":
+                assert script.wait(20) == 0
+            else:
+                with pytest.raises(subprocess.TimeoutExpired):
+                    script.wait(0.5)
+            worker.terminate()
+            assert script.wait(20) == 0
+        reaper.join()

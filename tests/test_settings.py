@@ -438,3 +438,11 @@ def test_an_accounts_key_is_not_printed(tmp_path: Path) -> None:
 def test_a_certificate_makes_no_new_release(tmp_path: Path) -> None:
     before = sample.settings(tmp_path).fingerprint()
     assert sample.settings(tmp_path, DEPLOY_HSTS="0", DEPLOY_ACME_EMAIL="a@b.example").fingerprint() == before
+
+
+def test_an_asgi_application_does_not_speak_uwsgi(tmp_path: Path) -> None:
+    for worker_class in ("asgi", "uvicorn_worker.UvicornWorker"):
+        (fault,) = refused(tmp_path, DEPLOY_PROTOCOL="uwsgi", DEPLOY_WORKER_CLASS=worker_class)
+        assert fault.startswith("DEPLOY_PROTOCOL=uwsgi can't carry")
+    (fault,) = refused(tmp_path, DEPLOY_PROTOCOL="fastcgi")
+    assert fault == "DEPLOY_PROTOCOL: should be http or uwsgi."

@@ -42,7 +42,7 @@ def test_every_path_of_a_release_lies_below_its_root() -> None:
 
 
 def test_nginx_names_the_live_release_only() -> None:
-    assert sample.SITE.live_socket(1) == "/srv/portside/portfolio/current/run/web-1.sock"
+    assert sample.SITE.live_socket(1, "http") == "/srv/portside/portfolio/current/run/web-1.sock"
     assert sample.SITE.live_static == RELEASE.static.replace(f"releases/{sample.OLD}", "current")
 
 
@@ -57,8 +57,9 @@ def test_site_and_release_stand_in_the_sockets_path() -> None:
 
 def test_the_longest_name_leaves_room_for_a_sockets_path() -> None:
     longest = Site("a" * 31)
-    assert len(f"{longest.release(sample.OLD).run_inside}/web-64.sock") < 108
-    assert len(longest.live_socket(64)) < 108
+    for protocol in ("http", "uwsgi"):
+        assert len(longest.release(sample.OLD).socket_inside(64, protocol)) < 108
+        assert len(longest.live_socket(64, protocol)) < 108
 
 
 WORDS = (

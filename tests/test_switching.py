@@ -88,11 +88,28 @@ def test_another_static_url_takes_both(settings: Settings) -> None:
     assert (bridge.count("@older_static;"), final.count("@older_static;")) == (0, 1)
 
 
+def test_another_protocol_takes_both_and_time_for_what_is_being_read(settings: Settings) -> None:
+    facts, new = live(settings), replace(SAME, protocol="uwsgi")
+    bridge, final = generations(settings, facts, new)
+    assert (bridge.count("_pass"), final.count("uwsgi_pass"), final.count("proxy_pass")) == (4, 2, 0)
+    step = switching.switch(run(settings, facts), sample.NEW, new, sample.OLD)
+    assert step.words[-1] == str(settings.drain)
+    assert switching.switch(run(settings, facts), sample.NEW, SAME, sample.OLD).words[-1] == "0"
+
+
+def test_by_port_another_protocol_takes_one_generation_after_the_switch(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_UPSTREAM="port", DEPLOY_DRAIN="7")
+    facts, new = live(settings), replace(SAME, protocol="uwsgi")
+    bridge, final = generations(settings, facts, new)
+    assert (bridge, final.count("uwsgi_pass"), final.count("proxy_pass")) == ("", 2, 0)
+    assert switching.switch(run(settings, facts), sample.NEW, new, sample.OLD).words[-1] == "7"
+
+
 def test_an_interrupted_switch_takes_the_final_generation_only(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, DEPLOY_UPSTREAM="port")
     facts = replace(live(settings), current=sample.NEW)
     step = switching.switch(run(settings, facts), sample.NEW, SAME, sample.OLD, patience=60)
-    assert (step.words[5], step.words[9], bool(step.words[10]), step.words[-1]) == (sample.OLD, "", True, "60")
+    assert (step.words[5], step.words[9], bool(step.words[10]), step.words[-2]) == (sample.OLD, "", True, "60")
 
 
 def test_the_switch_is_planned_upon_the_live_generation(settings: Settings) -> None:
@@ -120,6 +137,7 @@ def test_processes_that_do_not_run_are_started(settings: Settings) -> None:
     [
         ({}, []),
         ({"left": 2}, ["! After 30 s 2 connections to the old release were cut."]),
+        ({"left": 1}, ["! After 30 s 1 connection to the old release was cut."]),
         (
             {"working": ["queue"]},
             [

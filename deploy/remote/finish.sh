@@ -37,8 +37,10 @@ if [ -n "$old" ] && [ "$old" != "$id" ]; then
     while [ "$(open_connections)" -gt 0 ] && [ $(($(now) - began)) -lt "$seconds" ]; do
         sleep 0.1
     done
-    left=$(open_connections)
-    containers | xargs -r docker stop -t 40 >/dev/null
+    left=$(open_connections) grace=40
+    # Who is connected still has had the time that is given, and may be a websocket that never ends.
+    [ "$left" -eq 0 ] || grace=5
+    containers | xargs -r docker stop -t "$grace" >/dev/null
 fi
 while [ -n "$(working)" ] && [ $(($(now) - began)) -lt "$seconds" ]; do
     sleep 0.2

@@ -1,18 +1,28 @@
 #!/bin/sh
 # Asks a started release as a visitor comes, each of its web containers on its own port, until it is well; and again for
 # a few seconds, since an application can die after its first answers.
-#   gate.sh COMPOSE HOST PATH SCHEME SECONDS AGAIN      AGAIN: so many times more, a second apart, once it is well
+#   gate.sh COMPOSE HOST PATH SCHEME SECONDS AGAIN PROTOCOL
+# AGAIN: so many times more, a second apart, once it is well; PROTOCOL: http or uwsgi. $PORTSIDE_FILES: uwsgi.py
 . "$PORTSIDE/remote/lib.sh"
-compose=$1 host=$2 path=$3 scheme=$4 seconds=$5 again=$6
+compose=$1 host=$2 path=$3 scheme=$4 seconds=$5 again=$6 protocol=$7
 ports=$(ports "$(dirname "$compose")")
 replicas=$(printf '%s\n' "$ports" | wc -l)
 head=$PORTSIDE/head body=$PORTSIDE/body
 
+# The status that the container at $port answers; 000 for none.
+status() {
+    if [ "$protocol" = uwsgi ]; then
+        python3 "$PORTSIDE_FILES/uwsgi.py" "$port" "$host" "$path" "$scheme" "$head" "$body"
+    else
+        curl -s --noproxy '*' --max-time 15 -D "$head" -o "$body" -w '%{http_code}' -H "Host: $host" \
+            -H "X-Forwarded-Proto: $scheme" -H "User-Agent: Portside" "http://127.0.0.1:$port$path"
+    fi
+}
+
 # Asks the container at $port once; $why is what is wrong, or empty.
 ask() {
     rm -f "$head" "$body"
-    status=$(curl -s --noproxy '*' --max-time 15 -D "$head" -o "$body" -w '%{http_code}' -H "Host: $host" \
-        -H "X-Forwarded-Proto: $scheme" -H "User-Agent: Portside" "http://127.0.0.1:$port$path")
+    status=$(status)
     target=$(sed -n 's/^[Ll]ocation: *//p' "$head" 2>/dev/null | tr -d '\r')
     case $target in
     "$path" | "http://$host$path" | "https://$host$path")

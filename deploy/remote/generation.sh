@@ -135,6 +135,15 @@ reload() {
     if systemctl is-active --quiet nginx; then systemctl reload nginx; else systemctl start nginx; fi
 }
 
+# Waits until the workers of before are gone, at most so many seconds: a request that one of them is still reading goes where
+# its own files say.
+retired() {
+    limit=$(($(now) + $1))
+    for pid in $workers_before; do
+        while [ -d "/proc/$pid" ] && [ "$(now)" -lt "$limit" ]; do sleep 0.1; done
+    done
+}
+
 # A reload returns before its workers serve, and a failed one says nothing: ask until the answer is the wanted one,
 # and until no worker of before accepts connections any more: for a moment both do.
 serves() {

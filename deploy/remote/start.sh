@@ -40,7 +40,8 @@ start() {
 # The first container that doesn't listen yet.
 silent() {
     for name in $(seq -f web-%g "$replicas"); do
-        [ -S "$run/$name.sock" ] || { echo "$name"; return; }
+        # Its last letters say its protocol.
+        find "$run" -name "$name.*" -type s | grep -q . || { echo "$name"; return; }
     done
 }
 

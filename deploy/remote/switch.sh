@@ -2,15 +2,16 @@
 # Makes a release the live one by renaming "current", between two generations of Nginx's files where they change, and
 # proves it through Nginx. One transaction: on any failure "current" and Nginx's files are as before. Each part of it can be
 # repeated.
-#   switch.sh ROOT SITE ID OLD STATUS_PORT PAGE BEFORE BRIDGE FINAL SCHEME HOST PATH STATIC_URL SECONDS
+#   switch.sh ROOT SITE ID OLD STATUS_PORT PAGE BEFORE BRIDGE FINAL SCHEME HOST PATH STATIC_URL SECONDS READING
 # OLD: the release of before, or empty. BRIDGE: the generation that serves both releases, FINAL: the one of the new
 # release, each empty where what is live will do; BEFORE: the one they were planned upon. STATIC_URL: empty where Nginx
-# serves no static files. SECONDS: how long the release may still be starting. PAGE and $PORTSIDE_FILES: see generation.sh.
+# serves no static files. SECONDS: how long the release may still be starting. READING: how many seconds are given to what
+# Nginx's workers of before are still reading, where their files lead it to nobody. PAGE and $PORTSIDE_FILES: see generation.sh.
 . "$PORTSIDE/remote/lib.sh"
 # shellcheck disable=SC2034 # $page is for generation.sh
 root=$1 site=$2 id=$3 old=$4 status_port=$5 page=$6
 shift 6
-before=$1 bridge=$2 final=$3 scheme=$4 host=$5 path=$6 static=$7 seconds=$8
+before=$1 bridge=$2 final=$3 scheme=$4 host=$5 path=$6 static=$7 seconds=$8 reading=$9
 . "$PORTSIDE/remote/generation.sh"
 
 # From here on it is one that comes back after a reboot, or a reboot in the middle would find nothing. What a power cut has
@@ -63,7 +64,7 @@ undo() {
 
 come_back || exit 1
 [ -z "$bridge$final" ] || begin "$before"
-[ -z "$bridge" ] || put "$bridge" || undo
+[ -z "$bridge" ] || { put "$bridge" && retired "$reading"; } || undo
 point "releases/$id" || undo
 if [ -n "$final" ]; then
     # Before a first one, Nginx doesn't know the site.
@@ -71,4 +72,4 @@ if [ -n "$final" ]; then
     put "$final" || undo
 fi
 proved || undo
-[ -z "$bridge$final" ] || tidy
+[ -z "$bridge$final" ] || { retired "$reading"; tidy; }
