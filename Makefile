@@ -43,7 +43,7 @@ e2e-change: setup engine
 	@PORTSIDE_E2E=change .venv/bin/python -m pytest -v tests/e2e/test_1[01268]*
 
 e2e-laptop: setup engine
-	@PORTSIDE_E2E=laptop .venv/bin/python -m pytest -v tests/e2e/test_1[39]*
+	@PORTSIDE_E2E=laptop .venv/bin/python -m pytest -v tests/e2e/test_1[379]*
 
 e2e-server: setup engine
 	@PORTSIDE_E2E=server .venv/bin/python -m pytest -v tests/e2e/test_1[45]*
