@@ -152,6 +152,7 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
         "maintenance": site.maintenance,
         "private": names.PRIVATE,
         "volumes": [{"name": name, "root": site.volume(name)} for name in _volumes(settings)],
+        "ports": edge.ports,
         "access_log": site.access_log,
         "error_log": site.error_log,
         "places": edge.places,
