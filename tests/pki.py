@@ -42,7 +42,7 @@ def issued(*hosts: str, days: float = 90, since: float = 1) -> Issued:
     begins = NOW - timedelta(days=since)
     names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
     leaf = (
-        _builder(hosts[0] if hosts else "nobody", key, middle.subject, begins, begins + timedelta(days=days))
+        _builder(hosts[0][:64] if hosts else "nobody", key, middle.subject, begins, begins + timedelta(days=days))
         .add_extension(names, critical=False)
         .sign(middle_key, SHA256())
     )

@@ -1,0 +1,146 @@
+"""Everything that changes what Nginx's files say, and the combinations of it that are tried: any two values together.
+
+tests/test_rendering.py reads the text; tests/e2e/test_23_rendering.py hands it to the real Nginx of two Debians.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deploy import nginx, site
+from deploy.certificate import Certificate
+from deploy.edge import Edge, Served, bridge, final
+from deploy.facts import Facts
+from deploy.settings import Settings
+from deploy.site import Site
+from tests import pairs, pki, sample
+
+NGINX = {
+    "1.22.1": "nginx version: nginx/1.22.1\nbuilt with OpenSSL 3.0.22 25 Aug 2026\n",  # Debian 12
+    "1.26.3": "nginx version: nginx/1.26.3\nbuilt with OpenSSL 3.5.7 9 Jun 2026\n",  # Debian 13
+}
+NEIGHBOUR = Site("gallery-2")
+"""Another site on the server, with every setting there is: what two sites share by accident, Nginx refuses."""
+
+ALL = {"DEPLOY_DOMAINS": "gallery.example,www.gallery.example"}
+LONGEST = ".".join(("x" * 63, "y" * 63, "z" * 63, "w" * 61))
+
+SETTINGS: dict[str, dict[str, dict[str, str]]] = {
+    "names": {
+        "two": {"DEPLOY_SITE": "shop", "DEPLOY_DOMAINS": "shop.example,www.shop.example"},
+        "longest": {"DEPLOY_SITE": "s" + "-long" * 6, "DEPLOY_DOMAINS": f"{LONGEST},192.0.2.80"},
+    },
+    "redirects": {"none": {}, "two": {"DEPLOY_REDIRECT_DOMAINS": "shop-old.example,xn--shp-hna.example"}},
+    "auth": {"none": {}, "two": {"DEPLOY_BASIC_AUTH": "ann:correct horse,bob:p@ss:word"}},
+    "allow": {"none": {}, "both": {"DEPLOY_ALLOW": "192.0.2.0/24,2001:db8::/32"}},
+    "deny": {"none": {}, "one": {"DEPLOY_DENY": "192.0.2.7"}},
+    "rate": {"none": {}, "second": {"DEPLOY_RATE_LIMIT": "20r/s"}, "minute": {"DEPLOY_RATE_LIMIT": "1r/m"}},
+    "cache": {"none": {}, "10s": {"DEPLOY_CACHE": "10s"}},
+    "include": {"none": {}, "file": {"DEPLOY_NGINX_INCLUDE": "extra.conf"}},
+    "real ip": {"none": {}, "both": {"DEPLOY_REAL_IP": "198.51.100.0/24,2001:db8:1::/48"}},
+    "agents": {"none": {}, "two": {"DEPLOY_BLOCK_AGENTS": "GPTBot,Some Bot/1.0,a-b_c"}},
+    "volumes": {"none": {}, "two": {"DEPLOY_VOLUMES": "papers:/data/papers,scans:/data/scans"}},
+    "health": {
+        "root": {"DEPLOY_HEALTH_PATH": "/"},
+        "own": {"DEPLOY_HEALTH_PATH": "/health+z/~x.y?full=1&a=%20"},
+        "a file": {"DEPLOY_HEALTH_PATH": "/static/up.txt"},
+    },
+    "hsts": {"two years": {}, "none": {"DEPLOY_HSTS": "0"}},
+    "worker": {
+        "gthread": {},
+        "asgi": {"DEPLOY_WORKER_CLASS": "asgi", "DEPLOY_APPLICATION": "config.asgi:application"},
+    },
+    "body": {"75m": {}, "any": {"DEPLOY_MAX_BODY": "0"}},
+    "upstream": {"socket": {"DEPLOY_UPSTREAM": "socket"}, "port": {"DEPLOY_UPSTREAM": "port"}},
+    "replicas": {"1": {"DEPLOY_REPLICAS": "1"}, "64": {"DEPLOY_REPLICAS": "64"}},
+}
+NEW = Served("/static/", "/media/")
+RELEASES: dict[str, tuple[list[Served], bool]] = {
+    "no files": ([Served()], False),
+    "files": ([NEW], False),
+    "static alone": ([Served("/s/")], False),
+    "one in the other": ([Served("/assets/", "/assets/media/")], False),
+    "kept ones": ([NEW, Served("/s/v1/", "/uploads/"), Served("/media/", "/static/")], False),
+    "a bridge": ([NEW, Served("/s/v1/", "/uploads/")], True),
+    "a bridge to none": ([NEW, Served()], True),
+}
+"""Name -> the releases that are kept, the live one first, and whether the second of them is about to follow it."""
+SERVER = {"certificate": ("no", "some", "all"), "ipv6": ("yes", "no"), "brotli": ("yes", "no")}
+FACTORS = {
+    "releases": tuple(RELEASES), **{name: tuple(values) for name, values in SETTINGS.items()}, **SERVER,
+}  # fmt: skip
+COMBINATIONS = pairs.all_pairs(FACTORS)
+
+
+@dataclass(frozen=True)
+class Rendering:
+    """What one combination makes of Nginx's files. ``others``: what they name beside themselves, path -> text."""
+
+    name: str
+    chosen: Mapping[str, str]
+    settings: Settings
+    site: Site
+    own: Mapping[str, str]
+    files: Mapping[str, str]
+    others: Mapping[str, str]
+
+
+def renderings(folder: Path, nginx_version: str) -> list[Rendering]:
+    """All combinations for one Nginx. ``nginx_version``: what ``nginx -V`` says."""
+    facts = replace(sample.facts("debian-13-live"), nginx_version=nginx_version)
+    return [
+        _rendering(_new(folder / f"{number:02}"), f"{number:02}", chosen, facts)
+        for number, chosen in enumerate(COMBINATIONS)
+    ]
+
+
+def _new(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _rendering(folder: Path, name: str, chosen: Mapping[str, str], facts: Facts) -> Rendering:
+    settings = chosen_settings(folder, chosen)
+    here = Site(settings.site)
+    modules = facts.packages - {nginx.BROTLI_MODULE} | ({nginx.BROTLI_MODULE} if chosen["brotli"] == "yes" else set())
+    facts = replace(facts, ipv6=chosen["ipv6"] == "yes", packages=frozenset(modules))
+    pem, key = _certificate(settings, chosen["certificate"])
+    own = nginx.site_file(settings, here, edge(chosen), replace(facts, certificate=pem))
+    theirs = pki.issued(*sample.GALLERY)
+    neighbour = sample.settings(_new(folder / "neighbour"), sample.EVERY_SETTING)
+    beside = nginx.site_file(neighbour, NEIGHBOUR, Edge(3), replace(facts, certificate=theirs.chain))
+    generation = {"generation.conf": 'map "" $portside_generation {\n    default "tried";\n}\n'}
+    others = {NEIGHBOUR.certificate: theirs.chain, NEIGHBOUR.certificate_key: theirs.key}
+    if pem:
+        others |= {here.certificate: pem, here.certificate_key: key}
+    return Rendering(name, chosen, settings, here, own, nginx.base(facts) | own | beside | generation, others)
+
+
+def chosen_settings(folder: Path, chosen: Mapping[str, str]) -> Settings:
+    lines = {name: value for factor, values in SETTINGS.items() for name, value in values[chosen[factor]].items()}
+    return sample.settings(folder, {**sample.LINES, **lines})
+
+
+def _certificate(settings: Settings, what: str) -> tuple[str, str]:
+    """A chain and its key for some of the site's names, as the combination has it."""
+    names = {"no": (), "some": settings.names[1:], "all": settings.names}[what]
+    if not names:
+        return "", ""
+    made = pki.issued(*names)
+    assert Certificate.parse(made.chain)
+    return made.chain, made.key
+
+
+def edge(chosen: Mapping[str, str]) -> Edge:
+    """What the combination's releases want of Nginx, each with as many replicas as the settings say."""
+    kept, follows = RELEASES[chosen["releases"]]
+    replicas = int(chosen["replicas"])
+    releases = [replace(served, replicas=replicas, ports=tuple(range(8101, 8101 + replicas))) for served in kept]
+    if follows:
+        return bridge(releases[0], releases[1], releases, chosen["upstream"])
+    return final(releases[0], releases[1:], chosen["upstream"])
+
+
+LIVE = site.NGINX_LIVE
