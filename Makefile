@@ -2,7 +2,7 @@
 PYTHON ?= python3
 FAB := .venv/bin/fab
 
-.PHONY: help setup engine demo test unit e2e e2e-use e2e-change e2e-laptop e2e-server check fmt bench clean
+.PHONY: help setup engine demo test unit e2e e2e-use e2e-change e2e-laptop e2e-server e2e-edge check fmt bench clean
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -32,21 +32,24 @@ unit: setup  ## tests without a server
 	@cd app && DEBUG=on SECRET_KEY=test ../.venv/bin/python -W error manage.py test --verbosity 1
 
 e2e: setup engine  ## tests on a practice server
-	@echo "test: end to end, four runs side by side"
-	@$(MAKE) --no-print-directory --jobs 4 e2e-use e2e-change e2e-laptop e2e-server
+	@echo "test: end to end, five runs side by side"
+	@$(MAKE) --no-print-directory --jobs 5 e2e-use e2e-change e2e-laptop e2e-server e2e-edge
 	@.venv/bin/python -m pytest -v tests/e2e/test_20_practice.py
 
 e2e-use: setup engine
 	@PORTSIDE_E2E=use .venv/bin/python -m pytest -v tests/e2e/test_0*
 
 e2e-change: setup engine
-	@PORTSIDE_E2E=change .venv/bin/python -m pytest -v tests/e2e/test_1[01268]*
+	@PORTSIDE_E2E=change .venv/bin/python -m pytest -v tests/e2e/test_1[012]*
 
 e2e-laptop: setup engine
-	@PORTSIDE_E2E=laptop .venv/bin/python -m pytest -v tests/e2e/test_1[379]*
+	@PORTSIDE_E2E=laptop .venv/bin/python -m pytest -v tests/e2e/test_1[37]*
 
 e2e-server: setup engine
-	@PORTSIDE_E2E=server .venv/bin/python -m pytest -v tests/e2e/test_1[45]*
+	@PORTSIDE_E2E=server .venv/bin/python -m pytest -v tests/e2e/test_1[458]*
+
+e2e-edge: setup engine
+	@PORTSIDE_E2E=edge .venv/bin/python -m pytest -v tests/e2e/test_1[69]* tests/e2e/test_2[1-9]*
 
 check: setup  ## ruff, mypy, shellcheck
 	@echo "check: ruff, mypy, shellcheck"
