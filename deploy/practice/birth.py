@@ -104,7 +104,12 @@ def _host(engine: DockerClient, ports: Ports, volume: str, cap_drop: list[str]) 
         cgroupns="private",
         tmpfs={"/run": "exec,mode=755", "/run/lock": "mode=1777", "/tmp": "exec,mode=1777"},
         binds=[f"{volume}:/var/lib/docker"],
-        port_bindings={22: (LOOPBACK, ports.ssh), 80: (LOOPBACK, ports.http), 443: (LOOPBACK, ports.https)},
+        port_bindings={
+            22: (LOOPBACK, ports.ssh),
+            80: (LOOPBACK, ports.http),
+            443: (LOOPBACK, ports.https),
+            "443/udp": (LOOPBACK, ports.https),
+        },
         network_mode=NETWORK,
     )
     # What the docker command calls systempaths=unconfined.
@@ -117,7 +122,7 @@ def _container(engine: DockerClient, wanted: Wanted, address: str, ports: Ports,
         wanted.image,
         name=container_name(wanted.name),
         hostname=wanted.name,
-        ports=[22, 80, 443],
+        ports=[22, 80, 443, (443, "udp")],
         environment={"PORTSIDE_DNS": f"{address.rpartition('.')[0]}.{NAMESERVER}"},
         labels={LABEL: "server", NAME: wanted.name, ADDRESS: address, PORTS: json.dumps(list(vars(ports).values()))},
         host_config=host,

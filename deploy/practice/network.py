@@ -90,11 +90,12 @@ def free_port(wanted: Iterable[int], taken: Iterable[int]) -> int:
 
 
 def _is_free(port: int) -> bool:
-    """Whether nobody listens there. A user who may not bind a port below 1024 learns it by calling."""
-    with socket.socket() as trial:
+    """Whether nobody listens there, by TCP or UDP. A user who may not bind a port below 1024 learns it by calling."""
+    with socket.socket() as trial, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             trial.bind((LOOPBACK, port))
+            datagrams.bind((LOOPBACK, port))
         except OSError as error:
             if error.errno not in (errno.EACCES, errno.EPERM):
                 return False
