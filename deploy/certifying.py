@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 
-from . import certs, host, nginx, owner, recovery, release, switching
+from . import acme_dns, certs, host, nginx, owner, recovery, release, switching
 from .errors import PortsideError, Refused, StepFailed
 from .report import Stage, count
 from .run import Run
@@ -25,14 +25,14 @@ def issue(run: Run, stage: Stage) -> None:
     try:
         run.apply(stage, steps, lock="certbot.lock", detached=True)
     except StepFailed as error:
-        raise certs.explained(error) from error
+        raise certs.explained(error, run.settings) from error
     if not run.staging:
         run.look()
     stage.note(count(len(certs.wanted(run.settings)), "name"))
 
 
 def _check_names(run: Run, stage: Stage) -> None:
-    token = secrets.token_hex(16)
+    token = "" if run.settings.acme_dns else secrets.token_hex(16)
     (result,) = run.apply(stage, [certs.look(run.settings, run.authority, token)])
     faults = certs.hindrances(
         result.answer, run.settings, run.authority, lambda name: certs.reached_from_here(name, token)
@@ -68,8 +68,9 @@ def prove(run: Run, stage: Stage) -> None:
         stage.skipped = True
         return
     run.apply(stage, [certs.prove(run.site, covered)])
-    if not run.server.practice and not certs.answers_from_here(covered[0]):
-        run.report.warn(f"Port 443 of {covered[0]} can't be reached from this machine: what stands before the server?")
+    asked = certs.instance(covered[0])
+    if not run.server.practice and not certs.answers_from_here(asked):
+        run.report.warn(f"Port 443 of {asked} can't be reached from this machine: what stands before the server?")
     stage.note(count(len(covered), "name"))
 
 
@@ -77,6 +78,8 @@ def is_done(run: Run) -> bool:
     """Whether everything is as ``fab certs`` would make it."""
     settings, facts = run.settings, run.facts
     if not certs.up_to_date(settings, facts, run.authority) or certs.install(settings, run.site, facts):
+        return False
+    if acme_dns.refresh(settings, run.site, facts):
         return False
     if host.packages(settings, facts) or host.rest(settings, facts):
         return False

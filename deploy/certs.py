@@ -13,11 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from . import acme_dns
 from . import site as names
 from .certificate import Certificate, clock, own_faults
 from .errors import PortsideError, Refused, StepFailed
 from .facts import Facts
-from .settings import Settings
+from .settings import Settings, contents, is_wildcard
 from .site import Site
 from .steps import Content, Step, script, write
 
@@ -46,7 +47,7 @@ def authority(settings: Settings, *, practice: bool = False, staging: bool = Fal
     """
     if settings.acme_server or not practice:
         default = LETS_ENCRYPT_STAGING if staging else LETS_ENCRYPT
-        ca = _read(settings, "acme_ca").decode(errors="replace") if settings.acme_ca else ""
+        ca = contents(settings, "acme_ca").decode(errors="replace") if settings.acme_ca else ""
         if settings.acme_ca and not Certificate.parse(ca):
             raise Refused("DEPLOY_ACME_CA: there is no certificate in PEM form in it.", state="Nothing was changed.")
         return Authority(settings.acme_server or default, ca)
@@ -63,8 +64,10 @@ def check_own(settings: Settings, now: datetime | None = None) -> None:
 
 
 def wanted(settings: Settings) -> tuple[str, ...]:
-    """The names to ask for: every domain of the site. No authority issues for an address this way."""
-    return tuple(name for name in settings.names if not _is_address(name))
+    """The names to ask for: every domain of the site. No authority issues for an address this way, and some refuse a
+    name that a wildcard beside it is for already."""
+    hosts = [name for name in settings.names if not _is_address(name)]
+    return tuple(host for host in hosts if is_wildcard(host) or f"*.{host.partition('.')[2]}" not in hosts)
 
 
 def check_names(settings: Settings) -> None:
@@ -81,8 +84,13 @@ def up_to_date(settings: Settings, facts: Facts, authority: Authority) -> bool:
     if settings.tls_cert:
         return True
     issued = Certificate.parse(facts.issued)
-    same = issued is not None and issued.names == set(wanted(settings)) and facts.issued_by == authority.directory
+    same = issued is not None and issued.names == set(wanted(settings)) and _same_way(settings, facts, authority)
     return same and issued is not None and issued.fresh(clock(facts.clock))
+
+
+def _same_way(settings: Settings, facts: Facts, authority: Authority) -> bool:
+    """Whether the certificate there is will be renewed as the settings want: by this authority, with this proof."""
+    return facts.issued_by == authority.directory and acme_dns.in_force(settings, facts)
 
 
 def install(settings: Settings, site: Site, facts: Facts) -> list[Step]:
@@ -112,8 +120,10 @@ def issue(settings: Settings, site: Site, facts: Facts, authority: Authority, *,
             write(names.RENEWAL_SETTINGS, (_REMOTE / "host/certbot.conf").read_text(encoding="utf-8")),
         ]
     name = site.trial if trial else site.name
-    again = bool(facts.issued) and facts.issued_by != authority.directory and not trial
-    files = {"certbot.ini": certbot_settings(settings, name, authority, again=again).encode(), **_ca(authority)}
+    again = bool(facts.issued) and not _same_way(settings, facts, authority) and not trial
+    credentials = site.acme_dns(trial=trial)
+    told = certbot_settings(settings, name, authority, again=again, credentials=credentials)
+    files = {"certbot.ini": told.encode(), **_ca(authority)}
     hosts = ", ".join(wanted(settings))
     step = script(
         f"Ask for a certificate for {hosts}",
@@ -124,17 +134,21 @@ def issue(settings: Settings, site: Site, facts: Facts, authority: Authority, *,
         files=files,
         secret=settings.acme_eab_hmac_key is not None,
     )
-    return [*steps, step]
+    outdated = [] if trial else acme_dns.take_away(settings, site, facts)
+    return [*steps, *acme_dns.put(settings, credentials), step, *outdated]
 
 
-def certbot_settings(settings: Settings, name: str, authority: Authority, *, again: bool) -> str:
-    """What certbot is told, as its configuration file. ``again``: though it has a certificate with these names."""
+_BY_HTTP = {"authenticator": "webroot", "webroot-path": names.ACME_ROOT}
+
+
+def certbot_settings(settings: Settings, name: str, authority: Authority, *, again: bool, credentials: str = "") -> str:
+    """What certbot is told, as its configuration file. ``again``: though it has a certificate with these names;
+    ``credentials``: where on the server its plugin's are."""
     lines = {
         "server": authority.directory,
         "cert-name": name,
         "domains": ", ".join(wanted(settings)),
-        "authenticator": "webroot",
-        "webroot-path": names.ACME_ROOT,
+        **(acme_dns.lines(settings, credentials) if settings.acme_dns else _BY_HTTP),
         "key-type": "ecdsa",
         "agree-tos": "true",
         "renew-with-new-domains": "true",
@@ -150,16 +164,22 @@ def certbot_settings(settings: Settings, name: str, authority: Authority, *, aga
 
 
 def look(settings: Settings, authority: Authority, token: str) -> Step:
-    """The step that asks, on the server, what the authority will ask."""
+    """The step that asks, on the server, what the authority will ask. Without a ``token`` it doesn't ask where the
+    names lead: what is proved by DNS may lead anywhere."""
     files = {"names.py": _REMOTE / "names.py", **_ca(authority)}
     words = (names.ACME_ROOT, token, authority.directory, *wanted(settings))
     return script("Ask for the names as the authority will", "names", *words, files=files)
 
 
 def prove(site: Site, covered: Sequence[str]) -> Step:
-    """The step that asks Nginx for the certificate, by each name."""
+    """The step that asks Nginx for the certificate, by each name; of a wildcard, by one that it is for."""
     files = {"prove.py": _REMOTE / "prove.py"}
-    return script("Ask Nginx by HTTPS", "prove", site.certificate, *covered, files=files)
+    return script("Ask Nginx by HTTPS", "prove", site.certificate, *map(instance, covered), files=files)
+
+
+def instance(name: str) -> str:
+    """A name that a visitor may type: of a wildcard, one of those it is for."""
+    return name.replace("*", "portside-asks", 1)
 
 
 def hindrances(
@@ -186,7 +206,7 @@ def doubts(answer: Mapping[str, Any]) -> list[str]:
     return [
         f"{name} also has the address {address}: {fault}. An authority may ask there."
         for name, seen in answer["names"].items()
-        for address, fault in seen["addresses"].items()
+        for address, fault in (seen["addresses"] or {}).items()
         if fault and not _fault(name, seen)
     ]
 
@@ -214,11 +234,12 @@ def answers_from_here(name: str) -> bool:
         return False
 
 
-def explained(error: StepFailed) -> PortsideError:
+def explained(error: StepFailed, settings: Settings) -> PortsideError:
     """What the authority said, in plain words, and when it may be asked again."""
+    kinds = _KINDS | (_DNS_KINDS if settings.acme_dns else {})
     text = "\n".join(error.lines)
     problems = re.findall(r"Domain:\s*(\S+)\s*\n\s*Type:\s*(\S+)\s*\n\s*Detail:\s*(.+)", text)
-    said = [f"  {domain}: {_KINDS.get(kind, kind)}. It said: {detail}" for domain, kind, detail in problems]
+    said = [f"  {domain}: {kinds.get(kind, kind)}. It said: {detail}" for domain, kind, detail in problems]
     limit = re.search(r"(too many .*|.*rateLimited.*)", text)
     if said:
         message = "The authority didn't issue the certificate:\n" + "\n".join(said)
@@ -238,6 +259,10 @@ _KINDS = {
     "tls": "the server it was sent to has no good certificate",
     "rateLimited": "it has been asked for too often",
 }
+_NO_PROOF = (
+    "its name servers don't give the proof (TXT at _acme-challenge); DEPLOY_ACME_DNS_SECONDS gives them more time"
+)
+_DNS_KINDS = {"dns": _NO_PROOF, "unauthorized": _NO_PROOF}
 _NOISE = re.compile(r"^(Saving debug log|Ask for help|See the logfile|\s*$)|letsencrypt\.log")
 
 
@@ -256,6 +281,8 @@ def _again(text: str, problems: Sequence[object]) -> str:
 def _fault(name: str, seen: Mapping[str, Any]) -> str:
     """What is wrong with where a name leads; empty if one of its addresses is ours."""
     faults = seen["addresses"]
+    if faults is None:  # nobody asked
+        return ""
     if not faults:
         return f"{name} has no address: add a record for it (DNS) that leads to this server."
     if not all(faults.values()):
@@ -277,18 +304,7 @@ def _ca(authority: Authority) -> dict[str, Content]:
 
 def _own(settings: Settings) -> tuple[bytes, bytes]:
     """The user's own certificate and key."""
-    return _read(settings, "tls_cert"), _read(settings, "tls_key")
-
-
-def _read(settings: Settings, field: str) -> bytes:
-    """The file that a setting names. Raises Refused."""
-    try:
-        return (settings.folder / str(getattr(settings, field))).read_bytes()
-    except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        raise Refused(
-            f"DEPLOY_{field.upper()}: {getattr(settings, field)} can't be read: {why}.", state="Nothing was changed."
-        ) from error
+    return contents(settings, "tls_cert"), contents(settings, "tls_key")
 
 
 def _is_address(name: str) -> bool:

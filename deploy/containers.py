@@ -71,7 +71,8 @@ def made_environment(settings: Settings, site: Site, release: str, settings_modu
     it follows the present settings, so that a changed password or an added domain stays in force."""
     hosts = settings.domains
     made = {
-        "ALLOWED_HOSTS": ",".join(hosts),
+        # Django's word for a wildcard; it lets the name itself in too.
+        "ALLOWED_HOSTS": ",".join(host.removeprefix("*") for host in hosts),
         "CSRF_TRUSTED_ORIGINS": ",".join(f"{scheme}://{host}" for scheme in ("https", "http") for host in hosts),
         "DEPLOY_RELEASE": release,
     }

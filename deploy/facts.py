@@ -55,9 +55,10 @@ class Facts:
     """What is so on the server. Absent things are empty, never None.
 
     ``certificate``: what Nginx reads (PEM); ``certificate_kind``: issued or own; ``issued``: certbot's latest for the
-    site (PEM), from the directory ``issued_by``. ``renewal_failed``: when, if the last renewal did. ``last_dump``: the
-    newest dump of the database, with its time. ``there``: the site has a folder; ``removing``: its final backup while
-    it is being taken away; ``kept``: the folders of its final backups, the oldest first.
+    site (PEM), from the directory ``issued_by``, proved by the authenticator ``issued_how``. ``renewal_failed``: when,
+    if the last renewal did. ``last_dump``: the newest dump of the database, with its time. ``there``: the site has a
+    folder; ``removing``: its final backup while it is being taken away; ``kept``: the folders of its final backups, the
+    oldest first.
     """
 
     os_id: str
@@ -93,6 +94,7 @@ class Facts:
     renewal_timer: bool
     renewal_failed: str
     last_dump: str
+    issued_how: str
     record: dict[str, Any]
     current: str
     closed: bool
@@ -151,6 +153,7 @@ class Facts:
             renewal_timer=one("renewal.timer") == "active",
             renewal_failed=one("renewal.failed"),
             last_dump=one("site.dump"),
+            issued_how=one("tls.authenticator"),
             record=_record(one("site.record")),
             current=one("site.current"),
             closed=one("site.closed") == "yes",

@@ -6,7 +6,7 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
-from . import nginx
+from . import acme_dns, http3, nginx
 from . import site as names
 from .errors import PortsideError
 from .facts import Facts, Listener, version
@@ -46,6 +46,7 @@ def check(settings: Settings, facts: Facts, *, room: bool = True) -> None:
         *_unsupported(facts),
         *(_no_engine(facts) if settings.containers else []),
         *_ports_taken(facts),
+        *http3.taken(settings, facts.listeners),
         *nginx.conflicts(facts),
         *_not_closed(settings, facts),
     ]
@@ -88,6 +89,7 @@ def _missing_packages(settings: Settings, facts: Facts) -> list[str]:
     missing = [name for name in BASE_PACKAGES if name not in facts.packages]
     if "nginx" in missing:
         missing += BROTLI_PACKAGES
+    missing += [name for name in acme_dns.packages(settings) if name not in facts.packages]
     if settings.firewall and not facts.ufw:
         missing.append("ufw")
     return missing + (_missing_of_engine(facts) if settings.containers else [])
@@ -160,7 +162,8 @@ def _not_closed(settings: Settings, facts: Facts) -> list[str]:
 
 def _expected(listener: Listener, facts: Facts) -> bool:
     if listener.protocol == "udp":
-        return listener.port in {68, 546}  # a DHCP client's own
+        ours = http3.is_port(listener) and listener.process == "nginx"
+        return ours or listener.port in {68, 546}  # a DHCP client's own
     return listener.port in {facts.ssh_port, 80, 443}
 
 
@@ -214,10 +217,11 @@ def _same(facts: Facts, path: str, text: str, mode: int) -> bool:
 
 
 def _firewall(settings: Settings, facts: Facts) -> list[Step]:
+    if not settings.firewall:
+        return []
     # Where it is active it lets us in already, perhaps us alone: that rule is its owner's.
     ports = [80, 443] if facts.ufw == "active" else [facts.ssh_port, 80, 443]
     missing = [port for port in ports if facts.ufw != "active" or f"allow {port}/tcp" not in facts.ufw_rules]
-    if not settings.firewall or not missing:
-        return []
-    words = [str(port) for port in missing]
-    return [script(f"Firewall: {', '.join(words)} open", "firewall", *words)]
+    shown, words = ", ".join(map(str, missing)), [f"{port}/tcp" for port in missing]
+    steps = [script(f"Firewall: {shown} open", "firewall", "open", *words)] if missing else []
+    return steps + http3.firewall(settings, facts)

@@ -15,7 +15,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import access
+from . import access, http3
 from . import site as names
 from .certificate import Certificate
 from .edge import Edge
@@ -66,9 +66,10 @@ class Generation:
         return {"main": MAIN.encode(), f"{self.name}/kept": kept.encode()} | files
 
 
-def base(facts: Facts) -> dict[str, str]:
-    """The files that belong to the whole server: path in the generation -> text."""
-    values = _values(facts)
+def base(facts: Facts, own: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The files that belong to the whole server: path in the generation -> text. They are the same whichever site is
+    deployed. ``own``: the new files of a site, if the generation has some; otherwise every site's stay as they are."""
+    values = _values(facts) | {"http3": _http3(facts, own or {})}
     shared = [path.relative_to(TEMPLATES) for kind in SHARED for path in TEMPLATES.glob(f"{kind}/*.j2")]
     rendered = {path.with_suffix("").as_posix(): _render(path.as_posix(), values) for path in sorted(shared)}
     return {
@@ -76,6 +77,13 @@ def base(facts: Facts) -> dict[str, str]:
         "sites/00-default.conf": _render("default.conf.j2", values),
         **rendered,
     }
+
+
+def _http3(facts: Facts, own: Mapping[str, str]) -> bool:
+    """Whether some site of a generation has HTTP/3: one with ``own`` files, or another by those it has."""
+    replaced = {_owner(path) for path in own}
+    paths = [*own, *(path for path in facts.nginx_files if _owner(path) not in replaced)]
+    return http3.able(facts) and any(path.endswith(names.NGINX_HTTP3) for path in paths)
 
 
 @dataclass(frozen=True)
@@ -122,6 +130,7 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
     ask for them, its passwords and its owner's own lines."""
     encrypted = secure(settings, facts)
     upstream = f"portside_{site.name.replace('-', '_')}"
+    has_http3 = settings.http3 and http3.able(facts) and bool(encrypted.names)
     values = _values(facts) | {
         "secure": encrypted,
         "plain": plain(settings, facts),
@@ -129,9 +138,8 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
         "certificate": site.certificate,
         "certificate_key": site.certificate_key,
         "hsts": settings.hsts,
-        "hsts_hosts": [
-            hosts[0] for hosts in (encrypted.domains, encrypted.redirect_domains) if hosts and settings.hsts
-        ],
+        "https_hosts": [hosts[0] for hosts in (encrypted.domains, encrypted.redirect_domains) if hosts],
+        "http3": has_http3,
         "name": site.name,
         "upstream": upstream,
         "backends": _backends(site, edge, upstream),
@@ -161,6 +169,8 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
         "media_root": site.media,
     }
     files = {site.nginx_file: _render("site.conf.j2", values), site.nginx_hsts: _render("site.hsts.j2", values)}
+    if has_http3:
+        files[site.nginx_http3] = _render("site.http3.j2", values)
     if settings.basic_auth:
         files[site.nginx_passwords] = access.password_file(site.name, settings.basic_auth)
     if settings.nginx_include:

@@ -67,6 +67,7 @@ class Run:
     def look(self) -> None:
         """Read the server's facts, again if need be."""
         paths = [*host.watched(), self.site.data_compose, f"{self.site.data_secrets}/password", self.site.record]
+        paths += [self.site.acme_dns()]
         self.facts = self.server.facts(self.site, paths)
 
     def apply(

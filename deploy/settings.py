@@ -63,6 +63,17 @@ def _host(value: object) -> object:
     return name
 
 
+def _hosts(value: object) -> object:
+    """A host name, or every name with one label more before one: ``*.example.com``."""
+    text = str(value)
+    if not text.startswith("*."):
+        return _host(text)
+    name = str(_host(text.removeprefix("*.")))
+    if "." not in name or re.fullmatch(r"[0-9.]+", name):
+        raise ValueError(f"“{value}” is no wildcard that a certificate can be for, such as *.example.com")
+    return f"*.{name}"
+
+
 def postgres_major(image: str) -> int:
     """The major version an image's tag names: 17 for ``postgres:17.2-bookworm`` and ``pgvector:pg17``; 0 for none."""
     tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
@@ -119,7 +130,7 @@ def _switch(value: object) -> object:
     return value
 
 
-Host = Annotated[str, BeforeValidator(_host)]
+Host = Annotated[str, BeforeValidator(_hosts)]
 Hosts = Annotated[tuple[Host, ...], BeforeValidator(_comma)]
 Names = Annotated[
     tuple[Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "names of variables, comma-separated")], ...],
@@ -248,12 +259,24 @@ class Settings(BaseModel):
     acme_eab_hmac_key: Annotated[Secret, BeforeValidator(_secret)] | None = Field(
         None, exclude=True, description="external account binding: the key"
     )
+    acme_dns: Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,40}", "a plugin such as cloudflare or rfc2136")] | None = (
+        Field(None, description="prove names by their DNS, by this plugin of certbot's: wildcards need it")
+    )
+    acme_dns_credentials: str | None = Field(
+        None, description="the plugin's credentials: a file, which goes to the server for root alone to read"
+    )
+    acme_dns_seconds: int | None = Field(
+        None, ge=0, le=3600, description="until all name servers have the proof; the plugin's own if not given"
+    )
     tls_cert: str | None = Field(
         None, description="a certificate of your own instead (PEM): the site's, then those of its issuers"
     )
     tls_key: str | None = Field(None, description="its private key (PEM)")
     hsts: int = Field(
         63072000, ge=0, description="seconds for which browsers remember to use HTTPS; 0: they aren't told"
+    )
+    http3: Switch = Field(
+        False, description="HTTP/3 beside HTTP/2, by UDP port 443: where the server's Nginx can, once there is HTTPS"
     )
     basic_auth: Annotated[
         tuple[Annotated[tuple[str, Secret], BeforeValidator(_user)], ...], BeforeValidator(_comma)
@@ -333,6 +356,8 @@ class Settings(BaseModel):
                 raise ValueError(f"DEPLOY_{one.upper()} and DEPLOY_{other.upper()} belong together: set both or none")
         if self.protocol == "uwsgi" and self.asynchronous:
             raise ValueError("DEPLOY_PROTOCOL=uwsgi can't carry what an ASGI worker is for: leave it at http")
+        _check_wildcards(self)
+        _check_dns(self)
         if self.nginx_include:
             _check_include(self.folder / self.nginx_include)
         if self.database == "external" and not self.env.get("DATABASE_URL"):
@@ -390,17 +415,60 @@ class Settings(BaseModel):
 # What concerns Nginx, certificates and the firewall, and no release.
 _OF_THE_SERVER = {
     "redirect_domains", "max_body", "firewall", "acme_email", "acme_server", "acme_ca", "acme_eab_kid",
-    "acme_eab_hmac_key", "tls_cert", "tls_key", "hsts", "basic_auth", "allow", "deny", "rate_limit", "cache",
-    "nginx_include", "real_ip", "block_agents",
+    "acme_eab_hmac_key", "acme_dns", "acme_dns_credentials", "acme_dns_seconds", "tls_cert", "tls_key", "hsts", "http3",
+    "basic_auth", "allow", "deny", "rate_limit", "cache", "nginx_include", "real_ip", "block_agents",
 }  # fmt: skip
 
 
 # What a folder of files has a use for. Whatever else is set for one is refused: nobody is to believe it is in force.
 _OF_A_FOLDER = {
     "site", "kind", "domains", "redirect_domains", "app", "health_path", "keep", "firewall", "acme_email",
-    "acme_server", "acme_ca", "acme_eab_kid", "acme_eab_hmac_key", "tls_cert", "tls_key", "hsts", "basic_auth", "allow",
-    "deny", "nginx_include", "real_ip", "block_agents",
+    "acme_server", "acme_ca", "acme_eab_kid", "acme_eab_hmac_key", "acme_dns", "acme_dns_credentials",
+    "acme_dns_seconds", "tls_cert", "tls_key", "hsts", "http3", "basic_auth", "allow", "deny", "nginx_include",
+    "real_ip", "block_agents",
 }  # fmt: skip
+
+
+# Plugins of certbot's that find their credentials on the server, if it isn't itself who is trusted.
+_DNS_BY_ITSELF = {"google", "route53", "standalone"}
+
+
+def _check_wildcards(settings: Settings) -> None:
+    """Raises ValueError where a wildcard stands that can't: no authority issues one but by DNS."""
+    if is_wildcard(settings.canonical):
+        raise ValueError(f"DEPLOY_DOMAINS: {settings.canonical} can't be the first, which links and checks name")
+    given = [name for name in settings.names if is_wildcard(name)]
+    if given and not settings.acme_dns and not settings.tls_cert:
+        raise ValueError(f"{', '.join(given)} needs DEPLOY_ACME_DNS: certificates for wildcards are proved by DNS")
+
+
+def _check_dns(settings: Settings) -> None:
+    """Raises ValueError where what the certificate authority's DNS proof needs doesn't belong together."""
+    plugin, credentials = settings.acme_dns, settings.acme_dns_credentials
+    if not plugin and (credentials or settings.acme_dns_seconds is not None):
+        raise ValueError("DEPLOY_ACME_DNS is missing, without which its credentials and seconds mean nothing")
+    if plugin and not credentials and plugin not in _DNS_BY_ITSELF:
+        raise ValueError(f"DEPLOY_ACME_DNS_CREDENTIALS is missing, which {plugin} needs to write into your DNS")
+    if plugin == "route53" and credentials:
+        raise ValueError(
+            "DEPLOY_ACME_DNS_CREDENTIALS: route53 takes no file; on the server it reads /root/.aws/credentials, or is "
+            "trusted by the instance's role"
+        )
+
+
+def is_wildcard(name: str) -> bool:
+    return name.startswith("*.")
+
+
+def contents(settings: Settings, field: str) -> bytes:
+    """The file that a setting names. Raises Refused."""
+    try:
+        return (settings.folder / str(getattr(settings, field))).read_bytes()
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise Refused(
+            f"{PREFIX}{field.upper()}: {getattr(settings, field)} can't be read: {why}.", state="Nothing was changed."
+        ) from error
 
 
 # Comments and quotes begin where a word does; anywhere else they are letters.

@@ -17,6 +17,7 @@ NGINX_GENERATIONS = "/etc/nginx/portside.d"
 NGINX_OTHERS = "/etc/nginx/conf.d"  # where settings that aren't ours belong
 NGINX_DEFAULT_PAGE = "/etc/nginx/sites-enabled/default"
 NGINX_LOGS = "/var/log/nginx"
+NGINX_HTTP3 = ".http3"  # what the file of a site that has HTTP/3 ends in
 NGINX_CACHE = "/var/cache/nginx"
 PAGES = "/_portside/"  # the URL below which Nginx finds its own pages, and nobody else
 PRIVATE = "/_private/"  # the URL below which an application names files of its volumes to Nginx
@@ -30,6 +31,8 @@ LETSENCRYPT_LIVE = "/etc/letsencrypt/live"
 RENEWAL_HOOK = "/etc/letsencrypt/renewal-hooks/deploy/portside.sh"
 RENEWAL_SETTINGS = "/etc/systemd/system/certbot.service.d/portside.conf"
 ACME_AUTHORITIES = "/etc/portside/acme"  # what else to trust when an authority is asked
+
+ACME_DNS = "/etc/portside/acme-dns"  # credentials of certbot's plugins
 
 APP_USER, WEB_GROUP = 10001, 33  # 33 is www-data on Debian and Ubuntu: Nginx's own group
 OWNER = f"{APP_USER}:{WEB_GROUP}"
@@ -139,6 +142,11 @@ class Site:
         return f"sites/{self.name}.hsts"
 
     @property
+    def nginx_http3(self) -> str:
+        """The site's lines of the map that says which answers tell of HTTP/3; there only where the site has it."""
+        return f"sites/{self.name}{NGINX_HTTP3}"
+
+    @property
     def nginx_passwords(self) -> str:
         """The site's password file inside a generation."""
         return f"sites/{self.name}.htpasswd"
@@ -180,6 +188,10 @@ class Site:
     def acme_authority(self) -> str:
         """DEPLOY_ACME_CA on the server."""
         return f"{ACME_AUTHORITIES}/{self.name}.pem"
+
+    def acme_dns(self, *, trial: bool = False) -> str:
+        """DEPLOY_ACME_DNS_CREDENTIALS on the server, where certbot reads it at each renewal."""
+        return f"{ACME_DNS}/{self.trial if trial else self.name}"
 
     @property
     def access_log(self) -> str:

@@ -133,6 +133,7 @@ def find(settings: Settings, ref: str, keep: ExitStack) -> Source:
     Raises Refused where there is none, or no manage.py for an application, or no such commit.
     """
     root = _folder(settings)
+    hidden = _secret_files(settings, root)
     if ref:
         target = Path(keep.enter_context(tempfile.TemporaryDirectory(prefix="portside-")))
         commit = _checkout(root, ref, target)
@@ -145,7 +146,7 @@ def find(settings: Settings, ref: str, keep: ExitStack) -> Source:
         untracked = _split(_git(root, "ls-files", "-z", "--others", "--exclude-standard"))
     else:  # no git; or a folder that a generator fills and git passes over
         commit, files, changed, untracked = "", _walk(root), [], []
-    present = {name: root / name for name in sorted(files) if not _is_secret(name) and _exists(root / name)}
+    present = {name: root / name for name in sorted(files) if not _is_secret(name, hidden) and _exists(root / name)}
     manage = _manage(root, present) if settings.containers else ""
     return Source(root, present, commit, tuple(changed), tuple(untracked), manage, _digest(present))
 
@@ -173,10 +174,18 @@ def _manage(root: Path, files: Iterable[str]) -> str:
     raise Refused(f"DEPLOY_APP: there is {what} in {root}.", hint="Say in .env which folder is the Django project.")
 
 
-def _is_secret(name: str) -> bool:
+def _secret_files(settings: Settings, root: Path) -> set[str]:
+    """Those that settings name and the server alone may have, where they lie in the project."""
+    named = [settings.folder / path for path in (settings.tls_key, settings.acme_dns_credentials) if path]
+    paths = [path.resolve() for path in named]
+    return {path.relative_to(root).as_posix() for path in paths if path.is_relative_to(root)}
+
+
+def _is_secret(name: str, hidden: Set[str] = frozenset()) -> bool:
     """An environment file is no part of an image, whoever tracks it."""
     base = name.rpartition("/")[2]
-    return base == ".env" or (base.startswith(".env.") and base not in {".env.example", ".env.sample", ".env.template"})
+    named = name in hidden or base == ".env"
+    return named or (base.startswith(".env.") and base not in {".env.example", ".env.sample", ".env.template"})
 
 
 def _exists(path: Path) -> bool:

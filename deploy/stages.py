@@ -12,10 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from . import (
+    acme_dns,
     certifying,
     certs,
     containers,
     host,
+    http3,
     image,
     migrating,
     nginx,
@@ -47,6 +49,7 @@ def preflight(run: Run, stage: Stage) -> None:
         _check_source(run)
     if run.command in {"deploy", "certs"}:
         certs.check_own(run.settings)
+        acme_dns.check(run.settings)
     if run.command == "certs":
         certs.check_names(run.settings)
         run.authority = certs.authority(run.settings, practice=run.server.practice, staging=run.staging)
@@ -139,9 +142,12 @@ def provision(run: Run, stage: Stage) -> None:
     run.apply(stage, host.rest(run.settings, run.facts), lock=host.LOCK, detached=True)
     switching.planned(run, stage, lambda: nginx.steps(nginx.base(run.facts), run.facts, "base settings and catch-all"))
     if run.command == "deploy" or (run.command == "certs" and not run.staging):
-        run.apply(stage, certs.install(run.settings, run.site, run.facts), detached=True)
+        renewed = certs.install(run.settings, run.site, run.facts)
+        run.apply(stage, [*acme_dns.refresh(run.settings, run.site, run.facts), *renewed], detached=True)
     if run.changes > before:
         run.look()
+    if lacking := http3.unable(run.settings, run.facts):
+        run.report.warn(lacking)
     stage.note(count(run.changes - before, "change") if run.changes > before else "nothing to do")
 
 

@@ -57,6 +57,11 @@ def write(path: str, content: str, mode: int = 0o644, owner: str = "root:root", 
     return Step(f"File {path}", ("write", path, f"{mode:o}", owner), {"content": content.encode()}, secret=secret)
 
 
+def remove(path: str) -> Step:
+    """No file there."""
+    return Step(f"Take {path} away", ("remove", path))
+
+
 def script(
     name: str, script: str, *args: str, files: Mapping[str, Content] | None = None, secret: bool = False
 ) -> Step:

@@ -88,7 +88,8 @@ def _reading(run: Run, new: Served, old: str) -> int:
 
 def _files(run: Run, wanted: Edge) -> dict[str, str]:
     """Nginx's base and this site's file."""
-    return nginx.base(run.facts) | nginx.site_file(run.settings, run.site, wanted, run.facts)
+    own = nginx.site_file(run.settings, run.site, wanted, run.facts)
+    return nginx.base(run.facts, own) | own
 
 
 def finish(run: Run, identity: str, old: str, record: dict[str, Any], *, what: str = "") -> Step:

@@ -85,9 +85,13 @@ EVERY_SETTING = {
     "DEPLOY_ACME_CA": "acme.pem",
     "DEPLOY_ACME_EAB_KID": "key-1",
     "DEPLOY_ACME_EAB_HMAC_KEY": "hmac-key_of-the-account",
+    "DEPLOY_ACME_DNS": "rfc2136",
+    "DEPLOY_ACME_DNS_CREDENTIALS": "dns.ini",
+    "DEPLOY_ACME_DNS_SECONDS": "5",
     "DEPLOY_TLS_CERT": "tls.pem",
     "DEPLOY_TLS_KEY": "tls.key",
     "DEPLOY_HSTS": "86400",
+    "DEPLOY_HTTP3": "on",
     "DEPLOY_BASIC_AUTH": "ann:correct horse,bob:p@ss:word",
     "DEPLOY_ALLOW": "192.0.2.0/24,2001:db8::/32",
     "DEPLOY_DENY": "192.0.2.7",
@@ -210,7 +214,8 @@ def provisioned() -> Facts:
 def live(settings: Settings, site: Site = SITE) -> Facts:
     """A server with the site live, as this very version leaves it."""
     read = facts("debian-13-live")
-    files = {**nginx.base(read), **nginx.site_file(settings, site, EDGE, read)}
+    own = nginx.site_file(settings, site, EDGE, read)
+    files = {**nginx.base(read, own), **own}
     return _settled(read, files, containers.data_files(settings, site, read))
 
 
@@ -269,7 +274,10 @@ def certified(read: Facts, *hosts: str, kind: str = "issued", **changed: Any) ->
 def with_own_certificate(folder: Path, *hosts: str) -> None:
     """The files that EVERY_SETTING names, for certificates."""
     own = pki.issued(*hosts)
-    files(folder, {"tls.pem": own.chain + own.root, "tls.key": own.key, "acme.pem": own.root})
+    files(
+        folder,
+        {"tls.pem": own.chain + own.root, "tls.key": own.key, "acme.pem": own.root, "dns.ini": "secret = key-of-dns\n"},
+    )
 
 
 def with_releases(read: Facts, current: str, releases: Mapping[str, Mapping[str, Any]], **changed: Any) -> Facts:
@@ -404,7 +412,8 @@ def lock(settings: Settings, paper: Paper) -> Run:
 def encrypted(settings: Settings) -> Facts:
     """A server with the site live by HTTPS, as this very version leaves it."""
     read = certified(live(settings), settings.canonical, clock=CLOCK)
-    files = nginx.base(read) | nginx.site_file(settings, SITE, EDGE, read)
+    own = nginx.site_file(settings, SITE, EDGE, read)
+    files = nginx.base(read, own) | own
     digests = {path: digest(text) for path, text in files.items()}
     return replace(read, nginx_files=digests, nginx_generation=nginx.generation(files, read).name)
 

@@ -122,6 +122,69 @@ def test_another_authority_is_asked_though_the_certificate_is_good(art: Settings
         assert said + b" = true" in told
 
 
+# By DNS
+
+
+@pytest.fixture
+def wild(tmp_path: Path) -> Settings:
+    sample.files(tmp_path, {"dns.ini": "dns_rfc2136_secret = key-of-dns\n"})
+    return sample.settings(
+        tmp_path, DEPLOY_DOMAINS="art.example,*.art.example,www.art.example,a.b.art.example",
+        DEPLOY_REDIRECT_DOMAINS="old.example", DEPLOY_ACME_DNS="rfc2136", DEPLOY_ACME_DNS_CREDENTIALS="dns.ini",
+        DEPLOY_ACME_DNS_SECONDS="5",
+    )  # fmt: skip
+
+
+def test_what_a_wildcard_is_for_is_not_asked_for_beside_it(wild: Settings) -> None:
+    assert certs.wanted(wild) == ("art.example", "*.art.example", "a.b.art.example", "old.example")
+
+
+def test_certbot_is_told_of_the_plugin_and_where_its_credentials_are(
+    wild: Settings, golden: Callable[[str, str], None]
+) -> None:
+    *_, put, step = certs.issue(wild, sample.SITE, FACTS, HERE)
+    told = step.files["certbot.ini"]
+    assert isinstance(told, bytes)
+    golden("certbot-dns.ini.txt", told.decode())
+    assert put.words == ("write", "/etc/portside/acme-dns/portfolio", "600", "root:root")
+    assert put.files == {"content": b"dns_rfc2136_secret = key-of-dns\n"}
+    assert "key-of-dns" not in put.transcript() + step.transcript()
+
+
+def test_a_trial_has_credentials_of_its_own(wild: Settings) -> None:
+    put, step = certs.issue(wild, sample.SITE, FACTS, HERE, trial=True)
+    assert put.words[1] == "/etc/portside/acme-dns/portfolio.staging"
+    assert b"dns-rfc2136-credentials = /etc/portside/acme-dns/portfolio.staging\n" in step.files["certbot.ini"]  # type: ignore[operator]
+
+
+def test_another_proof_is_another_certificate(wild: Settings, art: Settings) -> None:
+    chain = pki.issued(*certs.wanted(wild)).chain
+    by_dns = replace(FACTS, issued=chain, issued_by=LETS_ENCRYPT, issued_how="dns-rfc2136")
+    assert certs.up_to_date(wild, by_dns, HERE)
+    by_http = replace(by_dns, issued_how="webroot")
+    assert not certs.up_to_date(wild, by_http, HERE)
+    *_, step = certs.issue(wild, sample.SITE, by_http, HERE)
+    assert b"force-renewal = true" in step.files["certbot.ini"]  # type: ignore[operator]
+
+
+def test_a_wildcard_is_asked_for_by_a_name_it_is_for() -> None:
+    step = certs.prove(sample.SITE, ["art.example", "*.art.example"])
+    assert step.words[3:] == ("art.example", "portside-asks.art.example")
+
+
+def test_what_is_proved_by_dns_may_lead_anywhere(wild: Settings) -> None:
+    answer = pki.looked(certs.wanted(wild))
+    for seen_of in answer["names"].values():
+        seen_of["addresses"] = None
+    assert hindrances(wild, answer) == []
+    assert certs.doubts(answer) == []
+
+
+def test_a_proof_that_is_not_there_is_said_in_its_own_words(wild: Settings) -> None:
+    message, _ = explained(PROBLEM, wild)
+    assert "its name servers don't give the proof (TXT at _acme-challenge)" in message
+
+
 def test_a_trial_has_a_name_that_no_site_can_have(art: Settings) -> None:
     (step,) = certs.issue(art, sample.SITE, FACTS, Authority("https://x.example", "a root"), trial=True)
     assert step.words[2:] == ("portfolio.staging", "", "portfolio.staging")
@@ -256,25 +319,25 @@ retry after 2026-11-23 14:00:00 UTC: see https://letsencrypt.org/docs/rate-limit
 """
 
 
-def explained(text: str) -> tuple[str, str]:
-    error = certs.explained(StepFailed("server", "issue", "Ask", 1, text.strip().splitlines()))
+def explained(text: str, settings: Settings) -> tuple[str, str]:
+    error = certs.explained(StepFailed("server", "issue", "Ask", 1, text.strip().splitlines()), settings)
     return error.message, error.hint
 
 
-def test_the_names_at_fault_are_said_in_plain_words() -> None:
-    message, hint = explained(PROBLEM)
+def test_the_names_at_fault_are_said_in_plain_words(settings: Settings) -> None:
+    message, hint = explained(PROBLEM, settings)
     assert "www.art.example: another server answered, or none of ours. It said: 192.0.2.9: Invalid" in message
     assert "five failed tries an hour" in hint
 
 
-def test_when_it_may_be_asked_again_is_said() -> None:
-    message, hint = explained(LIMIT)
+def test_when_it_may_be_asked_again_is_said(settings: Settings) -> None:
+    message, hint = explained(LIMIT, settings)
     assert "too many certificates (5) already issued" in message
     assert hint.startswith("Type fab certs again after 2026-11-23 14:00:00 UTC;")
 
 
-def test_whatever_else_it_said_is_shown_without_noise() -> None:
-    message, _ = explained("Saving debug log to /var/log/x\nUnable to register an account")
+def test_whatever_else_it_said_is_shown_without_noise(settings: Settings) -> None:
+    message, _ = explained("Saving debug log to /var/log/x\nUnable to register an account", settings)
     assert message == "There is no certificate:\n  Unable to register an account"
 
 

@@ -108,6 +108,14 @@ def test_the_part_that_follows_is_a_secret_file_of_its_own(settings: Settings) -
     assert step in containers.release_steps(settings, RELEASE, FACTS, "config.settings")
 
 
+def test_a_wildcard_is_told_in_djangos_words(tmp_path: Path) -> None:
+    (tmp_path / "dns.ini").write_text("x")
+    lines = {"DEPLOY_ACME_DNS": "rfc2136", "DEPLOY_ACME_DNS_CREDENTIALS": "dns.ini"}
+    made = environment(tmp_path, DEPLOY_DOMAINS="a.example,*.a.example", **lines)
+    assert made["ALLOWED_HOSTS"] == "a.example,.a.example"
+    assert made["CSRF_TRUSTED_ORIGINS"] == "https://a.example,https://*.a.example,http://a.example,http://*.a.example"
+
+
 @pytest.mark.parametrize("name", ["ALLOWED_HOSTS", "DATABASE_URL", "DJANGO_SETTINGS_MODULE", "PGHOST", "REDIS_URL"])
 def test_what_the_environment_file_says_wins(name: str, tmp_path: Path) -> None:
     assert environment(tmp_path, **{name: "mine"})[name] == "mine"

@@ -61,7 +61,7 @@ def test_a_bare_server_gets_no_firewall_where_it_is_switched_off(tmp_path: Path)
 
 
 def test_sshs_own_port_is_opened(settings: Settings) -> None:
-    assert "script firewall 2222 80 443" in plan(settings, sample.facts("ubuntu-24.04-bare"))
+    assert "script firewall open 2222/tcp 80/tcp 443/tcp" in plan(settings, sample.facts("ubuntu-24.04-bare"))
 
 
 def missing_packages(settings: Settings, facts: Facts) -> tuple[str, ...]:
@@ -106,21 +106,21 @@ def test_an_engine_is_told_of_its_settings_beside_new_packages_too(settings: Set
     ("rules", "opened"),
     [
         (("allow 22/tcp", "allow 80/tcp", "allow 443/tcp"), ()),
-        (("allow from 192.0.2.7 to any port 22",), ("80", "443")),
-        (("allow 22/tcp", "allow 443/tcp"), ("80",)),
+        (("allow from 192.0.2.7 to any port 22",), ("80/tcp", "443/tcp")),
+        (("allow 22/tcp", "allow 443/tcp"), ("80/tcp",)),
     ],
 )
 def test_a_firewall_that_is_active_gets_what_visitors_need_alone(
     rules: tuple[str, ...], opened: tuple[str, ...], settings: Settings
 ) -> None:
     steps = host.rest(settings, replace(sample.provisioned(), ufw="active", ufw_rules=rules))
-    assert [step.words for step in steps] == [("script", "firewall", *opened)] * bool(opened)
+    assert [step.words for step in steps] == [("script", "firewall", "open", *opened)] * bool(opened)
 
 
 @pytest.mark.parametrize("rules", [(), ("allow 22/tcp", "allow 80/tcp", "allow 443/tcp")])
 def test_a_firewall_that_is_inactive_lets_ssh_in_first(rules: tuple[str, ...], settings: Settings) -> None:
     (step,) = host.rest(settings, replace(sample.provisioned(), ufw="inactive", ufw_rules=rules))
-    assert step.words == ("script", "firewall", "22", "80", "443")
+    assert step.words == ("script", "firewall", "open", "22/tcp", "80/tcp", "443/tcp")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"'])
@@ -189,6 +189,7 @@ def test_a_taken_port_is_refused_by_whose_it_is(port: int, process: str, setting
         (Listener("tcp", "0.0.0.0", 5432, "postgres"), "postgres on tcp port 5432"),
         (Listener("udp", "0.0.0.0", 5353, "avahi-daemon"), "avahi-daemon on udp port 5353"),
         (Listener("tcp", "::", 9000, ""), "a program on tcp port 9000"),
+        (Listener("udp", "0.0.0.0", 443, "openvpn"), "openvpn on udp port 443"),
     ],
 )
 def test_the_firewall_cuts_nobody_off_unasked(listener: Listener, told: str, tmp_path: Path) -> None:

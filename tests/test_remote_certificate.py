@@ -143,17 +143,47 @@ def records(*given: tuple[int, bytes, bytes]) -> tuple[bytes, int]:
 
 
 @pytest.mark.parametrize(
-    ("given", "issuers"),
+    ("given", "found"),
     [
         ((), None),
-        (((257, b"issue", b"letsencrypt.org"),), ["letsencrypt.org"]),
-        (((257, b"issue", b"A.example; account=1"), (257, b"issue", b";")), ["a.example", ""]),
-        (((257, b"iodef", b"mailto:me@example.com"),), []),
+        (((257, b"issue", b"letsencrypt.org"),), [("issue", "letsencrypt.org")]),
+        (((257, b"issue", b"A.example; account=1"), (257, b"Issue", b";")), [("issue", "a.example"), ("issue", "")]),
+        (((257, b"iodef", b"mailto:me@example.com"),), [("iodef", "mailto:me@example.com")]),
         (((5, b"issue", b"no-caa-at-all"),), None),
     ],
 )
-def test_caa_records_are_read(names: ModuleType, given: tuple[tuple[int, bytes, bytes], ...], issuers: object) -> None:
-    assert names.issuers_in(*records(*given)) == issuers
+def test_caa_records_are_read(names: ModuleType, given: tuple[tuple[int, bytes, bytes], ...], found: object) -> None:
+    assert names.records_in(*records(*given)) == found
+
+
+@pytest.mark.parametrize(
+    ("records", "plain", "wildcard"),
+    [
+        ([("issue", "a.example")], ["a.example"], ["a.example"]),
+        ([("issue", "a.example"), ("issuewild", "")], ["a.example"], [""]),
+        ([("issuewild", "b.example")], None, ["b.example"]),
+        ([("iodef", "mailto:me@example.com")], None, None),
+    ],
+)
+def test_a_wildcard_has_caa_records_of_its_own(
+    names: ModuleType, records: list[tuple[str, str]], plain: object, wildcard: object
+) -> None:
+    assert names.issuers(records, wildcard=False) == plain
+    assert names.issuers(records, wildcard=True) == wildcard
+
+
+def test_the_nearest_caa_records_count(names: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"art.example": [("issuewild", "a.example")], "example": [("issue", "b.example")]}
+    monkeypatch.setattr(names, "caa_of", there.get)
+    found = {name: names.allowed(name) for name in ("*.art.example", "www.art.example", "other.example", "none.test")}
+    assert found == {
+        "*.art.example": ["a.example"], "www.art.example": None, "other.example": ["b.example"], "none.test": None,
+    }  # fmt: skip
+
+
+def test_where_names_lead_is_not_asked_without_a_token(names: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "allowed", lambda name: None)
+    assert names.look("*.art.example", "") == {"addresses": None, "caa": None}
 
 
 def test_a_name_leads_here_where_the_token_comes(names: ModuleType, tmp_path: Path) -> None:

@@ -34,7 +34,10 @@ def test_looking_asks_for_every_file_that_is_compared(settings: Settings) -> Non
     run = sample.run(settings, Noting(sample.bare(), sample.provisioned()))
     run.look()
     assert run.facts == sample.bare()
-    assert {*host.watched(), run.site.data_compose, f"{run.site.data_secrets}/password", run.site.record} == set(asked)
+    assert set(asked) == {
+        *host.watched(), run.site.data_compose, f"{run.site.data_secrets}/password", run.site.record,
+        run.site.acme_dns(),
+    }  # fmt: skip
     run.look()
     assert run.facts == sample.provisioned()
 

@@ -28,7 +28,7 @@ from deploy.report import Report
 from deploy.secret import Secret
 from deploy.server import CommandFailed, Server
 from deploy.site import Site
-from deploy.steps import Step, folder, script, write
+from deploy.steps import Step, folder, remove, script, write
 from tests import sample
 
 ME = f"{os.getuid()}:{os.getgid()}"
@@ -152,6 +152,13 @@ def test_a_folder_is_made_once(here: Here, tmp_path: Path) -> None:
     assert states(here, step) == [("changed", "")]
     assert (tmp_path / "a/b c").stat().st_mode & 0o7777 == 0o2750
     assert states(here, step) == [("unchanged", "")]
+
+
+def test_a_file_is_taken_away_once(here: Here, tmp_path: Path) -> None:
+    (tmp_path / "a b").write_text("")
+    assert states(here, remove(f"{tmp_path}/a b")) == [("changed", "")]
+    assert not (tmp_path / "a b").exists()
+    assert states(here, remove(f"{tmp_path}/a b")) == [("unchanged", "")]
 
 
 def test_a_folders_mode_is_mended(here: Here, tmp_path: Path) -> None:

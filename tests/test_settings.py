@@ -331,6 +331,46 @@ def test_an_external_database_must_be_said(tmp_path: Path) -> None:
     assert fault.startswith("DATABASE_URL is missing")
 
 
+DNS = {"DEPLOY_ACME_DNS": "rfc2136", "DEPLOY_ACME_DNS_CREDENTIALS": "dns.ini"}
+
+
+def test_a_wildcard_stands_where_it_can_be_certified(tmp_path: Path) -> None:
+    for how in (DNS, {"DEPLOY_TLS_CERT": "a.pem", "DEPLOY_TLS_KEY": "a.key"}):
+        settings = sample.settings(tmp_path, DEPLOY_DOMAINS="a.example,*.A.example.", **how)
+        assert settings.domains == ("a.example", "*.a.example")
+    (fault,) = refused(tmp_path, DEPLOY_DOMAINS="a.example,*.a.example")
+    assert fault == "*.a.example needs DEPLOY_ACME_DNS: certificates for wildcards are proved by DNS."
+    (fault,) = refused(tmp_path, DEPLOY_DOMAINS="*.a.example", **DNS)
+    assert fault == "DEPLOY_DOMAINS: *.a.example can't be the first, which links and checks name."
+
+
+@pytest.mark.parametrize(
+    "name", ["*", "*.", "*.example", "*.*.example.com", "a.*.example", "*a.example", "*.192.0.2.7"]
+)
+def test_no_other_star_is_a_wildcard(name: str, tmp_path: Path) -> None:
+    (fault,) = refused(tmp_path, DEPLOY_DOMAINS=f"a.example,{name}", **DNS)
+    assert fault.startswith("DEPLOY_DOMAINS: ")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"DEPLOY_ACME_DNS": "rfc2136"}, "DEPLOY_ACME_DNS_CREDENTIALS is missing"),
+        ({"DEPLOY_ACME_DNS_CREDENTIALS": "dns.ini"}, "DEPLOY_ACME_DNS is missing"),
+        ({"DEPLOY_ACME_DNS_SECONDS": "0"}, "DEPLOY_ACME_DNS is missing"),
+        ({**DNS, "DEPLOY_ACME_DNS": "route53"}, "DEPLOY_ACME_DNS_CREDENTIALS: route53 takes no file"),
+        ({**DNS, "DEPLOY_ACME_DNS": "a b"}, "DEPLOY_ACME_DNS: should be a plugin"),
+    ],
+)
+def test_what_proves_by_dns_belongs_together(given: dict[str, str], told: str, tmp_path: Path) -> None:
+    (fault,) = refused(tmp_path, **given)
+    assert fault.startswith(told)
+
+
+def test_a_plugin_that_is_trusted_on_the_server_needs_no_credentials(tmp_path: Path) -> None:
+    assert sample.settings(tmp_path, DEPLOY_ACME_DNS="route53").acme_dns == "route53"
+
+
 def test_a_domain_is_named_once(tmp_path: Path) -> None:
     (fault,) = refused(tmp_path, DEPLOY_DOMAINS="a.example,b.example", DEPLOY_REDIRECT_DOMAINS="A.example")
     assert "a.example more than once" in fault

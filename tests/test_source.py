@@ -114,6 +114,16 @@ def test_an_environment_file_never_goes_along(name: str, project: Path, tmp_path
         assert ".env.example" in find(tmp_path, ref).files
 
 
+def test_keys_and_credentials_that_settings_name_never_go_along(tmp_path: Path) -> None:
+    sample.files(tmp_path / "app", {"manage.py": "", "tls.key": "", "tls.pem": "", "dns.ini": "", "other/dns.ini": ""})
+    lines = {
+        "DEPLOY_TLS_CERT": "app/tls.pem", "DEPLOY_TLS_KEY": "app/tls.key", "DEPLOY_ACME_DNS": "rfc2136",
+        "DEPLOY_ACME_DNS_CREDENTIALS": "app/dns.ini",
+    }  # fmt: skip
+    found = source.find(sample.settings(tmp_path, **lines), "", KEEP)
+    assert set(found.files) == {"manage.py", "tls.pem", "other/dns.ini"}
+
+
 def test_the_project_may_be_a_folder_of_a_bigger_repository(tmp_path: Path) -> None:
     contents = {f"app/{name}": text for name, text in sample.PROJECT.items()} | {"README.md": ""}
     sample.repository(tmp_path, contents)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.steps import Step, folder, quote, script, write
+from deploy.steps import Step, folder, quote, remove, script, write
 
 WORDS = ["", " ", "a b", "it's", '"', "$HOME", "`id`", "\\", "a\nb", "*", "~", "-n", ";", "&&", "grün", "#", "!"]
 
@@ -30,6 +30,10 @@ def test_a_folder_says_its_mode_in_octal() -> None:
 def test_a_file_travels_as_a_file() -> None:
     step = write("/x", "text", 0o600)
     assert (step.words, step.files) == (("write", "/x", "600", "root:root"), {"content": b"text"})
+
+
+def test_what_is_to_be_gone_is_named() -> None:
+    assert remove("/x").words == ("remove", "/x")
 
 
 def test_a_script_takes_arguments_and_files() -> None:

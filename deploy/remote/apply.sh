@@ -77,6 +77,15 @@ write() {
     fi
 }
 
+# remove PATH: a file
+remove() {
+    if [ ! -e "$1" ]; then
+        unchanged
+        return
+    fi
+    rm -f "$1"
+}
+
 # ids OWNER: "root:root" as 0:0; numbers stay
 ids() {
     case $1 in

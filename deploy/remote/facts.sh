@@ -33,6 +33,7 @@ host_facts() {
     fact ssh.port "$(ssh_port)"
     dpkg-query -W -f '${Package}\t${db:Status-Abbrev}\n' nginx libnginx-mod-http-brotli-static docker.io docker-ce docker-cli docker-compose \
         docker-compose-v2 docker-compose-plugin docker-buildx docker-buildx-plugin certbot ufw curl iptables logrotate \
+        'python3-certbot-dns-*' \
         2>/dev/null | awk -F '\t' '$2 ~ /^ii/ {print "package\t" $1}'
     ss -Hlntup | awk '{print "listener\t" $1 " " $5 " " $7}'
     # Also where Docker isn't installed yet: what is there is kept.
@@ -78,7 +79,9 @@ certificate_facts() {
     live=$(readlink "$folder/live") && fact tls.kind "${live%%-*}" && fact tls.live "$(encoded <"$folder/live/fullchain.pem")"
     issued=/etc/letsencrypt/live/$site/fullchain.pem
     [ -f "$issued" ] && fact tls.issued "$(encoded <"$issued")"
-    fact tls.authority "$(sed -n 's/^server = //p' "/etc/letsencrypt/renewal/$site.conf" 2>/dev/null)"
+    renewal=/etc/letsencrypt/renewal/$site.conf
+    fact tls.authority "$(sed -n 's/^server = //p' "$renewal" 2>/dev/null)"
+    fact tls.authenticator "$(sed -n 's/^authenticator = //p' "$renewal" 2>/dev/null)"
     has certbot || return 0
     fact renewal.timer "$(systemctl is-active certbot.timer)"
     [ "$(systemctl show -p Result --value certbot.service)" = success ] ||

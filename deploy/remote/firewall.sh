@@ -1,8 +1,14 @@
 #!/bin/sh
-# Opens these TCP ports and closes all others.
-#   firewall.sh PORT...
+# Opens ports, where need be by switching on the firewall, which closes all others; or closes some again.
+#   firewall.sh open|close PORT/PROTOCOL...
 . "$PORTSIDE/remote/lib.sh"
+what=$1
+shift
 for port in "$@"; do
-    ufw allow "$port/tcp" || die "ufw takes no rule for port $port."
+    case $what,$port in
+    open,*/udp) ufw allow "$port" comment 'Portside: HTTP/3' ;;
+    open,*) ufw allow "$port" ;;
+    close,*) ufw delete allow "$port" ;;
+    esac || die "ufw takes no rule for port $port."
 done
 ufw --force enable

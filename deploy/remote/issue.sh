@@ -15,8 +15,13 @@ fi
 # An interrupted trial would be renewed for ever.
 forget() { [ ! -f "/etc/letsencrypt/renewal/$trial.conf" ] || certbot delete --non-interactive --cert-name "$trial" >/dev/null 2>&1; }
 
+end() {
+    forget
+    rm -f "/etc/portside/acme-dns/$trial"
+}
+
 forget
-trap forget EXIT
+trap end EXIT
 limit=$(($(now) + 300))
 until said=$(certbot certonly --non-interactive --config "$PORTSIDE_FILES/certbot.ini" 2>&1); do
     case $said in

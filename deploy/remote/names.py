@@ -1,6 +1,6 @@
 """Asks what a certificate authority will ask, before it does: where names lead, who answers there, what CAA allows.
 
-names.py ACME_ROOT TOKEN DIRECTORY NAME...
+names.py ACME_ROOT TOKEN DIRECTORY NAME...      TOKEN: empty where it doesn't matter to where the names lead
 Prints JSON: of the authority what its directory says, of each name its addresses (with what is wrong there, or
 nothing) and who may issue for it. Runs with the server's own Python, and needs nothing else.
 """
@@ -55,6 +55,8 @@ def authority(directory):
 
 def look(name, token):
     """Where a name leads and who may issue for it."""
+    if not token:
+        return {"addresses": None, "caa": allowed(name)}
     with ThreadPoolExecutor() as pool:
         caa = pool.submit(allowed, name)
         addresses = addresses_of(name)
@@ -89,17 +91,24 @@ def fault(address, name, token, port=80):
 
 
 def allowed(name):
-    """Who may issue for a name: what CAA says there or above; None where it says nothing."""
-    labels = name.split(".")
+    """Who may issue for a name: what CAA says there or above; None where it says nothing of it."""
+    labels = name.removeprefix("*.").split(".")
     for number in range(len(labels)):
-        issuers = caa_of(".".join(labels[number:]))
-        if issuers is not None:
-            return issuers
+        found = caa_of(".".join(labels[number:]))
+        if found is not None:
+            return issuers(found, wildcard=name.startswith("*."))
     return None
 
 
+def issuers(records, wildcard):
+    """Who may issue by these CAA records; None where none of them is about that (RFC 8659, 4.2 and 4.3)."""
+    wild = [value for tag, value in records if tag == "issuewild"]
+    plain = [value for tag, value in records if tag == "issue"]
+    return (wild if wildcard and wild else plain) or None
+
+
 def caa_of(name):
-    """The issuers of the CAA records at a name; None where there are none, or nobody can be asked."""
+    """The CAA records at a name, as (tag, value); None where there are none, or nobody can be asked."""
     question = b"".join(struct.pack("B", len(label)) + label.encode() for label in name.split(".")) + b"\0"
     query = struct.pack("!6H", secrets.randbelow(65536), 0x0100, 1, 0, 0, 0) + question + struct.pack("!2H", CAA, 1)
     for server in nameservers():
@@ -109,7 +118,7 @@ def caa_of(name):
                 asking.settimeout(3)
                 asking.connect((server, 53))
                 asking.send(query)
-                return issuers_in(asking.recv(4096), len(query))
+                return records_in(asking.recv(4096), len(query))
         except (OSError, ValueError, IndexError, struct.error):
             continue
     return None
@@ -128,8 +137,8 @@ def is_address(text):
         return False
 
 
-def issuers_in(answer, place):
-    """The ``issue`` records in an answer whose question ends at ``place``."""
+def records_in(answer, place):
+    """The CAA records in an answer whose question ends at ``place``; None where there are none."""
     (count,) = struct.unpack_from("!H", answer, 6)
     found = None
     for _ in range(count):
@@ -143,13 +152,14 @@ def issuers_in(answer, place):
         if kind == CAA:
             found = found or []
             end = 2 + data[1]
-            if data[2:end].lower() == b"issue":
-                found.append(data[end:].decode(errors="replace").partition(";")[0].strip().lower())
+            value = data[end:].decode(errors="replace").partition(";")[0].strip().lower()
+            found.append((data[2:end].decode(errors="replace").lower(), value))
     return found
 
 
 def main(root, token, directory, *names):
-    leave(root, token)
+    if token:
+        leave(root, token)
     with ThreadPoolExecutor() as pool:
         asked = pool.submit(authority, directory)
         looked = dict(zip(names, pool.map(lambda name: look(name, token), names), strict=True))

@@ -1,0 +1,60 @@
+"""HTTP/3: where it can be had, and what it needs of the host: UDP port 443, which TCP's rules don't open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from . import site as names
+from .facts import Facts, Listener, version
+from .settings import Settings
+from .site import Site
+from .steps import Step, script
+
+PORT = 443
+OPENED = f"allow {PORT}/udp comment 'Portside: HTTP/3'"  # as ufw tells of the rule that firewall.sh makes
+
+
+def able(facts: Facts) -> bool:
+    """Whether the server's Nginx was built with it."""
+    return "--with-http_v3_module" in facts.nginx_version
+
+
+def unable(settings: Settings, facts: Facts) -> str:
+    """What to tell whoever wants it of a server that hasn't got it; else empty."""
+    if not settings.http3 or able(facts) or not facts.nginx_version:
+        return ""
+    found = ".".join(map(str, version(facts.nginx_version)))
+    return (
+        f"DEPLOY_HTTP3: this server's Nginx {found} was built without HTTP/3 (Debian 13's has it). Visitors come by "
+        "HTTP/2 and HTTP/1.1, as they do without the setting."
+    )
+
+
+def taken(settings: Settings, listeners: Iterable[Listener]) -> list[str]:
+    """Whoever else has the port where the site wants it, one sentence each."""
+    if not settings.http3:
+        return []
+    return [
+        f"UDP port {PORT}, which DEPLOY_HTTP3 needs, is taken by {other.process or 'another program'}: stop it, or "
+        "take DEPLOY_HTTP3 out."
+        for other in listeners
+        if is_port(other) and other.process != "nginx"
+    ]
+
+
+def is_port(listener: Listener) -> bool:
+    return (listener.protocol, listener.port) == ("udp", PORT)
+
+
+def firewall(settings: Settings, facts: Facts) -> list[Step]:
+    """The port opened where a site of this server wants it, and closed again where none does any more. A rule of
+    somebody else's stays."""
+    own = Site(settings.site).nginx_http3
+    theirs = [path for path in facts.nginx_files if path.endswith(names.NGINX_HTTP3) and path != own]
+    wanted = able(facts) and (settings.http3 or bool(theirs))
+    there = facts.ufw == "active" and any(rule.startswith(f"allow {PORT}/udp") for rule in facts.ufw_rules)
+    if wanted and not there:
+        return [script(f"Firewall: UDP port {PORT} open", "firewall", "open", f"{PORT}/udp")]
+    if not wanted and facts.ufw == "active" and OPENED in facts.ufw_rules:
+        return [script(f"Firewall: UDP port {PORT} closed", "firewall", "close", f"{PORT}/udp")]
+    return []
