@@ -19,7 +19,8 @@ from tests import pairs, pki, sample
 
 NGINX = {
     "1.22.1": "nginx version: nginx/1.22.1\nbuilt with OpenSSL 3.0.22 25 Aug 2026\n",  # Debian 12
-    "1.26.3": "nginx version: nginx/1.26.3\nbuilt with OpenSSL 3.5.7 9 Jun 2026\n",  # Debian 13
+    "1.26.3": "nginx version: nginx/1.26.3\nbuilt with OpenSSL 3.5.7 9 Jun 2026\n"
+    "configure arguments: --with-http_v3_module\n",  # Debian 13
 }
 NEIGHBOUR = Site("gallery-2")
 """Another site on the server, with every setting there is: what two sites share by accident, Nginx refuses."""
@@ -48,10 +49,12 @@ SETTINGS: dict[str, dict[str, dict[str, str]]] = {
         "a file": {"DEPLOY_HEALTH_PATH": "/static/up.txt"},
     },
     "hsts": {"two years": {}, "none": {"DEPLOY_HSTS": "0"}},
-    "worker": {
-        "gthread": {},
+    "application": {
+        "wsgi": {},
         "asgi": {"DEPLOY_WORKER_CLASS": "asgi", "DEPLOY_APPLICATION": "config.asgi:application"},
+        "uwsgi": {"DEPLOY_PROTOCOL": "uwsgi"},
     },
+    "http3": {"off": {}, "on": {"DEPLOY_HTTP3": "on"}},
     "body": {"75m": {}, "any": {"DEPLOY_MAX_BODY": "0"}},
     "upstream": {"socket": {"DEPLOY_UPSTREAM": "socket"}, "port": {"DEPLOY_UPSTREAM": "port"}},
     "replicas": {"1": {"DEPLOY_REPLICAS": "1"}, "64": {"DEPLOY_REPLICAS": "64"}},
@@ -115,7 +118,7 @@ def _rendering(folder: Path, name: str, chosen: Mapping[str, str], facts: Facts)
     others = {NEIGHBOUR.certificate: theirs.chain, NEIGHBOUR.certificate_key: theirs.key}
     if pem:
         others |= {here.certificate: pem, here.certificate_key: key}
-    return Rendering(name, chosen, settings, here, own, nginx.base(facts) | own | beside | generation, others)
+    return Rendering(name, chosen, settings, here, own, nginx.base(facts, own) | own | beside | generation, others)
 
 
 def chosen_settings(folder: Path, chosen: Mapping[str, str]) -> Settings:
@@ -134,10 +137,13 @@ def _certificate(settings: Settings, what: str) -> tuple[str, str]:
 
 
 def edge(chosen: Mapping[str, str]) -> Edge:
-    """What the combination's releases want of Nginx, each with as many replicas as the settings say."""
+    """What the combination's releases want of Nginx, each with as many replicas as the settings say. One that is about
+    to follow is the settings' own, after one by HTTP."""
     kept, follows = RELEASES[chosen["releases"]]
-    replicas = int(chosen["replicas"])
+    replicas, application = int(chosen["replicas"]), chosen["application"]
     releases = [replace(served, replicas=replicas, ports=tuple(range(8101, 8101 + replicas))) for served in kept]
+    own = {"protocol": "uwsgi" if application == "uwsgi" else "http", "asynchronous": application == "asgi"}
+    releases[follows] = replace(releases[follows], **own)
     if follows:
         return bridge(releases[0], releases[1], releases, chosen["upstream"])
     return final(releases[0], releases[1:], chosen["upstream"])
