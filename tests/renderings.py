@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy import nginx, site
+from deploy import nginx, site, static
 from deploy.certificate import Certificate
 from deploy.edge import Edge, Served, bridge, final
 from deploy.facts import Facts
@@ -21,6 +21,24 @@ NGINX = {
     "1.22.1": "nginx version: nginx/1.22.1\nbuilt with OpenSSL 3.0.22 25 Aug 2026\n",  # Debian 12
     "1.26.3": "nginx version: nginx/1.26.3\nbuilt with OpenSSL 3.5.7 9 Jun 2026\n"
     "configure arguments: --with-http_v3_module\n",  # Debian 13
+}
+# CVEs that gixy-ng knows by upstream's versions alone. Debian mends its own builds; here the first, by its changelog.
+BACKPORTED = {
+    "1.22.1": {
+        "CVE-2025-23419": "1.22.1-9+deb12u1",
+        "CVE-2026-42934": "1.22.1-9+deb12u7",
+        "CVE-2026-9256": "1.22.1-9+deb12u8",
+        "CVE-2026-42946": "1.22.1-9+deb12u8",
+        "CVE-2026-48142": "1.22.1-9+deb12u9",
+    },
+    "1.26.3": {
+        "CVE-2026-42934": "1.26.3-3+deb13u5",
+        "CVE-2026-40460": "1.26.3-3+deb13u5",
+        "CVE-2026-9256": "1.26.3-3+deb13u6",
+        "CVE-2026-42946": "1.26.3-3+deb13u6",
+        "CVE-2026-95101": "1.26.3-3+deb13u10",
+        "CVE-2026-48142": "1.26.3-3+deb13u7",
+    },
 }
 NEIGHBOUR = Site("gallery-2")
 """Another site on the server, with every setting there is: what two sites share by accident, Nginx refuses."""
@@ -74,7 +92,12 @@ SERVER = {"certificate": ("no", "some", "all"), "ipv6": ("yes", "no"), "brotli":
 FACTORS = {
     "releases": tuple(RELEASES), **{name: tuple(values) for name, values in SETTINGS.items()}, **SERVER,
 }  # fmt: skip
-COMBINATIONS = pairs.all_pairs(FACTORS)
+OF_A_FOLDER = ("names", "redirects", "auth", "allow", "deny", "include", "real ip", "agents", "health", "hsts")
+FOLDER_FACTORS = {name: FACTORS[name] for name in (*OF_A_FOLDER, *SERVER)}
+"""What changes the rendering of a static site, which has no use for the rest."""
+PROJECTS = [{"kind": "django", **chosen} for chosen in pairs.all_pairs(FACTORS)]
+FOLDERS = [{"kind": "static", **chosen} for chosen in pairs.all_pairs(FOLDER_FACTORS)]
+COMBINATIONS = [*PROJECTS, *FOLDERS]
 
 
 @dataclass(frozen=True)
@@ -122,8 +145,9 @@ def _rendering(folder: Path, name: str, chosen: Mapping[str, str], facts: Facts)
 
 
 def chosen_settings(folder: Path, chosen: Mapping[str, str]) -> Settings:
-    lines = {name: value for factor, values in SETTINGS.items() for name, value in values[chosen[factor]].items()}
-    return sample.settings(folder, {**sample.LINES, **lines})
+    factors = [factor for factor in SETTINGS if factor in chosen]
+    lines = {name: value for factor in factors for name, value in SETTINGS[factor][chosen[factor]].items()}
+    return sample.settings(folder, {**(sample.STATIC if chosen["kind"] == "static" else sample.LINES), **lines})
 
 
 def _certificate(settings: Settings, what: str) -> tuple[str, str]:
@@ -139,6 +163,8 @@ def _certificate(settings: Settings, what: str) -> tuple[str, str]:
 def edge(chosen: Mapping[str, str]) -> Edge:
     """What the combination's releases want of Nginx, each with as many replicas as the settings say. One that is about
     to follow is the settings' own, after one by HTTP."""
+    if chosen["kind"] == "static":
+        return final(static.SERVED, [static.SERVED], "socket")
     kept, follows = RELEASES[chosen["releases"]]
     replicas, application = int(chosen["replicas"]), chosen["application"]
     releases = [replace(served, replicas=replicas, ports=tuple(range(8101, 8101 + replicas))) for served in kept]

@@ -27,20 +27,13 @@ NOT_FOLLOWED = {
     "http2_misdirected_request": {
         "return 421": "A host name that isn't ours gets no answer: that is promised, and 444 is none.",
     },
+    "try_files_is_evil_too": {
+        "without open_file_cache": "A cache of open files would go on serving the release before.",
+    },
     "return_bypasses_allow_deny": {
         "in the same scope": "It says no more than a refusal: test_what_is_returned_tells_nobody_anything.",
     },
 }
-# CVEs that gixy-ng knows by upstream's versions alone. Debian mends its own: its changelog names the build.
-BACKPORTED = {
-    "1.22.1": {
-        "CVE-2025-23419": "1.22.1-9+deb12u1", "CVE-2026-9256": "1.22.1-9+deb12u8", "CVE-2026-42946": "1.22.1-9+deb12u8",
-    },
-    "1.26.3": {
-        "CVE-2026-9256": "1.26.3-3+deb13u6", "CVE-2026-42946": "1.26.3-3+deb13u6", "CVE-2026-40460": "1.26.3-3+deb13u5",
-        "CVE-2026-95101": "1.26.3-3+deb13u10",
-    },
-}  # fmt: skip
 
 
 class Tried(dict[str, list[tuple[Rendering, Directive]]]):
@@ -76,13 +69,17 @@ def headers(block: Directive) -> list[str]:
 
 
 def test_any_two_values_meet() -> None:
-    seen = {pair for combination in renderings.COMBINATIONS for pair in pairs.pairs_of(combination)}
-    assert pairs.every_pair(renderings.FACTORS) <= seen
-    assert len(renderings.COMBINATIONS) < 40
+    for factors, combinations in (
+        (renderings.FACTORS, renderings.PROJECTS),
+        (renderings.FOLDER_FACTORS, renderings.FOLDERS),
+    ):
+        seen = {pair for combination in combinations for pair in pairs.pairs_of(combination)}
+        assert pairs.every_pair(factors) <= seen
+    assert len(renderings.COMBINATIONS) < 60
 
 
 def test_the_same_factors_make_the_same_combinations() -> None:
-    assert pairs.all_pairs(renderings.FACTORS) == renderings.COMBINATIONS
+    assert pairs.all_pairs(renderings.FOLDER_FACTORS) == pairs.all_pairs(dict(renderings.FOLDER_FACTORS))
     assert pairs.all_pairs({"one": ("a", "b"), "other": ("c",)}) == [
         {"one": "a", "other": "c"},
         {"one": "b", "other": "c"},
@@ -201,11 +198,13 @@ def test_every_path_of_a_site_is_its_own(tried: Tried) -> None:
 
 def test_a_line_that_is_not_always_there_says_which_setting_made_it(tried: Tried) -> None:
     silent = {"DEPLOY_SITE", "DEPLOY_DOMAINS", "DEPLOY_APPLICATION", *renderings.sample.LINES}
-    unsaid = {("DEPLOY_REPLICAS", "1"), ("DEPLOY_UPSTREAM", "socket"), ("DEPLOY_HSTS", "0")}
+    unsaid = {("DEPLOY_KIND", "static"), ("DEPLOY_REPLICAS", "1"), ("DEPLOY_UPSTREAM", "socket"), ("DEPLOY_HSTS", "0")}
     for rendering, _ in tried.all:
         lines = rendering.settings.dotenv.values
         given = {(name, value.reveal()) for name, value in lines.items() if name not in silent} - unsaid
         text = "\n".join(rendering.own.values())
+        if "uwsgi" not in renderings.edge(rendering.chosen).protocols:  # not before the switch, where Nginx uses ports
+            given.discard(("DEPLOY_PROTOCOL", "uwsgi"))
         if rendering.site.nginx_http3 not in rendering.own:  # neither without a certificate, nor by every Nginx
             given.discard(("DEPLOY_HTTP3", "on"))
         if rendering.chosen["health"] == "own":
@@ -240,5 +239,5 @@ def gixy(version: str, paths: list[Path]) -> set[tuple[str, str]]:
 
 
 def _accepted(version: str, check: str, said: str) -> bool:
-    known = {**NOT_FOLLOWED.get(check, {}), **(BACKPORTED[version] if check == "nginx_cves" else {})}
+    known = {**NOT_FOLLOWED.get(check, {}), **(renderings.BACKPORTED[version] if check == "nginx_cves" else {})}
     return any(part in said for part in known)

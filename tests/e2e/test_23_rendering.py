@@ -22,6 +22,7 @@ rm -f /etc/nginx/sites-enabled/default
 mkdir -p {site.NGINX_CACHE}
 nginx -V 2>&1
 """
+MENDED = 'dpkg --compare-versions "$(dpkg-query -W -f \'${Version}\' nginx)" ge "$1"'
 BROKEN = "http { server { listen 80; proxy_pass http://nowhere; } }\nevents {}\n"
 
 
@@ -49,6 +50,8 @@ def test_nginx_takes_any_two_settings_together(
     server = bring_up(f"nginx-{debian}", debian)
     told = shell(server, INSTALL)
     assert f"nginx/{version}" in told
+    for build in renderings.BACKPORTED[version].values():
+        shell(server, MENDED, build)
     made = renderings.renderings(tmp_path, told)
     files = {path: text for each in made for path, text in shipped(each.name, each.files, each.others).items()}
     said = tried(server, files | shipped("99", {"nginx.conf": BROKEN}, {"/etc/portside/none": ""}))
