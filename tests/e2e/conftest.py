@@ -134,15 +134,21 @@ def site(project: Project) -> Project:
 
 
 @pytest.fixture(scope="session")
-def browser(server: Practice, site: Project) -> Iterator[Browser]:
-    """A real browser, to which every name under test is the server."""
+def browser_path() -> str:
+    """Where a real browser is on this machine."""
     script = Path(__file__).with_name("browser.sh")
     found = subprocess.run(("sh", str(script)), capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
+    return found.stdout.split()[-1]
+
+
+@pytest.fixture(scope="session")
+def browser(server: Practice, site: Project, browser_path: str) -> Iterator[Browser]:
+    """A real browser, to which every name under test is the server."""
     rules = f"MAP {site.domain}:80 127.0.0.1:{server.http_port}"
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=found.stdout.split()[-1], args=[*FLAGS, f"--host-resolver-rules={rules}"]
+            executable_path=browser_path, args=[*FLAGS, f"--host-resolver-rules={rules}"]
         )
         yield chromium
         chromium.close()

@@ -5,13 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import signal
-import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -21,23 +18,14 @@ from deploy.practice.internet import INTERNET
 from tests import pki
 
 from . import small
-from .kit import Answer, Project, ask, shell, until
+from .https import Root, get, names
+from .kit import Project, ask, shell, until
 
 DOMAIN, OTHER, OLD, NEW, LOST = (f"{name}.certs.test" for name in ("www", "other", "old", "new", "lost"))
 RENEW = """
 REQUESTS_CA_BUNDLE=/etc/portside/acme/certs.pem certbot renew --force-renewal --no-random-sleep-on-renew 2>&1 || true
 """
 CONCERNED = "readlink /etc/nginx/portside; readlink /etc/portside/certificates/certs/live; ls /etc/letsencrypt/renewal"
-
-
-@dataclass
-class Root:
-    """Whom a visitor trusts."""
-
-    path: Path
-
-    def trust(self, pem: str) -> None:
-        self.path.write_text(pem)
 
 
 @pytest.fixture(scope="module")
@@ -70,30 +58,6 @@ def secure(certs: Project) -> Project:
     ):
         certs.deploy()
     return certs
-
-
-def get(server: Practice, root: Root, host: str, path: str = "/", sni: str = "") -> Answer:
-    """Ask by HTTPS, as a browser does that trusts this root."""
-    context = ssl.create_default_context(cafile=str(root.path))
-    with (
-        socket.create_connection(("127.0.0.1", server.https_port), 20) as plain,
-        context.wrap_socket(plain, server_hostname=sni or host) as encrypted,
-    ):
-        connection = http.client.HTTPConnection(host)
-        connection.sock = encrypted
-        connection.request("GET", path, headers={"Connection": "close"})
-        answer = connection.getresponse()
-        return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
-
-
-def names(server: Practice, root: Root, host: str = DOMAIN) -> set[str]:
-    """The names in the certificate that a visitor is shown."""
-    context = ssl.create_default_context(cafile=str(root.path))
-    with (
-        socket.create_connection(("127.0.0.1", server.https_port), 20) as plain,
-        context.wrap_socket(plain, server_hostname=host) as encrypted,
-    ):
-        return {value for kind, value in encrypted.getpeercert()["subjectAltName"] if kind == "DNS"}  # type: ignore
 
 
 @contextmanager
@@ -211,7 +175,7 @@ def test_a_domain_that_comes_later_is_served_without_https_until_it_is_in_the_ce
             assert ask(secure.server, DOMAIN).status == 301
             secure.fab("certs", on=secure.server, project=secure, check=True)
         assert wrong == []
-        assert names(secure.server, root) == {DOMAIN, OTHER, OLD, NEW}
+        assert names(secure.server, root, DOMAIN) == {DOMAIN, OTHER, OLD, NEW}
         assert get(secure.server, root, NEW).status == 200
         assert ask(secure.server, NEW).status == 301
 
@@ -219,7 +183,7 @@ def test_a_domain_that_comes_later_is_served_without_https_until_it_is_in_the_ce
 def test_a_domain_that_is_gone_is_taken_out(secure: Project, root: Root) -> None:
     with visitors(secure.server, root) as wrong:
         secure.fab("certs", on=secure.server, project=secure, check=True)
-    assert (names(secure.server, root), wrong) == ({DOMAIN, OTHER, OLD}, [])
+    assert (names(secure.server, root, DOMAIN), wrong) == ({DOMAIN, OTHER, OLD}, [])
 
 
 # Refused
@@ -265,7 +229,7 @@ def test_killed_half_way_it_is_done_by_the_next(secure: Project, root: Root) -> 
         going.process.send_signal(signal.SIGKILL)
         going.process.wait()
         secure.fab("certs", on=secure.server, project=secure, check=True)
-        assert names(secure.server, root) == {DOMAIN, OTHER, OLD, NEW}
+        assert names(secure.server, root, DOMAIN) == {DOMAIN, OTHER, OLD, NEW}
         assert get(secure.server, root, DOMAIN).status == 200
 
 
@@ -274,7 +238,7 @@ def test_of_two_at_once_one_waits_for_another_time(secure: Project, root: Root) 
     until(lambda: "Ask for" in first.out.read_text(), "the first")
     assert secure.fab("certs", on=secure.server, project=secure).code == 3
     first.end(check=True)
-    assert names(secure.server, root) == {DOMAIN, OTHER, OLD}
+    assert names(secure.server, root, DOMAIN) == {DOMAIN, OTHER, OLD}
 
 
 @pytest.fixture
