@@ -276,6 +276,30 @@ def test_a_renewal_loses_nobody(secure: Project, root: Root) -> None:
     assert shell(secure.server, CONCERNED) != before
 
 
+def test_a_renewal_loses_nobody_who_comes_by_http_2(secure: Project) -> None:
+    """One connection and many requests, a few at once: what a reload closes, the client opens again, and asks on."""
+    server = secure.server
+    shell(
+        server,
+        """
+        systemd-run --quiet --collect --unit e2e-h2 -p StandardOutput=file:/run/h2.log timeout 120 \
+            curl -sk --http2 --parallel --parallel-max 4 --resolve "$1:443:127.0.0.1" -o /dev/null \
+            -w '%{http_version} %{http_code} %{num_connects}\n' "https://$1/?[1-200000]"
+        """,
+        DOMAIN,
+    )
+    try:
+        until(lambda: shell(server, "cat /run/h2.log").count("\n") > 100, "visitors by HTTP/2")
+        assert "all renewals succeeded" in shell(server, RENEW)
+        so_far = shell(server, "cat /run/h2.log").count("\n")
+        until(lambda: shell(server, "cat /run/h2.log").count("\n") > so_far + 100, "visitors after it")
+    finally:
+        shell(server, "systemctl stop e2e-h2", check=False)
+    lines = shell(server, "cat /run/h2.log").splitlines()[:-4]  # those under way when it was stopped
+    assert {line.rpartition(" ")[0] for line in lines} == {"2 200"}
+    assert any(int(line.rpartition(" ")[2]) for line in lines[100:]), "the reload closed a connection, as it may"
+
+
 def test_the_timer_trusts_the_authority_too(secure: Project) -> None:
     assert shell(secure.server, "systemctl is-active certbot.timer").strip() == "active"
     shell(
