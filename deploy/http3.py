@@ -49,12 +49,23 @@ def is_port(listener: Listener) -> bool:
 def firewall(settings: Settings, facts: Facts) -> list[Step]:
     """The port opened where a site of this server wants it, and closed again where none does any more. A rule of
     somebody else's stays."""
-    own = Site(settings.site).nginx_http3
-    theirs = [path for path in facts.nginx_files if path.endswith(names.NGINX_HTTP3) and path != own]
-    wanted = able(facts) and (settings.http3 or bool(theirs))
+    wanted = able(facts) and (settings.http3 or others(Site(settings.site), facts))
     there = facts.ufw == "active" and any(rule.startswith(f"allow {PORT}/udp") for rule in facts.ufw_rules)
     if wanted and not there:
         return [script(f"Firewall: UDP port {PORT} open", "firewall", "open", f"{PORT}/udp")]
-    if not wanted and facts.ufw == "active" and OPENED in facts.ufw_rules:
-        return [script(f"Firewall: UDP port {PORT} closed", "firewall", "close", f"{PORT}/udp")]
-    return []
+    return [] if wanted else _close(facts)
+
+
+def firewall_without(site: Site, facts: Facts) -> list[Step]:
+    """The port closed with the last site that wanted it."""
+    return [] if others(site, facts) else _close(facts)
+
+
+def others(site: Site, facts: Facts) -> bool:
+    """Whether another site of the server has it."""
+    return any(path.endswith(names.NGINX_HTTP3) and path != site.nginx_http3 for path in facts.nginx_files)
+
+
+def _close(facts: Facts) -> list[Step]:
+    ours = facts.ufw == "active" and OPENED in facts.ufw_rules
+    return [script(f"Firewall: UDP port {PORT} closed", "firewall", "close", f"{PORT}/udp")] if ours else []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -211,10 +211,14 @@ def generation(files: Mapping[str, str], facts: Facts) -> Generation:
 
 
 def without(site: Site, facts: Facts) -> Generation | None:
-    """The live generation without the site's files, all others as they are: none where it has none of them."""
-    if not any(_owner(path) == site.name for path in facts.nginx_files):
+    """The live generation without the site's files: none where it has none of them. All others are as they are, unless
+    the site was the last that had HTTP/3: then the server's own are made anew, as by a deploy."""
+    others = {path: digest for path, digest in facts.nginx_files.items() if _owner(path) != site.name}
+    if len(others) == len(facts.nginx_files):
         return None
-    return _generation({}, facts, replaced={site.name})
+    if site.nginx_http3 not in facts.nginx_files or http3.others(site, facts):
+        return _generation({}, facts, replaced={site.name})
+    return _generation(base(replace(facts, nginx_files=others)), facts, replaced={site.name, ""})
 
 
 def _generation(files: Mapping[str, str], facts: Facts, *, replaced: set[str]) -> Generation:

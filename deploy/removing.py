@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from . import host, nginx, owner, release, switching
+from . import host, http3, nginx, owner, release, switching
 from . import site as names
 from .errors import Lost, PortsideError, Refused, StepFailed
 from .report import Stage
@@ -94,7 +94,8 @@ def remove(run: Run, stage: Stage) -> None:
 def steps(run: Run) -> list[Step]:
     """All that is to be done. What an interrupted removal has done is passed over on the server."""
     made = nginx.without(run.site, run.facts)
-    return [_backup(run), *([_unplug(run, made)] if made else []), _take_away(run)]
+    closed = http3.firewall_without(run.site, run.facts) if run.settings.firewall else []
+    return [_backup(run), *([_unplug(run, made)] if made else []), *closed, _take_away(run)]
 
 
 def _backup(run: Run) -> Step:
@@ -151,6 +152,8 @@ def _take_away(run: Run) -> Step:
         site.error_log,
         site.certificates,
         site.acme_authority,
+        site.acme_dns(),
+        site.acme_dns(trial=True),
         site.nginx_cache,
     )
 

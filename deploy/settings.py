@@ -429,8 +429,8 @@ _OF_A_FOLDER = {
 }  # fmt: skip
 
 
-# Plugins of certbot's that find their credentials on the server, if it isn't itself who is trusted.
-_DNS_BY_ITSELF = {"google", "route53", "standalone"}
+# Plugins of certbot's that can find credentials on the server, or need none where the machine itself is trusted.
+_DNS_BY_ITSELF = {"google", "route53"}
 
 
 def _check_wildcards(settings: Settings) -> None:

@@ -80,6 +80,30 @@ def test_the_last_site_takes_it_with_it(quick: Settings, settings: Settings) -> 
     assert len(listens(files(settings, both))) == 2
 
 
+def test_a_site_that_is_taken_away_takes_it_with_it_if_it_is_the_last(quick: Settings) -> None:
+    facts = certified(quick)
+    live = replace(facts, nginx_files={path: sample.digest(text) for path, text in files(quick, facts).items()})
+    made = nginx.without(sample.SITE, live)
+    assert made
+    assert made.files == nginx.base(sample.provisioned())
+    assert listens(dict(made.files)) == []
+    assert made.kept == ()
+    made = nginx.without(sample.SITE, replace(live, nginx_files=live.nginx_files | OTHER))
+    assert made
+    assert made.files == {}
+    assert {"sites/00-default.conf", "sites/blog.http3"} < set(made.kept)
+
+
+def test_the_firewall_is_closed_with_the_last_site_that_is_taken_away() -> None:
+    facts = replace(sample.provisioned(), ufw="active", ufw_rules=(http3.OPENED,))
+    (step,) = http3.firewall_without(sample.SITE, replace(facts, nginx_files={"sites/portfolio.http3": "1"}))
+    assert step.words == ("script", "firewall", "close", "443/udp")
+    assert http3.firewall_without(sample.SITE, facts) == [step], "an interrupted removal goes on"
+    assert http3.firewall_without(sample.SITE, replace(facts, nginx_files=OTHER)) == []
+    assert http3.firewall_without(sample.SITE, replace(facts, ufw_rules=("allow 443/udp",))) == []
+    assert http3.firewall_without(sample.SITE, replace(facts, ufw="inactive")) == []
+
+
 def test_whoever_wants_what_nginx_can_not_is_told(quick: Settings, settings: Settings) -> None:
     told = http3.unable(quick, replace(sample.provisioned(), nginx_version=OLD_NGINX))
     assert told.startswith("DEPLOY_HTTP3: this server's Nginx 1.22.1 was built without HTTP/3")

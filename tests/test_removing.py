@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deploy import flow, removing
+from deploy import flow, http3, removing
 from deploy.errors import PortsideError, Refused, StepFailed
 from deploy.facts import Facts
 from deploy.run import Run
@@ -56,6 +56,16 @@ def test_it_says_where_the_backup_is_and_how_to_bring_it_back(
     assert f"{FOLDER}, on the server (2.0 MB, for root alone)" in told
     assert f"pg_restore --clean --if-exists --no-owner -U portfolio -d portfolio <{FOLDER}/database.dump" in told
     assert "files.tar" not in told, "there is none"
+
+
+def test_what_only_it_had_of_the_firewall_goes_too(settings: Settings) -> None:
+    facts = replace(sample.live(settings), ufw_rules=(http3.OPENED,))
+    paper = Removing(facts)
+    flow.remove(begun(settings, paper))
+    assert paper.scripts == ["backup", "unplug", "firewall", "remove"]
+    paper = Removing(facts)
+    flow.remove(begun(settings.model_copy(update={"firewall": False}), paper))
+    assert paper.scripts == ["backup", "unplug", "remove"]
 
 
 @pytest.mark.parametrize("kept", [(), ("/b/1", "/b/2")])

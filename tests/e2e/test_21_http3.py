@@ -165,7 +165,15 @@ def test_a_browser_comes_by_it(secure: Project, root: Root, browser_path: str) -
 
 
 def test_a_deploy_keeps_its_connections(secure: Project, root: Root) -> None:
-    words = ("--http3-only", "--rate", "20/s", "--output", "/dev/null", "--write-out", "%{http_code} %{num_connects}\n")
+    words = (
+        "--http3-only",
+        "--rate",
+        "5/s",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{stderr}%{http_code} %{num_connects}\n",
+    )
     asking = connect().containers.run(
         INTERNET.tag,
         [
@@ -187,7 +195,7 @@ def test_a_deploy_keeps_its_connections(secure: Project, root: Root) -> None:
         assert secure.deploy().release
         assert shell(secure.server, "pgrep -P $(cat /run/nginx.pid)") == workers
         before = len(asking.logs().splitlines())
-        until(lambda: len(asking.logs().splitlines()) > before + 20, "answers of the new release")
+        until(lambda: len(asking.logs().splitlines()) > before + 5, "answers of the new release")
         asking.kill()
         *lines, _ = asking.logs().decode().split("\n")  # the last may be cut off
     finally:
@@ -226,7 +234,24 @@ def test_it_goes_with_the_last_site_that_wants_it(secure: Project, other: Projec
         assert by_http3(other.server, root, OTHER).endswith("\n3 200\n")
         assert "443/udp" in rules(secure.server)
     other.deploy()
-    assert "443/udp" not in rules(secure.server)
-    until(lambda: listening(secure.server) == [], "the old workers' end")
-    assert refused(secure.server, root, OTHER)
-    assert get(secure.server, root, OTHER).status == 200
+    nothing_left(secure.server, root)
+
+
+def nothing_left(server: Practice, root: Root) -> None:
+    """None of it, while HTTPS goes on."""
+    assert "443/udp" not in rules(server)
+    until(lambda: listening(server) == [], "the old workers' end", seconds=90)
+    for host in (DOMAIN, OTHER):
+        assert refused(server, root, host)
+    assert get(server, root, DOMAIN).status == 200
+
+
+def test_it_goes_with_the_last_site_that_is_taken_away(secure: Project, other: Project, root: Root) -> None:
+    with other.with_settings(DEPLOY_HTTP3="on"):
+        other.deploy()
+        assert by_http3(other.server, root, OTHER).endswith("\n3 200\n")
+        other.fab("remove", "--yes", on=other.server, project=other, check=True)
+    nothing_left(secure.server, root)
+    done = secure.fab("deploy", "--verbose", on=secure.server, project=secure, check=True)
+    assert "nothing to do" in done.out
+    assert "1 round trip" in done.out

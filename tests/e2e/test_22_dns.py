@@ -44,6 +44,7 @@ chown bind:bind "/var/lib/bind/$3"
 named-checkconf && systemctl restart named
 """
 SECRET = "c3BlYWsgZnJpZW5kIGFuZCBlbnRlciB0aGUgem9uZSE="
+FOLDERS = "/etc /srv /root /run /tmp /var/lib/letsencrypt /var/lib/portside /var/log /var/tmp /usr/local"
 OTHER_SECRET = "c29tZWJvZHkgZWxzZSdzIHNlY3JldCwgbm90IG91cnM="
 
 
@@ -116,6 +117,7 @@ def wild(live: Project, authority: Authority) -> Project:
         DEPLOY_ACME_DNS_CREDENTIALS="dns.ini", DEPLOY_ACME_DNS_SECONDS="1", DEPLOY_ACME_SERVER=authority.directory,
         DEPLOY_ACME_CA=str(live.server.acme.ca),
     )  # fmt: skip
+    live.deploy()
     return live
 
 
@@ -124,6 +126,11 @@ def secure(wild: Project) -> Project:
     """The same, by HTTPS."""
     wild.fab("certs", on=wild.server, project=wild, check=True)
     return wild
+
+
+def test_without_a_certificate_a_wildcard_is_served_all_the_same(wild: Project) -> None:
+    assert f'"host": "any.{ZONE}"' in ask(wild.server, f"any.{ZONE}").text
+    assert ask(wild.server, f"one.old.{ZONE}").headers["location"] == f"http://{ZONE}/"
 
 
 def test_a_plugin_that_is_not_there_is_said(wild: Project) -> None:
@@ -172,8 +179,7 @@ def test_the_proof_is_taken_out_of_the_zone_again(secure: Project, name_server: 
 
 def test_the_credentials_are_in_one_file_that_root_alone_reads(secure: Project) -> None:
     assert shell(secure.server, f"stat -c '%a %U' {CREDENTIALS}").strip() == "600 root"
-    folders = "/etc /srv /root /run /tmp /var/lib/portside /var/log /var/tmp /usr/local"
-    found = shell(secure.server, f'grep -rlsF -- "$1" {folders}; true', SECRET).split()
+    found = shell(secure.server, f'grep -rlsF -- "$1" {FOLDERS}; true', SECRET).split()
     assert found == [CREDENTIALS]
     assert SECRET not in shell(secure.server, "journalctl --no-pager")
 
@@ -227,3 +233,11 @@ def test_back_to_http_the_credentials_go(secure: Project) -> None:
         trusted.trust(secure.server.acme.root())
         assert names(secure.server, trusted, ZONE) == {ZONE}
         assert shell(secure.server, "ls /etc/portside/acme-dns") == ""
+
+
+def test_with_the_site_its_credentials_go(secure: Project) -> None:
+    secure.fab("certs", on=secure.server, project=secure, check=True)
+    assert shell(secure.server, f"cat {CREDENTIALS}") == (secure.root / "dns.ini").read_text()
+    secure.fab("remove", "--yes", on=secure.server, project=secure, check=True)
+    assert shell(secure.server, "ls /etc/portside/acme-dns") == ""
+    assert shell(secure.server, f'grep -rlsF -- "$1" {FOLDERS}; true', SECRET) == ""
