@@ -32,8 +32,8 @@ unit: setup  ## tests without a server
 	@cd app && DEBUG=on SECRET_KEY=test ../.venv/bin/python -W error manage.py test --verbosity 1
 
 e2e: setup engine  ## tests on a practice server
-	@echo "test: end to end, five runs side by side"
-	@$(MAKE) --no-print-directory --jobs 5 e2e-use e2e-change e2e-laptop e2e-server e2e-edge e2e-sites
+	@echo "test: end to end, four runs side by side"
+	@$(MAKE) --no-print-directory --jobs 4 e2e-use e2e-change e2e-laptop e2e-server e2e-edge e2e-sites
 	@.venv/bin/python -m pytest -v tests/e2e/test_20_practice.py
 
 e2e-use: setup engine

@@ -54,10 +54,11 @@ alive() {
     [ -z "$ended" ]
 }
 
+# What was asked again and again says the same in the log as often: of equal lines one is enough.
 refuse() {
-    [ -z "$why" ] || [ ! -s "$body" ] || { echo "Its answer begins:"; head -c 600 "$body" | sed 's/<[^>]*>//g' | grep '[^[:space:]]' | head -8; }
     echo "Its log ends:"
-    docker compose -f "$compose" logs --no-color --no-log-prefix --tail 30 "$name"
+    docker compose -f "$compose" logs --no-color --no-log-prefix --tail 300 "$name" | uniq | tail -n 18
+    [ -z "$why" ] || [ ! -s "$body" ] || { echo "Its answer begins:"; head -c 600 "$body" | sed 's/<[^>]*>//g' | grep '[^[:space:]]' | head -8; }
     [ "$replicas" -eq 1 ] || die "The new release isn't well: $name: $1."
     die "The new release isn't well: $1."
 }
