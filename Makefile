@@ -40,13 +40,13 @@ e2e-use: setup engine
 	@PORTSIDE_E2E=use .venv/bin/python -m pytest -v tests/e2e/test_0*
 
 e2e-change: setup engine
-	@PORTSIDE_E2E=change .venv/bin/python -m pytest -v tests/e2e/test_1[012]*
+	@PORTSIDE_E2E=change .venv/bin/python -m pytest -v tests/e2e/test_18* tests/e2e/test_1[012]*
 
 e2e-laptop: setup engine
 	@PORTSIDE_E2E=laptop .venv/bin/python -m pytest -v tests/e2e/test_1[37]*
 
 e2e-server: setup engine
-	@PORTSIDE_E2E=server .venv/bin/python -m pytest -v tests/e2e/test_1[458]*
+	@PORTSIDE_E2E=server .venv/bin/python -m pytest -v tests/e2e/test_1[45]*
 
 e2e-edge: setup engine
 	@PORTSIDE_E2E=edge .venv/bin/python -m pytest -v tests/e2e/test_16* tests/e2e/test_2[1-9]*

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from cryptography import x509
@@ -201,7 +202,10 @@ def test_a_deploy_keeps_its_connections(secure: Project, root: Root) -> None:
     finally:
         asking.remove(force=True)
     assert {line.split()[0] for line in lines} == {"200"}
-    assert [line.split()[1] for line in lines] == ["1"] + ["0"] * (len(lines) - 1)
+    opened = [number for number, line in enumerate(lines) if line.split()[1] != "0"]
+    # One connection carries a thousand requests (keepalive_requests); none ends before.
+    assert all(later - earlier > 900 for earlier, later in pairwise(opened)), opened
+    assert opened[0] == 0
 
 
 def test_it_is_there_again_after_a_reload(secure: Project, root: Root) -> None:
