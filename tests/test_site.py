@@ -84,7 +84,8 @@ ALIKE = (
     "a" * 31,
 )  # fmt: skip
 RENDERED = re.compile(
-    r"^upstream (\S+) |\bzone (\S+) |zone=(\w+)|^map \S+ \$(\w+) |^proxy_cache_path (\S+) |_log (\S+)|_file (\S+);",
+    r"^upstream (\S+) |\bzone (\S+) |zone=(\w+)|^map .+ \$(\w+) \{|^proxy_cache_path (\S+) |_log (\S+\.log)|"
+    r"_file (\S+);",
     re.MULTILINE,
 )
 
@@ -152,7 +153,7 @@ def test_no_two_sites_share_a_name_or_a_path(tmp_path: Path) -> None:
 def test_what_a_sites_nginx_file_makes_is_its_own(name: str, tmp_path: Path) -> None:
     other = "a" if name != "a" else "a-b"
     mine, theirs = rendered(Site(name), tmp_path), rendered(Site(other), tmp_path)
-    assert len(mine) == 8
+    assert len(mine) == 9
     assert not mine & theirs
 
 

@@ -158,11 +158,11 @@ def ports(labels: dict[str, str]) -> Ports:
 
 
 def remove(engine: DockerClient, name: str, ssh_port: int) -> None:
-    """Takes a server, its volume and what is known of it away."""
-    engine.containers.get(container_name(name)).remove(force=True, v=True)
-    engine.volumes.get(volume_name(name)).remove(force=True)
+    """Takes a server, its volume and what is known of it away: first that, since another may have its port at once."""
     with access.exclusive(lambda _: None):
         access.forget(name, ssh_port)
+    engine.containers.get(container_name(name)).remove(force=True, v=True)
+    engine.volumes.get(volume_name(name)).remove(force=True)
 
 
 def greets(port: int) -> bool:
