@@ -20,7 +20,7 @@ from deploy.practice import Practice
 from . import site
 from .laptop import project
 
-ROUNDS, SECONDS, CONNECTIONS = 7, 2, 16
+ROUNDS, SECONDS, CONNECTIONS = 9, 2, 16
 PROMISED = 0.95
 STYLE = "".join(f".work-{number} {{ margin: {number % 7}px; color: #{number:06x} }}\n" for number in range(2000))
 FILES = {
@@ -32,7 +32,8 @@ FILES = {
 }
 SETTINGS = site.SETTINGS | {"DEPLOY_SITE": "edge", "DEPLOY_DOMAINS": "edge.test", "DEPLOY_COLLECTSTATIC": "on"}
 LIVE = "/srv/portside/edge/current"
-# As Debian's own nginx.conf has it, with nothing but what is needed.
+# As Debian's own nginx.conf has it, with nothing but what is needed: a Django site is told of its visitor, or it can't
+# know that he came by HTTPS.
 BARE = """\
 user www-data;
 worker_processes auto;
@@ -43,19 +44,20 @@ http {
     sendfile on;
     tcp_nopush on;
     include /etc/nginx/mime.types;
+    proxy_http_version 1.1;
+    proxy_set_header Host edge.test;
+    proxy_set_header X-Real-IP $remote_addr;
+    proxy_set_header X-Forwarded-For $remote_addr;
+    proxy_set_header X-Forwarded-Proto $scheme;
     access_log /var/log/nginx/bare.access.log;
     server {
         listen 127.0.0.1:8090;
         location /static/ { alias LIVE/static/; gzip_static on; }
-        location / {
-            proxy_pass http://unix:LIVE/run/web-1.sock;
-            proxy_http_version 1.1;
-            proxy_set_header Host edge.test;
-        }
+        location / { proxy_pass http://unix:LIVE/run/web-1.sock; }
     }
     server {
         listen 127.0.0.1:8092;
-        location / { proxy_pass http://127.0.0.1:PORT; proxy_http_version 1.1; proxy_set_header Host edge.test; }
+        location / { proxy_pass http://127.0.0.1:PORT; }
     }
 }
 """
@@ -88,17 +90,18 @@ for port in 80 8090 8091 8092; do
     until curl -sf -o /dev/null -H 'Host: edge.test' "http://127.0.0.1:$port/"; do sleep 0.1; done
 done
 """
-# A line for each round: how many requests a second of each that is to be compared, in turn.
+# A line for each round: how many requests a second of each of the two. Who is first changes with every round.
 COMPARE = """\
-rounds=$1 seconds=$2 connections=$3 path=$4
-shift 4
-for _ in $(seq "$rounds"); do
-    for port in "$@"; do
+rounds=$1 seconds=$2 connections=$3 path=$4 first=$5 second=$6
+for round in $(seq "$rounds"); do
+    [ $((round % 2)) -eq 1 ] && turns="$first $second" || turns="$second $first"
+    for port in $turns; do
         wrk -t 1 -c "$connections" -d "${seconds}s" -H 'Host: edge.test' -H 'Accept-Encoding: gzip' \\
             "http://127.0.0.1:$port$path" >/run/wrk.log
         ! grep -E 'Non-2xx|Socket errors' /run/wrk.log >&2 || exit 1
-        sed -n 's/^Requests.sec: *//p' /run/wrk.log
-    done | paste -sd ' '
+        sed -n 's/^Requests.sec: *//p' /run/wrk.log >"/run/wrk.$port"
+    done
+    echo "$(cat "/run/wrk.$first") $(cat "/run/wrk.$second")"
 done
 """
 
