@@ -17,6 +17,7 @@ from deploy import practice
 from deploy.practice import Practice
 from deploy.practice.engine import connect, containers
 
+from .https import Root
 from .kit import Fab, Project, new_repository, with_sample_app
 
 PREFIX = os.environ.get("PORTSIDE_E2E", "e2e")
@@ -140,6 +141,14 @@ def browser_path() -> str:
     found = subprocess.run(("sh", str(script)), capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     return found.stdout.split()[-1]
+
+
+@pytest.fixture(scope="module")
+def root(server: Practice, tmp_path_factory: pytest.TempPathFactory) -> Root:
+    """Whom a visitor by HTTPS trusts: the practice authority."""
+    found = Root(tmp_path_factory.mktemp("root") / "root.pem")
+    found.trust(server.acme.root())
+    return found
 
 
 @pytest.fixture(scope="session")

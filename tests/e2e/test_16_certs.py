@@ -29,13 +29,6 @@ CONCERNED = "readlink /etc/nginx/portside; readlink /etc/portside/certificates/c
 
 
 @pytest.fixture(scope="module")
-def root(server: Practice, tmp_path_factory: pytest.TempPathFactory) -> Root:
-    found = Root(tmp_path_factory.mktemp("root") / "root.pem")
-    found.trust(server.acme.root())
-    return found
-
-
-@pytest.fixture(scope="module")
 def certs(projects: Callable[[str], Project], server: Practice) -> Project:
     """A small site with two domains and one that redirects; as yet not live."""
     project = projects("certs")

@@ -30,13 +30,6 @@ BASE = "cat /etc/nginx/portside/sites/00-default.conf"
 
 
 @pytest.fixture(scope="module")
-def root(server: Practice, tmp_path_factory: pytest.TempPathFactory) -> Root:
-    found = Root(tmp_path_factory.mktemp("root") / "root.pem")
-    found.trust(server.acme.root())
-    return found
-
-
-@pytest.fixture(scope="module")
 def make(projects: Callable[[str], Project], server: Practice) -> Callable[..., Project]:
     """A small site, as yet not live."""
 
