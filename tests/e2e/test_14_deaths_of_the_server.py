@@ -89,9 +89,14 @@ def test_down_while_it_rolls_back(site: Tiny, how: str) -> None:
 # What runs on it
 
 
+def restart_docker(server: Practice) -> None:
+    """As an administrator does. Its unit allows three starts a minute, which a quick machine's tests go beyond."""
+    shell(server, "systemctl reset-failed docker; systemctl restart docker")
+
+
 def test_docker_is_restarted(site: Tiny) -> None:
     with nobody_lost(site):
-        shell(site.project.server, "systemctl restart docker")
+        restart_docker(site.project.server)
         assert site.answers()
     site.change()
     with nobody_lost(site):
@@ -104,7 +109,7 @@ def test_docker_is_restarted_where_nginx_uses_ports(site: Tiny, tell: Callable[[
     with site.project.with_settings(DEPLOY_UPSTREAM="port"):
         site.deploy()
         with visitors(server, domain) as seen:
-            shell(server, "systemctl restart docker")
+            restart_docker(server)
             until(lambda: site.answers() == site.version, "the site")
         tell(f"docker restarted, by port: {len(seen.lost)} of {seen.answered + len(seen.lost)} lost")
         site.change()
@@ -120,7 +125,7 @@ def test_docker_is_restarted_while_it_deploys(site: Tiny, stage: str) -> None:
         with site.project.with_settings(**({"PAUSE": "5"} if stage == "build" else {})):
             run = site.start("deploy")
             site.reached(run, stage)
-            shell(site.project.server, "systemctl restart docker")
+            restart_docker(site.project.server)
             run.end()
         site.deploy()
 
