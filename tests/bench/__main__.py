@@ -63,7 +63,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _minutes(given: argparse.Namespace) -> int:
-    seconds = {"cost": 90, "stages": 90, "edge": 240, "load": 240 + 35 * given.load}
+    seconds = {"cost": 90, "stages": 90, "edge": 360, "load": 240 + 35 * given.load}
     return round(sum(seconds[part] for part in given.parts) / 60) + 1
 
 
