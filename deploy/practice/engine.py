@@ -54,7 +54,10 @@ class NoEngine(PracticeError):
         )
 
 
-def connect(timeout: int = 60) -> DockerClient:
+SILENCE_SECONDS = 600  # on a busy machine, taking a server's volume away keeps the engine silent for minutes
+
+
+def connect(timeout: int = SILENCE_SECONDS) -> DockerClient:
     """A client of the first engine that answers. ``timeout``: seconds the engine may be silent. Raises NoEngine."""
     for base_url in _addresses():
         try:
