@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+_ARCHITECTURES = {"armhf": "arm/v7", "armel": "arm/v5", "i386": "386", "ppc64el": "ppc64le"}  # others have one name
 RELEASE = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
 
 
@@ -65,6 +66,7 @@ class Facts:
     os_version: str
     os_name: str
     clock: str
+    architecture: str
     cores: int
     disk_mb: int
     ipv6: bool
@@ -124,6 +126,7 @@ class Facts:
             os_version=one("os.version"),
             os_name=one("os.name"),
             clock=one("clock"),
+            architecture=one("arch"),
             cores=int(one("cores") or 1),
             disk_mb=int(one("disk") or 0),
             ipv6=one("ipv6") == "yes",
@@ -163,12 +166,17 @@ class Facts:
             releases=dict(_releases(many.get("release", []))),
             pending=dict(_releases(many.get("release.pending", []))),
             containers=tuple(_container(json.loads(line)) for line in many.get("container", [])),
-            images=tuple(many.get("image", [])),
+            images=tuple(name for name in many.get("image", []) if RELEASE.fullmatch(name.rpartition(":")[2])),
             files=dict(_file(line) for line in many.get("file", [])),
             other_sites={
                 name: set(_record(record).get("domains", [])) for name, record in _pairs(many.get("site.other", []))
             },
         )
+
+    @property
+    def platform(self) -> str:
+        """What an image is built for that runs here, as Docker calls it: linux/amd64."""
+        return f"linux/{_ARCHITECTURES.get(self.architecture, self.architecture)}"
 
     def role(self, role: str, release: str = "") -> list[Container]:
         """The site's containers with this role, of one release if given."""

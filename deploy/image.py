@@ -1,12 +1,14 @@
-"""The application's image: built on the server from the source, with Portside's Dockerfile or the project's own."""
+"""The application's image: built of the source with Portside's Dockerfile or the project's own; or one to pull."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import Refused
 from .settings import Settings
-from .site import LABEL_RELEASE, LABEL_SITE, ReleasePaths
+from .site import LABEL_RELEASE, LABEL_SITE, ReleasePaths, Site
 from .source import Source
 from .steps import Content, Step, quote, script
 
@@ -14,27 +16,59 @@ COMPOSE = Path(__file__).parent.parent / "compose"
 DEFAULT_PYTHON = "3.13"
 
 
-def build(settings: Settings, source: Source, release: ReleasePaths) -> Step:
-    """The step that builds the release's image. Raises Refused where the project can't be built as it is."""
-    own = own_dockerfile(settings, source)
-    files: dict[str, Content] = {f"context/src/{name}": path for name, path in source.files.items()}
-    if own:
-        context, dockerfile = "context/src", own
-        arguments = {name: settings.env[name].reveal() for name in settings.build_args}
-    else:
-        context, dockerfile = "context", "portside/Dockerfile"
-        requirements, needed = source.dependencies()
-        files |= {f"context/deps/{name}": path for name, path in needed.items()}
-        files |= _portside_files()
-        arguments = _portside_arguments(settings, source, requirements)
-        arguments["BUILD_APT"] = "git" if source.needs_git(needed) else ""
-    files |= _secrets(settings)
-    files["arguments"] = _exports(arguments)
-    files |= _overlay(settings, release.image)
+@dataclass(frozen=True)
+class Recipe:
+    """What an image is built of. ``files``: the context; ``dockerfile``: its path in there."""
+
+    files: Mapping[str, Content]
+    dockerfile: str = "Dockerfile"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str] = field(default_factory=dict, repr=False)
+    secrets: Mapping[str, Content] = field(default_factory=dict, repr=False)
+
+
+def recipe(settings: Settings, source: Source, release: ReleasePaths) -> Recipe:
+    """How the release's image is built. Raises Refused where the project can't be built as it is."""
     labels = {LABEL_SITE: release.site.name, LABEL_RELEASE: release.id}
-    options = [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
-    options += [word for name in sorted(arguments) for word in ("--build-arg", name)]
-    return script("Build the image", "build", release.image, context, dockerfile, *options, files=files, secret=True)
+    if settings.pulls:
+        return Recipe({"Dockerfile": f"FROM {release.site.pulled}\n".encode()}, labels=labels)
+    own, secrets = own_dockerfile(settings, source), _secrets(settings)
+    if own:
+        arguments = {name: settings.env[name].reveal() for name in settings.build_args}
+        return Recipe(source.files, own, labels, arguments, secrets)
+    requirements, needed = source.dependencies()
+    files: dict[str, Content] = {f"src/{name}": path for name, path in source.files.items()}
+    files |= {f"deps/{name}": path for name, path in needed.items()}
+    arguments = _portside_arguments(settings, source, requirements)
+    arguments["BUILD_APT"] = "git" if source.needs_git(needed) else ""
+    return Recipe(files | _portside_files(), "portside/Dockerfile", labels, arguments, secrets)
+
+
+def build(settings: Settings, source: Source, release: ReleasePaths) -> Step:
+    """The step that builds the release's image on the server. Raises Refused as :func:`recipe` does."""
+    made, over = recipe(settings, source, release), overlay(settings, release.image)
+    files: dict[str, Content] = {f"context/{name}": content for name, content in made.files.items()}
+    files |= {f"secrets/{name}": content for name, content in made.secrets.items()}
+    files["arguments"] = _exports(made.arguments)
+    files |= {f"overlay/{name}": content for name, content in (over.files if over else {}).items()}
+    options = [word for name, value in made.labels.items() for word in ("--label", f"{name}={value}")]
+    options += [word for name in sorted(made.arguments) for word in ("--build-arg", name)]
+    return script("Build the image", "build", release.image, made.dockerfile, *options, files=files, secret=True)
+
+
+def pull(settings: Settings, site: Site) -> Step:
+    """The step that pulls DEPLOY_BUILD, with credentials that are there for it alone. Answers with the digest."""
+    files: dict[str, Content] = {}
+    if settings.registry_user and settings.registry_password:
+        files["credentials"] = f"{settings.registry_user}:{settings.registry_password.reveal()}".encode()
+    words = (settings.build, _registry(settings.build), site.pulled)
+    return script(f"Pull {settings.build}", "pull", *words, files=files, secret=True)
+
+
+def _registry(reference: str) -> str:
+    """The host in an image's name, or empty for Docker's own: a first part with a dot or a port, or localhost."""
+    first, slash, _ = reference.partition("/")
+    return first if slash and ("." in first or ":" in first or first == "localhost") else ""
 
 
 def own_dockerfile(settings: Settings, source: Source) -> str:
@@ -50,8 +84,8 @@ def own_dockerfile(settings: Settings, source: Source) -> str:
 
 
 def _portside_files() -> dict[str, Content]:
-    scripts = {f"context/portside/{path.name}": path for path in sorted((COMPOSE / "build").iterdir())}
-    return {"context/portside/Dockerfile": COMPOSE / "Dockerfile", **scripts}
+    scripts = {f"portside/{path.name}": path for path in sorted((COMPOSE / "build").iterdir())}
+    return {"portside/Dockerfile": COMPOSE / "Dockerfile", **scripts}
 
 
 def _portside_arguments(settings: Settings, source: Source, requirements: str) -> dict[str, str]:
@@ -65,31 +99,29 @@ def _portside_arguments(settings: Settings, source: Source, requirements: str) -
     }
 
 
-def _exports(arguments: dict[str, str]) -> bytes:
+def _exports(arguments: Mapping[str, str]) -> bytes:
     """Build arguments as a shell file: a value on a command line could be read by anybody on the server."""
     return "".join(f"export {quote([f'{name}={value}'])}\n" for name, value in sorted(arguments.items())).encode()
 
 
 def _secrets(settings: Settings) -> dict[str, Content]:
-    files: dict[str, Content] = {
-        f"secrets/{name}": settings.env[name].reveal().encode() for name in settings.build_secrets
-    }
+    files: dict[str, Content] = {name: settings.env[name].reveal().encode() for name in settings.build_secrets}
     if settings.build_ca:
-        files["secrets/portside-ca"] = _local(settings, settings.build_ca, "DEPLOY_BUILD_CA")
+        files["portside-ca"] = _local(settings, settings.build_ca, "DEPLOY_BUILD_CA")
     return files
 
 
-def _overlay(settings: Settings, image: str) -> dict[str, Content]:
+def overlay(settings: Settings, image: str) -> Recipe | None:
     """DEPLOY_FILES, copied into the image when the rest of it is built."""
     if not settings.files:
-        return {}
+        return None
     lines, files = [f"FROM {image}", "USER root"], {}
     for number, pair in enumerate(settings.files):
         local, _, inside = pair.partition(":")
-        files[f"overlay/{number}"] = _local(settings, local, "DEPLOY_FILES")
+        files[str(number)] = _local(settings, local, "DEPLOY_FILES")
         lines.append(f'COPY ["{number}", "{inside}"]')
     lines.append("USER 10001:33")
-    return {**files, "overlay/Dockerfile": ("\n".join(lines) + "\n").encode()}
+    return Recipe({**files, "Dockerfile": ("\n".join(lines) + "\n").encode()})
 
 
 def local_files(settings: Settings) -> list[Path]:

@@ -77,6 +77,7 @@ def record(
         "commit": source.commit,
         "uncommitted": list(source.changed),
         "source": source.digest,
+        **({"pulled": source.pulled} if source.pulled else {}),
         "settings": fingerprint(settings),
         "previous": facts.current,
         "who": who(),

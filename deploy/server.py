@@ -129,6 +129,15 @@ class Server:
         )
         return _Run(self, steps, stage, f"@@{nonce} ").follow(lines)
 
+    def send(self, step: Step, content: Callable[[IO[bytes]], None], *, stage: str) -> Result:
+        """Run one step that reads its input itself, while we hold the site's lock: what arrives is kept where it
+        belongs, also when the rest doesn't. Raises StepFailed."""
+        nonce, (site, token), script = secrets.token_hex(8), self._fence, step.words[1]
+        text = (REMOTE / f"{script}.sh").read_text(encoding="utf-8")
+        lines = self.stream(("sh", "-c", text, script, nonce, site, token, *step.words[2:]), content)
+        (result,) = _Run(self, [step], stage, f"@@{nonce} ").follow(lines)
+        return result
+
     def stream(self, words: Sequence[str], send: Callable[[IO[bytes]], None] | None = None) -> Iterator[str]:
         """Run ``words`` as root; send to its input and yield its lines as they come. Raises CommandFailed."""
         self.connect()

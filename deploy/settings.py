@@ -27,7 +27,6 @@ PREFIX = "DEPLOY_"
 
 # Names of the interface that later versions will do, with the one value that changes nothing.
 PLANNED = {
-    "BUILD": "server",
     "REDIS": "", "NOTIFY": "", "GPUS": "", "BACKUP_SCHEDULE": "", "BACKUP_KEEP": "7",
 }  # fmt: skip
 PLANNED_FAMILIES = ("CRON_",)
@@ -93,6 +92,28 @@ def _database(value: object) -> object:
     if not 10 <= postgres_major(text) <= 40:
         raise ValueError("the image's tag should name PostgreSQL's major version, such as postgres:17")
     return text
+
+
+def _build(value: object) -> object:
+    """``server``, ``local``, or an image that can't be mistaken for either: one with its tag or digest."""
+    text = str(value)
+    if text not in {"server", "local"} and not _IMAGE.fullmatch(text):
+        raise ValueError(
+            "should be server, local or an image with its tag or digest, such as registry.example/shop:1.4"
+        )
+    return text
+
+
+_IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._/:-]{0,200}(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})")
+
+
+def _password(value: object) -> object:
+    """Text that mustn't be shown, and is one line."""
+    if isinstance(value, str):
+        if not value.isprintable():
+            raise ValueError("should be printable, on one line")
+        return Secret(value)
+    return value
 
 
 def _secret(value: object) -> object:
@@ -179,6 +200,17 @@ class Settings(BaseModel):
         "app",
         description="the folder of the project: where manage.py is, or below which it is found once; of a static site, "
         "of its files",
+    )
+    build: Annotated[str, BeforeValidator(_build)] = Field(
+        "server",
+        description="where the image comes from: built on the `server`, or `local`: built here and shipped; or an "
+        "image to pull there",
+    )
+    registry_user: Annotated[str, _matching(r"[^\s:]{1,200}", "a name without a colon")] | None = Field(
+        None, description="as whom the image is pulled, where its registry asks for a name"
+    )
+    registry_password: Annotated[Secret, BeforeValidator(_password)] | None = Field(
+        None, exclude=True, description="the password or token; on the server for the time of the pull alone"
     )
     dockerfile: str | None = Field(None, description="the app's own Dockerfile if it has one, else Portside's")
     python: Annotated[str, _matching(r"3\.\d{1,2}", "a version such as 3.13")] | None = Field(
@@ -351,11 +383,13 @@ class Settings(BaseModel):
                 raise ValueError(f"DEPLOY_VOLUMES has the same {what} twice")
         if bad := [path for _, path in places if reserved(path)]:
             raise ValueError(f"DEPLOY_VOLUMES: {', '.join(bad)} can't be a folder of data: choose one below /data")
-        for one, other in (("tls_cert", "tls_key"), ("acme_eab_kid", "acme_eab_hmac_key")):
+        pairs = (("tls_cert", "tls_key"), ("acme_eab_kid", "acme_eab_hmac_key"), ("registry_user", "registry_password"))
+        for one, other in pairs:
             if bool(getattr(self, one)) != bool(getattr(self, other)):
                 raise ValueError(f"DEPLOY_{one.upper()} and DEPLOY_{other.upper()} belong together: set both or none")
         if self.protocol == "uwsgi" and self.asynchronous:
             raise ValueError("DEPLOY_PROTOCOL=uwsgi can't carry what an ASGI worker is for: leave it at http")
+        _check_build(self)
         _check_wildcards(self)
         _check_dns(self)
         if self.nginx_include:
@@ -390,6 +424,11 @@ class Settings(BaseModel):
         return self.kind != "static"
 
     @property
+    def pulls(self) -> bool:
+        """Whether the application's image is pulled rather than built."""
+        return self.build not in {"server", "local"}
+
+    @property
     def own_database(self) -> bool:
         """Whether Portside runs the database."""
         return self.containers and self.database not in {"external", "none"}
@@ -414,7 +453,7 @@ class Settings(BaseModel):
 
 # What concerns Nginx, certificates and the firewall, and no release.
 _OF_THE_SERVER = {
-    "redirect_domains", "max_body", "firewall", "acme_email", "acme_server", "acme_ca", "acme_eab_kid",
+    "registry_user", "redirect_domains", "max_body", "firewall", "acme_email", "acme_server", "acme_ca", "acme_eab_kid",
     "acme_eab_hmac_key", "acme_dns", "acme_dns_credentials", "acme_dns_seconds", "tls_cert", "tls_key", "hsts", "http3",
     "basic_auth", "allow", "deny", "rate_limit", "cache", "nginx_include", "real_ip", "block_agents",
 }  # fmt: skip
@@ -427,6 +466,20 @@ _OF_A_FOLDER = {
     "acme_dns_seconds", "tls_cert", "tls_key", "hsts", "http3", "basic_auth", "allow", "deny", "nginx_include",
     "real_ip", "block_agents",
 }  # fmt: skip
+
+
+# What says how an image is built, and means nothing to one that is there already.
+_OF_A_BUILD = ("dockerfile", "python", "apt", "pip", "build_args", "build_secrets", "build_ca", "pip_index")
+
+
+def _check_build(settings: Settings) -> None:
+    """Raises ValueError where something is set that would have no effect on the image."""
+    if settings.pulls:
+        useless = [f"DEPLOY_{name.upper()}" for name in _OF_A_BUILD if getattr(settings, name)]
+        if useless:
+            raise ValueError(f"DEPLOY_BUILD names an image, for which {', '.join(useless)} can do nothing")
+    elif settings.registry_user:
+        raise ValueError("DEPLOY_REGISTRY_USER is for an image to pull: DEPLOY_BUILD names none")
 
 
 # Plugins of certbot's that can find credentials on the server, or need none where the machine itself is trusted.
@@ -542,7 +595,7 @@ def _is_static(steer: Mapping[str, Secret]) -> bool:
 
 def _of_no_use(steer: Mapping[str, Secret]) -> list[str]:
     """What is set for a folder of files and only an application has a use for."""
-    harmless = {"DATABASE": {"none", Settings.model_fields["database"].default}}
+    harmless = {"DATABASE": {"none", Settings.model_fields["database"].default}, "BUILD": {"server"}}
     return [
         f"DEPLOY_{name}: a static site has no use for it: take it out."
         for name, value in steer.items()

@@ -105,6 +105,16 @@ class Site:
         return f"{self.root}/volumes/{name}"
 
     @property
+    def layers(self) -> str:
+        """The layers of the images that were built on a laptop, compressed, each named by the hash of its content."""
+        return f"{self.root}/layers"
+
+    @property
+    def pulled(self) -> str:
+        """What the image is called that was pulled last (DEPLOY_BUILD)."""
+        return f"portside/{self.name}:pulled"
+
+    @property
     def data(self) -> str:
         return f"{self.root}/data"
 
@@ -270,6 +280,11 @@ class ReleasePaths:
     def socket_inside(self, number: int, protocol: str) -> str:
         """The socket of one of its web containers, as that container names it."""
         return f"{self.run_inside}/{_socket(number, protocol)}"
+
+    @property
+    def layers(self) -> str:
+        """A file that names the layers of its image, where these were sent."""
+        return f"{self.root}/layers"
 
     @property
     def project(self) -> str:

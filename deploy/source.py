@@ -13,10 +13,9 @@ import tarfile
 import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping, Set
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
-from io import BytesIO
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -42,7 +41,8 @@ class Source:
 
     ``commit``: 40 hex digits, or empty without git; ``changed``: tracked files that differ from it; ``untracked``:
     files left out; ``manage``: the folder of manage.py below the project's, empty for the folder itself and where there
-    is no Django project; ``digest``: SHA-256 over paths, modes and contents.
+    is no Django project; ``digest``: SHA-256 over paths, modes and contents; ``pulled``: the image that is pulled
+    instead, with its digest: then there are no files.
     """
 
     root: Path
@@ -52,6 +52,7 @@ class Source:
     untracked: tuple[str, ...]
     manage: str
     digest: str
+    pulled: str = ""
 
     @property
     def short(self) -> str:
@@ -67,7 +68,8 @@ class Source:
 
     def settings_module(self) -> str:
         """DJANGO_SETTINGS_MODULE as manage.py has it, or empty."""
-        text = self.read(self.below_manage("manage.py"))
+        place = self.below_manage("manage.py")
+        text = self.read(place) if place in self.files else ""
         found = re.search(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""", text)
         return found.group(1) if found else ""
 
@@ -132,6 +134,12 @@ def find(settings: Settings, ref: str, keep: ExitStack) -> Source:
 
     Raises Refused where there is none, or no manage.py for an application, or no such commit.
     """
+    if settings.pulls:
+        if ref:
+            raise Refused(
+                "--ref: DEPLOY_BUILD names an image, and no commit is built.", hint="Name another image there."
+            )
+        return of_image(settings)
     root = _folder(settings)
     hidden = _secret_files(settings, root)
     if ref:
@@ -149,6 +157,12 @@ def find(settings: Settings, ref: str, keep: ExitStack) -> Source:
     present = {name: root / name for name in sorted(files) if not _is_secret(name, hidden) and _exists(root / name)}
     manage = _manage(root, present) if settings.containers else ""
     return Source(root, present, commit, tuple(changed), tuple(untracked), manage, _digest(present))
+
+
+def of_image(settings: Settings, digest: str = "") -> Source:
+    """An image that is pulled in place of a project. ``digest``: by which its registry knows it, once that is told."""
+    repository = re.sub(r"@.*|:[^/]*$", "", settings.build)
+    return Source(settings.folder, {}, "", (), (), "", digest.removeprefix("sha256:"), f"{repository}@{digest}")
 
 
 def _tracked(root: Path) -> list[str]:
@@ -243,13 +257,12 @@ def _checkout(root: Path, ref: str, target: Path) -> str:
         raise Refused(f"--ref: git knows no commit {ref!r} in {root}.", hint="Type git log to see which there are.")
     prefix = _git(root, "rev-parse", "--show-prefix").strip().rstrip("/")
     top = _git(root, "rev-parse", "--show-toplevel").strip()
-    archive = subprocess.run(
-        ("git", "-C", top, "archive", "--format=tar", f"{commit}:{prefix}" if prefix else commit),
-        capture_output=True,
-        check=False,
-    )
-    if archive.returncode:
-        raise Refused(f"--ref: {archive.stderr.decode().strip()}")
-    with tarfile.open(fileobj=BytesIO(archive.stdout)) as tar:
-        tar.extractall(target, filter="tar")
+    words = ("git", "-C", top, "archive", "--format=tar", f"{commit}:{prefix}" if prefix else commit)
+    with tempfile.TemporaryFile() as told, subprocess.Popen(words, stdout=subprocess.PIPE, stderr=told) as archive:
+        # A large project needn't fit into memory.
+        with suppress(tarfile.ReadError), tarfile.open(fileobj=archive.stdout, mode="r|") as tar:
+            tar.extractall(target, filter="tar")
+        if archive.wait():
+            told.seek(0)
+            raise Refused(f"--ref: {told.read().decode().strip()}")
     return commit

@@ -26,6 +26,7 @@ from . import (
     release,
     removing,
     renewal,
+    shipping,
     source,
     static,
     switching,
@@ -64,6 +65,7 @@ def preflight(run: Run, stage: Stage) -> None:
     host.check(run.settings, run.facts, room=run.command in {"deploy", "provision", "certs"})
     _check_nginx(run)
     owner.check(run)
+    shipping.check(run)
     facts = run.facts
     crowd = containers.too_many_connections(run.settings, facts)
     if crowd and run.command == "deploy":
@@ -93,6 +95,8 @@ def _check_source(run: Run) -> None:
 
 def _say_source(run: Run) -> None:
     project = run.source
+    if project.pulled:
+        return
     if not project.commit:
         run.report.warn(f"{project.root} isn't in git, or has no commit: all of its files are deployed.")
     elif project.changed:
@@ -170,12 +174,23 @@ def choose(run: Run, stage: Stage) -> None:
 
 def build(run: Run, stage: Stage) -> None:
     """The image of this source; a release is named. Where it is live already, the rest has nothing to do."""
+    if run.settings.pulls:
+        _pull(run, stage)
     if is_live(run, stage):
         return
     begin(run, stage)
-    steps = [*owner.claim(run), image.build(run.settings, run.source, run.new)]
-    results = run.apply(stage, steps, big=True)
+    if run.settings.build == "local":
+        results = shipping.make(run, stage)
+    else:
+        results = run.apply(stage, [*owner.claim(run), image.build(run.settings, run.source, run.new)], big=True)
     run.record["digest"] = results[-1].answer["digest"]
+
+
+def _pull(run: Run, stage: Stage) -> None:
+    """What DEPLOY_BUILD names now: only whoever pulls it knows whether a tag has moved."""
+    (pulled,) = run.apply(stage, [image.pull(run.settings, run.site)])
+    run.source = source.of_image(run.settings, pulled.answer["digest"])
+    stage.note(f"{run.settings.build} is {run.source.digest[:12]}")
 
 
 def is_live(run: Run, stage: Stage) -> bool:
@@ -219,6 +234,8 @@ def prepare(run: Run, stage: Stage) -> None:
     _warn(run)
     migrating.check(run, run.answer)
     steps = containers.release_steps(settings, run.new, facts, module, run.answer)
+    if not module:
+        steps.append(containers.made_environment_step(settings, run.new, run.answer.settings_module))
     pending = write(run.new.pending, release.as_json(_record(run), indent=2))
     steps += [pending, *_collect(run), *migrating.forward(run, run.new, run.answer)]
     results = [asked, *_migrated(run, stage, ask, steps)]

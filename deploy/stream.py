@@ -22,12 +22,12 @@ def pack(steps: Sequence[Step], sink: IO[bytes]) -> None:
     """The stream: the scripts, the steps, and their files."""
     with tarfile.open(fileobj=sink, mode="w|gz") as archive:
         for name in sorted(_scripts(steps)):
-            _add(archive, f"remote/{name}.sh", REMOTE / f"{name}.sh")
+            add(archive, f"remote/{name}.sh", REMOTE / f"{name}.sh")
         lines = "".join(step.line(number) + "\n" for number, step in enumerate(steps, 1))
         for number, step in enumerate(steps, 1):
             for name, content in step.files.items():
-                _add(archive, f"files/{number}/{name}", content)
-        _add(archive, "steps", lines.encode())
+                add(archive, f"files/{number}/{name}", content)
+        add(archive, "steps", lines.encode())
 
 
 def _scripts(steps: Sequence[Step]) -> set[str]:
@@ -37,7 +37,7 @@ def _scripts(steps: Sequence[Step]) -> set[str]:
     return needed | {name for text in texts for name in re.findall(r"\$PORTSIDE/remote/([a-z-]+)\.sh", text)}
 
 
-def _add(archive: tarfile.TarFile, name: str, content: Content) -> None:
+def add(archive: tarfile.TarFile, name: str, content: Content) -> None:
     """One file, with owner, mode and time that don't depend on the laptop."""
     entry = tarfile.TarInfo(name)
     entry.mode = 0o644

@@ -73,6 +73,7 @@ def _secrets(settings: Settings) -> list[Secret]:
     index = settings.pip_index or ""
     ours = [Secret(index)] * ("@" in index) + [settings.acme_eab_hmac_key] * bool(settings.acme_eab_hmac_key)
     ours += [password for _, password in settings.basic_auth]
+    ours += [settings.registry_password] * bool(settings.registry_password)
     return values + [secret for secret in ours if secret]
 
 

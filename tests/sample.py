@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from deploy import certs, containers, edge, flow, host, nginx, static
 from deploy.containers import Answer
@@ -48,6 +49,7 @@ EVERY_SETTING = {
     "DEPLOY_REDIRECT_DOMAINS": "old.example,xn--bcher-kva.example",
     "DEPLOY_KIND": "django",
     "DEPLOY_APP": "app",
+    "DEPLOY_BUILD": "server",
     "DEPLOY_DOCKERFILE": "build/Dockerfile",
     "DEPLOY_PYTHON": "3.12",
     "DEPLOY_APT": "libmagic1,gettext",
@@ -108,6 +110,9 @@ EVERY_SETTING = {
     "THEME": "dark & light",
     "PACKAGE_TOKEN": "token-of-packages",
 }
+
+PULLED = {"DEPLOY_BUILD": "registry.example:5000/shop/web:1.4", "DEPLOY_REGISTRY_USER": "robot"}
+PULLED |= {"DEPLOY_REGISTRY_PASSWORD": "token-of-registry"}
 
 INCLUDE = "location = /teapot {\n    return 418;\n}\n"
 PROJECT = {
@@ -332,6 +337,7 @@ class Paper:
         self.looks = 0
         self.released = False
         self.connected = False
+        self.sent = BytesIO()
 
     def connect(self) -> None:
         self.connected = True
@@ -366,6 +372,11 @@ class Paper:
             self.told.append("\n".join([heading, *(step.transcript() for step in steps)]))
         return [self._result(step, stage) for step in steps]
 
+    def send(self, step: Step, content: Callable[[IO[bytes]], None], *, stage: str) -> Result:
+        self.told.append(f"## {stage}\n{step.transcript()}")
+        content(self.sent)
+        return self._result(step, stage)
+
     def transcript(self) -> str:
         return "\n\n".join(self.told) + "\n"
 
@@ -381,7 +392,8 @@ class Paper:
         of_releases = (said for name, said in self.answer.items() if f"/releases/{name}/" in " ".join(step.words))
         asked = next(of_releases, self.answer)
         answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": asked, "start": {"ports": [8101]}}
-        answers |= {"compare": [2]}
+        answers |= {"compare": [2], "load": {"digest": f"sha256:{'2e' * 32}"}}
+        answers |= {"pull": {"digest": f"sha256:{'3d' * 32}"}}
         ended = {"seconds": 2, "left": 0, "working": [], "dying": []}
         if script == "names":
             return self.names or pki.looked(step.words[5:])

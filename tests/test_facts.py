@@ -151,3 +151,16 @@ def test_every_captured_text_can_be_read(name: str) -> None:
 @pytest.mark.parametrize("name", ["mine", "lost+found", "20261121-080000-ab12cd3.bak"])
 def test_a_folder_of_another_name_is_no_release(name: str) -> None:
     assert parsed(f"release\t{name} ", f"release.pending\t{name} e30").releases == {}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "platform"), [("amd64", "linux/amd64"), ("arm64", "linux/arm64"), ("armhf", "linux/arm/v7")]
+)
+def test_an_architecture_is_told_as_docker_calls_it(architecture: str, platform: str) -> None:
+    assert parsed(f"arch\t{architecture}").platform == platform
+
+
+def test_an_image_that_is_no_releases_is_not_ours() -> None:
+    assert parsed("image\tportside/art:pulled", f"image\tportside/art:{sample.OLD}").images == (
+        f"portside/art:{sample.OLD}",
+    )

@@ -33,7 +33,7 @@ def arguments(step: Step) -> str:
 def test_a_project_is_built_with_portsides_dockerfile(settings: Settings, source: Source) -> None:
     step = image.build(settings, source, RELEASE)
     assert step.words == (
-        "script", "build", f"portside/portfolio:{sample.NEW}", "context", "portside/Dockerfile",
+        "script", "build", f"portside/portfolio:{sample.NEW}", "portside/Dockerfile",
         "--label", "portside.site=portfolio", "--label", f"portside.release={sample.NEW}",
         "--build-arg", "APT", "--build-arg", "BUILD_APT", "--build-arg", "PIP", "--build-arg", "PIP_INDEX",
         "--build-arg", "PYTHON", "--build-arg", "REQUIREMENTS",
@@ -110,14 +110,15 @@ def test_the_projects_own_python_comes_before_ours(project: Path, tmp_path: Path
 def test_the_projects_own_dockerfile_is_used(project: Path, tmp_path: Path) -> None:
     sample.commit(sample.files(project, {"Dockerfile": "FROM scratch\n"}))
     step = build(tmp_path)
-    assert step.words[3:5] == ("context/src", "Dockerfile")
+    assert step.words[3] == "Dockerfile"
+    assert "context/manage.py" in step.files
     assert arguments(step) == ""
     assert not [name for name in step.files if name.startswith(("context/deps", "context/portside"))]
 
 
 def test_a_dockerfile_can_be_named(project: Path, tmp_path: Path) -> None:
     sample.commit(sample.files(project, {"build/Dockerfile": "FROM scratch\n", "Dockerfile": "FROM scratch\n"}))
-    assert build(tmp_path, DEPLOY_DOCKERFILE="./build/Dockerfile").words[3:5] == ("context/src", "build/Dockerfile")
+    assert build(tmp_path, DEPLOY_DOCKERFILE="./build/Dockerfile").words[3] == "build/Dockerfile"
 
 
 def test_a_dockerfile_that_git_does_not_track_is_refused(project: Path, tmp_path: Path) -> None:
@@ -150,3 +151,33 @@ def test_a_file_that_is_not_there_is_refused_by_the_settings_name(
 ) -> None:
     with pytest.raises(Refused, match=rf"{name}: there is no file"):
         build(tmp_path, **{name: value})
+
+
+def test_a_pulled_image_gets_its_names_in_a_build_of_its_own(tmp_path: Path) -> None:
+    step = build(tmp_path, **sample.PULLED)
+    assert step.files["context/Dockerfile"] == b"FROM portside/portfolio:pulled\n"
+    assert step.words[2:] == (
+        f"portside/portfolio:{sample.NEW}", "Dockerfile",
+        "--label", "portside.site=portfolio", "--label", f"portside.release={sample.NEW}",
+    )  # fmt: skip
+
+
+def test_credentials_of_a_registry_are_a_file_of_the_pull_alone(tmp_path: Path) -> None:
+    step = image.pull(sample.settings(tmp_path, **sample.PULLED), sample.SITE)
+    assert step.words[1:] == (
+        "pull",
+        sample.PULLED["DEPLOY_BUILD"],
+        "registry.example:5000",
+        "portside/portfolio:pulled",
+    )
+    assert step.files == {"credentials": b"robot:token-of-registry"}
+    assert "token-of-registry" not in step.transcript()
+
+
+@pytest.mark.parametrize(
+    ("name", "registry"),
+    [("shop:1", ""), ("ann/shop:1", ""), ("localhost/shop:1", "localhost"), ("r.example/a/shop:1", "r.example")],
+)
+def test_the_registry_is_the_host_of_an_images_name(name: str, registry: str, tmp_path: Path) -> None:
+    step = image.pull(sample.settings(tmp_path, DEPLOY_BUILD=name), sample.SITE)
+    assert (step.words[3], step.files) == (registry, {})

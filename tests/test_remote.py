@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -11,6 +12,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
@@ -469,3 +471,146 @@ def test_without_docker_there_are_no_containers(static: Path) -> None:
     recorded(static, B, "", 0)
     run(static, "prune", str(static), "art", "2", **path)
     assert there(static) == {B}
+
+
+def receive(tmp_path: Path, stream: bytes, token: str = "ours") -> subprocess.CompletedProcess[bytes]:
+    """What receives layers, as the laptop that has the site's lock starts it."""
+    sample.files(tmp_path, {"locks/site-art.token": "ours\n"})
+    (tmp_path / "layers").mkdir(exist_ok=True)
+    text = sample.script_for("receive-layers", tmp_path / "locks")
+    words = ("setsid", "-w", "sh", "-c", text, "receive-layers", "n", "art", token, f"{tmp_path}/layers")
+    return subprocess.run(words, input=stream, capture_output=True, check=False, timeout=60)
+
+
+def framed(name: str, content: bytes, offset: int = 0) -> bytes:
+    rest = content[offset:]
+    return f"{name} {offset} {len(rest)} {hashlib.sha256(content).hexdigest()}\n".encode() + rest
+
+
+def layers(tmp_path: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (tmp_path / "layers").iterdir()}
+
+
+def test_layers_that_arrive_stay(tmp_path: Path) -> None:
+    one, other = bytes(range(256)) * 400, b"\n1 2 3\n"
+    done = receive(tmp_path, framed("one", one) + framed("other", other))
+    assert layers(tmp_path) == {"one": one, "other": other}
+    assert (done.returncode, done.stdout.split()) == (0, [b"@@n", b"begin", b"1", b"@@n", b"ended", b"1", b"changed"])
+    assert not (tmp_path / "locks/site-art.group").exists()
+
+
+def test_of_a_transfer_that_breaks_off_what_arrived_stays(tmp_path: Path) -> None:
+    one, other = b"1" * 1000, b"2" * 1000
+    stream = framed("one", one) + framed("other", other)
+    done = receive(tmp_path, stream[:-400])
+    assert b"The transfer broke off" in done.stdout
+    assert b"@@n failed 1 1" in done.stdout
+    assert layers(tmp_path) == {"one": one, "other.part": other[:600]}
+    receive(tmp_path, framed("other", other, 600))
+    assert layers(tmp_path) == {"one": one, "other": other}
+
+
+def test_a_layer_that_arrives_damaged_is_not_kept(tmp_path: Path) -> None:
+    done = receive(tmp_path, framed("one", b"1" * 1000).replace(b"1111", b"1211"))
+    assert b"A layer arrived damaged" in done.stdout
+    assert layers(tmp_path) == {}
+
+
+def test_who_has_lost_the_lock_sends_no_layer(tmp_path: Path) -> None:
+    assert receive(tmp_path, framed("one", b"1"), token="theirs").returncode == 77
+    assert layers(tmp_path) == {}
+
+
+def test_a_receiver_notes_its_process_group_for_whoever_takes_the_lock(tmp_path: Path) -> None:
+    sample.files(tmp_path, {"locks/site-art.token": "ours\n", "layers/x": ""})
+    text = sample.script_for("receive-layers", tmp_path / "locks")
+    words = ("sh", "-c", text, "receive-layers", "n", "art", "ours", f"{tmp_path}/layers")
+    run = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
+    group = tmp_path / "locks/site-art.group"
+    limit = time.monotonic() + 30
+    while not (group.exists() and group.read_text().strip()):
+        assert time.monotonic() < limit
+        time.sleep(0.02)
+    assert int(group.read_text()) == run.pid
+    os.killpg(run.pid, signal.SIGTERM)
+    run.wait(timeout=30)
+    assert run.stdin
+    run.stdin.close()
+
+
+def test_lacking_layers_are_told_with_what_has_arrived(root: Path, tmp_path: Path) -> None:
+    sample.files(tmp_path, {"layers/whole": "x", "layers/half.part": "12345"})
+    run(root, "layers", f"{tmp_path}/layers", "whole", "half", "none")
+    assert json.loads((tmp_path / "answer").read_text()) == {"half": 5, "none": 0}
+
+
+def test_docker_gets_an_archive_of_the_layers_there(root: Path, tmp_path: Path) -> None:
+    sample.files(
+        tmp_path, {"layers/a": "of a", "layers/b": "of b", "files/manifest.json": "m", "files/config.json": "c"}
+    )
+    taking = '#!/bin/sh\ncase $1 in load) cat >"$PORTSIDE/taken.tar" ;; image) echo sha256:1 ;; esac\n'
+    (tmp_path / "bin/docker").write_text(taking)
+    run(root, "load", "portside/art:x", f"{tmp_path}/layers", f"{root}/releases/x/layers", "b", "a")
+    with tarfile.open(tmp_path / "taken.tar") as archive:
+        assert archive.getnames() == ["manifest.json", "config.json", "b", "a"]
+    assert (root / "releases/x/layers").read_text() == "b\na\n"
+    assert json.loads((tmp_path / "answer").read_text()) == {"digest": "sha256:1"}
+
+
+def test_pruning_keeps_the_layers_of_the_kept_releases(root: Path) -> None:
+    for age, (identity, previous) in enumerate([(C, B), (B, A), (A, "")]):
+        recorded(root, identity, previous, age)
+        (root / "releases" / identity / "layers").write_text(f"base\nof-{identity}\n")
+    names = ["base", *(f"of-{identity}" for identity in (A, B, C)), "of-none", "of-none.part"]
+    sample.files(root, {f"layers/{name}": "" for name in names})
+    run(root, "prune", str(root), "art", "2")
+    assert {path.name for path in (root / "layers").iterdir()} == {"base", f"of-{B}", f"of-{C}", f"of-{A}"}
+    run(root, "prune", str(root), "art", "1")
+
+
+PULLING = """#!/bin/sh
+echo "$*" >>"$DOCKER_LOG"
+case $1 in
+info) echo https://hub.example/v1/ ;;
+pull)
+    cp "$DOCKER_CONFIG/config.json" "$PORTSIDE/seen" 2>/dev/null
+    [ "$2" != no:1 ] || { echo denied; exit 1; }
+    printf '1: Already exists\\nDigest: sha256:3d\\nStatus: Image is up to date\\n' ;;
+image) [ "$2 $5" != "inspect art:pulled" ] || echo sha256:old ;;
+esac
+"""
+
+
+def pull(root: Path, *words: str, **files: str) -> None:
+    (root.parent / "bin/docker").write_text(PULLING)
+    sample.files(root.parent / "files", files)
+    run(root, "pull", *words)
+
+
+def test_credentials_are_there_for_a_pull_alone(root: Path, tmp_path: Path) -> None:
+    pull(root, "r.example/shop:1", "r.example", "art:pulled", credentials="robot:pass word")
+    auth = json.loads((tmp_path / "seen").read_text())["auths"]["r.example"]["auth"]
+    assert base64.b64decode(auth) == b"robot:pass word"
+    assert not (tmp_path / "docker").exists()
+    assert not (tmp_path / "files/credentials").exists()
+    assert "pass word" not in "".join(docker(root))
+    assert json.loads((tmp_path / "answer").read_text()) == {"digest": "sha256:3d"}
+
+
+def test_dockers_own_registry_is_known_by_the_engine(root: Path, tmp_path: Path) -> None:
+    pull(root, "shop:1", "", "art:pulled", credentials="robot:x")
+    assert list(json.loads((tmp_path / "seen").read_text())["auths"]) == ["https://hub.example/v1/"]
+
+
+def test_a_pulled_image_keeps_the_sites_name_alone(root: Path, tmp_path: Path) -> None:
+    pull(root, "shop:1", "", "art:pulled")
+    told = docker(root)
+    assert told.index("tag shop:1 art:pulled") < told.index("image rm shop:1")
+    assert not (tmp_path / "seen").exists()
+
+
+def test_a_pull_that_fails_is_a_failure(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        pull(root, "no:1", "", "art:pulled", credentials="robot:x")
+    assert b"denied\nThe image can't be pulled." in caught.value.stdout
+    assert not (tmp_path / "docker").exists()

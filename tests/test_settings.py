@@ -35,7 +35,8 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, sample.EVERY_SETTING)
     named = {name.removeprefix("DEPLOY_").lower() for name in sample.EVERY_SETTING if name.startswith("DEPLOY_")}
     named = {"processes" if name.startswith("process_") else name for name in named}
-    assert named == Settings.known() | set(FAMILIES)
+    of_a_pull = {"registry_user", "registry_password"}  # which nothing can be built for
+    assert named == (Settings.known() | set(FAMILIES)) - of_a_pull
     assert settings.model_fields_set >= named
 
 
@@ -220,6 +221,12 @@ def test_a_good_value_is_taken(name: str, value: str, kept: object, tmp_path: Pa
         ("DEPLOY_APT", "-o=evil"),
         ("DEPLOY_PIP", "-r evil.txt"),
         ("DEPLOY_PIP", "a; b"),
+        ("DEPLOY_BUILD", "sever"),
+        ("DEPLOY_BUILD", "shop"),
+        ("DEPLOY_BUILD", "registry.example:5000/shop"),
+        ("DEPLOY_BUILD", "-o:evil"),
+        ("DEPLOY_BUILD", "shop:1.4; reboot"),
+        ("DEPLOY_BUILD", "shop@sha256:abc"),
         ("DEPLOY_BUILD_ARGS", "NOT-A-NAME"),
         ("DEPLOY_PIP_INDEX", "ftp://packages.example"),
         ("DEPLOY_ALLOW", "192.0.2.1/24"),
@@ -487,3 +494,38 @@ def test_an_asgi_application_does_not_speak_uwsgi(tmp_path: Path) -> None:
         assert fault.startswith("DEPLOY_PROTOCOL=uwsgi can't carry")
     (fault,) = refused(tmp_path, DEPLOY_PROTOCOL="fastcgi")
     assert fault == "DEPLOY_PROTOCOL: should be http or uwsgi."
+
+
+@pytest.mark.parametrize(
+    "image", ["shop:1.4", "registry.example:5000/a/shop:1.4", f"registry.example/shop@sha256:{'0a' * 32}"]
+)
+def test_an_image_has_a_tag_or_a_digest(image: str, tmp_path: Path) -> None:
+    assert sample.settings(tmp_path, DEPLOY_BUILD=image).pulls
+
+
+@pytest.mark.parametrize("value", ["server", "local"])
+def test_what_is_built_is_not_pulled(value: str, tmp_path: Path) -> None:
+    assert not sample.settings(tmp_path, DEPLOY_BUILD=value).pulls
+
+
+def test_what_steers_a_build_is_refused_for_an_image(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="for which DEPLOY_PYTHON, DEPLOY_APT can do nothing"):
+        sample.settings(tmp_path, **sample.PULLED, DEPLOY_APT="gettext", DEPLOY_PYTHON="3.12")
+
+
+def test_credentials_of_a_registry_need_an_image(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="DEPLOY_REGISTRY_USER is for an image to pull"):
+        sample.settings(tmp_path, **{**sample.PULLED, "DEPLOY_BUILD": "server"})
+
+
+def test_credentials_of_a_registry_belong_together(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="DEPLOY_REGISTRY_USER and DEPLOY_REGISTRY_PASSWORD belong together"):
+        sample.settings(tmp_path, **{**sample.PULLED, "DEPLOY_REGISTRY_PASSWORD": ""})
+
+
+def test_the_kind_of_build_and_the_image_make_another_release_and_credentials_do_not(tmp_path: Path) -> None:
+    kinds = [sample.settings(tmp_path, DEPLOY_BUILD=value).fingerprint() for value in ("server", "local", "a:1", "a:2")]
+    assert len(set(kinds)) == 4
+    ours = sample.settings(tmp_path, **sample.PULLED).fingerprint()
+    theirs = sample.settings(tmp_path, **{**sample.PULLED, "DEPLOY_REGISTRY_USER": "other"}).fingerprint()
+    assert ours == theirs

@@ -357,3 +357,16 @@ def test_a_static_folder_that_git_passes_over_is_taken_as_it_is(tmp_path: Path) 
         assert found.short == found.digest[:7]
         with pytest.raises(Refused, match="git tracks no file"):
             source.find(sample.settings(tmp_path), "", keep)
+
+
+def test_an_image_stands_for_a_project(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, **sample.PULLED)
+    assert source.find(settings, "", KEEP).files == {}
+    found = source.of_image(settings, "sha256:" + "3d" * 32)
+    assert (found.short, found.settings_module()) == ("3d3d3d3", "")
+    assert found.pulled == "registry.example:5000/shop/web@sha256:" + "3d" * 32
+
+
+def test_no_commit_can_be_asked_for_where_an_image_is_pulled(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="--ref: DEPLOY_BUILD names an image"):
+        source.find(sample.settings(tmp_path, **sample.PULLED), "HEAD", KEEP)

@@ -565,3 +565,30 @@ def test_a_deploy_asks_by_https_once_there_is_a_certificate(settings: Settings, 
     told = paper.transcript()
     assert "compose.yaml portfolio.localhost /healthz https 60 2 http\n" in told
     assert " https portfolio.localhost /healthz /static/ 0 0\n" in told
+
+
+def test_an_image_is_pulled_and_needs_no_project(tmp_path: Path) -> None:
+    paper = Paper(sample.provisioned())
+    run = deploy(sample.settings(tmp_path, **sample.PULLED), paper)
+    assert paper.scripts[:3] == ["pull", "build", "network"]
+    assert run.new.id.endswith("-3d3d3d3")
+    assert f'"pulled": "registry.example:5000/shop/web@sha256:{"3d" * 32}"' in paper.transcript()
+    assert "token-of-registry" not in paper.transcript()
+
+
+def test_a_pulled_project_gets_the_settings_that_the_image_names(tmp_path: Path) -> None:
+    paper = Paper(sample.provisioned())
+    deploy(sample.settings(tmp_path, **sample.PULLED), paper)
+    made = [step.files["content"] for step in paper.steps if step.words[1].endswith("/env.portside")]
+    assert [b'DJANGO_SETTINGS_MODULE="config.settings"' in content for content in made] == [False, True]  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(("digest", "scripts"), [("3d" * 32, ["pull"]), ("4e" * 32, ["pull", "build"])])
+def test_a_tag_that_did_not_move_is_nothing_to_do(digest: str, scripts: list[str], tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, **sample.PULLED)
+    facts = sample.live(settings)
+    same = {"source": digest, "settings": "(of the settings)"}
+    paper = Paper(replace(facts, releases={sample.OLD: facts.releases[sample.OLD] | same}))
+    run = deploy(settings, paper)
+    assert paper.scripts[: len(scripts)] == scripts
+    assert run.unchanged == (scripts == ["pull"])

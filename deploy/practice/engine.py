@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import secrets
 import tarfile
@@ -14,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import docker
 from docker import DockerClient
-from docker.errors import APIError, DockerException
+from docker.errors import APIError
 from docker.models.containers import Container
 
+from deploy.engine import find
 from deploy.errors import PortsideError
 
 Say = Callable[[str], None]
@@ -59,13 +58,8 @@ SILENCE_SECONDS = 600  # on a busy machine, taking a server's volume away keeps 
 
 def connect(timeout: int = SILENCE_SECONDS) -> DockerClient:
     """A client of the first engine that answers. ``timeout``: seconds the engine may be silent. Raises NoEngine."""
-    for base_url in _addresses():
-        try:
-            client = docker.from_env(timeout=timeout) if base_url is None else DockerClient(base_url, timeout=timeout)
-            client.ping()
-        except (DockerException, OSError):
-            continue
-        return client
+    if engine := find(timeout):
+        return engine.client
     raise NoEngine
 
 
@@ -76,17 +70,6 @@ def answers() -> bool:
     except NoEngine:
         return False
     return True
-
-
-def _addresses() -> Iterator[str | None]:
-    """Where an engine may listen. ``None`` is what the environment says (DOCKER_HOST), which nothing overrides."""
-    yield None
-    if "DOCKER_HOST" in os.environ:
-        return
-    home, runtime = os.environ.get("HOME", "/"), os.environ.get("XDG_RUNTIME_DIR", "/run")
-    for socket in (f"{runtime}/docker.sock", f"{home}/.docker/run/docker.sock", f"{home}/.colima/docker.sock"):
-        if Path(socket).exists():
-            yield f"unix://{socket}"
 
 
 class Voice:

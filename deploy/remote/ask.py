@@ -8,15 +8,18 @@ third, "check", runs Django's checks for a deploy as well: they need no second s
 import importlib.util
 import json
 import os
+import re
 import sys
 
 MARK = "portside-answer:"
+OF_NO_PROJECT = {"proc", "sys", "dev", "site-packages", "node_modules", ".git"}
 
 
 def main() -> None:
     folder = find_folder(sys.argv[1] if len(sys.argv) > 1 else "")
     os.chdir(folder)
     sys.path.insert(0, folder)
+    name_settings()
     import django
 
     django.setup()
@@ -54,11 +57,36 @@ def check() -> None:
 
 
 def find_folder(below: str) -> str:
-    """The folder of manage.py: the working one, or the one below it."""
-    for folder in (os.path.join(os.getcwd(), below), os.getcwd()):
+    """The folder of manage.py: the working one, the one below it, or else the only one that has one."""
+    here = os.getcwd()
+    for folder in (os.path.join(here, below), here):
         if os.path.exists(os.path.join(folder, "manage.py")):
             return os.path.abspath(folder)
-    sys.exit(f"There is no manage.py in {os.getcwd()} of the image: set its WORKDIR to where manage.py is.")
+    found = search(here)
+    if len(found) > 1:
+        sys.exit(f"There is more than one manage.py in the image ({', '.join(found)}): set its WORKDIR to where it is.")
+    if not found:
+        sys.exit(f"There is no manage.py in {here} of the image: set its WORKDIR to where manage.py is.")
+    return found[0]
+
+
+def search(root: str) -> list:
+    """The folders with a manage.py, as deep as projects lie: the image may be a whole system."""
+    found = []
+    for folder, folders, files in os.walk(root):
+        depth = os.path.relpath(folder, root).count(os.sep) + 1
+        folders[:] = sorted(set(folders) - OF_NO_PROJECT) if depth < 4 else []
+        if "manage.py" in files:
+            found.append(folder)
+    return found
+
+
+def name_settings() -> None:
+    """DJANGO_SETTINGS_MODULE as manage.py has it, unless the environment says it."""
+    with open("manage.py", encoding="utf-8") as file:
+        said = re.search(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""", file.read())
+    if said:
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", said.group(1))
 
 
 def absolute(path) -> str:

@@ -1,10 +1,10 @@
 #!/bin/sh
 # Builds an image from what came along.
-#   build.sh IMAGE CONTEXT DOCKERFILE OPTION...      OPTION: words for docker buildx build; an argument's is its name
-# $PORTSIDE_FILES: CONTEXT (DOCKERFILE lies below it), arguments (exports), secrets/, overlay/. Answers with the image's digest.
+#   build.sh IMAGE DOCKERFILE OPTION...      OPTION: words for docker buildx build; an argument's is its name
+# $PORTSIDE_FILES: context/ (DOCKERFILE lies below it), arguments (exports), secrets/, overlay/. Answers with the image's digest.
 . "$PORTSIDE/remote/lib.sh"
-image=$1 context=$2 dockerfile=$3
-shift 3
+image=$1 dockerfile=$2
+shift 2
 cd "$PORTSIDE_FILES" || exit 1
 # shellcheck source=/dev/null
 . ./arguments
@@ -19,6 +19,6 @@ build() {
     tar -C "$folder" -cf - . | docker buildx build --progress plain --load --tag "$image" "$@" -
 }
 
-build "$context" --file "$dockerfile" "$@" || exit
+build context --file "$dockerfile" "$@" || exit
 [ ! -d overlay ] || build overlay "$@" || exit
 answer "{\"digest\": \"$(docker image inspect --format '{{.Id}}' "$image")\"}"

@@ -26,6 +26,7 @@ host_facts() {
     # shellcheck source=/dev/null
     (. /etc/os-release && fact os.id "$ID" && fact os.version "${VERSION_ID:-}" && fact os.name "$PRETTY_NAME")
     fact clock "$(date -u +%Y%m%d-%H%M%S)"
+    fact arch "$(dpkg --print-architecture)"
     fact cores "$(nproc)"
     fact disk "$(df -Pm / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 && (min == "" || $4 < min) {min = $4} END {print min}')"
     fact ipv6 "$([ -f /proc/net/if_inet6 ] && echo yes || echo no)"

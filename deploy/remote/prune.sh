@@ -23,10 +23,17 @@ docker image prune -f --filter "label=portside.site=$site" >/dev/null
 # The last dumps made before migrations are as many as the releases.
 (cd "$root/backups" 2>/dev/null && find . -name 'before-*.dump' -printf '%T@ %p\n' | sort -rn | sed '1,'"$keep"'d; s/^[^ ]* //' |
     xargs -r rm -f)
+# Layers that are no kept release's. What is left of a transfer is of no use any more.
+prune_layers() {
+    [ ! -d "$root/layers" ] || (cd "$root/layers" && find . -type f -printf '%P\n' |
+        grep -vxF "$(cat "$root"/releases/*/layers 2>/dev/null)" | xargs -r rm -f)
+}
+prune_layers
 [ -n "$gone" ] || { unchanged "nothing to take away"; exit 0; }
 echo "taking away$gone"
 # shellcheck disable=SC2086
 sh "$PORTSIDE/remote/discard.sh" "$root" "$site" no $gone || exit 1
+prune_layers
 # Of several releases with the same file the pool has but one's: the others' are linked now, and what has no other link
 # is no release's any more.
 for folder in "$root"/releases/*/; do

@@ -1,0 +1,163 @@
+"""The Docker Engine of this machine: found through the SDK, which takes images out of it. They are built by the docker
+command, since the SDK can't speak to BuildKit, which build secrets need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import IO
+
+import docker
+from docker import DockerClient
+from docker.errors import DockerException
+
+from .errors import PortsideError, Refused
+from .image import Recipe
+from .steps import Content
+from .stream import add
+
+BUILD = "Or set DEPLOY_BUILD=server: the image is built there then."
+
+
+class Engine:
+    """An engine that answered, and the docker command that is told to use the same one."""
+
+    def __init__(self, client: DockerClient, address: str) -> None:
+        self.client, self.address = client, address
+
+    @property
+    def platform(self) -> str:
+        """What it builds for by itself, such as linux/amd64."""
+        return f"linux/{self.client.version()['Arch']}"
+
+    def check(self, platform: str) -> None:
+        """Raises Refused where it can't build for this platform, or not with BuildKit."""
+        if not shutil.which("docker"):
+            raise _refused("there is no docker command here, which builds images", "Install Docker's command line")
+        if self._docker("build", "--help").returncode:
+            raise _refused("the docker command can't use BuildKit", "Install its buildx (package docker-buildx)")
+        if platform not in {self.platform, *self._emulated()}:
+            raise _refused(
+                f"the server is {platform}, and Docker here builds for {self.platform} alone",
+                "Install QEMU's emulation (package qemu-user-static), start Docker anew",
+            )
+
+    def _emulated(self) -> list[str]:
+        """What it can build for besides, as buildx tells. An * marks what was asked for."""
+        told = self._docker("buildx", "inspect", "default").stdout
+        lines = [line.partition(":")[2] for line in told.splitlines() if line.startswith("Platforms:")]
+        return [word.strip(" *") for line in lines for word in line.split(",")]
+
+    def _docker(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(("docker", *words), env=self._environment(), capture_output=True, text=True, check=False)
+
+    def _environment(self) -> dict[str, str]:
+        # One platform's image and nothing around it: what is shipped is that.
+        ours = {"DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+        return {**os.environ, **ours, "DOCKER_HOST": self.address}
+
+    def build(self, recipe: Recipe, tag: str, platform: str, say: Callable[[str], None]) -> None:
+        """Build an image. No value is on a command line. Raises PortsideError with the last lines of the build."""
+        words = ["docker", "build", "--progress", "plain", "--platform", platform, "--tag", tag]
+        words += [word for name, value in recipe.labels.items() for word in ("--label", f"{name}={value}")]
+        words += [word for name in sorted(recipe.arguments) for word in ("--build-arg", name)]
+        with _as_files(recipe.secrets) as secrets:
+            words += [word for name, path in secrets.items() for word in ("--secret", f"id={name},src={path}")]
+            self._run((*words, "--file", recipe.dockerfile, "-"), recipe, say)
+
+    def _run(self, words: Sequence[str], recipe: Recipe, say: Callable[[str], None]) -> None:
+        lines: list[str] = []
+        with subprocess.Popen(
+            words,
+            env={**self._environment(), **recipe.arguments},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process:
+            try:
+                feeder = Thread(target=_feed, args=(process.stdin, recipe.files), daemon=True)
+                feeder.start()
+                for line in process.stdout or ():
+                    lines = [*lines[-29:], line.decode(errors="replace").rstrip()]
+                    say(lines[-1])
+                feeder.join()
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            told = "\n".join(f"    {line}" for line in lines)
+            raise PortsideError(f"The image can't be built on this machine. Docker printed:\n{told}")
+
+    def save(self, tag: str, sink: IO[bytes]) -> None:
+        """The image as a tar archive, a piece at a time."""
+        for piece in self.client.api.get_image(tag):
+            sink.write(piece)
+        sink.seek(0)
+
+    def forget(self, tag: str) -> None:
+        """Take an image's name away. What it was built of stays in Docker's cache."""
+        with suppress(DockerException):
+            self.client.images.remove(tag)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def _refused(why: str, what: str) -> Refused:
+    return Refused(f"DEPLOY_BUILD=local: {why}.", state="Nothing was changed.", hint=f"{what}. {BUILD}")
+
+
+def _feed(sink: IO[bytes], files: Mapping[str, Content]) -> None:
+    """The build's context. A build that ended early takes no more, and its own words tell why."""
+    with suppress(BrokenPipeError), sink, tarfile.open(fileobj=sink, mode="w|") as archive:
+        for name, content in files.items():
+            add(archive, name, content)
+
+
+@contextmanager
+def _as_files(secrets: Mapping[str, Content]) -> Iterator[dict[str, Path]]:
+    """Build secrets as files that nobody else can read."""
+    with tempfile.TemporaryDirectory(prefix="portside-") as folder:
+        paths = {}
+        for number, (name, content) in enumerate(secrets.items()):
+            paths[name] = content if isinstance(content, Path) else Path(folder, str(number))
+            if isinstance(content, bytes):
+                paths[name].write_bytes(content)
+        yield paths
+
+
+def find(timeout: int = 60) -> Engine | None:
+    """The first engine that answers. ``timeout``: seconds it may be silent."""
+    for address in _addresses():
+        with suppress(DockerException, OSError):
+            client = DockerClient(address, timeout=timeout) if address else docker.from_env(timeout=timeout)
+            client.ping()
+            return Engine(client, address or os.environ["DOCKER_HOST"])
+    return None
+
+
+def needed() -> Engine:
+    """The engine that builds images here. Raises Refused where none answers."""
+    # Of a large image, nothing is heard before Docker has put all of it together.
+    if engine := find(timeout=600):
+        return engine
+    raise _refused("no Docker Engine answers on this machine", "Install and start Docker")
+
+
+def _addresses() -> Iterator[str]:
+    """Where an engine may listen. Empty is what the environment says (DOCKER_HOST), which nothing overrides."""
+    if "DOCKER_HOST" in os.environ:
+        yield ""
+        return
+    home, runtime = os.environ.get("HOME", "/"), os.environ.get("XDG_RUNTIME_DIR", "/run")
+    places = ("/var/run/docker.sock", f"{runtime}/docker.sock", f"{home}/.docker/run/docker.sock")
+    for socket in (*places, f"{home}/.colima/docker.sock"):
+        if Path(socket).exists():
+            yield f"unix://{socket}"

@@ -1,0 +1,26 @@
+#!/bin/sh
+# Pulls an image.
+#   pull.sh IMAGE REGISTRY NAME      REGISTRY: its host, or empty for Docker's own; NAME: what it is called here
+# $PORTSIDE_FILES: credentials (user:password), where the registry asks for them. Answers with the digest that was pulled.
+. "$PORTSIDE/remote/lib.sh"
+image=$1 registry=$2 name=$3
+# What Docker is told of a registry lies in memory, in the folder of this run, and ends with the pull.
+export DOCKER_CONFIG="$PORTSIDE/docker"
+trap 'rm -rf "$DOCKER_CONFIG" "$PORTSIDE_FILES/credentials"' EXIT
+if [ -f "$PORTSIDE_FILES/credentials" ]; then
+    mkdir -m 700 "$DOCKER_CONFIG"
+    printf '{"auths": {"%s": {"auth": "%s"}}}\n' "${registry:-$(docker info --format '{{.IndexServerAddress}}')}" \
+        "$(base64 -w0 <"$PORTSIDE_FILES/credentials")" >"$DOCKER_CONFIG/config.json"
+fi
+
+identity() { docker image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
+
+had=$(identity "$image") before=$(identity "$name")
+{ docker pull "$image" 2>&1 || : >"$PORTSIDE/failed"; } | tee "$PORTSIDE/pulled"
+[ ! -e "$PORTSIDE/failed" ] ||
+    die "The image can't be pulled. Is its name right (DEPLOY_BUILD), does the registry want DEPLOY_REGISTRY_USER and _PASSWORD?"
+docker tag "$image" "$name" || exit 1
+# It has a name of the site's now. Another one stays where somebody else gave it.
+[ "$had" ] || docker image rm "$image" >/dev/null
+[ -z "$before" ] || [ "$before" = "$(identity "$name")" ] || docker image rm "$before" >/dev/null 2>&1
+answer "{\"digest\": \"$(sed -n 's/^Digest: //p' "$PORTSIDE/pulled" | tail -n 1)\"}"
