@@ -37,6 +37,10 @@ install_engine() {
         echo "Docker Engine could not be installed: try 'apt-get install docker.io iptables'." >&2
         exit 1
     }
+    # For DEPLOY_BUILD=local; in some distributions docker.io holds them itself.
+    for name in docker-cli docker-buildx; do
+        apt-get install -y -qq --no-install-recommends "$name" >>"$log" 2>&1 || true
+    done
 }
 
 start_engine() {

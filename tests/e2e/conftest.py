@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import subprocess
@@ -11,11 +12,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from docker import DockerClient
 from playwright.sync_api import Browser, sync_playwright
 
 from deploy import practice
 from deploy.practice import Practice
 from deploy.practice.engine import connect, containers
+from deploy.practice.images import IMAGES
 
 from .https import Root
 from .kit import Fab, Project, new_repository, with_sample_app
@@ -132,6 +135,31 @@ def site(project: Project) -> Project:
         project.fab("init", "--domains", DOMAIN, "--env", str(project.env), check=True)
         project.deploy()
     return project
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[DockerClient]:
+    """This machine's own engine, with the image that Portside's Dockerfile builds upon."""
+    client = connect(timeout=300)
+    official = IMAGES["python:3.13-slim"]
+    lacking = not client.images.list(name=official.name)
+    if lacking:
+        client.images.get(official.tag).tag(official.name)
+    yield client
+    if lacking:
+        client.images.remove(official.name)
+
+
+@pytest.fixture(scope="session")
+def laptop(server: Practice, engine: DockerClient) -> dict[str, str]:
+    """A shell's environment in which the docker command can use BuildKit: of several, not each one may."""
+    for folder in os.get_exec_path():
+        words = (str(Path(folder, "docker")), "build", "--help")
+        with contextlib.suppress(OSError):
+            done = subprocess.run(words, env={**os.environ, "DOCKER_BUILDKIT": "1"}, capture_output=True, check=False)
+            if done.returncode == 0:
+                return {"PATH": f"{folder}:{os.environ['PATH']}"}
+    pytest.skip("no docker command with BuildKit on this machine: install docker-buildx")
 
 
 @pytest.fixture(scope="session")
