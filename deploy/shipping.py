@@ -6,19 +6,19 @@ of one whose code alone is new nearly nothing travels. What arrived before a tra
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from hashlib import sha256
 from shutil import copyfileobj
 from typing import IO, Any
 
 from . import image, owner, release
+from .gzipping import Gzip, Writer
 from .report import Stage, count
 from .run import Run
 from .server import Result
@@ -26,7 +26,6 @@ from .site import ReleasePaths, Site
 from .steps import Step, script
 
 COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # how gzip and zstd begin: Docker may keep layers so, and takes them
-LEVEL = 6
 PIECE = 2**16
 
 
@@ -124,7 +123,7 @@ def compress(name: str, content: IO[bytes], sink: IO[bytes], offset: int = 0) ->
     if begin.startswith(COMPRESSED):
         copyfileobj(content, counted)
     else:
-        with gzip.GzipFile(fileobj=counted, filename="", mode="wb", compresslevel=LEVEL, mtime=0) as packed:
+        with closing(Gzip(counted)) as packed:
             copyfileobj(content, packed)
     return Blob(name, sink, counted.size, counted.sum.hexdigest(), offset if offset < counted.size else 0)
 
@@ -132,16 +131,14 @@ def compress(name: str, content: IO[bytes], sink: IO[bytes], offset: int = 0) ->
 class _Counted:
     """A file that is written, with its size and hash."""
 
-    def __init__(self, sink: IO[bytes]) -> None:
+    def __init__(self, sink: Writer) -> None:
         self.sink, self.size, self.sum = sink, 0, sha256()
 
-    def write(self, block: bytes) -> int:
+    def write(self, block: bytes, /) -> int:
         self.size += len(block)
         self.sum.update(block)
-        return self.sink.write(block)
-
-    def flush(self) -> None:
-        self.sink.flush()
+        self.sink.write(block)
+        return len(block)
 
 
 def ask(site: Site, names: Sequence[str]) -> Step:
@@ -182,9 +179,13 @@ def write(blobs: Iterable[Blob], sink: IO[bytes], say: Callable[[str], None]) ->
     for blob in blobs:
         sink.write(blob.line)
         blob.content.seek(blob.offset)
+        told = 0
         while block := blob.content.read(PIECE):
             sink.write(block)
-            say(f"{megabytes(blob.content.tell())} of {megabytes(blob.size)}")
+            done = 10 * blob.content.tell() // blob.size
+            if done > told:
+                told = done
+                say(f"{megabytes(blob.content.tell())} of {megabytes(blob.size)}")
 
 
 def megabytes(size: int) -> str:

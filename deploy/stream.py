@@ -7,12 +7,13 @@ import re
 import tarfile
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import IO
 
 import paramiko
 
+from .gzipping import Gzip
 from .steps import Content, Step
 
 REMOTE = Path(__file__).parent / "remote"
@@ -20,7 +21,7 @@ REMOTE = Path(__file__).parent / "remote"
 
 def pack(steps: Sequence[Step], sink: IO[bytes]) -> None:
     """The stream: the scripts, the steps, and their files."""
-    with tarfile.open(fileobj=sink, mode="w|gz") as archive:
+    with closing(Gzip(sink)) as packed, tarfile.open(fileobj=packed, mode="w|") as archive:  # type: ignore[call-overload]
         for name in sorted(_scripts(steps)):
             add(archive, f"remote/{name}.sh", REMOTE / f"{name}.sh")
         lines = "".join(step.line(number) + "\n" for number, step in enumerate(steps, 1))
