@@ -4,6 +4,7 @@ command, since the SDK can't speak to BuildKit, which build secrets need."""
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -23,6 +24,7 @@ from .image import Recipe
 from .steps import Content
 from .stream import add
 
+A_DAY = 86_400
 BUILD = "Or set DEPLOY_BUILD=server: the image is built there then."
 
 
@@ -105,6 +107,15 @@ class Engine:
         """Take an image's name away. What it was built of stays in Docker's cache."""
         with suppress(DockerException):
             self.client.images.remove(tag)
+
+    def forget_older(self, tag: str) -> None:
+        """Take away names like this one, beginning with a time, that a killed run left a day ago or longer."""
+        repository, _, now = tag.partition(":")
+        for image in self.client.images.list(name=repository):
+            for other in image.tags:
+                made = re.fullmatch(rf"{re.escape(repository)}:(\d+)-\w+", other)
+                if made and int(now.partition("-")[0]) - int(made[1]) > A_DAY:
+                    self.forget(other)
 
     def close(self) -> None:
         self.client.close()

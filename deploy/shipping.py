@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -58,7 +60,8 @@ def _engine() -> Any:
 
 def _build(run: Run, spool: IO[bytes]) -> None:
     """The image as an archive. Here it has a name for that long alone; Docker's cache keeps what it was built of."""
-    engine, platform, tag = _engine(), run.facts.platform, f"portside-build/{run.site.name}:{run.new.id}"
+    engine, platform, tag = _engine(), run.facts.platform, name_here(run.site.name)
+    engine.forget_older(tag)
     run.report.begin(f"Build the image on this machine for {platform}")
     over = image.overlay(run.settings, tag)
     try:
@@ -70,6 +73,11 @@ def _build(run: Run, spool: IO[bytes]) -> None:
     finally:
         engine.forget(tag)
         engine.close()
+
+
+def name_here(site: str) -> str:
+    """What an image is called on this machine: like no other, since several servers may be deployed to at once."""
+    return f"portside-build/{site}:{time.time():.0f}-{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True)
@@ -168,10 +176,10 @@ def _send(run: Run, stage: Stage, packed: Image, archive: tarfile.TarFile, lacki
             blobs.append(compress(name, _content(archive, packed.layers[name]), sink, offset))
         sent, arrived = sum(blob.size - blob.offset for blob in blobs), sum(blob.offset for blob in blobs)
         many = f"{len(blobs)} of {count(len(packed.names), 'layer')}"
-        step = script(f"Send {many}, {megabytes(sent)}", "receive-layers", run.site.layers)
+        step = script(f"Send {many}, {readable(sent)}", "receive-layers", run.site.layers)
         run.server.send(step, lambda sink: write(blobs, sink, run.report.output), stage=stage.name)
-    before = f" and had {megabytes(arrived)} of them" if arrived else ""
-    stage.note(f"the server lacked {many}{before}: {megabytes(sent)} sent")
+    before = f" and had {readable(arrived)} of them" if arrived else ""
+    stage.note(f"the server lacked {many}{before}: {readable(sent)} sent")
 
 
 def write(blobs: Iterable[Blob], sink: IO[bytes], say: Callable[[str], None]) -> None:
@@ -185,11 +193,11 @@ def write(blobs: Iterable[Blob], sink: IO[bytes], say: Callable[[str], None]) ->
             done = 10 * blob.content.tell() // blob.size
             if done > told:
                 told = done
-                say(f"{megabytes(blob.content.tell())} of {megabytes(blob.size)}")
+                say(f"{readable(blob.content.tell())} of {readable(blob.size)}")
 
 
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:.1f} MB"
+def readable(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
 def _room() -> str | None:

@@ -94,3 +94,12 @@ def test_none_answers_where_none_is(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert engine.find(timeout=5) is None
     with pytest.raises(Refused, match="no Docker Engine answers"):
         engine.needed()
+
+
+def test_names_that_a_killed_run_left_are_taken_away_after_a_day() -> None:
+    gone: list[str] = []
+    tags = ["portside-build/art:1000-aa", "portside-build/art:90000-bb", "portside-build/art:mine", "other:1-a"]
+    images = SimpleNamespace(list=lambda name: [SimpleNamespace(tags=tags)], remove=gone.append)
+    client: Any = SimpleNamespace(images=images)
+    Engine(client, "").forget_older("portside-build/art:100000-cc")
+    assert gone == tags[:1]

@@ -92,7 +92,7 @@ def test_a_transfer_goes_on_where_it_broke_off() -> None:
     assert line.decode() == f"{name(ONE)} 0 {size} {packed}"
     assert rest_line.decode() == f"{name(ONE)} 10 {size - 10} {packed}"
     assert rest_content == content[10:]
-    assert told == ["0.0 MB of 0.0 MB"] * 2
+    assert told == ["0.1 kB of 0.1 kB"] * 2
 
 
 def test_what_is_longer_than_the_layer_is_sent_anew() -> None:
@@ -145,6 +145,9 @@ class Docker:
     def forget(self, tag: str) -> None:
         self.done.append(f"forget {tag}")
 
+    def forget_older(self, tag: str) -> None:
+        self.done.append(f"older {tag}")
+
     def close(self) -> None: ...
 
 
@@ -161,9 +164,9 @@ def test_an_image_is_built_here_and_what_is_lacking_sent(
     tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paper, docker = shipped(tmp_path, monkeypatch, {name(OTHER): 10})
-    assert [done.split()[0] for done in docker.done] == ["check", "build", "forget"]
-    assert docker.done[1].endswith(" linux/amd64 portside/Dockerfile")
-    assert docker.done[1].startswith(f"build portside-build/{sample.SITE.name}:")
+    assert [done.split()[0] for done in docker.done] == ["check", "older", "build", "forget"]
+    assert docker.done[2].endswith(" linux/amd64 portside/Dockerfile")
+    assert docker.done[2].startswith(f"build portside-build/{sample.SITE.name}:")
     assert paper.scripts[:3] == ["layers", "receive-layers", "load"]
     assert paper.sent.getvalue().startswith(f"{name(OTHER)} 10 ".encode())
     assert name(ONE).encode() not in paper.sent.getvalue()
