@@ -12,6 +12,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import sys
 import tarfile
 import time
 from pathlib import Path
@@ -614,3 +615,24 @@ def test_a_pull_that_fails_is_a_failure(root: Path, tmp_path: Path) -> None:
         pull(root, "no:1", "", "art:pulled", credentials="robot:x")
     assert b"denied\nThe image can't be pulled." in caught.value.stdout
     assert not (tmp_path / "docker").exists()
+
+
+def found(folder: Path, below: str = "") -> str:
+    """The folder that ask.py takes for the project's."""
+    program = "import sys; sys.path.insert(0, sys.argv[1]); import ask; print(ask.find_folder(sys.argv[2]))"
+    words = (sys.executable, "-c", program, str(REMOTE), below)
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
+    return (done.stdout or done.stderr).strip()
+
+
+def test_a_project_is_found_in_an_image_that_nobody_here_knows(tmp_path: Path) -> None:
+    sample.files(tmp_path, {"usr/src/app/manage.py": "", "proc/1/cwd/manage.py": "", "a/b/c/d/e/manage.py": ""})
+    assert found(tmp_path) == f"{tmp_path}/usr/src/app"
+    sample.files(tmp_path, {"manage.py": ""})
+    assert found(tmp_path) == str(tmp_path)
+    assert found(tmp_path, "usr/src/app") == f"{tmp_path}/usr/src/app"
+
+
+def test_of_several_projects_in_an_image_none_is_taken(tmp_path: Path) -> None:
+    sample.files(tmp_path, {"one/manage.py": "", "two/manage.py": ""})
+    assert f"more than one manage.py in the image ({tmp_path}/one, {tmp_path}/two)" in found(tmp_path)

@@ -567,9 +567,10 @@ def test_a_deploy_asks_by_https_once_there_is_a_certificate(settings: Settings, 
     assert " https portfolio.localhost /healthz /static/ 0 0\n" in told
 
 
-def test_an_image_is_pulled_and_needs_no_project(tmp_path: Path) -> None:
+def test_an_image_is_pulled_and_needs_no_project(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
     paper = Paper(sample.provisioned())
     run = deploy(sample.settings(tmp_path, **sample.PULLED), paper)
+    golden("deploy-pulled.txt", paper.transcript())
     assert paper.scripts[:3] == ["pull", "build", "network"]
     assert run.new.id.endswith("-3d3d3d3")
     assert f'"pulled": "registry.example:5000/shop/web@sha256:{"3d" * 32}"' in paper.transcript()
