@@ -620,7 +620,7 @@ def test_a_pull_that_fails_is_a_failure(root: Path, tmp_path: Path) -> None:
 def found(folder: Path, below: str = "") -> str:
     """The folder that ask.py takes for the project's."""
     program = "import sys; sys.path.insert(0, sys.argv[1]); import ask; print(ask.find_folder(sys.argv[2]))"
-    words = (sys.executable, "-c", program, str(REMOTE), below)
+    words = (sys.executable, "-B", "-c", program, str(REMOTE), below)
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False, timeout=60)
     return (done.stdout or done.stderr).strip()
 
