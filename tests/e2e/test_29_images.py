@@ -19,7 +19,7 @@ from docker.models.containers import Container
 
 from deploy.practice import Practice
 from deploy.practice.engine import archive, events
-from deploy.practice.images import IMAGES
+from deploy.practice.images import IMAGES, discard
 from deploy.practice.network import LOOPBACK, NETWORK, endpoint
 from tests import pki
 
@@ -192,10 +192,13 @@ COPY . .
 def build(engine: DockerClient, dockerfile: str, files: dict[str, str]) -> str:
     """An image on this machine, as a CI job may make it."""
     context = {name: text.encode() for name, text in {**files, "Dockerfile": dockerfile}.items()}
+    before = engine.images.list(name=IMAGE)
     stream = engine.api.build(
         fileobj=io.BytesIO(archive(context)), custom_context=True, tag=IMAGE, network_mode=NETWORK, rm=True, decode=True
     )
     list(events(stream, "the image can't be built"))
+    for image in before:
+        discard(engine, str(image.id))
     return IMAGE
 
 
