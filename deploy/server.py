@@ -309,6 +309,7 @@ class _Run:
         if what == "begin":
             self.output, self.answer = [], None
             self.server.report.begin(step.name, small=step.words[0] != "script")
+            self.server.report.command(quote(step.words))
         elif what == "answer":
             self.answer = json.loads(rest)
         elif what == "ended":
