@@ -52,7 +52,7 @@ e2e-edge: setup engine
 	@PORTSIDE_E2E=edge .venv/bin/python -m pytest -v tests/e2e/test_16* tests/e2e/test_2[1-9]*
 
 e2e-sites: setup engine
-	@PORTSIDE_E2E=sites .venv/bin/python -m pytest -v tests/e2e/test_19*
+	@PORTSIDE_E2E=sites .venv/bin/python -m pytest -v tests/e2e/test_19* tests/e2e/test_30*
 
 check: setup  ## ruff, mypy, shellcheck
 	@echo "check: ruff, mypy, shellcheck"

@@ -70,6 +70,12 @@ class Server:
         """What the user would type after -H to reach it again."""
         return str(self.address)
 
+    @property
+    def peer(self) -> str:
+        """The address that our connection leads to; empty where it goes by way of another host."""
+        sock = self._connection.transport.sock if self._open else None
+        return str(sock.getpeername()[0]) if isinstance(sock, socket.socket) else ""
+
     def connect(self) -> None:
         """Open the connection. Raises PortsideError that says why it can't be, and what to do."""
         if self._open:

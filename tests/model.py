@@ -66,6 +66,8 @@ class Model:
             self._set(compose_version="2.26.1")
         if "docker-buildx" in installed:
             self._set(buildx_version="0.13.1")
+        if "certbot" in installed:
+            self._set(renewal_timer=True)
         if "ufw" in installed:
             self._set(ufw="inactive")
 
@@ -98,6 +100,9 @@ class Model:
         own = step.files.get("fullchain.pem", b"")
         assert isinstance(own, bytes)
         self._set(certificate=own.decode() if kind == "own" else self.facts.issued, certificate_kind=kind)
+
+    def _does_timer(self, step: Step) -> None:
+        self._set(renewal_timer=True)
 
     def _does_network(self, step: Step, name: str, site: str) -> None:
         pass

@@ -85,6 +85,7 @@ def servers(draw: st.DrawFn) -> model.Model:
         issued=draw(certificates),
         issued_by=draw(st.sampled_from([certs.LETS_ENCRYPT, "https://acme.example/directory"])),
         issued_how=draw(st.sampled_from(["webroot", "dns-rfc2136"])),
+        renewal_timer="certbot" in packages and draw(st.booleans()),
         clock=sample.CLOCK,
     )
     return model.Model(facts, offered)
