@@ -69,7 +69,7 @@ def examine(run: Run) -> list[Finding]:
         *outside.of_ports(it, answers),
         # Names of a practice server lead nowhere but on itself, and no browser knows its authority.
         *([] if run.server.practice else outside.of_names(it, sorted({address, *it.seen.addresses}))),
-        *outside.of_certificate(it, address, trusted=not run.server.practice),
+        *(outside.of_certificate(it, address, trusted=not run.server.practice) if it.facts.nginx_active else []),
     ]
 
 

@@ -16,6 +16,7 @@ from .settings import Settings
 from .site import Site
 
 UNITS = ("nginx.service", "docker.service", "portside-guard.service", renewal.TIMER, "ufw.service")
+PROVISIONED = {"nginx.service", renewal.TIMER}  # what a deploy starts, too
 COMES_BACK = {"always", "unless-stopped"}
 CLOCKS_APART = timedelta(minutes=2)
 DISK_LOW_MB, FULL_PERCENT = 2 * host.DISK_NEEDED_MB, 90
@@ -144,9 +145,8 @@ def of_listener(it: Examined, listener: Listener, reached: bool | None) -> Findi
     what = f"container {container}" if container else listener.process or "a program"
     where = f"{what} on {listener.protocol} port {listener.port}"
     if container:
-        fix = f"publish it on this machine's loopback alone (127.0.0.1:{listener.port}:…), or stop it: " + it.on_server(
-            f"docker stop {container}"
-        )
+        stop = it.on_server(f"docker stop {container}")
+        fix = f"publish it on the server's loopback alone (127.0.0.1:{listener.port}:…), or stop it: {stop}"
     else:
         fix = "let it listen on 127.0.0.1, or stop it; " + it.on_server(f"ss -lntup 'sport = :{listener.port}'")
     if reached:
@@ -186,7 +186,8 @@ def _units(it: Examined) -> list[Finding]:
         if unit not in needed:
             continue
         if active != "active":
-            fix = it.fab("provision") + "; " + it.on_server(f"systemctl status {unit}") + " says why"
+            mended = it.fab("provision") if unit in PROVISIONED else it.on_server(f"systemctl start {unit}")
+            fix = mended + "; " + it.on_server(f"systemctl status {unit}") + " says why it isn't"
             found.append(fault("units", f"{unit} is {active}{_costs(unit)}.", fix))
         if enabled not in {"enabled", "static", "enabled-runtime"}:
             fix = it.on_server(f"systemctl enable {unit}")

@@ -83,7 +83,7 @@ BROKEN = {
     "a port": (STRAY, "Everybody can reach container stray on tcp port 5499, past the firewall"),
     "nginx": ("systemctl stop nginx", "nginx.service is inactive, so no visitor is answered"),
     "a boot": ("systemctl disable -q nginx", "nginx.service doesn't come back after a reboot"),
-    "a policy": ("docker update --restart no {db}", "doesn't come back after a reboot"),
+    "a policy": ("docker update --restart no {db}", "-db-1 doesn't come back after a reboot"),
     "the firewall": ("ufw --force disable", "ufw isn't active"),
     "docker": (LIVE_RESTORE, "Without live-restore"),
     "the guard": ("systemctl stop portside-guard", "portside-guard.service is inactive"),
