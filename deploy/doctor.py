@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -55,11 +56,15 @@ def examine(run: Run) -> list[Finding]:
         it = _seen(run)
     except PortsideError as error:
         return [fault("server", error.message, error.hint or error.state)]
-    address = it.seen.addresses[0] if run.server.practice and it.seen.addresses else run.server.peer
+    address = _address(run, it)
     exposed = findings.exposed(it)
     if not address:
         listening = [findings.of_listener(it, each, None) for each in exposed]
-        return [*findings.of_server(it), *listening, fine("ports", "behind a jump host: nothing is asked from here")]
+        return [
+            *findings.of_server(it),
+            *listening,
+            fine("ports", "behind a jump host or a tunnel: not asked from here"),
+        ]
     tcp = [each.port for each in exposed if each.protocol == "tcp"]
     answers = outside.reached(address, [80, 443, *tcp])
     listening = [findings.of_listener(it, x, answers.get(x.port) if x.protocol == "tcp" else None) for x in exposed]
@@ -71,6 +76,14 @@ def examine(run: Run) -> list[Finding]:
         *([] if run.server.practice else outside.of_names(it, sorted({address, *it.seen.addresses}))),
         *(outside.of_certificate(it, address, trusted=not run.server.practice) if it.facts.nginx_active else []),
     ]
+
+
+def _address(run: Run, it: Examined) -> str:
+    """Where to ask as a visitor would; empty where our connection goes by way of something that no visitor passes."""
+    if run.server.practice:
+        return "".join(it.seen.addresses[:1])
+    peer = run.server.peer
+    return "" if not peer or ipaddress.ip_address(peer.partition("%")[0]).is_loopback else peer
 
 
 def _seen(run: Run) -> Examined:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from invoke.exceptions import Exit
 
 from deploy import doctor
 from deploy.errors import PortsideError
-from deploy.findings import fault, fine, warning
+from deploy.findings import Examined, Seen, fault, fine, warning
 from deploy.report import Report
 from deploy.settings import Settings
 from tests import sample
@@ -87,3 +88,24 @@ def test_how_to_come_to_the_server(
     monkeypatch.setattr(paper, "target", target, raising=False)
     monkeypatch.setattr(paper, "practice", practice, raising=False)
     assert doctor._ssh(sample.run(settings, paper, "doctor")) == typed
+
+
+@pytest.mark.parametrize(
+    ("practice", "peer", "address"),
+    [
+        (False, "192.0.2.1", "192.0.2.1"),
+        (False, "", ""),
+        (False, "127.0.0.1", ""),
+        (False, "fe80::1%eth0", "fe80::1%eth0"),
+        (True, "127.0.0.1", "10.1.0.2"),
+    ],
+)
+def test_where_a_visitor_would_ask(
+    practice: bool, peer: str, address: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paper = Paper(sample.bare())
+    monkeypatch.setattr(paper, "practice", practice, raising=False)
+    monkeypatch.setattr(paper, "peer", peer, raising=False)
+    seen = Seen.parse(["address\t10.1.0.2", "address\t2001:db8::1"])
+    it = Examined(settings, sample.SITE, "srv", "ssh srv", sample.bare(), seen, datetime.now(UTC))
+    assert doctor._address(sample.run(settings, paper, "doctor"), it) == address
