@@ -106,12 +106,14 @@ class Server:
 
     @contextmanager
     def quietly(self) -> Iterator[None]:
-        """Steps that only look aren't worth a line."""
-        quiet, self.report.quiet = self.report.quiet, True
+        """Steps that only look aren't worth a line, in the log neither."""
+        report = self.report
+        before = report.quiet, report.log
+        report.quiet, report.log = True, None
         try:
             yield
         finally:
-            self.report.quiet = quiet
+            report.quiet, report.log = before
 
     def apply(
         self, steps: Sequence[Step], *, stage: str, lock: str = "", big: bool = False, detached: bool = False
