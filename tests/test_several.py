@@ -1,0 +1,194 @@
+"""Several servers in one command: what is said of each, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fabric import Config, Connection
+from invoke.exceptions import Exit
+
+from deploy.errors import Locked, PortsideError, Refused
+from deploy.report import Report
+from deploy.several import How, Lines, Member, follow, members, outcome
+from deploy.turns import Stopped
+from tests import sample
+
+HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+
+
+def given(host: str = HOSTS[0]) -> Connection:
+    return Connection(host, config=Config(lazy=True))
+
+
+def three() -> list[Member]:
+    return members(given(), HOSTS)
+
+
+def run(how: How, body: Callable[..., Any], folder: Path, **options: Any) -> int:
+    """Run a task on three servers; its exit code."""
+    try:
+        follow(how, "deploy", three(), sample.settings(folder), body, options)
+    except Exit as ended:
+        return int(ended.code)
+    return 0
+
+
+def speaking(member: Member) -> Report:
+    """The report of a server, as a task makes it."""
+    return member.speak(Report())
+
+
+def test_a_server_is_named_once() -> None:
+    assert [member.name for member in members(given(), ["127.0.0.1", " 127.0.0.1", "127.0.0.2", ""])] == HOSTS[:2]
+
+
+def test_two_names_of_one_server_are_refused() -> None:
+    with pytest.raises(Refused, match=r"127\.0\.0\.1 and ann@127\.0\.0\.1 are the same server\."):
+        members(given(), ["127.0.0.1", "ann@127.0.0.1"])
+
+
+def test_lines_come_whole_behind_their_servers_name() -> None:
+    told: list[str] = []
+    lines = Lines("web | ", told.append)
+    for text in ("one, ", "still one\ntwo\nthr", "ee\n"):
+        lines.write(text)
+    assert told == ["web | one, still one\n", "web | two\n", "web | three\n"]
+
+
+def test_at_once_they_run_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    together = threading.Barrier(3)
+
+    def body(member: Member, **options: Any) -> None:
+        report = speaking(member)
+        together.wait(15)
+        report.say("[bold]here\nand there")
+
+    assert run(How.AT_ONCE, body, tmp_path) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert sorted(told[:6]) == sorted(f"{host} | {line}" for host in HOSTS for line in ("[bold]here", "and there"))
+    assert told[7:] == [f"  {host}  done" for host in HOSTS]
+
+
+def test_one_that_fails_does_not_keep_the_others_from_their_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body(member: Member, **options: Any) -> None:
+        report = speaking(member)
+        if member.name == HOSTS[1]:
+            raise PortsideError("No.", state="All is as before.", hint="Mend it.")
+        report.say("well")
+
+    assert run(How.AT_ONCE, body, tmp_path) == 1
+    told = capsys.readouterr()
+    assert sorted(told.out.splitlines()) == ["127.0.0.1 | well", "127.0.0.3 | well"]
+    assert told.err.splitlines() == [
+        "127.0.0.2 | No.",
+        "127.0.0.2 | All is as before.",
+        "127.0.0.2 | Mend it.",
+        "",
+        "  127.0.0.1  done",
+        "  127.0.0.2  failed: No. All is as before.",
+        "  127.0.0.3  done",
+        "Mend what failed, then type fab deploy -H 127.0.0.2",
+    ]
+
+
+def test_in_turn_a_failure_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    begun: list[str] = []
+
+    def body(member: Member, **options: Any) -> None:
+        begun.append(member.name)
+        if member.name == HOSTS[1]:
+            raise Locked("Busy.")
+
+    assert run(How.IN_TURN, body, tmp_path) == 3
+    assert begun == HOSTS[:2]
+    told = capsys.readouterr()
+    assert told.out.splitlines() == ["127.0.0.1:", "127.0.0.2:"]
+    assert told.err.splitlines()[-2:] == [
+        "  127.0.0.3  not begun",
+        "Mend what failed, then type fab deploy -H 127.0.0.2,127.0.0.3",
+    ]
+
+
+def test_as_one_nobody_goes_live_where_one_is_not_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    live: list[str] = []
+
+    def body(member: Member, **options: Any) -> None:
+        speaking(member)
+        assert member.turns
+        member.turns.begin(member.name, "gate", print)
+        if member.name == HOSTS[2]:
+            raise PortsideError("Not well.")
+        member.turns.begin(member.name, "live", lambda other: None)
+        live.append(member.name)
+
+    assert run(How.AS_ONE, body, tmp_path) == 1
+    assert live == []
+    assert capsys.readouterr().err.count("since 127.0.0.3 failed") == 4, "once as it stops, once at the end"
+
+
+def test_what_is_listed_is_told_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = {host: threading.Event() for host in HOSTS}
+
+    def body(member: Member, **options: Any) -> None:
+        after = HOSTS[HOSTS.index(member.name) + 1 :]
+        assert not after or said[after[0]].wait(15), "the last one is the first to speak"
+        speaking(member).say("here")
+        said[member.name].set()
+
+    assert run(How.LISTED, body, tmp_path) == 0
+    assert capsys.readouterr().out.splitlines() == [f"{host} | here" for host in HOSTS]
+
+
+def test_json_of_several_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def body(member: Member, **options: Any) -> None:
+        report = speaking(member)
+        report.aside()
+        report.say("beside it")
+        if member.name != HOSTS[1]:
+            report.result(json.dumps({"name": member.name}, indent=2))
+
+    assert run(How.LISTED, body, tmp_path, json=True) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        HOSTS[0]: {"name": HOSTS[0]}, HOSTS[1]: None, HOSTS[2]: {"name": HOSTS[2]},
+    }  # fmt: skip
+
+
+def test_a_fault_of_ours_is_not_hidden_in_a_thread(tmp_path: Path) -> None:
+    def body(member: Member, **options: Any) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(How.AT_ONCE, body, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"begun": False}, "not begun"),
+        ({"error": Stopped("Stopped.", state="X is live.")}, "Stopped. X is live."),
+        ({"error": PortsideError("It failed:\n    a line", state="X is live.")}, "failed: It failed: X is live."),
+        ({"code": 4}, "ended with exit code 4"),
+        ({"run": SimpleNamespace(command="provision")}, "done"),
+        (
+            {"run": SimpleNamespace(command="deploy", unchanged=True, facts=SimpleNamespace(current="X"))},
+            "nothing to do; release X is live",
+        ),
+        (
+            {"run": SimpleNamespace(command="rollback", unchanged=False, new=SimpleNamespace(id="X"))},
+            "release X is live",
+        ),
+    ],
+)
+def test_each_servers_outcome_is_a_line(changed: dict[str, Any], said: str) -> None:
+    member = Member("web", given())
+    for name, value in ({"begun": True} | changed).items():
+        setattr(member, name, value)
+    assert outcome(member) == said
