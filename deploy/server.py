@@ -64,7 +64,7 @@ class Server:
         self._connection = route.reconnected(connection)
         self._sudo = Sudo(self._connection.user, self.address, report, connection.config.sudo.password or "")
         self._open = False
-        self._streaming: paramiko.Channel | None = None
+        self._awaited: paramiko.Channel | None = None
         self._interrupted = False
         self._fence = ("", "")  # the site whose lock we hold, and our token
 
@@ -146,7 +146,6 @@ class Server:
 
     def _streamed(self, words: Sequence[str], send: Callable[[IO[bytes]], None] | None) -> Iterator[str]:
         with self._running(words, combined=True) as (channel, said):
-            self._streaming = channel
             sender = Sender(channel, send)
             sender.start()
             yield from self._lines(channel, said)
@@ -159,8 +158,8 @@ class Server:
     def interrupt(self) -> None:
         """From another thread: end what is under way here, as Ctrl-C would."""
         self._interrupted = True
-        if self._streaming:
-            self._streaming.close()
+        if self._awaited:
+            self._awaited.close()
 
     @contextmanager
     def lock(
@@ -178,7 +177,7 @@ class Server:
         words = ("sh", "-c", script, "lock", site.name, who, token, str(SILENCE_SECONDS), site.current)
         with self._running((*words, "yes" if waiting else "no")) as (channel, said):
             busy, _, current = self._held(site, self._lines(channel, said), waiting).partition(" ")
-            self._fence = (site.name, token)
+            self._awaited, self._fence = None, (site.name, token)
             heart = _Heart(channel)
             heart.start()
             try:
@@ -227,6 +226,7 @@ class Server:
         self.round_trips += 3 if asks else 1
         self.report.detail(f"round trip {self.round_trips}")
         with self._channel() as channel:
+            self._awaited = channel
             with self._noticing_loss():
                 if combined or asks:
                     channel.set_combine_stderr(True)
