@@ -161,6 +161,10 @@ class Server:
         if self._awaited:
             self._awaited.close()
 
+    def heed(self) -> None:
+        """An interruption is taken notice of once: what is cleared away after it goes undisturbed."""
+        self._interrupted = False
+
     @contextmanager
     def lock(
         self, site: Site, waiting: Callable[[str], None] | None = None
@@ -256,7 +260,7 @@ class Server:
         with self._noticing_loss():
             block = channel.recv(65536)
         if self._interrupted:
-            self._interrupted = False
+            self.heed()
             raise KeyboardInterrupt
         return block
 

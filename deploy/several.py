@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import sys
+import termios
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from fabric import Connection
@@ -20,6 +23,7 @@ from .errors import PortsideError, Refused
 from .report import Report
 from .run import Run
 from .settings import Settings
+from .sudo import asking
 from .turns import Stopped, Turns
 
 Body = Callable[..., Any]
@@ -68,9 +72,15 @@ class Member:
         if self.interrupted:
             run.server.interrupt()
         if self.turns:
-            turns = self.turns
-            run.turn = lambda stage: turns.begin(self.name, stage, lambda other: _waiting(run.report, stage, other))
+            run.turn = partial(self._turn, run, self.turns)
         return run
+
+    def _turn(self, run: Run, turns: Turns, stage: str) -> None:
+        try:
+            turns.begin(self.name, stage, lambda other: run.report.say(f"  ready for “{stage}”; waiting for {other}"))
+        except KeyboardInterrupt:
+            run.server.heed()
+            raise
 
     def speak(self, report: Report) -> Report:
         """What this report says comes with the server's name."""
@@ -111,10 +121,6 @@ class Member:
         report.fail(str(error))
 
 
-def _waiting(report: Report, stage: str, other: str) -> None:
-    report.say(f"  ready for “{stage}”; waiting for {other}")
-
-
 @dataclass
 class Outputs:
     """Where a server's lines go: those of all come out whole, each behind its server's name.
@@ -140,6 +146,7 @@ class Outputs:
             file=lines,
             highlight=False,
             soft_wrap=True,
+            force_terminal=False,
             color_system=like.color_system,
             width=max(60, like.width - len(self.prefix)),
         )
@@ -212,8 +219,11 @@ def _at_once(how: How, all_of_them: list[Member], body: Body, options: dict[str,
     for thread in threads:
         thread.start()
     try:
-        _await(all_of_them, threads)
+        with _terminal_as_it_was():
+            _await(all_of_them, threads)
     except KeyboardInterrupt:
+        if asking():
+            raise  # whoever waits there for a password can't be woken
         for member in all_of_them:
             member.interrupt()
         if all_of_them[0].turns:
@@ -226,6 +236,17 @@ def _at_once(how: How, all_of_them: list[Member], body: Body, options: dict[str,
             if member.outputs
         }
         Report().result(json.dumps(answers, indent=2))
+
+
+@contextmanager
+def _terminal_as_it_was() -> Iterator[None]:
+    """A thread that asks for a password and is left behind can't show again what is typed."""
+    before = termios.tcgetattr(sys.stdin) if sys.stdin.isatty() else None
+    try:
+        yield
+    finally:
+        if before:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def _await(all_of_them: list[Member], threads: list[threading.Thread]) -> None:

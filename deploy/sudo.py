@@ -24,6 +24,11 @@ LET_IN = 'echo "$0"; exec "$@"'
 _terminal = threading.Lock()  # one question at a time, when several servers ask
 
 
+def asking() -> bool:
+    """Whether somebody is being asked on the terminal."""
+    return _terminal.locked()
+
+
 class Sudo:
     """How a user becomes root on a server. ``given``: the password, where Fabric was told it."""
 

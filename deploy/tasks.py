@@ -79,7 +79,7 @@ def _each(how: How, body: Body, context: Context, args: Any, options: dict[str, 
     hosts = _hosts()
     if len(hosts) < 2 or not isinstance(context, Connection):
         body(context, *args, **options)
-    elif route.typed(context).strip() == hosts[0].strip():
+    elif route.typed(context).strip() == route.typed(route.of_hosts(context, hosts[:1])[0]).strip():
         given = inspect.signature(body).bind(context, *args, **options)
         given.apply_defaults()
         options = {name: value for name, value in given.arguments.items() if value is not context}

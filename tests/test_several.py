@@ -16,7 +16,7 @@ from invoke.exceptions import Exit
 from deploy.errors import Locked, PortsideError, Refused
 from deploy.report import Report
 from deploy.several import How, Lines, Member, follow, members, outcome
-from deploy.turns import Stopped
+from deploy.turns import Stopped, Turns
 from tests import sample
 
 HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
@@ -132,6 +132,19 @@ def test_as_one_nobody_goes_live_where_one_is_not_ready(tmp_path: Path, capsys: 
     assert run(How.AS_ONE, body, tmp_path) == 1
     assert live == []
     assert capsys.readouterr().err.count("since 127.0.0.3 failed") == 4, "once as it stops, once at the end"
+
+
+def test_an_interruption_is_heard_once(tmp_path: Path) -> None:
+    heard: list[str] = []
+    server = SimpleNamespace(interrupt=lambda: heard.append("interrupt"), heed=lambda: heard.append("heed"))
+    member = Member("web", given())
+    member.turns = Turns(["web", "other"], sample.settings(tmp_path))
+    member.adopt(SimpleNamespace(server=server, report=Report(quiet=True)))  # type: ignore[arg-type]
+    member.interrupt()
+    member.turns.interrupt()
+    with pytest.raises(KeyboardInterrupt):
+        member.run.turn("live")  # type: ignore[union-attr]
+    assert heard == ["interrupt", "heed"], "what is cleared away then isn't interrupted"
 
 
 def test_what_is_listed_is_told_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from getpass import getuser
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,12 @@ def test_several_servers_are_tried_once_each_and_summed_up(task: str, home: Path
     for port in (1, 2):
         assert done.stderr.count(f"127.0.0.1:{port} | Nothing answers SSH at 127.0.0.1, port {port}.\n") == 1
     assert done.stderr.splitlines()[-1] == f"Mend what failed, then type fab {task} -H {nowhere(1, 2)}"
+
+
+def test_the_first_of_several_may_be_named_with_the_user_it_has_anyway(home: Path, tmp_path: Path) -> None:
+    path = sample.write_env(tmp_path / ".env", sample.LINES)
+    done = fab(home, "provision", "-H", f"{getuser()}@{nowhere(1, 2)}", "--env", str(path))
+    assert (done.returncode, done.stderr.count("Nothing answers")) == (1, 4)
 
 
 def test_in_turn_the_rest_is_not_begun_once_one_fails(home: Path, tmp_path: Path) -> None:
