@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +14,14 @@ import pytest
 from fabric import Config, Connection
 from invoke.exceptions import Exit
 
+from deploy import flow
 from deploy.errors import Locked, PortsideError, Refused
 from deploy.report import Report
+from deploy.settings import Settings
 from deploy.several import How, Lines, Member, follow, members, outcome
 from deploy.turns import Stopped, Turns
 from tests import sample
+from tests.sample import Paper
 
 HOSTS = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
 
@@ -132,6 +136,48 @@ def test_as_one_nobody_goes_live_where_one_is_not_ready(tmp_path: Path, capsys: 
     assert run(How.AS_ONE, body, tmp_path) == 1
     assert live == []
     assert capsys.readouterr().err.count("since 127.0.0.3 failed") == 4, "once as it stops, once at the end"
+
+
+def deployed(settings: Settings, fails: dict[str, str]) -> tuple[int, dict[str, Paper]]:
+    """Deploy to servers that have another release live; ``fails``: the script that fails on one of them."""
+    papers = {host: Paper(replace(sample.live(settings), containers=()), fails=fails.get(host, "")) for host in HOSTS}
+
+    def body(member: Member, **options: Any) -> None:
+        flow.deploy(member.adopt(sample.run(settings, papers[member.name])))
+
+    try:
+        follow(How.AS_ONE, "deploy", three(), settings, body, {})
+    except Exit as ended:
+        return int(ended.code), papers
+    return 0, papers
+
+
+def test_a_deploy_goes_live_on_all(settings: Settings, project: Path) -> None:
+    code, papers = deployed(settings, {})
+    assert code == 0
+    assert ["finish" in paper.scripts for paper in papers.values()] == [True] * 3
+
+
+@pytest.mark.parametrize("script", ["build", "prepare", "gate"])
+def test_a_release_that_is_ready_is_taken_away_where_another_is_not(
+    script: str, settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, papers = deployed(settings, {HOSTS[1]: script})
+    assert code == 1
+    assert not [paper for paper in papers.values() if "switch" in paper.scripts]
+    assert not [paper for paper in papers.values() if "build" in paper.scripts and paper.scripts[-1] != "discard"]
+    assert capsys.readouterr().err.count(f"Release {sample.OLD} is live, as before.") == 6, "as it ends, and in the sum"
+
+
+def test_where_the_second_fails_going_live_the_third_is_untouched(
+    settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, papers = deployed(settings, {HOSTS[1]: "switch"})
+    assert code == 1
+    assert ["switch" in paper.scripts for paper in papers.values()] == [True, True, False]
+    assert ["discard" in paper.scripts for paper in papers.values()] == [False, True, True]
+    again = capsys.readouterr().err.splitlines()[-1]
+    assert again == f"Mend what failed, then type fab deploy -H {HOSTS[1]},{HOSTS[2]}"
 
 
 def test_an_interruption_is_heard_once(tmp_path: Path) -> None:
