@@ -257,13 +257,14 @@ def _await(all_of_them: list[Member], threads: list[threading.Thread]) -> None:
 
 
 def _sum_up(how: How, command: str, all_of_them: list[Member], *, quiet: bool) -> None:
-    failed = [member for member in all_of_them if member.code or not member.begun]
-    if not failed and (quiet or how is How.LISTED):
-        return
+    listed = how is How.LISTED  # an exit code of such a task's own tells what it found
+    failed = [one for one in all_of_them if one.error or not one.begun or (one.code and not listed)]
     width = max(len(member.name) for member in all_of_them)
     lines = [f"  {member.name:<{width}}  {outcome(member)}" for member in all_of_them]
     if not failed:
-        Report().say("\n" + "\n".join(lines))
+        Report(quiet=quiet or listed).say("\n" + "\n".join(lines))
+        if code := max(member.code for member in all_of_them):
+            raise Exit(code=code)
         return
     again = f"fab {command} -H {','.join(member.name for member in failed)}"
     Report().fail("\n".join(["", *lines, f"Mend what failed, then type {again}"]))

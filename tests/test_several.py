@@ -206,6 +206,19 @@ def test_what_is_listed_is_told_in_order(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr().out.splitlines() == [f"{host} | here" for host in HOSTS]
 
 
+def test_what_a_listing_finds_is_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def body(member: Member, **options: Any) -> None:
+        raise Exit(code=10 if member.name == HOSTS[1] else 0)
+
+    assert run(How.LISTED, body, tmp_path) == 10
+    assert run(How.IN_TURN, body, tmp_path) == 10
+    told = capsys.readouterr().err
+    assert told.splitlines()[-2:] == [
+        "  127.0.0.3  not begun",
+        "Mend what failed, then type fab deploy -H 127.0.0.2,127.0.0.3",
+    ], "only a listing goes on"
+
+
 def test_json_of_several_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def body(member: Member, **options: Any) -> None:
         report = speaking(member)
