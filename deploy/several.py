@@ -125,7 +125,7 @@ class Member:
 class Outputs:
     """Where a server's lines go: those of all come out whole, each behind its server's name.
 
-    ``held``: what is told once it is this server's turn; ``results``: what a script reads, where it reads JSON.
+    ``held``: what is told once it is this server's turn; ``answer``: the result, where a script reads JSON.
     """
 
     prefix: str

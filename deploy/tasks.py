@@ -77,7 +77,7 @@ def task(body: Body | None = None, *, several: How = How.IN_TURN) -> Any:
 def _each(how: How, body: Body, context: Context, args: Any, options: dict[str, Any]) -> None:
     """Fabric calls a task once for each host: the call for the first does the work for all of them."""
     hosts = _hosts()
-    if len(hosts) < 2 or not isinstance(context, Connection):
+    if len(hosts) < 2 or not isinstance(context, Connection) or "env" not in inspect.signature(body).parameters:
         body(context, *args, **options)
     elif route.typed(context).strip() == route.typed(route.of_hosts(context, hosts[:1])[0]).strip():
         given = inspect.signature(body).bind(context, *args, **options)
