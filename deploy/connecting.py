@@ -105,5 +105,6 @@ def no_root(text: str, target: str) -> PortsideError:
         hint = "Add to /etc/sudoers (with visudo): Defaults:USER !requiretty"
     else:
         hint = "Give the user sudo without a password (with visudo): USER ALL=(ALL) NOPASSWD:ALL, or use -H root@…"
-    said = next((line for line in text.splitlines() if "sudo:" in line), "")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = next((line for word in ("sudo:", "sudoers") for line in lines if word in line), "")
     return PortsideError(f"No root on {target}: {said}", state="Nothing was changed.", hint=hint)

@@ -88,6 +88,7 @@ def test_what_is_so_now_is_said(error: Exception, state: str) -> None:
         ("sudo: a password is required", "NOPASSWD"),
         ("sudo: sorry, you must have a tty to run sudo", "!requiretty"),
         ("sudo: ann is not in the sudoers file", "NOPASSWD"),
+        ("ann is not in the sudoers file.", "NOPASSWD"),
     ],
 )
 def test_sudo_that_refuses_is_told_with_the_line_to_add(said: str, hint: str) -> None:
