@@ -9,7 +9,7 @@ import paramiko
 
 from .errors import PortsideError
 
-CONNECT_SECONDS = 15
+CONNECT_SECONDS, DEAD_LINK_SECONDS = 15, 60
 
 
 class UnknownHostKey(paramiko.SSHException):

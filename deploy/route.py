@@ -10,7 +10,7 @@ from typing import Any
 import paramiko
 from fabric import Config, Connection
 
-from .connecting import CONNECT_SECONDS, Door, UnknownHostKey
+from .connecting import CONNECT_SECONDS, DEAD_LINK_SECONDS, Door, UnknownHostKey, no_connection
 
 PRACTICE_SSH_CONFIG = Path(__file__).parent.parent / ".practice" / "ssh_config"
 GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
@@ -58,8 +58,8 @@ class _Link(Connection):  # type: ignore[misc]
         return super().open_gateway()
 
     def resolve_connect_kwargs(self, connect_kwargs: dict[str, Any] | None) -> dict[str, Any]:
-        """No key twice: a server counts what it is offered."""
-        found = dict(super().resolve_connect_kwargs(connect_kwargs))
+        """Sent at once; and no key twice, since a server counts what it is offered."""
+        found = dict(super().resolve_connect_kwargs(connect_kwargs)) | {"transport_factory": _prompt}
         keys = {"key_filename": list(dict.fromkeys(found["key_filename"]))} if "key_filename" in found else {}
         return found | keys
 
@@ -82,6 +82,38 @@ def reconnected(given: Connection) -> Connection:
     )
 
 
+class OneOfSeveral(Connection):  # type: ignore[misc]
+    """A connection of a command that goes to several servers. ``member``: which of them it is."""
+
+    member: Any = None
+
+
+def open_links(connection: Connection, target: str) -> None:
+    """Open a connection, hop by hop. Raises PortsideError that says which can't be, why, and what to do."""
+    way = links(connection)
+    for number, link in enumerate(way):
+        try:
+            link.open()
+        except Exception as error:
+            raise no_connection(error, door(way[: number + 1], target, last=link is connection)) from error
+        _watch(link.transport)
+
+
+def _watch(transport: paramiko.Transport) -> None:
+    """A dead link is noticed by nobody otherwise."""
+    transport.set_keepalive(10)
+    if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_LINK_SECONDS * 1000)
+
+
+def _prompt(connected: Any, **options: Any) -> paramiko.Transport:
+    """A transport that sends at once: paramiko leaves Nagle's algorithm on, which costs 40 ms a command, and turns of
+    the handshake."""
+    if isinstance(connected, socket.socket):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return paramiko.Transport(connected, **options)
+
+
 def links(connection: Connection) -> list[Connection]:
     """The connections on the way: from the first jump host to the server itself."""
     found = [connection]
@@ -97,9 +129,9 @@ def door(way: list[Connection], target: str, *, last: bool) -> Door:
     return Door(link.host, link.port, link.user, target, jumps, last, known_hosts(link)[0])
 
 
-def of_hosts(given: Connection, hosts: list[str]) -> list[Connection]:
+def of_hosts(given: Connection, hosts: list[str]) -> list[OneOfSeveral]:
     """Connections to several hosts, configured as the given one is."""
-    return [Connection(host, config=given.config.clone()) for host in hosts]
+    return [OneOfSeveral(host, config=given.config.clone()) for host in hosts]
 
 
 def place(given: Connection) -> tuple[object, ...]:

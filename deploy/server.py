@@ -22,7 +22,7 @@ import paramiko
 from fabric import Connection
 
 from . import route
-from .connecting import no_connection, no_root
+from .connecting import DEAD_LINK_SECONDS, no_root
 from .errors import Locked, Lost, StepFailed
 from .facts import Facts
 from .report import Report
@@ -31,7 +31,6 @@ from .steps import Step, quote
 from .stream import REMOTE, Sender, pack
 from .sudo import Answer, Sudo
 
-DEAD_LINK_SECONDS = 60
 HEARTBEAT_SECONDS, SILENCE_SECONDS = 5, 30  # the lock ends after this much silence
 BUSY, FENCED = 75, 77  # exit codes: a lock doesn't come free; somebody else has our lock
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")  # what a terminal would obey
@@ -77,13 +76,7 @@ class Server:
         """Open the connection. Raises PortsideError that says why it can't be, and what to do."""
         if self._open:
             return
-        way = route.links(self._connection)
-        for number, link in enumerate(way):
-            try:
-                link.open()
-            except Exception as error:
-                raise no_connection(error, route.door(way[: number + 1], self.target, last=link is way[-1])) from error
-            _lively(link.transport)
+        route.open_links(self._connection, self.target)
         self._open = True
 
     def close(self) -> None:
@@ -382,12 +375,3 @@ class _Run:
                 hint="fab releases shows what is live now.",
             )
         raise self._failed(self.steps[min(len(self.results), len(self.steps) - 1)], status)
-
-
-def _lively(transport: paramiko.Transport) -> None:
-    """paramiko leaves Nagle's algorithm on, which costs 40 ms a command; and a dead link is noticed by nobody."""
-    transport.set_keepalive(10)
-    if isinstance(transport.sock, socket.socket):
-        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_LINK_SECONDS * 1000)

@@ -57,6 +57,8 @@ class Member:
 
     def __init__(self, name: str, connection: Connection) -> None:
         self.name, self.connection = name, connection
+        if isinstance(connection, route.OneOfSeveral):
+            connection.member = self
         self.turns: Turns | None = None
         self.run: Run | None = None
         self.outputs: Outputs | None = None
@@ -98,7 +100,7 @@ class Member:
         """Run the task here; what it ends with is kept."""
         self.begun = True
         try:
-            body(self, **options)
+            body(self.connection, **options)
         except Exit as ended:
             self.code = int(ended.code or 0)
         except PortsideError as error:

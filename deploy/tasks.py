@@ -105,16 +105,16 @@ def _secrets(settings: Settings) -> list[Secret]:
     return values + [secret for secret in ours if secret]
 
 
-def run(context: Context | Member, command: str, *, env: str, verbose: bool, quiet: bool, **options: Any) -> Run:
+def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool, **options: Any) -> Run:
     """A run against the server that -H names; ``options``: of Run, as the task has them.
 
     Raises Refused without a server: nothing ever runs on the laptop.
     """
-    if not isinstance(context, Connection | Member):
+    if not isinstance(context, Connection):
         raise Refused(f"Which server? Type fab {command} -H user@host")
     settings = Settings.load(Path(env))
     report = Report(verbose=verbose, quiet=quiet)
-    member = context if isinstance(context, Member) else Member("", context)
+    member = context.member if isinstance(context, route.OneOfSeveral) else Member("", context)
     member.speak(report)
     report.hide(_secrets(settings))
     if settings.dotenv.overridden:

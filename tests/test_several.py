@@ -68,7 +68,8 @@ def test_lines_come_whole_behind_their_servers_name() -> None:
 def test_at_once_they_run_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     together = threading.Barrier(3)
 
-    def body(member: Member, **options: Any) -> None:
+    def body(c: Any, **options: Any) -> None:
+        member = c.member
         report = speaking(member)
         together.wait(15)
         report.say("[bold]here\nand there")
@@ -82,7 +83,8 @@ def test_at_once_they_run_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_one_that_fails_does_not_keep_the_others_from_their_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def body(member: Member, **options: Any) -> None:
+    def body(c: Any, **options: Any) -> None:
+        member = c.member
         report = speaking(member)
         if member.name == HOSTS[1]:
             raise PortsideError("No.", state="All is as before.", hint="Mend it.")
@@ -106,7 +108,8 @@ def test_one_that_fails_does_not_keep_the_others_from_their_end(
 def test_in_turn_a_failure_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     begun: list[str] = []
 
-    def body(member: Member, **options: Any) -> None:
+    def body(c: Any, **options: Any) -> None:
+        member = c.member
         begun.append(member.name)
         if member.name == HOSTS[1]:
             raise Locked("Busy.")
@@ -124,7 +127,8 @@ def test_in_turn_a_failure_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_as_one_nobody_goes_live_where_one_is_not_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     live: list[str] = []
 
-    def body(member: Member, **options: Any) -> None:
+    def body(c: Any, **options: Any) -> None:
+        member = c.member
         speaking(member)
         assert member.turns
         member.turns.begin(member.name, "gate", print)
@@ -142,7 +146,8 @@ def deployed(settings: Settings, fails: dict[str, str]) -> tuple[int, dict[str, 
     """Deploy to servers that have another release live; ``fails``: the script that fails on one of them."""
     papers = {host: Paper(replace(sample.live(settings), containers=()), fails=fails.get(host, "")) for host in HOSTS}
 
-    def body(member: Member, **options: Any) -> None:
+    def body(c: Any, **options: Any) -> None:
+        member = c.member
         flow.deploy(member.adopt(sample.run(settings, papers[member.name])))
 
     try:
@@ -196,7 +201,8 @@ def test_an_interruption_is_heard_once(tmp_path: Path) -> None:
 def test_what_is_listed_is_told_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = {host: threading.Event() for host in HOSTS}
 
-    def body(member: Member, **options: Any) -> None:
+    def body(c: Any, **options: Any) -> None:
+        member = c.member
         after = HOSTS[HOSTS.index(member.name) + 1 :]
         assert not after or said[after[0]].wait(15), "the last one is the first to speak"
         speaking(member).say("here")
@@ -207,7 +213,8 @@ def test_what_is_listed_is_told_in_order(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_what_a_listing_finds_is_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def body(member: Member, **options: Any) -> None:
+    def body(c: Any, **options: Any) -> None:
+        member = c.member
         raise Exit(code=10 if member.name == HOSTS[1] else 0)
 
     assert run(How.LISTED, body, tmp_path) == 10
@@ -220,7 +227,8 @@ def test_what_a_listing_finds_is_its_exit_code(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_json_of_several_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def body(member: Member, **options: Any) -> None:
+    def body(c: Any, **options: Any) -> None:
+        member = c.member
         report = speaking(member)
         report.aside()
         report.say("beside it")
@@ -234,7 +242,7 @@ def test_json_of_several_is_one_object(tmp_path: Path, capsys: pytest.CaptureFix
 
 
 def test_a_fault_of_ours_is_not_hidden_in_a_thread(tmp_path: Path) -> None:
-    def body(member: Member, **options: Any) -> None:
+    def body(c: Any, **options: Any) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
