@@ -64,6 +64,7 @@ class Member:
         self.outputs: Outputs | None = None
         self.report: Report | None = None
         self.begun = self.interrupted = False
+        self.ended = threading.Event()  # to join a thread once more after Ctrl-C would return at once (Python 3.11)
         self.error: PortsideError | None = None
         self.crash: BaseException | None = None
         self.code = 0
@@ -114,6 +115,7 @@ class Member:
         finally:
             if self.turns:
                 self.turns.end(self.name, failed=bool(self.code))
+            self.ended.set()
 
     def _fail(self, error: PortsideError) -> None:
         self.error, self.code = error, error.exit_code
@@ -214,15 +216,12 @@ def _in_turn(all_of_them: list[Member], body: Body, options: dict[str, Any]) -> 
 
 def _at_once(how: How, all_of_them: list[Member], body: Body, options: dict[str, Any]) -> None:
     width, as_json = max(len(member.name) for member in all_of_them), bool(options.get("json"))
-    threads = []
     for member in all_of_them:
         member.outputs = Outputs(f"{member.name:<{width}} | ", how is How.LISTED, as_json)
-        threads.append(threading.Thread(target=member.follow, args=(body, options), daemon=True))
-    for thread in threads:
-        thread.start()
+        threading.Thread(target=member.follow, args=(body, options), daemon=True).start()
     try:
         with _terminal_as_it_was():
-            _await(all_of_them, threads)
+            _await(all_of_them)
     except KeyboardInterrupt:
         if asking():
             raise  # whoever waits there for a password can't be woken
@@ -230,7 +229,7 @@ def _at_once(how: How, all_of_them: list[Member], body: Body, options: dict[str,
             member.interrupt()
         if all_of_them[0].turns:
             all_of_them[0].turns.interrupt()
-        _await(all_of_them, threads)
+        _await(all_of_them)
     if as_json:
         answers = {
             member.name: json.loads(member.outputs.answer.getvalue() or "null")
@@ -251,9 +250,9 @@ def _terminal_as_it_was() -> Iterator[None]:
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
-def _await(all_of_them: list[Member], threads: list[threading.Thread]) -> None:
-    for member, thread in zip(all_of_them, threads, strict=True):
-        thread.join()
+def _await(all_of_them: list[Member]) -> None:
+    for member in all_of_them:
+        member.ended.wait()
         if member.outputs:
             member.outputs.release()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -183,6 +185,22 @@ def test_where_the_second_fails_going_live_the_third_is_untouched(
     assert ["discard" in paper.scripts for paper in papers.values()] == [False, True, True]
     again = capsys.readouterr().err.splitlines()[-1]
     assert again == f"Mend what failed, then type fab deploy -H {HOSTS[1]},{HOSTS[2]}"
+
+
+def test_an_interruption_waits_until_all_have_cleared_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cleared: list[str] = []
+
+    def body(c: Any, **options: Any) -> None:
+        while not c.member.interrupted:
+            time.sleep(0.01)
+        time.sleep(0.5)
+        cleared.append(c.member.name)
+        raise KeyboardInterrupt
+
+    threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+    assert run(How.AT_ONCE, body, tmp_path) == 1
+    assert sorted(cleared) == HOSTS
+    assert capsys.readouterr().err.count("failed: Interrupted.") == 3
 
 
 def test_an_interruption_is_heard_once(tmp_path: Path) -> None:

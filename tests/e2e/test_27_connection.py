@@ -159,12 +159,11 @@ def second(bring_up: Callable[..., Practice]) -> Practice:
 
 
 class Laptop:
-    """A laptop with an ssh_config of its own, that knows no host keys."""
+    """A laptop with an ssh_config of its own, that knows no host keys and names its key itself."""
 
     def __init__(self, folder: Path, server: Practice, second: Practice) -> None:
-        self.known, self.config = folder / "known hosts", folder / "config"
-        self.known = folder / "known_hosts"
-        common = f'User deploy\nIdentityFile "{access.KEY}"\nUserKnownHostsFile {self.known}\n'
+        self.known, self.config = folder / "known_hosts", folder / "config"
+        common = f"User deploy\nUserKnownHostsFile {self.known}\n"
         self.config.write_text(
             f"Host gate\nHostName 127.0.0.1\nPort {server.ssh_port}\n{common}"
             f"Host inner\nHostName {second.ip}\nProxyJump gate\n{common}"
@@ -176,7 +175,8 @@ class Laptop:
         self.known.write_text("".join(f"{line}\n" for line in lines))
 
     def releases(self, fab: Fab, host: str, project: Project) -> Done:
-        return fab("--ssh-config", str(self.config), "releases", on=host, project=project)
+        words = ("--ssh-config", str(self.config), "-i", str(access.KEY), "releases")
+        return fab(*words, on=host, project=project)
 
 
 def host_key(server: Practice, name: str) -> str:
@@ -253,7 +253,8 @@ def test_a_server_that_does_not_answer_its_jump_host(
 
 def test_every_hop_is_lively(laptop: Laptop, server: Practice, second: Practice) -> None:
     laptop.knows(host_key(server, f"[127.0.0.1]:{server.ssh_port}"), host_key(second, second.ip))
-    config = Config(ssh_config=paramiko.SSHConfig.from_path(str(laptop.config)))
+    key = {"authentication": {"identities": [access.KEY]}, "connect_kwargs": {"key_filename": [str(access.KEY)]}}
+    config = Config(ssh_config=paramiko.SSHConfig.from_path(str(laptop.config)), overrides=key)
     at = Server(Connection("inner", config=config), Report())
     at.connect()
     first, last = route.links(at._connection)

@@ -217,10 +217,11 @@ def test_status_of_both_in_their_order(
 
 def test_both_go_back(fab: Fab, everywhere: Project, both: str, server: Practice, second: Practice) -> None:
     before = now(server, second)
+    with another_commit(everywhere, "later"):
+        fab("deploy", on=both, project=everywhere, check=True)
     done = fab("rollback", on=both, project=everywhere, check=True)
     after = now(server, second)
-    assert after[0] != before[0]
-    assert after[1] != before[1]
+    assert after == before
     for each, release in zip((server, second), after, strict=True):
         assert re.search(rf"^  {each.name} +release {release} is live$", done.out, re.MULTILINE)
 
