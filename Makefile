@@ -2,7 +2,7 @@
 PYTHON ?= python3
 FAB := .venv/bin/fab
 
-.PHONY: help setup engine demo test unit e2e e2e-use e2e-change e2e-laptop e2e-server e2e-edge e2e-sites e2e-images check fmt bench clean
+.PHONY: help setup engine demo test unit e2e e2e-use e2e-change e2e-laptop e2e-server e2e-edge e2e-sites e2e-images e2e-servers check fmt bench clean
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -33,7 +33,7 @@ unit: setup  ## tests without a server
 
 e2e: setup engine  ## tests on a practice server
 	@echo "test: end to end, four runs side by side"
-	@$(MAKE) --no-print-directory --jobs 4 e2e-use e2e-change e2e-laptop e2e-server e2e-edge e2e-sites e2e-images
+	@$(MAKE) --no-print-directory --jobs 4 e2e-use e2e-change e2e-laptop e2e-server e2e-edge e2e-sites e2e-images e2e-servers
 	@.venv/bin/python -m pytest -v tests/e2e/test_20_practice.py
 
 e2e-use: setup engine
@@ -49,13 +49,16 @@ e2e-server: setup engine
 	@PORTSIDE_E2E=server .venv/bin/python -m pytest -v tests/e2e/test_1[45]*
 
 e2e-edge: setup engine
-	@PORTSIDE_E2E=edge .venv/bin/python -m pytest -v tests/e2e/test_16* tests/e2e/test_2[1-8]*
+	@PORTSIDE_E2E=edge .venv/bin/python -m pytest -v tests/e2e/test_16* tests/e2e/test_2[1-6]*
 
 e2e-sites: setup engine
 	@PORTSIDE_E2E=sites .venv/bin/python -m pytest -v tests/e2e/test_19* tests/e2e/test_31*
 
 e2e-images: setup engine
 	@PORTSIDE_E2E=images .venv/bin/python -m pytest -v tests/e2e/test_29* tests/e2e/test_30*
+
+e2e-servers: setup engine
+	@PORTSIDE_E2E=servers .venv/bin/python -m pytest -v tests/e2e/test_2[78]*
 
 check: setup  ## ruff, mypy, shellcheck
 	@echo "check: ruff, mypy, shellcheck"

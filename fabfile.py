@@ -11,6 +11,7 @@ from deploy import maintenance as closing
 from deploy import releases as listing
 from deploy import status as condition
 from deploy.report import Report
+from deploy.several import How
 from deploy.tasks import run, task
 
 
@@ -22,13 +23,13 @@ def init(c: Connection, domains: str = "", env: str = ".env") -> None:
     Report().say(f"Wrote {env}. {first}, then type fab deploy -H user@server")
 
 
-@task
+@task(several=How.AT_ONCE)
 def provision(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Prepare the server alone: packages, Docker, Nginx, firewall."""
     flow.provision(run(c, "provision", env=env, verbose=verbose, quiet=quiet))
 
 
-@task
+@task(several=How.AS_ONE)
 def deploy(
     c: Connection,
     env: str = ".env",
@@ -43,7 +44,7 @@ def deploy(
     flow.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, **options))
 
 
-@task
+@task(several=How.AS_ONE)
 def rollback(
     c: Connection,
     env: str = ".env",
@@ -65,25 +66,25 @@ def certs(c: Connection, env: str = ".env", staging: bool = False, verbose: bool
     flow.certs(run(c, "certs", env=env, verbose=verbose, quiet=quiet, staging=staging))
 
 
-@task
+@task(several=How.AT_ONCE)
 def abort(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Clear away what an interrupted deploy left."""
     flow.abort(run(c, "abort", env=env, verbose=verbose, quiet=quiet))
 
 
-@task
+@task(several=How.LISTED)
 def releases(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """List the releases: age, state, which is live, which rollback would choose."""
     listing.show(run(c, "releases", env=env, verbose=verbose, quiet=quiet), as_json=json)
 
 
-@task
+@task(several=How.LISTED)
 def status(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """Show what runs, since when and how it does; certificate, disk, last dump."""
     condition.show(run(c, "status", env=env, verbose=verbose, quiet=quiet), as_json=json)
 
 
-@task
+@task(several=How.LISTED)
 def doctor(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """Look at this machine and the server from both sides; each finding with its fix."""
     checkup.check(c, env=env, as_json=json, verbose=verbose, quiet=quiet)
@@ -102,7 +103,7 @@ def remove(
     flow.remove(run(c, "remove", env=env, verbose=verbose, quiet=quiet, yes=yes, wait=wait))
 
 
-@task
+@task(several=How.AT_ONCE)
 def maintenance(
     c: Connection, off: bool = False, allow: str = "", env: str = ".env", verbose: bool = False, quiet: bool = False
 ) -> None:

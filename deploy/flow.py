@@ -13,6 +13,7 @@ from .errors import Lost, PortsideError
 from .report import Stage, count
 from .run import Run
 from .settings import Settings
+from .turns import Stopped
 
 PROVISION = ("preflight", "provision")
 DEPLOY = ("preflight", "lock", "provision", "build", "data", "prepare", "start", "gate", "live", "prune")
@@ -146,11 +147,12 @@ def follow(flow: tuple[str, ...], run: Run) -> None:
         for name in stages_of(flow, run.settings):
             run.tell(name)
             try:
+                run.turn(name)
                 with run.report.stage(name) as stage:
                     _stage(name, run.settings)(run, stage)
             except PortsideError as error:
                 if not isinstance(error, Lost):
-                    _undo(run, name)
+                    _undo(run, f"another server, before {name}" if isinstance(error, Stopped) else name)
                 _explain(run, error)
                 raise
             except KeyboardInterrupt:

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from getpass import getpass
 from urllib.parse import quote as percent
 
 from rich.console import Console
@@ -23,7 +24,7 @@ class Report:
         self.verbose, self.quiet = verbose, quiet
         self.console = Console(highlight=False, soft_wrap=True)
         self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
-        self._results = self.console
+        self.results = self.console
         self._status: Status | None = None
         self._stage = ""
         self._hidden: list[str] = []
@@ -111,6 +112,11 @@ class Report:
         except EOFError:
             return ""
 
+    def ask_secret(self, question: str) -> str:
+        """The same, without showing what is typed."""
+        self._end()
+        return getpass(self.mask(question))
+
     def fail(self, message: str) -> None:
         """The last lines of a failure, on standard error."""
         self._end()
@@ -127,7 +133,7 @@ class Report:
 
     def result(self, line: str) -> None:
         """What a script would read: printed even with --quiet."""
-        self._results.print(Text(self.mask(line)))
+        self.results.print(Text(self.mask(line)))
 
     def _print(self, line: str, style: str = "") -> None:
         self.console.print(Text(self.mask(line), style=style))

@@ -57,6 +57,7 @@ class Run:
     afterwards: list[Step] = field(default_factory=list)  # what a rollback does to the database after the switch
     changes: int = 0
     tell: Callable[[str], None] = lambda stage: None  # tells the holder of the lock where we are
+    turn: Callable[[str], None] = lambda stage: None  # waits, of several servers, until this one may begin a stage
 
     @property
     def new(self) -> ReleasePaths:

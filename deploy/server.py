@@ -16,22 +16,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from getpass import getuser
-from pathlib import Path
 from typing import IO, Any
 
 import paramiko
-from fabric import Config, Connection
+from fabric import Connection
 
-from .connecting import CONNECT_SECONDS, no_connection, no_root
+from . import route
+from .connecting import DEAD_LINK_SECONDS, no_root
 from .errors import Locked, Lost, StepFailed
 from .facts import Facts
 from .report import Report
 from .site import Site
 from .steps import Step, quote
 from .stream import REMOTE, Sender, pack
+from .sudo import Answer, Sudo
 
-PRACTICE_SSH_CONFIG = Path(__file__).parent.parent / ".practice" / "ssh_config"
-DEAD_LINK_SECONDS = 60
 HEARTBEAT_SECONDS, SILENCE_SECONDS = 5, 30  # the lock ends after this much silence
 BUSY, FENCED = 75, 77  # exit codes: a lock doesn't come free; somebody else has our lock
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")  # what a terminal would obey
@@ -59,10 +58,13 @@ class Server:
     def __init__(self, connection: Connection, report: Report) -> None:
         self.report = report
         self.round_trips = 0
-        self.address = _typed(connection)
-        self.practice = _practice(connection) is not None
-        self._connection = _reconnected(connection)
+        self.address = route.typed(connection)
+        self.practice = route.practice(connection) is not None
+        self._connection = route.reconnected(connection)
+        self._sudo = Sudo(self._connection.user, self.address, report, connection.config.sudo.password or "")
         self._open = False
+        self._awaited: paramiko.Channel | None = None
+        self._interrupted = False
         self._fence = ("", "")  # the site whose lock we hold, and our token
 
     @property
@@ -80,18 +82,7 @@ class Server:
         """Open the connection. Raises PortsideError that says why it can't be, and what to do."""
         if self._open:
             return
-        try:
-            self._connection.open()
-        except Exception as error:
-            made = self._connection
-            raise no_connection(error, made.host, made.port, made.user, self.target) from error
-        transport = self._connection.transport
-        transport.set_keepalive(10)
-        if isinstance(transport.sock, socket.socket):
-            # paramiko leaves Nagle's algorithm on, which costs 40 ms a command; and a dead link is noticed by nobody.
-            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):
-                transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_LINK_SECONDS * 1000)
+        route.open_links(self._connection, self.target)
         self._open = True
 
     def close(self) -> None:
@@ -149,20 +140,40 @@ class Server:
     def stream(self, words: Sequence[str], send: Callable[[IO[bytes]], None] | None = None) -> Iterator[str]:
         """Run ``words`` as root; send to its input and yield its lines as they come. Raises CommandFailed."""
         self.connect()
-        self.round_trips += 1
-        self.report.detail(f"round trip {self.round_trips}")
-        with self._channel() as channel:
-            with self._noticing_loss():
-                channel.set_combine_stderr(True)
-                channel.exec_command(self._as_root(words))
+        wanted = False
+        try:
+            for line in self._streamed(words, send):
+                wanted = wanted or self._sudo.wants(line)
+                if not wanted:
+                    yield line
+        except CommandFailed:
+            if not wanted:
+                raise
+        self._sudo.settled = True
+        if wanted:
+            self._sudo.ask()
+            yield from self._streamed(words, send)
+
+    def _streamed(self, words: Sequence[str], send: Callable[[IO[bytes]], None] | None) -> Iterator[str]:
+        with self._running(words, combined=True) as (channel, said):
             sender = Sender(channel, send)
             sender.start()
-            yield from self._lines(channel)
+            yield from self._lines(channel, said)
             status = channel.recv_exit_status()
             if sender.error:
                 raise sender.error
         if status:
             raise CommandFailed(status)
+
+    def interrupt(self) -> None:
+        """From another thread: end what is under way here, as Ctrl-C would."""
+        self._interrupted = True
+        if self._awaited:
+            self._awaited.close()
+
+    def heed(self) -> None:
+        """An interruption is taken notice of once: what is cleared away after it goes undisturbed."""
+        self._interrupted = False
 
     @contextmanager
     def lock(
@@ -175,15 +186,12 @@ class Server:
         is gone. Raises Locked, saying who holds the lock.
         """
         self.connect()
-        self.round_trips += 1
-        with self._channel() as channel:
-            who, token = f"{getuser()}@{socket.gethostname()}", secrets.token_hex(8)
-            script = (REMOTE / "lock.sh").read_text(encoding="utf-8")
-            words = ("sh", "-c", script, "lock", site.name, who, token, str(SILENCE_SECONDS), site.current)
-            with self._noticing_loss():
-                channel.exec_command(self._as_root((*words, "yes" if waiting else "no")))
-            busy, _, current = self._held(site, channel, waiting).partition(" ")
-            self._fence = (site.name, token)
+        who, token = f"{getuser()}@{socket.gethostname()}", secrets.token_hex(8)
+        script = (REMOTE / "lock.sh").read_text(encoding="utf-8")
+        words = ("sh", "-c", script, "lock", site.name, who, token, str(SILENCE_SECONDS), site.current)
+        with self._running((*words, "yes" if waiting else "no")) as (channel, said):
+            busy, _, current = self._held(site, self._lines(channel, said), waiting).partition(" ")
+            self._awaited, self._fence = None, (site.name, token)
             heart = _Heart(channel)
             heart.start()
             try:
@@ -192,10 +200,10 @@ class Server:
                 heart.stopped.set()
                 self._fence = ("", "")
 
-    def _held(self, site: Site, channel: paramiko.Channel, waiting: Callable[[str], None] | None) -> str:
+    def _held(self, site: Site, lines: Iterator[str], waiting: Callable[[str], None] | None) -> str:
         """Read that we have the lock. Returns what comes with it."""
         holder = ""
-        for line in self._lines(channel):
+        for line in lines:
             word, _, rest = line.partition(" ")
             if word == "held":
                 return rest
@@ -214,12 +222,30 @@ class Server:
         self.round_trips += 1
         terminal = self.report.console.is_terminal
         result = self._connection.run(
-            self._as_root(words), pty=terminal, warn=True, in_stream=None if terminal else False
+            quote(self._sudo.words(words)),
+            pty=terminal,
+            warn=True,
+            in_stream=None if terminal else False,
+            watchers=[Answer(self._sudo)] if self._sudo.asks else [],
         )
         return int(result.exited)
 
-    def _as_root(self, words: Sequence[str]) -> str:
-        return quote(words if self._connection.user == "root" else ("sudo", "-n", *words))
+    @contextmanager
+    def _running(self, words: Sequence[str], *, combined: bool = False) -> Iterator[tuple[paramiko.Channel, bytes]]:
+        """A channel on which ``words`` run as root, and what they have said already.
+
+        ``combined``: their errors come as output, as they do where sudo's question has to be read.
+        """
+        asks = self._sudo.asks
+        self.round_trips += 3 if asks else 1
+        self.report.detail(f"round trip {self.round_trips}")
+        with self._channel() as channel:
+            self._awaited = channel
+            with self._noticing_loss():
+                if combined or asks:
+                    channel.set_combine_stderr(True)
+                channel.exec_command(quote(self._sudo.guarded(words)))
+            yield channel, self._sudo.enter(lambda: self._received(channel), channel.sendall) if asks else b""
 
     @contextmanager
     def _channel(self) -> Iterator[paramiko.Channel]:
@@ -229,10 +255,11 @@ class Server:
         with channel:
             yield channel
 
-    def _lines(self, channel: paramiko.Channel) -> Iterator[str]:
-        """The lines a channel prints, without their ends, as they come."""
+    def _lines(self, channel: paramiko.Channel, said: bytes = b"") -> Iterator[str]:
+        """The lines a channel prints, without their ends, as they come; ``said``: what was read already."""
         rest = b""
-        while block := self._received(channel):
+        while block := said or self._received(channel):
+            said = b""
             *lines, rest = (rest + block).split(b"\n")
             for line in lines:
                 yield line.decode(errors="replace").rstrip("\r")
@@ -241,7 +268,11 @@ class Server:
 
     def _received(self, channel: paramiko.Channel) -> bytes:
         with self._noticing_loss():
-            return channel.recv(65536)
+            block = channel.recv(65536)
+        if self._interrupted:
+            self.heed()
+            raise KeyboardInterrupt
+        return block
 
     @contextmanager
     def _noticing_loss(self) -> Iterator[None]:
@@ -362,58 +393,3 @@ class _Run:
                 hint="fab releases shows what is live now.",
             )
         raise self._failed(self.steps[min(len(self.results), len(self.steps) - 1)], status)
-
-
-def _reconnected(connection: Connection) -> Connection:
-    """The same destination, looked up in the practice server's ssh_config too, with host keys verified.
-
-    Fabric's own connection accepts any host key; ours refuses one that isn't known.
-    """
-    made = Connection(
-        connection.original_host,
-        config=_config(connection),
-        connect_kwargs=connection.connect_kwargs,
-        connect_timeout=CONNECT_SECONDS,
-        user=_given_user(connection),
-        port=_given_port(connection),
-    )
-    hop = made
-    while isinstance(hop, Connection):
-        _verify_host_key(hop)
-        hop = hop.gateway
-    return made
-
-
-def _config(connection: Connection) -> Config:
-    """The practice server's ssh_config for a practice server; for any other host, what Fabric read."""
-    return Config(ssh_config=_practice(connection) or connection.config.base_ssh_config)
-
-
-def _practice(connection: Connection) -> paramiko.SSHConfig | None:
-    """The practice servers' ssh_config, where the host is one of them."""
-    if not PRACTICE_SSH_CONFIG.exists():
-        return None
-    practice = paramiko.SSHConfig.from_path(str(PRACTICE_SSH_CONFIG))
-    return practice if connection.original_host in practice.get_hostnames() else None
-
-
-def _verify_host_key(connection: Connection) -> None:
-    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
-    connection.client.load_system_host_keys()
-    for path in connection.ssh_config.get("userknownhostsfile", "").split():
-        with suppress(OSError):
-            connection.client.load_system_host_keys(str(Path(path).expanduser()))
-
-
-def _typed(connection: Connection) -> str:
-    """The destination as the user typed it: Fabric keeps its parts, in which ssh_config's are mixed."""
-    user, port = _given_user(connection), _given_port(connection)
-    return f"{user}@" * bool(user) + str(connection.original_host) + f":{port}" * bool(port)
-
-
-def _given_user(connection: Connection) -> str | None:
-    return None if connection.user == connection.ssh_config.get("user", connection.config.user) else connection.user
-
-
-def _given_port(connection: Connection) -> int | None:
-    return None if connection.port == int(connection.ssh_config.get("port", 22)) else connection.port

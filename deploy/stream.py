@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import paramiko
 
@@ -58,6 +58,21 @@ def add(archive: tarfile.TarFile, name: str, content: Content) -> None:
             archive.addfile(entry, stream)
 
 
+class _Input(io.RawIOBase):
+    """What a command on a channel reads. paramiko's own file complains of what it can't send any more, to the user."""
+
+    def __init__(self, channel: paramiko.Channel) -> None:
+        super().__init__()
+        self.channel = channel
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.channel.sendall(bytes(data))
+        return len(data)
+
+
 class Sender(threading.Thread):
     """Feeds a command while its output is read. One that ends early takes no more, and its own words tell why."""
 
@@ -69,8 +84,8 @@ class Sender(threading.Thread):
     def run(self) -> None:
         try:
             if self.send:
-                with self.channel.makefile("wb", 65536) as sink:
-                    self.send(sink)  # type: ignore[arg-type]
+                with io.BufferedWriter(_Input(self.channel), 65536) as sink:
+                    self.send(sink)
         except Exception as error:
             if not self.channel.closed and not self.channel.exit_status_ready():
                 self.error = error

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from fabric import Connection
 from fabric import task as fabric_task
+from fabric.main import program
 from invoke.context import Context
 from invoke.exceptions import Exit
 
+from . import route
 from .errors import PortsideError, Refused
 from .report import Report
 from .run import Run
 from .secret import Secret
 from .server import Server
 from .settings import Settings
+from .several import Body, How, Member, follow, members
 from .site import Site
 
 # Names whose values are no secret: hiding them would only make the report unreadable.
@@ -44,13 +48,19 @@ HELP = {
 }
 
 
-def task(body: Callable[..., Any]) -> Any:
-    """A Fabric task whose failures are told, not traced back."""
+@overload
+def task(body: Body) -> Any: ...
+@overload
+def task(*, several: How) -> Callable[[Body], Any]: ...
+def task(body: Body | None = None, *, several: How = How.IN_TURN) -> Any:
+    """A Fabric task whose failures are told, not traced back. ``several``: how it goes through several servers."""
+    if body is None:
+        return functools.partial(task, several=several)
 
     @functools.wraps(body)
     def told(context: Context, *args: Any, **kwargs: Any) -> None:
         try:
-            body(context, *args, **kwargs)
+            _each(several, body, context, args, kwargs)
         except PortsideError as error:
             Report().fail(str(error))
             raise Exit(code=error.exit_code) from error
@@ -62,6 +72,25 @@ def task(body: Callable[..., Any]) -> Any:
 
     known = {name: text for name, text in HELP.items() if name in body.__code__.co_varnames}
     return fabric_task(help=known, auto_shortflags=False)(told)
+
+
+def _each(how: How, body: Body, context: Context, args: Any, options: dict[str, Any]) -> None:
+    """Fabric calls a task once for each host: the call for the first does the work for all of them."""
+    hosts = _hosts()
+    if len(hosts) < 2 or not isinstance(context, Connection) or "env" not in inspect.signature(body).parameters:
+        body(context, *args, **options)
+    elif route.typed(context).strip() == route.typed(route.of_hosts(context, hosts[:1])[0]).strip():
+        given = inspect.signature(body).bind(context, *args, **options)
+        given.apply_defaults()
+        options = {name: value for name, value in given.arguments.items() if value is not context}
+        settings = Settings.load(Path(options["env"]))
+        follow(how, body.__name__, members(context, hosts), settings, body, options)
+
+
+def _hosts() -> list[str]:
+    """What -H names; Fabric itself hands a task one at a time."""
+    core = getattr(program, "core", None)
+    return str(core[0].args.hosts.value or "").split(",") if core else []
 
 
 def _secrets(settings: Settings) -> list[Secret]:
@@ -86,7 +115,10 @@ def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool,
         raise Refused(f"Which server? Type fab {command} -H user@host")
     settings = Settings.load(Path(env))
     report = Report(verbose=verbose, quiet=quiet)
+    member = context.member if isinstance(context, route.OneOfSeveral) else Member("", context)
+    member.speak(report)
     report.hide(_secrets(settings))
     if settings.dotenv.overridden and command != "doctor":  # which tells it as a finding
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
-    return Run(settings, Site(settings.site), Server(context, report), report, command, **options)
+    server = Server(member.connection, report)
+    return member.adopt(Run(settings, Site(settings.site), server, report, command, **options))

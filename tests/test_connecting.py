@@ -7,13 +7,17 @@ import socket
 import paramiko
 import pytest
 
-from deploy.connecting import no_connection, no_root
+from deploy.connecting import Door, UnknownHostKey, fingerprint, no_connection, no_root
 
 KEY = paramiko.RSAKey.generate(1024)
+DOOR = Door("192.0.2.1", 2222, "ann", "web-1")
+BEHIND = Door("10.0.0.5", 22, "ann", "web-1", ("bob@gate.example:22", "bob@192.0.2.7:2222"))
+HOP = Door("192.0.2.7", 2222, "bob", "web-1", ("bob@gate.example:22",), last=False)
+CLOSED = paramiko.ChannelException(2, "Connect failed")
 
 
-def told(error: Exception, port: int = 2222) -> str:
-    return str(no_connection(error, "192.0.2.1", port, "ann", "web-1"))
+def told(error: Exception, door: Door = DOOR) -> str:
+    return str(no_connection(error, door))
 
 
 @pytest.mark.parametrize(
@@ -29,8 +33,8 @@ def told(error: Exception, port: int = 2222) -> str:
         (paramiko.AuthenticationException("no"), "let nobody in as ann"),
         (paramiko.AuthenticationException("no"), "ssh -p 2222 ann@192.0.2.1"),
         (paramiko.PasswordRequiredException("locked"), "ssh-add"),
-        (paramiko.SSHException("Server 'x' not found in known_hosts"), "ssh -p 2222 ann@192.0.2.1 once"),
-        (paramiko.BadHostKeyException("x", KEY, KEY), "ssh-keygen -R '[192.0.2.1]:2222', then ssh web-1 once"),
+        (paramiko.BadHostKeyException("x", KEY, KEY), "ssh-keygen -R '[192.0.2.1]:2222', then the same command again."),
+        (paramiko.BadHostKeyException("x", KEY, KEY), fingerprint(KEY)),
         (paramiko.SSHException("odd banner"), "No connection to 192.0.2.1: odd banner."),
         (EOFError(), "No connection to 192.0.2.1: EOFError."),
     ],
@@ -40,20 +44,42 @@ def test_a_connection_that_fails_says_why_and_what_to_do(error: Exception, said:
 
 
 def test_a_known_host_at_the_usual_port_has_its_plain_name() -> None:
-    assert "ssh-keygen -R 192.0.2.1, then" in told(paramiko.BadHostKeyException("x", KEY, KEY), port=22)
+    assert "ssh-keygen -R 10.0.0.5, then" in told(paramiko.BadHostKeyException("x", KEY, KEY), BEHIND)
+
+
+def test_an_unknown_host_key_is_shown_with_what_accepts_exactly_it() -> None:
+    said = told(UnknownHostKey("[192.0.2.1]:2222", KEY))
+    assert f"    ssh-rsa {KEY.fingerprint}\nNothing was sent.\n" in said
+    assert "ssh-keygen -lf /etc/ssh/ssh_host_rsa_key.pub" in said
+    assert said.endswith(f"\n    echo '[192.0.2.1]:2222 ssh-rsa {KEY.get_base64()}' >>~/.ssh/known_hosts")
+
+
+@pytest.mark.parametrize(
+    ("door", "error", "said"),
+    [
+        (HOP, TimeoutError(), "192.0.2.7 (a jump host on the way to web-1) didn't answer"),
+        (HOP, UnknownHostKey("x", KEY), "The host key of 192.0.2.7 (a jump host on the way to web-1) isn't known"),
+        (HOP, CLOSED, "port 2222, asked from the jump host bob@gate.example:22."),
+        (BEHIND, CLOSED, "Nothing answers SSH at 10.0.0.5, port 22, asked from the jump host bob@192.0.2.7:2222."),
+        (BEHIND, paramiko.SSHException("Timeout opening channel."), "10.0.0.5 didn't answer within 15 s."),
+        (BEHIND, CLOSED, "Try ssh -J bob@gate.example:22,bob@192.0.2.7:2222 -p 22 ann@10.0.0.5"),
+    ],
+)
+def test_the_hop_that_fails_is_named(door: Door, error: Exception, said: str) -> None:
+    assert said in told(error, door)
 
 
 @pytest.mark.parametrize(
     ("error", "state"),
     [
         (paramiko.BadHostKeyException("x", KEY, KEY), "Nothing was sent."),
-        (paramiko.SSHException("Server 'x' not found in known_hosts"), "Nothing was sent."),
+        (UnknownHostKey("192.0.2.1", KEY), "Nothing was sent."),
         (paramiko.AuthenticationException("no"), "Nothing was changed."),
         (TimeoutError(), "Nothing was changed."),
     ],
 )
 def test_what_is_so_now_is_said(error: Exception, state: str) -> None:
-    assert state in no_connection(error, "192.0.2.1", 22, "ann", "web-1").state
+    assert state in no_connection(error, DOOR).state
 
 
 @pytest.mark.parametrize(
@@ -62,6 +88,7 @@ def test_what_is_so_now_is_said(error: Exception, state: str) -> None:
         ("sudo: a password is required", "NOPASSWD"),
         ("sudo: sorry, you must have a tty to run sudo", "!requiretty"),
         ("sudo: ann is not in the sudoers file", "NOPASSWD"),
+        ("ann is not in the sudoers file.", "NOPASSWD"),
     ],
 )
 def test_sudo_that_refuses_is_told_with_the_line_to_add(said: str, hint: str) -> None:

@@ -18,7 +18,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
-import paramiko
 import pytest
 from fabric import Config, Connection
 
@@ -615,11 +614,6 @@ def test_a_server_that_does_not_answer_any_more_is_cut_off(
         assert cut.wait(5)
 
 
-def test_an_unknown_host_key_is_refused() -> None:
-    at = Server(Connection("server.example", config=Config(lazy=True)), Report())
-    assert isinstance(at._connection.client._policy, paramiko.RejectPolicy)
-
-
 @pytest.mark.parametrize("destination", ["server.example", "ann@server.example", "ann@server.example:2222"])
 def test_the_destination_is_what_the_user_typed(destination: str) -> None:
     given = Connection(destination, config=Config(lazy=True))
@@ -628,8 +622,17 @@ def test_the_destination_is_what_the_user_typed(destination: str) -> None:
     assert at.target == destination
 
 
-def test_words_run_as_root_and_are_quoted() -> None:
-    root = Server(Connection("root@server.example", config=Config(lazy=True)), Report())
-    other = Server(Connection("ann@server.example", config=Config(lazy=True)), Report())
-    assert root._as_root(("echo", "a b")) == "echo 'a b'"
-    assert other._as_root(("echo", "a b")) == "sudo -n echo 'a b'"
+def test_what_is_interrupted_from_another_thread_ends_as_by_ctrl_c(here: Here, tmp_path: Path) -> None:
+    with here.lock(site(tmp_path)):
+        here.interrupt()
+        with pytest.raises(KeyboardInterrupt), another_channel(here) as channel:
+            here._received(channel)
+        with another_channel(here) as channel:
+            assert here._received(channel) == b"once\n"
+
+
+@contextmanager
+def another_channel(here: Here) -> Iterator[Any]:
+    with here._channel() as channel:
+        channel.exec_command("echo once")
+        yield channel

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from getpass import getuser
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,54 @@ def test_without_a_host_a_task_refuses_and_says_what_to_type(words: tuple[str, .
     done = fab(home, *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"Which server? Type fab {words[0]} -H user@host\n"
+
+
+def nowhere(*ports: int) -> str:
+    """Servers at which nothing answers."""
+    return ",".join(f"127.0.0.1:{port}" for port in ports)
+
+
+@pytest.mark.parametrize("task", ["provision", "deploy", "status"])
+def test_several_servers_are_tried_once_each_and_summed_up(task: str, home: Path, tmp_path: Path) -> None:
+    path = sample.write_env(tmp_path / ".env", {**sample.LINES, "DEPLOY_APP": str(CHECKOUT / "app")})
+    done = fab(home, task, "-H", nowhere(1, 2), "--env", str(path))
+    assert done.returncode == 1
+    tried = [done.stderr.count(f"127.0.0.1:{n} | Nothing answers SSH at 127.0.0.1, port {n}.\n") for n in (1, 2)]
+    # What fails on one server may stop a deploy on the other before that one is tried.
+    assert tried == [1, 1] or (task == "deploy" and sorted(tried) == [0, 1])
+    assert done.stderr.splitlines()[-1] == f"Mend what failed, then type fab {task} -H {nowhere(1, 2)}"
+
+
+def test_the_first_of_several_may_be_named_with_the_user_it_has_anyway(home: Path, tmp_path: Path) -> None:
+    path = sample.write_env(tmp_path / ".env", sample.LINES)
+    done = fab(home, "provision", "-H", f"{getuser()}@{nowhere(1, 2)}", "--env", str(path))
+    assert (done.returncode, done.stderr.count("Nothing answers")) == (1, 4)
+
+
+def test_in_turn_the_rest_is_not_begun_once_one_fails(home: Path, tmp_path: Path) -> None:
+    path = sample.write_env(tmp_path / ".env", sample.LINES)
+    done = fab(home, "certs", "-H", nowhere(1, 2), "--env", str(path))
+    assert done.stderr.splitlines()[-2:] == [
+        "  127.0.0.1:2  not begun",
+        f"Mend what failed, then type fab certs -H {nowhere(1, 2)}",
+    ]
+
+
+def test_settings_at_fault_are_told_once_for_several_servers(home: Path, tmp_path: Path) -> None:
+    path = sample.write_env(tmp_path / "bad.env", {"DEPLOY_SITE": "No"})
+    done = fab(home, "deploy", "-H", nowhere(1, 2), "--env", str(path))
+    assert (done.returncode, done.stderr.count("DEPLOY_SITE")) == (2, 1)
+
+
+def test_the_same_server_twice_is_done_once_and_under_two_names_refused(home: Path, tmp_path: Path) -> None:
+    path = sample.write_env(tmp_path / ".env", sample.LINES)
+    done = fab(home, "provision", "-H", nowhere(1, 1), "--env", str(path))
+    assert (done.returncode, done.stderr.count("Nothing answers")) == (1, 2), "as it fails, and at the end"
+    done = fab(home, "provision", "-H", "127.0.0.1:1,ann@127.0.0.1:1", "--env", str(path))
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        2,
+        "127.0.0.1:1 and ann@127.0.0.1:1 are the same server.",
+    )
 
 
 def test_settings_at_fault_are_refused_all_at_once(home: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@
 # after somebody else took over changes nothing.
 # shellcheck shell=sh
 trap '' PIPE
+exec 2>/dev/null # where sudo asked for a password it would come as output
 locks=/run/portside
 mkdir -p "$locks"
 

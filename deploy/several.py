@@ -1,0 +1,294 @@
+"""Several servers in one command: at once where it is safe, one after the other where it matters."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import termios
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial
+from typing import Any
+
+from fabric import Connection
+from invoke.exceptions import Exit
+from rich.console import Console
+
+from . import route
+from .errors import PortsideError, Refused
+from .report import Report
+from .run import Run
+from .settings import Settings
+from .sudo import asking
+from .turns import Stopped, Turns
+
+Body = Callable[..., Any]
+
+
+class How(Enum):
+    """How a task goes through several servers."""
+
+    IN_TURN = "one after the other, until one fails"
+    AT_ONCE = "all at once, each for itself"
+    AS_ONE = "all at once until each is ready, then live one after the other, or none"
+    LISTED = "all at once, told one after the other"
+
+
+class Lines(io.TextIOBase):
+    """A stream that passes whole lines on, each behind the name of its server."""
+
+    def __init__(self, prefix: str, emit: Callable[[str], None]) -> None:
+        super().__init__()
+        self._prefix, self._emit, self._rest = prefix, emit, ""
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            self._emit(f"{self._prefix}{line}\n")
+        return len(text)
+
+
+class Member:
+    """One of the servers of a command, and how it ended there."""
+
+    def __init__(self, name: str, connection: Connection) -> None:
+        self.name, self.connection = name, connection
+        if isinstance(connection, route.OneOfSeveral):
+            connection.member = self
+        self.turns: Turns | None = None
+        self.run: Run | None = None
+        self.outputs: Outputs | None = None
+        self.report: Report | None = None
+        self.begun = self.interrupted = False
+        self.ended = threading.Event()  # to join a thread once more after Ctrl-C would return at once (Python 3.11)
+        self.error: PortsideError | None = None
+        self.crash: BaseException | None = None
+        self.code = 0
+
+    def adopt(self, run: Run) -> Run:
+        """The run of this server: it waits for its turns."""
+        self.run = run
+        if self.interrupted:
+            run.server.interrupt()
+        if self.turns:
+            run.turn = partial(self._turn, run, self.turns)
+        return run
+
+    def _turn(self, run: Run, turns: Turns, stage: str) -> None:
+        try:
+            turns.begin(self.name, stage, lambda other: run.report.say(f"  ready for “{stage}”; waiting for {other}"))
+        except KeyboardInterrupt:
+            run.server.heed()
+            raise
+
+    def speak(self, report: Report) -> Report:
+        """What this report says comes with the server's name."""
+        if self.outputs:
+            report.console, report.errors, report.results = self.outputs.consoles()
+        self.report = report
+        return report
+
+    def interrupt(self) -> None:
+        self.interrupted = True
+        if self.run:
+            self.run.server.interrupt()
+
+    def follow(self, body: Body, options: dict[str, Any]) -> None:
+        """Run the task here; what it ends with is kept."""
+        self.begun = True
+        try:
+            body(self.connection, **options)
+        except Exit as ended:
+            self.code = int(ended.code or 0)
+        except PortsideError as error:
+            self._fail(error)
+        except KeyboardInterrupt:
+            self._fail(PortsideError("Interrupted."))
+        except OSError as error:
+            self._fail(PortsideError(f"This machine failed: {error}."))
+        except BaseException as crash:
+            self.code, self.crash = 1, crash
+        finally:
+            if self.turns:
+                self.turns.end(self.name, failed=bool(self.code))
+            self.ended.set()
+
+    def _fail(self, error: PortsideError) -> None:
+        self.error, self.code = error, error.exit_code
+        if isinstance(error, Stopped):
+            error.hint = ""
+        report = self.report or self.speak(Report())
+        report.fail(str(error))
+
+
+@dataclass
+class Outputs:
+    """Where a server's lines go: those of all come out whole, each behind its server's name.
+
+    ``held``: what is told once it is this server's turn; ``answer``: the result, where a script reads JSON.
+    """
+
+    prefix: str
+    holds: bool = False
+    reads_json: bool = False
+    held: list[tuple[Any, str]] = field(default_factory=list)
+    answer: io.StringIO = field(default_factory=io.StringIO)
+
+    def consoles(self) -> tuple[Console, Console, Console]:
+        out, errors = self._console(sys.stdout), self._console(sys.stderr)
+        return out, errors, Console(file=self.answer, soft_wrap=True) if self.reads_json else out
+
+    def _console(self, stream: Any) -> Console:
+        emit = (lambda line: self.held.append((stream, line))) if self.holds else (lambda line: _write(stream, line))
+        like: Any = Console(file=stream)
+        lines: Any = Lines(self.prefix, emit)
+        return Console(
+            file=lines,
+            highlight=False,
+            soft_wrap=True,
+            force_terminal=False,
+            color_system=like.color_system,
+            width=max(60, like.width - len(self.prefix)),
+        )
+
+    def release(self) -> None:
+        """Tell what was held."""
+        for stream, line in self.held:
+            _write(stream, line)
+        self.held.clear()
+
+
+_writing = threading.Lock()
+
+
+def _write(stream: Any, line: str) -> None:
+    with _writing:
+        stream.write(line)
+        stream.flush()
+
+
+def members(given: Connection, hosts: Sequence[str]) -> list[Member]:
+    """The servers that -H names. Raises Refused where two of them are the same."""
+    names = list(dict.fromkeys(host.strip() for host in hosts if host.strip()))
+    found = [Member(name, connection) for name, connection in zip(names, route.of_hosts(given, names), strict=True)]
+    places: dict[object, str] = {}
+    for member in found:
+        place = route.place(member.connection)
+        if place in places:
+            raise Refused(
+                f"{places[place]} and {member.name} are the same server.",
+                state="Nothing was changed.",
+                hint="Name it once after -H.",
+            )
+        places[place] = member.name
+    return found
+
+
+def follow(
+    how: How, command: str, all_of_them: list[Member], settings: Settings, body: Body, options: dict[str, Any]
+) -> None:
+    """Run a task on several servers, and say how it ended on each. Raises Exit where it didn't end well on all."""
+    if how is How.AS_ONE:
+        turns = Turns([member.name for member in all_of_them], settings)
+        for member in all_of_them:
+            member.turns = turns
+    if how is How.IN_TURN:
+        _in_turn(all_of_them, body, options)
+    else:
+        _at_once(how, all_of_them, body, options)
+    for member in all_of_them:
+        if member.crash:
+            raise member.crash
+    _sum_up(how, command, all_of_them, quiet=bool(options.get("quiet")))
+
+
+def _in_turn(all_of_them: list[Member], body: Body, options: dict[str, Any]) -> None:
+    for member in all_of_them:
+        Report(quiet=bool(options.get("quiet"))).say(f"{member.name}:", style="bold")
+        member.follow(body, options)
+        if member.code:
+            return
+
+
+def _at_once(how: How, all_of_them: list[Member], body: Body, options: dict[str, Any]) -> None:
+    width, as_json = max(len(member.name) for member in all_of_them), bool(options.get("json"))
+    for member in all_of_them:
+        member.outputs = Outputs(f"{member.name:<{width}} | ", how is How.LISTED, as_json)
+        threading.Thread(target=member.follow, args=(body, options), daemon=True).start()
+    try:
+        with _terminal_as_it_was():
+            _await(all_of_them)
+    except KeyboardInterrupt:
+        if asking():
+            raise  # whoever waits there for a password can't be woken
+        for member in all_of_them:
+            member.interrupt()
+        if all_of_them[0].turns:
+            all_of_them[0].turns.interrupt()
+        _await(all_of_them)
+    if as_json:
+        answers = {
+            member.name: json.loads(member.outputs.answer.getvalue() or "null")
+            for member in all_of_them
+            if member.outputs
+        }
+        Report().result(json.dumps(answers, indent=2))
+
+
+@contextmanager
+def _terminal_as_it_was() -> Iterator[None]:
+    """A thread that asks for a password and is left behind can't show again what is typed."""
+    before = termios.tcgetattr(sys.stdin) if sys.stdin.isatty() else None
+    try:
+        yield
+    finally:
+        if before:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _await(all_of_them: list[Member]) -> None:
+    for member in all_of_them:
+        member.ended.wait()
+        if member.outputs:
+            member.outputs.release()
+
+
+def _sum_up(how: How, command: str, all_of_them: list[Member], *, quiet: bool) -> None:
+    listed = how is How.LISTED  # an exit code of such a task's own tells what it found
+    failed = [one for one in all_of_them if one.error or not one.begun or (one.code and not listed)]
+    width = max(len(member.name) for member in all_of_them)
+    lines = [f"  {member.name:<{width}}  {outcome(member)}" for member in all_of_them]
+    if not failed:
+        Report(quiet=quiet or listed).say("\n" + "\n".join(lines))
+        if code := max(member.code for member in all_of_them):
+            raise Exit(code=code)
+        return
+    again = f"fab {command} -H {','.join(member.name for member in failed)}"
+    Report().fail("\n".join(["", *lines, f"Mend what failed, then type {again}"]))
+    codes = {member.code for member in failed if member.begun and not isinstance(member.error, Stopped)}
+    raise Exit(code=codes.pop() if len(codes) == 1 else 1)
+
+
+def outcome(member: Member) -> str:
+    """How it ended on a server, in a line."""
+    if not member.begun:
+        return "not begun"
+    if member.error:
+        first = member.error.message.splitlines()[0]
+        what = first if isinstance(member.error, Stopped) else f"failed: {first}"
+        return f"{what} {member.error.state}".rstrip()
+    if member.code:
+        return f"ended with exit code {member.code}"
+    return _done(member.run)
+
+
+def _done(run: Run | None) -> str:
+    if run is None or run.command not in {"deploy", "rollback"}:
+        return "done"
+    if run.unchanged:
+        return f"nothing to do; release {run.facts.current} is live"
+    return f"release {run.new.id} is live"

@@ -1,0 +1,125 @@
+"""Sudo: root for a user who isn't, and its password where it wants one.
+
+The password travels over the same input as everything else, so it is sent only once sudo has asked for it, and what
+follows only once sudo has let us in: sudo alone reads it, and a wrong one is told, not followed by a stream.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Iterable, Sequence
+
+from invoke.watchers import StreamWatcher
+
+from .connecting import no_root
+from .errors import PortsideError
+from .report import Report
+from .secret import Secret
+
+WANTED = re.compile(r"sudo: .*(password|authentication) is required")
+LET_IN = 'echo "$0"; exec "$@"'
+_terminal = threading.Lock()  # one question at a time, when several servers ask
+
+
+def asking() -> bool:
+    """Whether somebody is being asked on the terminal."""
+    return _terminal.locked()
+
+
+class Sudo:
+    """How a user becomes root on a server. ``given``: the password, where Fabric was told it."""
+
+    def __init__(self, user: str, target: str, report: Report, given: str) -> None:
+        self.user, self.target, self.report = user, target, report
+        self.settled = user == "root"
+        self.password: Secret | None = None
+        self._given = given
+        self._mark = secrets.token_hex(8)
+
+    @property
+    def asks(self) -> bool:
+        return self.password is not None
+
+    def words(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The words that run ``words`` as root."""
+        if self.user == "root":
+            return tuple(words)
+        return ("sudo", *(("-S", "-p", self.question) if self.asks else ("-n",)), *words)
+
+    def guarded(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The same, saying so once we are root, where there is a password to be sent before."""
+        return self.words(("sh", "-c", LET_IN, self._root, *words) if self.asks else words)
+
+    @property
+    def question(self) -> str:
+        return f"[sudo {self._mark}] password: "
+
+    @property
+    def _root(self) -> str:
+        return f"[root {self._mark}]"
+
+    def wants(self, line: str) -> bool:
+        """Whether sudo has just refused for want of a password."""
+        return not self.settled and bool(WANTED.search(line))
+
+    def ask(self) -> None:
+        """Have the password, asked for on the terminal. Raises PortsideError where there is none."""
+        text = self._given or self._typed()
+        self.password = Secret(text)
+        self.report.hide([self.password])
+
+    def _typed(self) -> str:
+        if not sys.stdin.isatty():
+            raise PortsideError(
+                f"sudo on {self.target} wants the password of {self.user}, and there is no terminal to ask for it.",
+                state="Nothing was changed.",
+                hint="Put it into the environment as FABRIC_SUDO_PASSWORD, "
+                f"or give the user sudo without one (with visudo): {self.user} ALL=(ALL) NOPASSWD:ALL",
+            )
+        with _terminal:
+            return self.report.ask_secret(f"sudo's password for {self.user} on {self.target}: ")
+
+    def enter(self, received: Callable[[], bytes], send: Callable[[bytes], None]) -> bytes:
+        """Answer sudo's question, if it asks; return once we are root, with what came after. Raises PortsideError."""
+        seen, answered = b"", False
+        question, root = self.question.encode(), f"{self._root}\n".encode()
+        while root not in seen:
+            block = received()
+            if not block:
+                raise no_root(seen.replace(question, b"").decode(errors="replace"), self.target)
+            seen += block
+            if seen.count(question) > answered:
+                if answered:
+                    raise self._wrong()
+                send(self.reply)
+                answered = True
+        return seen.partition(root)[2]
+
+    @property
+    def reply(self) -> bytes:
+        return f"{self.password.reveal() if self.password else ''}\n".encode()
+
+    def _wrong(self) -> PortsideError:
+        return PortsideError(
+            f"sudo on {self.target} doesn't take this password for {self.user}.",
+            state="Nothing was changed.",
+            hint="Type the same command again"
+            + (", with the right one in FABRIC_SUDO_PASSWORD." if self._given else "."),
+        )
+
+
+class Answer(StreamWatcher):
+    """Answers sudo's question on the user's own terminal, once."""
+
+    def __init__(self, sudo: Sudo) -> None:
+        super().__init__()
+        self.sudo, self.answered = sudo, False
+
+    def submit(self, stream: str) -> Iterable[str]:
+        if self.answered or self.sudo.question not in stream:
+            return ()
+        self.answered = True
+        return (self.sudo.reply.decode(),)
