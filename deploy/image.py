@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
 from pathlib import Path
 
 from .errors import Refused
 from .settings import Settings
 from .site import LABEL_RELEASE, LABEL_SITE, ReleasePaths
-from .source import Source
+from .source import DEPENDENCY_FILES, Source
 from .steps import Content, Step, quote, script
 
 COMPOSE = Path(__file__).parent.parent / "compose"
@@ -35,6 +37,18 @@ def build(settings: Settings, source: Source, release: ReleasePaths) -> Step:
     options = [word for name, value in labels.items() for word in ("--label", f"{name}={value}")]
     options += [word for name in sorted(arguments) for word in ("--build-arg", name)]
     return script("Build the image", "build", release.image, context, dockerfile, *options, files=files, secret=True)
+
+
+def dependencies(settings: Settings, source: Source) -> str:
+    """A hash of what the image is made of besides the project's code: where it is the live release's too, so is all
+    that the code imports."""
+    places = [place for name in DEPENDENCY_FILES for place in (name, source.below_manage(name))]
+    needed = {own_dockerfile(settings, source), *places} & set(source.files)
+    if not own_dockerfile(settings, source):
+        needed |= set(source.dependencies()[1])
+    chosen = {name: settings.env[name].reveal() for name in settings.build_args}
+    said = [settings.python or source.python(), settings.apt, settings.pip, chosen]
+    return sha256(json.dumps([said, {name: source.sums[name] for name in sorted(needed)}]).encode()).hexdigest()
 
 
 def own_dockerfile(settings: Settings, source: Source) -> str:
