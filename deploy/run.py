@@ -56,6 +56,7 @@ class Run:
     behind: bool = False  # migrations of the live release are taken back
     afterwards: list[Step] = field(default_factory=list)  # what a rollback does to the database after the switch
     changes: int = 0
+    changed: list[dict[str, str]] = field(default_factory=list)  # the steps that changed something: stage and step
     tell: Callable[[str], None] = lambda stage: None  # tells the holder of the lock where we are
 
     @property
@@ -74,5 +75,7 @@ class Run:
         self, stage: Stage, steps: list[Step], *, lock: str = "", big: bool = False, detached: bool = False
     ) -> list[Result]:
         results = self.server.apply(steps, stage=stage.name, lock=lock, big=big, detached=detached)
-        self.changes += sum(result.state == "changed" for result in results)
+        changed = [result.step.name for result in results if result.state == "changed"]
+        self.changes += len(changed)
+        self.changed += [{"stage": stage.name, "step": name} for name in changed]
         return results
