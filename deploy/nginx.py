@@ -230,10 +230,10 @@ def _generation(files: Mapping[str, str], facts: Facts, *, replaced: set[str]) -
 
 
 def _name(digests: Mapping[str, str], facts: Facts) -> str:
-    """The live one's own name only where it has exactly these files: one that was changed by hand isn't written over,
-    since Nginx may be reading it."""
+    """The live one's own name where it has exactly these files, and only there: one that was changed by hand isn't
+    written over, since Nginx may be reading it."""
     names = _names(digests)
-    if facts.nginx_generation in names and facts.nginx_files == digests:
+    if facts.nginx_generation and facts.nginx_files == digests:
         return facts.nginx_generation
     return names[1] if names[0] == facts.nginx_generation else names[0]
 

@@ -23,7 +23,7 @@ from .differing import Differing, Item, Present
 from .facts import Facts
 from .foresight import NEW, Foreseen, Notes, Unknown
 from .host import DISK_NEEDED_MB
-from .report import Stage
+from .report import Stage, count
 from .run import Run
 from .steps import Step, script
 
@@ -55,16 +55,18 @@ class Plan:
 
 
 def make(given: Run) -> Plan:
-    """Follow the stages of a deploy, and ask the server what it has already of what they would put there."""
+    """Follow the stages of a deploy, and ask the server what it has already of what they would put there.
+
+    The files of another commit (--ref) are there until the run's stack is closed.
+    """
     notes = Notes()
     run = replace(given, command="deploy", allow_breaking=True, report=notes)
     foreseen = Foreseen(given.server, notes, lambda step: _answer(run, given, step))
     run.server = foreseen
-    with given.stack:
-        later = _follow(run)
-        first = foreseen.first or run.facts
-        nonce = secrets.token_hex(16)
-        present = _look(given, run, first, foreseen, nonce) if foreseen.taken else Present()
+    later = _follow(run)
+    first = foreseen.first or run.facts
+    nonce = secrets.token_hex(16)
+    present = _look(given, run, first, foreseen, nonce) if foreseen.taken else Present()
     versions = not any(taken.script == "packages" for taken in foreseen.taken)
     surplus = [name for name in present.surplus if name in run.facts.releases]
     differ = Differing(first, present, given.report.mask, versions=versions, surplus=surplus)
@@ -240,11 +242,13 @@ def pruned(plan: Plan) -> list[str]:
 
 def show(run: Run, *, as_json: bool) -> None:
     """Print the plan; as JSON one object. Ends with exit code 10 where a deploy would change something."""
-    plan = make(run)
-    told = _json(plan)
+    with run.stack:
+        plan = make(run)
+        told = _json(plan)
     if as_json:
         run.report.result(json.dumps(told, indent=2, ensure_ascii=False))
     else:
         telling.Text(run.report, plan, told).tell()
+    run.report.detail(count(run.server.round_trips, "round trip"))
     if plan.changes:
         raise Exit(code=10)

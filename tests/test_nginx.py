@@ -350,7 +350,7 @@ def test_a_live_generation_needs_nothing(settings: Settings) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"nginx_active": False}, {"nginx_generation": "other"}, {"nginx_default": "distribution"}, {"files": {}}],
+    [{"nginx_active": False}, {"nginx_files": {"nginx.conf": "0"}}, {"nginx_default": "distribution"}, {"files": {}}],
 )
 def test_what_differs_from_the_live_generation_makes_it_anew(changed: dict[str, object], settings: Settings) -> None:
     facts = replace(sample.live(settings), **changed)  # type: ignore[arg-type]

@@ -43,9 +43,9 @@ def file(path: str, text: str, mode: str = "644") -> str:
     return f"file\t{mode} 0:0 {sample.digest(text)} {content} {path}"
 
 
-def planned(settings: Settings, paper: Paper, **report: bool) -> tuple[dict[str, Any], int]:
+def planned(settings: Settings, paper: Paper, ref: str = "") -> tuple[dict[str, Any], int]:
     """The plan as JSON, and the exit code."""
-    run = sample.run(settings, paper, "plan")
+    run = sample.run(settings, paper, "plan", ref)
     run.report = Report(quiet=True)
     told: list[str] = []
     run.report.result = told.append  # type: ignore[method-assign]
@@ -190,3 +190,10 @@ def test_a_reader_sees(
     if not verbose:
         goldens = {"bare": "plan-bare.txt", "next": "plan-next.txt"}
         golden(goldens[name], text)
+
+
+def test_another_commit_can_be_planned(settings: Settings, project: Path, source: Source) -> None:
+    facts = live_with(settings, source, source="another")
+    (project / "config/settings.py").write_text("DEBUG = True\n")
+    plan, _ = planned(settings, Paper(facts, answer=AT_REST), "HEAD")
+    assert (plan["warnings"], plan["disk"]["needed_mb"]) == ([], 1024)
