@@ -176,6 +176,11 @@ def migrations(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
+def source(plan: Plan) -> dict[str, list[str]] | None:
+    """The project's files that come, change and go; None where no release is made, or nobody noted the live one's."""
+    return differing.source(plan.present) if plan.makes_release else None
+
+
 def certificate(facts: Facts) -> dict[str, Any] | None:
     """The certificate that Nginx shows."""
     found = Certificate.parse(facts.certificate)
@@ -223,7 +228,7 @@ def _json(plan: Plan) -> dict[str, Any]:
             for item in plan.items
         ],
         "later": plan.later,
-        "source": {"files": len(run.source.files), "differs": differing.source(plan.present)},
+        "source": {"files": len(run.source.files), "differs": source(plan)},
         "environment": names | {"from_shell": list(run.settings.dotenv.overridden)},
         "compose": compose(plan),
         "migrations": migrations(plan),

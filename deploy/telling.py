@@ -81,7 +81,7 @@ class Text:
 
     def _source(self) -> None:
         differs = self.told["source"]["differs"]
-        if not differs or not self.plan.makes_release:
+        if not differs:
             return
         for sign, names in (("+", differs["added"]), ("~", differs["changed"]), ("-", differs["gone"])):
             self._files(sign, names)

@@ -116,7 +116,7 @@ def test_settings_of_nginx_alone_are_one_step(tmp_path: Path, settings: Settings
     changed = sample.settings(tmp_path, DEPLOY_MAX_BODY="3m")
     plan, _ = planned(changed, Paper(facts, present=[file("/etc/nginx/portside/sites/portfolio.conf", text)]))
     (step,) = plan["steps"]
-    assert step["stage"] == "live"
+    assert (step["stage"], plan["source"]["differs"]) == ("live", None)
     assert "client_max_body_size 3m;" in step["diffs"]["/etc/nginx/portside/sites/portfolio.conf"]
 
 
