@@ -34,7 +34,8 @@ AFTER_THE_ANSWER = ("prepare", "start", "gate", "live")
 
 @dataclass
 class Plan:
-    """What a deploy would do. ``later``: stages of which more is known only once the one before is done, and why."""
+    """What a deploy would do. ``later``: stages of which more is known only once the one before is done, and why;
+    ``mask``: hides values."""
 
     run: Run
     facts: Facts
@@ -43,6 +44,7 @@ class Plan:
     present: Present
     nonce: str
     warnings: list[str]
+    mask: Callable[[str], str]
 
     @property
     def changes(self) -> int:
@@ -71,14 +73,14 @@ def make(given: Run) -> Plan:
     surplus = [name for name in present.surplus if name in run.facts.releases]
     differ = Differing(first, present, given.report.mask, versions=versions, surplus=surplus)
     items = [_told(run, item, given.report.mask, versions=versions) for item in differ.items(foreseen.taken)]
-    return Plan(run, first, items, later, present, nonce, _warnings(run, notes))
+    return Plan(run, first, items, later, present, nonce, _warnings(run, notes), given.report.mask)
 
 
 def _warnings(run: Run, notes: Notes) -> list[str]:
     """What the stages would say, but for what isn't so before it is done: a plan says that in its own words."""
     answer = getattr(run, "answer", None)
     done = migrating.borne(run.facts.current, answer) if answer else ""
-    return [run.server.report.mask(line) for line in notes.warnings if line != done]
+    return [line for line in notes.warnings if line != done]
 
 
 def _follow(run: Run) -> dict[str, str]:
@@ -162,7 +164,7 @@ def compose(plan: Plan) -> str:
         return ""
     text = containers.release_compose(run.settings, run.new, run.facts, run.answer)
     same = [each.replace(name, NEW) for each, name in ((before, live), (text, run.new.id))]
-    return differing.unified("compose.yaml", same[0], same[1], run.server.report.mask)
+    return differing.unified("compose.yaml", same[0], same[1], plan.mask)
 
 
 def migrations(plan: Plan) -> list[dict[str, Any]]:
@@ -237,7 +239,7 @@ def _json(plan: Plan) -> dict[str, Any]:
         "certs": certs_steps(run),
         "disk": disk(plan),
         "drift": drift.found(plan.facts, plan.items),
-        "warnings": plan.warnings,
+        "warnings": [plan.mask(line) for line in plan.warnings],
     }
 
 

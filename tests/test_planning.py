@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from invoke.exceptions import Exit
 
-from deploy import containers, flow, image, nginx, planning, release
+from deploy import containers, flow, image, nginx, planning, release, tasks
 from deploy.errors import PortsideError
 from deploy.facts import Facts
 from deploy.report import Report
@@ -47,6 +47,7 @@ def planned(settings: Settings, paper: Paper, ref: str = "") -> tuple[dict[str, 
     """The plan as JSON, and the exit code."""
     run = sample.run(settings, paper, "plan", ref)
     run.report = Report(quiet=True)
+    run.report.hide(tasks._secrets(settings))
     told: list[str] = []
     run.report.result = told.append  # type: ignore[method-assign]
     code = 0
@@ -128,6 +129,22 @@ def test_how_the_compose_file_changes_is_shown(tmp_path: Path, settings: Setting
     plan, _ = planned(changed, Paper(facts, answer=AT_REST, present=[file(live.compose, text)]))
     lines = [line for line in plan["compose"].splitlines()[2:] if line[0] in "+-"]
     assert lines == ['+    mem_limit: "256m"']
+
+
+def test_no_secret_shows_wherever_it_stands(tmp_path: Path, settings: Settings, source: Source) -> None:
+    facts = live_with(settings, source, source="another")
+    live, secret = sample.SITE.release(sample.OLD), "hunter2-hunter2"
+    text = containers.release_compose(
+        sample.settings(tmp_path, DEPLOY_PROCESS_X="work --token former-token"), live, facts, sample.answer()
+    )
+    (tmp_path / "extra.conf").write_text(f"set $url https://ann:{secret}@example.com;\nset $token {secret};\n")
+    changed = {"TOKEN": secret, "DEPLOY_PROCESS_X": f"work --token {secret}", "DEPLOY_NGINX_INCLUDE": "extra.conf"}
+    told = Settings.load(sample.write_env(tmp_path / ".env", sample.LINES | changed))
+    plan, _ = planned(told, Paper(facts, answer=AT_REST, present=[file(live.compose, text)]))
+    shown = json.dumps(plan)
+    assert "work --token" in plan["compose"]
+    assert "set $token [hidden];" in shown
+    assert not [word for word in (secret, "former-token", "correct-horse-battery") if word in shown]
 
 
 def test_names_that_everything_has_are_compared(settings: Settings, source: Source) -> None:
