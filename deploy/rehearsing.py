@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from . import containers, image
@@ -14,15 +15,18 @@ from .server import Server
 from .steps import Content, Step, script
 
 SMALL = 256 * 1024  # larger files aren't needed to start Django
+MUCH = 32 * 1024 * 1024  # for the server's memory, where it is best kept, since the environment comes along
 
 
 def ask(run: Run, server: Server, step: Step) -> Any:
     """The answer to the step that will ask the new image. Raises Unknown where the live one can't stand in for it."""
     if why := _unable(run, run.facts.releases.get(run.facts.current, {})):
         raise Unknown(_later(why))
+    asked = rehearsal(run, step)
+    much = sum(content.lstat().st_size for content in asked.files.values() if isinstance(content, Path)) > MUCH
     try:
         with server.quietly():
-            (result,) = server.apply([rehearsal(run, step)], stage="plan", big=True)
+            (result,) = server.apply([asked], stage="plan", big=much)
     except StepFailed:
         raise Unknown(_later("the new code doesn't start in the live release's image")) from None
     return result.answer

@@ -214,3 +214,21 @@ def test_another_commit_can_be_planned(settings: Settings, project: Path, source
     (project / "config/settings.py").write_text("DEBUG = True\n")
     plan, _ = planned(settings, Paper(facts, answer=AT_REST), "HEAD")
     assert (plan["warnings"], plan["disk"]["needed_mb"]) == ([], 1024)
+
+
+def test_what_an_interrupted_deploy_left_is_taken_away_first(settings: Settings, source: Source) -> None:
+    facts = live_with(settings, source)
+    left = replace(facts, releases=facts.releases | {sample.OLDER: {}})
+    plan, code = planned(settings, Paper(left))
+    assert [(step["stage"], step["name"], step["sign"]) for step in plan["steps"]] == [
+        ("lock", "Take away what was left", "-")
+    ]
+    assert (plan["later"], code) == ({}, 10)
+
+
+def test_a_switch_that_was_interrupted_is_finished_first(settings: Settings, source: Source) -> None:
+    facts = live_with(settings, source)
+    record = facts.releases[sample.OLD]
+    begun = replace(facts, releases={sample.OLD: {}}, pending={sample.OLD: record | {"instead_of": ""}})
+    plan, _ = planned(settings, Paper(begun))
+    assert [step["name"] for step in plan["steps"]] == [f"Switch to {sample.OLD}", "Note the release"]
