@@ -137,7 +137,7 @@ class Differing:
             return None
         self.network = self.network or script == "network"
         diffs: dict[str, str] = {}
-        for generation in generations(step):
+        for generation in generations(step)[-1:]:  # one before it is only for the moment of the switch
             diffs = self._generation(step, generation)
         sign = "" if script in LOOKS else SIGNS.get(script, "~")
         return Item(taken.stage, step.name, sign, self._why(taken, diffs), diffs)

@@ -10,11 +10,11 @@ from hashlib import sha256
 
 import pytest
 
-from deploy import differing, nginx
+from deploy import differing, nginx, switching
 from deploy.differing import Differing, Item, Present
 from deploy.environment import for_compose
 from deploy.facts import FileFact
-from deploy.foresight import Taken
+from deploy.foresight import Taken, generations
 from deploy.settings import Settings
 from deploy.site import NGINX_LIVE
 from deploy.steps import Step, folder, remove, script, write
@@ -114,6 +114,20 @@ def test_of_a_generation_the_files_that_differ_are_shown(settings: Settings) -> 
     assert shown == [["-", "client_max_body_size", "75m;"], ["+", "client_max_body_size", "3m;"]]
     old = item.diffs[f"{NGINX_LIVE}/sites/portfolio.old"]
     assert old.splitlines()[1:] == ["+++ /dev/null", "@@ -1 +0,0 @@", "-old"]
+
+
+def test_of_two_generations_the_one_that_stays_is_shown(settings: Settings) -> None:
+    facts = sample.live(settings)
+    run = sample.run(settings, sample.Paper(facts))
+    run.facts = facts
+    step = switching.switch(run, sample.NEW, replace(sample.SERVED, static_url="/files/"), facts.current)
+    assert len(generations(step)) == 2
+    path = f"{NGINX_LIVE}/sites/portfolio.conf"
+    before = nginx.site_file(settings, sample.SITE, sample.EDGE, facts)["sites/portfolio.conf"]
+    (item,) = Differing(facts, Present(texts={path: before}), mask, versions=True, surplus=()).items(
+        [Taken("live", step)]
+    )
+    assert "+    location ^~ /files/ {" in item.diffs[path]
 
 
 def test_passwords_of_visitors_are_no_ones_to_see(settings: Settings) -> None:
