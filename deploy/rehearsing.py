@@ -55,6 +55,7 @@ def rehearsal(run: Run, asked: Step) -> Step:
     live, module = run.site.release(run.facts.current), run.source.settings_module()
     settings = run.settings.model_copy(update={"volumes": ()})
     made = containers.made_environment(settings, run.site, run.new.id, module)
+    made |= {"PGOPTIONS": "-c default_transaction_read_only=on"} if settings.own_database else {}
     files: dict[str, Content] = {
         "compose.yaml": containers.release_compose(settings, live, run.facts, None).encode(),
         "env": for_compose(containers.own_environment(settings)).encode(),

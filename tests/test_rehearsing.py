@@ -42,6 +42,7 @@ def test_the_live_image_is_asked_of_the_new_code(settings: Settings, source: Sou
     assert {"compose.yaml", "env", "env.portside", "ask/ask.py", "src/manage.py"} <= set(step.files)
     assert step.secret
     assert b"not-so-secret-key" in step.files["env"]
+    assert b'PGOPTIONS="-c default_transaction_read_only=on"\n' in step.files["env.portside"]
 
 
 def test_it_finds_nothing_of_the_host_there(tmp_path: Path, source: Source) -> None:
