@@ -49,10 +49,10 @@ e2e-server: setup engine
 	@PORTSIDE_E2E=server .venv/bin/python -m pytest -v tests/e2e/test_1[45]*
 
 e2e-edge: setup engine
-	@PORTSIDE_E2E=edge .venv/bin/python -m pytest -v tests/e2e/test_16* tests/e2e/test_2[1-6]*
+	@PORTSIDE_E2E=edge .venv/bin/python -m pytest -v tests/e2e/test_16* tests/e2e/test_2[1-5]*
 
 e2e-sites: setup engine
-	@PORTSIDE_E2E=sites .venv/bin/python -m pytest -v tests/e2e/test_19* tests/e2e/test_31*
+	@PORTSIDE_E2E=sites .venv/bin/python -m pytest -v tests/e2e/test_19* tests/e2e/test_31* tests/e2e/test_26*
 
 e2e-images: setup engine
 	@PORTSIDE_E2E=images .venv/bin/python -m pytest -v tests/e2e/test_29* tests/e2e/test_30*

@@ -1,11 +1,12 @@
 """Portside's tasks. Each is a name, a sentence and one call; the work is done in deploy/."""
 
 from pathlib import Path
+from typing import Any
 
 from fabric import Connection
 
 from deploy import doctor as checkup
-from deploy import flow, live
+from deploy import flow, live, planning
 from deploy import init as initial
 from deploy import maintenance as closing
 from deploy import releases as listing
@@ -23,6 +24,14 @@ def init(c: Connection, domains: str = "", env: str = ".env") -> None:
     Report().say(f"Wrote {env}. {first}, then type fab deploy -H user@server")
 
 
+@task(several=How.LISTED)
+def plan(
+    c: Connection, env: str = ".env", ref: str = "", json: bool = False, verbose: bool = False, quiet: bool = False
+) -> None:
+    """Show what deploy would change, and change nothing; exit code 10 if there is something."""
+    planning.show(run(c, "plan", env=env, json=json, verbose=verbose, quiet=quiet, ref=ref), as_json=json)
+
+
 @task(several=How.AT_ONCE)
 def provision(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Prepare the server alone: packages, Docker, Nginx, firewall."""
@@ -36,12 +45,13 @@ def deploy(
     ref: str = "",
     wait: bool = False,
     allow_breaking: bool = False,
+    json: bool = False,
     verbose: bool = False,
     quiet: bool = False,
 ) -> None:
     """Put the site live, from a bare server or a running one; safe to repeat."""
-    options = {"ref": ref, "wait": wait, "allow_breaking": allow_breaking}
-    flow.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, **options))
+    options: dict[str, Any] = {"ref": ref, "wait": wait, "allow_breaking": allow_breaking, "json": json}
+    flow.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, **options), as_json=json)
 
 
 @task(several=How.AS_ONE)
@@ -56,7 +66,7 @@ def rollback(
     quiet: bool = False,
 ) -> None:
     """Make the previous good release live again, or --to ID, without building."""
-    options = {"to": to, "wait": wait, "migrations": migrations, "allow_breaking": allow_breaking}
+    options: dict[str, Any] = {"to": to, "wait": wait, "migrations": migrations, "allow_breaking": allow_breaking}
     flow.rollback(run(c, "rollback", env=env, verbose=verbose, quiet=quiet, **options))
 
 
@@ -75,13 +85,13 @@ def abort(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool =
 @task(several=How.LISTED)
 def releases(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """List the releases: age, state, which is live, which rollback would choose."""
-    listing.show(run(c, "releases", env=env, verbose=verbose, quiet=quiet), as_json=json)
+    listing.show(run(c, "releases", env=env, json=json, verbose=verbose, quiet=quiet), as_json=json)
 
 
 @task(several=How.LISTED)
 def status(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """Show what runs, since when and how it does; certificate, disk, last dump."""
-    condition.show(run(c, "status", env=env, verbose=verbose, quiet=quiet), as_json=json)
+    condition.show(run(c, "status", env=env, json=json, verbose=verbose, quiet=quiet), as_json=json)
 
 
 @task(several=How.LISTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,12 +36,15 @@ def provision(run: Run) -> None:
     run.report.say(f"{run.server.target}: {done}.", style="bold")
 
 
-def deploy(run: Run) -> None:
-    """From wherever the server is to a live site."""
+def deploy(run: Run, *, as_json: bool = False) -> None:
+    """From wherever the server is to a live site; as JSON one object that says what was changed."""
     follow(DEPLOY, run)
     _say_round_trips(run)
     identity = run.facts.current if run.unchanged else run.new.id
     seconds = time.monotonic() - run.started
+    if as_json:
+        told = {"site": run.site.name, "server": run.server.target, "release": identity, "new": not run.unchanged}
+        run.report.result(json.dumps(told | {"changed": run.changed, "seconds": round(seconds, 1)}, indent=2))
     report, site = run.report, run.settings
     report.say()
     if run.unchanged:
@@ -149,7 +153,7 @@ def follow(flow: tuple[str, ...], run: Run) -> None:
             try:
                 run.turn(name)
                 with run.report.stage(name) as stage:
-                    _stage(name, run.settings)(run, stage)
+                    stage_of(name, run.settings)(run, stage)
             except PortsideError as error:
                 if not isinstance(error, Lost):
                     _undo(run, f"another server, before {name}" if isinstance(error, Stopped) else name)
@@ -172,7 +176,8 @@ def _logged(run: Run) -> Iterator[None]:
         raise
 
 
-def _stage(name: str, settings: Settings) -> Callable[[Run, Stage], None]:
+def stage_of(name: str, settings: Settings) -> Callable[[Run, Stage], None]:
+    """The stage of this name, for a site of this kind."""
     function: Callable[[Run, Stage], None] = getattr(stages, name)
     return function if settings.containers else publishing.STAGES.get(name, function)
 

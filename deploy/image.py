@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from .errors import Refused
 from .settings import Settings
 from .site import LABEL_RELEASE, LABEL_SITE, ReleasePaths, Site
-from .source import Source
+from .source import DEPENDENCY_FILES, Source
 from .steps import Content, Step, quote, script
 
 COMPOSE = Path(__file__).parent.parent / "compose"
@@ -69,6 +71,20 @@ def _registry(reference: str) -> str:
     """The host in an image's name, or empty for Docker's own: a first part with a dot or a port, or localhost."""
     first, slash, _ = reference.partition("/")
     return first if slash and ("." in first or ":" in first or first == "localhost") else ""
+
+
+def dependencies(settings: Settings, source: Source) -> str:
+    """A hash of what the image is made of besides the project's code: where it is the live release's too, so is all
+    that the code imports. Empty for an image that is pulled."""
+    if settings.pulls:
+        return ""
+    places = [place for name in DEPENDENCY_FILES for place in (name, source.below_manage(name))]
+    needed = {own_dockerfile(settings, source), *places} & set(source.files)
+    if not own_dockerfile(settings, source):
+        needed |= set(source.dependencies()[1])
+    chosen = {name: settings.env[name].reveal() for name in settings.build_args}
+    said = [settings.python or source.python(), settings.apt, settings.pip, chosen]
+    return sha256(json.dumps([said, {name: source.sums[name] for name in sorted(needed)}]).encode()).hexdigest()
 
 
 def own_dockerfile(settings: Settings, source: Source) -> str:

@@ -100,7 +100,12 @@ def check(run: Run, answer: Answer) -> None:
             hint=f"{SPLIT}\nOr bear its errors meanwhile: {again(run, '--allow-breaking')}",
         )
     if answer.breaking:
-        run.report.warn(f"{live} may err from now on until the switch:\n{_told(answer.breaking)}")
+        run.report.warn(borne(live, answer))
+
+
+def borne(live: str, answer: Answer) -> str:
+    """What --allow-breaking means to the release that is live."""
+    return f"{live} may err from now on until the switch:\n{_told(answer.breaking)}"
 
 
 def refuse_unable(run: Run, answer: Answer) -> None:

@@ -227,8 +227,28 @@ def _generation(files: Mapping[str, str], facts: Facts, *, replaced: set[str]) -
     kept = {path: digest for path, digest in facts.nginx_files.items() if _owner(path) not in replaced}
     digests = kept | {path: sha256(text.encode()).hexdigest() for path, text in files.items()}
     page = names.NGINX_DEFAULT_PAGE if facts.nginx_default == "distribution" else ""
+    return Generation(_name(digests, facts), tuple(sorted(kept)), files, facts.nginx_generation, page)
+
+
+def _name(digests: Mapping[str, str], facts: Facts) -> str:
+    """The live one's own name where it has exactly these files, and only there: one that was changed by hand isn't
+    written over, since Nginx may be reading it."""
+    names = _names(digests)
+    if facts.nginx_generation and facts.nginx_files == digests:
+        return facts.nginx_generation
+    return names[1] if names[0] == facts.nginx_generation else names[0]
+
+
+def _names(digests: Mapping[str, str]) -> tuple[str, str]:
+    """What a generation of these files is called, and what else where that name is taken."""
     lines = "".join(f"{digests[path]} {path}\n" for path in sorted(digests))
-    return Generation(sha256(lines.encode()).hexdigest()[:12], tuple(sorted(kept)), files, facts.nginx_generation, page)
+    first, second = (sha256(text.encode()).hexdigest()[:12] for text in (lines, f"{lines}again\n"))
+    return first, second
+
+
+def edited(facts: Facts) -> bool:
+    """Whether somebody changed files of the live generation by hand: they aren't those it is named after."""
+    return bool(facts.nginx_generation) and facts.nginx_generation not in _names(facts.nginx_files)
 
 
 def wanted(files: Mapping[str, str], facts: Facts) -> Generation | None:

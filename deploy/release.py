@@ -92,10 +92,11 @@ def record(
     }
 
 
-def of_application(answer: Answer, digest: str) -> dict[str, Any]:
+def of_application(answer: Answer, digest: str, dependencies: str) -> dict[str, Any]:
     """The part of the record that only an application has. ``digest``: of its image."""
     return {
         "image": digest,
+        "dependencies": dependencies,
         "migrations": list(answer.pending),
         "breaking": {name: "; ".join(phrases) for name, phrases in answer.breaking.items()},
         "leaves": answer.leaves,

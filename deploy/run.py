@@ -37,6 +37,7 @@ class Run:
     allow_breaking: bool = False  # migrations that break the live release, or the one to go back to
     migrations: bool = False  # a rollback takes back those that its release doesn't know
     yes: bool = False  # nobody need be asked before a site is taken away
+    only_told: bool = False  # nothing is done, on this machine neither
     staging: bool = False  # a certificate that only proves it could be issued
     started: float = field(default_factory=time.monotonic)
     stack: ExitStack = field(default_factory=ExitStack)
@@ -56,6 +57,7 @@ class Run:
     behind: bool = False  # migrations of the live release are taken back
     afterwards: list[Step] = field(default_factory=list)  # what a rollback does to the database after the switch
     changes: int = 0
+    changed: list[dict[str, str]] = field(default_factory=list)  # the steps that changed something: stage and step
     tell: Callable[[str], None] = lambda stage: None  # tells the holder of the lock where we are
     turn: Callable[[str], None] = lambda stage: None  # waits, of several servers, until this one may begin a stage
 
@@ -79,5 +81,7 @@ class Run:
         self, stage: Stage, steps: list[Step], *, lock: str = "", big: bool = False, detached: bool = False
     ) -> list[Result]:
         results = self.server.apply(steps, stage=stage.name, lock=lock, big=big, detached=detached)
-        self.changes += sum(result.state == "changed" for result in results)
+        changed = [result.step.name for result in results if result.state == "changed"]
+        self.changes += len(changed)
+        self.changed += [{"stage": stage.name, "step": name} for name in changed]
         return results

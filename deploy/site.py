@@ -253,6 +253,11 @@ class ReleasePaths:
         return f"{self.root}/pending.json"
 
     @property
+    def listing(self) -> str:
+        """What files the release was made of, for a plan to compare with."""
+        return f"{self.root}/source.sums"
+
+    @property
     def name(self) -> str:
         """A file that holds the release's name, which Nginx shows to this machine."""
         return f"{self.root}/id"

@@ -6,6 +6,7 @@ git it is every file but the usual rubbish. A ``.env`` never goes along, tracked
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -41,8 +42,9 @@ class Source:
 
     ``commit``: 40 hex digits, or empty without git; ``changed``: tracked files that differ from it; ``untracked``:
     files left out; ``manage``: the folder of manage.py below the project's, empty for the folder itself and where there
-    is no Django project; ``digest``: SHA-256 over paths, modes and contents; ``pulled``: the image that is pulled
-    instead, with its digest: then there are no files.
+    is no Django project; ``sums``: of each file what it is (f: a file, x: one that can be run, l: a link) and the
+    SHA-256 of its content; ``digest``: SHA-256 over all of that; ``pulled``: the image that is pulled instead, with its
+    digest: then there are no files.
     """
 
     root: Path
@@ -51,8 +53,14 @@ class Source:
     changed: tuple[str, ...]
     untracked: tuple[str, ...]
     manage: str
+    sums: Mapping[str, str]
     digest: str
     pulled: str = ""
+
+    @property
+    def listing(self) -> str:
+        """What the server keeps of a release's source: a line for each file."""
+        return "".join(listed(name, found) for name, found in self.sums.items())
 
     @property
     def short(self) -> str:
@@ -156,13 +164,19 @@ def find(settings: Settings, ref: str, keep: ExitStack) -> Source:
         commit, files, changed, untracked = "", _walk(root), [], []
     present = {name: root / name for name in sorted(files) if not _is_secret(name, hidden) and _exists(root / name)}
     manage = _manage(root, present) if settings.containers else ""
-    return Source(root, present, commit, tuple(changed), tuple(untracked), manage, _digest(present))
+    sums = {name: _what(path) for name, path in present.items()}
+    return Source(root, present, commit, tuple(changed), tuple(untracked), manage, sums, _digest(sums))
+
+
+def listed(name: str, found: str) -> str:
+    """A file as a line of a listing, whatever its name holds."""
+    return f"{found} {json.dumps(name)}\n"
 
 
 def of_image(settings: Settings, digest: str = "") -> Source:
     """An image that is pulled in place of a project. ``digest``: by which its registry knows it, once that is told."""
     repository = re.sub(r"@.*|:[^/]*$", "", settings.build)
-    return Source(settings.folder, {}, "", (), (), "", digest.removeprefix("sha256:"), f"{repository}@{digest}")
+    return Source(settings.folder, {}, "", (), (), "", {}, digest.removeprefix("sha256:"), f"{repository}@{digest}")
 
 
 def _tracked(root: Path) -> list[str]:
@@ -216,15 +230,19 @@ def _walk(root: Path, leave: Set[str] = RUBBISH) -> list[str]:
     return [name for name in found if not (leave and name.endswith(".pyc"))]
 
 
-def _digest(files: Mapping[str, Path]) -> str:
+def _digest(sums: Mapping[str, str]) -> str:
     total = sha256()
-    for name, path in files.items():
-        if path.is_symlink():
-            mark, content = "l", sha256(os.fsencode(path.readlink())).hexdigest()
-        else:
-            mark, content = ("x" if os.access(path, os.X_OK) else "f"), _sum(path)
+    for name, found in sums.items():
+        mark, _, content = found.partition(" ")
         total.update(os.fsencode(f"{name}\0{mark}\0{content}\n"))
     return total.hexdigest()
+
+
+def _what(path: Path) -> str:
+    """What a file is, and its sum."""
+    if path.is_symlink():
+        return f"l {sha256(os.fsencode(path.readlink())).hexdigest()}"
+    return f"{'x' if os.access(path, os.X_OK) else 'f'} {_sum(path)}"
 
 
 def _sum(path: Path) -> str:

@@ -237,7 +237,8 @@ def prepare(run: Run, stage: Stage) -> None:
     if not module:
         steps.append(containers.made_environment_step(settings, run.new, run.answer.settings_module))
     pending = write(run.new.pending, release.as_json(_record(run), indent=2))
-    steps += [pending, *_collect(run), *migrating.forward(run, run.new, run.answer)]
+    listing = write(run.new.listing, run.source.listing, 0o600)
+    steps += [pending, listing, *_collect(run), *migrating.forward(run, run.new, run.answer)]
     results = [asked, *_migrated(run, stage, ask, steps)]
     for line in dict.fromkeys(line for result in results for line in result.output):
         if re.match(r"\S+: \(\S+\.W\d+\)", line):
@@ -440,7 +441,10 @@ def _record(run: Run) -> dict[str, Any]:
     """The release's record: of one that was good before, its own with the ports it has now."""
     if run.command == "rollback":
         return run.record | {"ports": list(run.served.ports)}
-    made = release.of_application(run.answer, run.record["digest"]) if run.settings.containers else {}
+    made = {}
+    if run.settings.containers:
+        dependencies = image.dependencies(run.settings, run.source)
+        made = release.of_application(run.answer, run.record["digest"], dependencies)
     return release.record(run.new.id, run.settings, run.source, run.facts, run.served, made)
 
 

@@ -31,7 +31,7 @@ HELP = {
     "env": "the site's environment file (default: .env)",
     "verbose": "show every command and what it prints",
     "quiet": "only warnings and errors",
-    "ref": "deploy this commit instead of the files as they are here",
+    "ref": "this commit instead of the files as they are here",
     "staging": "prove that certificates can be issued, and change nothing",
     "to": "the release to go back to; the previous good one if not given",
     "json": "as JSON, for a script to read",
@@ -106,8 +106,11 @@ def _secrets(settings: Settings) -> list[Secret]:
     return values + [secret for secret in ours if secret]
 
 
-def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool, **options: Any) -> Run:
-    """A run against the server that -H names; ``options``: of Run, as the task has them.
+def run(
+    context: Context, command: str, *, env: str, verbose: bool, quiet: bool, json: bool = False, **options: Any
+) -> Run:
+    """A run against the server that -H names; ``options``: of Run, as the task has them. ``json``: what is said goes to
+    standard error, and the result alone to standard output.
 
     Raises Refused without a server: nothing ever runs on the laptop.
     """
@@ -117,6 +120,8 @@ def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool,
     report = Report(verbose=verbose, quiet=quiet)
     member = context.member if isinstance(context, route.OneOfSeveral) else Member("", context)
     member.speak(report)
+    if json:
+        report.aside()
     report.hide(_secrets(settings))
     if settings.dotenv.overridden and command != "doctor":  # which tells it as a finding
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")

@@ -307,7 +307,7 @@ class Paper:
     ``fails``: the script at which a step fails instead. ``current``: the live release that the lock finds, if it
     isn't the one of the facts. ``busy``: what the lock tells of a run that is under way. ``answer``: what Django says,
     or what each release's says. ``holder``: who holds the lock: for good, or, with --wait, for a while. ``names``: what
-    is said of the names, if not that all lead here.
+    is said of the names, if not that all lead here. ``present``: what a plan is told of what is there.
     """
 
     target = "server.example"
@@ -323,7 +323,9 @@ class Paper:
         current: str | None = None,
         busy: bool = False,
         holder: str = "",
+        present: Sequence[str] = (),
     ) -> None:
+        self.present = tuple(present)
         self.seen = list(facts)
         self.fails = fails
         self.answer = answer
@@ -387,13 +389,14 @@ class Paper:
         self.scripts += [script] * bool(script)
         if script and script == self.fails:
             raise StepFailed(self.target, stage, step.name, 1, ["it broke"])
-        return Result(step, "changed", "", self._answer(script, step), ())
+        output = self.present if script == "present" else ()
+        return Result(step, "changed", "", self._answer(script, step), output)
 
     def _answer(self, script: str, step: Step) -> Any:
         of_releases = (said for name, said in self.answer.items() if f"/releases/{name}/" in " ".join(step.words))
         asked = next(of_releases, self.answer)
         answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": asked, "start": {"ports": [8101]}}
-        answers |= {"compare": [2], "load": {"digest": f"sha256:{'2e' * 32}"}}
+        answers |= {"compare": [2], "rehearse": self.answer, "load": {"digest": f"sha256:{'2e' * 32}"}}
         answers |= {"pull": {"digest": f"sha256:{'3d' * 32}"}}
         ended = {"seconds": 2, "left": 0, "working": [], "dying": []}
         if script == "names":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -342,3 +343,14 @@ def test_the_last_lines_of_a_deploy_say_what_is_not_encrypted_yet(
     more = sample.settings(tmp_path, DEPLOY_DOMAINS=f"{site},new.example,192.0.2.7")
     told = last_lines(more, sample.certified(sample.provisioned(), site), capsys)
     assert "! Not in the certificate yet, so without HTTPS: new.example.\n" in told
+
+
+def test_as_json_a_deploy_says_what_it_changed(
+    settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = sample.run(settings, Paper(sample.live(settings)))
+    flow.deploy(run, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["site"], told["release"], told["new"]) == ("portfolio", run.new.id, True)
+    assert {"stage": "build", "step": "Build the image"} in told["changed"]
+    assert len(told["changed"]) == run.changes

@@ -350,7 +350,7 @@ def test_a_live_generation_needs_nothing(settings: Settings) -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"nginx_active": False}, {"nginx_generation": "other"}, {"nginx_default": "distribution"}, {"files": {}}],
+    [{"nginx_active": False}, {"nginx_files": {"nginx.conf": "0"}}, {"nginx_default": "distribution"}, {"files": {}}],
 )
 def test_what_differs_from_the_live_generation_makes_it_anew(changed: dict[str, object], settings: Settings) -> None:
     facts = replace(sample.live(settings), **changed)  # type: ignore[arg-type]
@@ -435,3 +435,27 @@ def test_what_a_client_claims_is_overwritten_in_either_protocol() -> None:
         if name not in {"Connection", "Upgrade"}:  # uwsgi upgrades nothing
             assert by_uwsgi[name.upper().replace("-", "_")] == value
     assert (by_uwsgi["CONNECTION"], by_uwsgi["UPGRADE"]) == ("close", '""')
+
+
+def edited_by_hand(settings: Settings) -> Facts:
+    facts = sample.live(settings)
+    return replace(facts, nginx_files=facts.nginx_files | {"nginx.conf": "e" * 64})
+
+
+def test_a_file_that_was_changed_by_hand_is_put_right(settings: Settings) -> None:
+    facts = edited_by_hand(settings)
+    assert (nginx.edited(sample.live(settings)), nginx.edited(facts), nginx.edited(sample.bare())) == (
+        False, True, False,
+    )  # fmt: skip
+    (step,) = nginx.steps(nginx.base(facts), facts, "again")
+    assert step.words[2] != facts.nginx_generation, "the live one isn't written over"
+
+
+def test_what_was_put_right_needs_nothing_more(settings: Settings) -> None:
+    facts = edited_by_hand(settings)
+    name = nginx.generation(nginx.base(facts), facts).name
+    right = replace(sample.live(settings), nginx_generation=name)
+    assert nginx.steps(nginx.base(right), right, "again") == []
+    assert not nginx.edited(right)
+    again = replace(facts, nginx_generation=name)
+    assert nginx.generation(nginx.base(again), again).name == sample.live(settings).nginx_generation

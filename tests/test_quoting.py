@@ -108,7 +108,7 @@ class Made:
 
     def build(self) -> Step:
         root = self.settings.folder / "app"
-        source = Source(root, {name: root / name for name in PROJECT}, "", (), (), "", "")
+        source = Source(root, {name: root / name for name in PROJECT}, "", (), (), "", dict.fromkeys(PROJECT, "f"), "")
         return image.build(self.settings, source, self.release)
 
     def certbot(self) -> str:

@@ -89,8 +89,10 @@ def test_a_switch_that_was_cut_off_before_its_rename_leaves_nginx_as_the_live_re
     settings: Settings,
 ) -> None:
     pending = {sample.NEW: sample.recorded(sample.NEW, sample.OLD, instead_of=sample.OLD)}
-    left = left_over(settings, sample.NEW, pending=pending, nginx_generation="bridge")
-    cleared = replace(sample.live(settings), nginx_generation="bridge")
+    live = sample.live(settings)
+    bridge = {"nginx_generation": "bridge", "nginx_files": live.nginx_files | {sample.SITE.nginx_file: "0" * 64}}
+    left = left_over(settings, sample.NEW, pending=pending, **bridge)
+    cleared = replace(live, nginx_generation="bridge", nginx_files=bridge["nginx_files"])
     paper = Paper(left, left, cleared)
     sample.lock(settings, paper)
     assert paper.scripts == ["discard", "nginx"]

@@ -79,7 +79,8 @@ def test_the_same_deploy_again_changes_nothing(settings: Settings, project: Path
 
 
 def test_new_nginx_settings_of_the_same_release_are_served(settings: Settings, project: Path) -> None:
-    facts = replace(live_with_this(settings, project), nginx_generation="another")
+    facts = live_with_this(settings, project)
+    facts = replace(facts, nginx_files=facts.nginx_files | {"sites/portfolio.conf": "0" * 64})
     paper = Paper(facts)
     deploy(settings, paper)
     assert set(paper.scripts) == {"nginx"}

@@ -34,7 +34,8 @@ def live(settings: Settings, served: Served = sample.SERVED) -> Facts:
     facts = sample.with_releases(sample.live(settings), sample.OLD, {sample.OLD: record}, nginx_files={})
     final = edge.final(served, release.kept(facts), settings.upstream)
     files = nginx.base(facts) | nginx.site_file(settings, sample.SITE, final, facts)
-    return replace(facts, nginx_generation=nginx.generation(files, facts).name)
+    digests = {path: sample.digest(text) for path, text in files.items()}
+    return replace(facts, nginx_generation=nginx.generation(files, facts).name, nginx_files=digests)
 
 
 def generations(settings: Settings, facts: Facts, new: Served) -> tuple[str, str]:

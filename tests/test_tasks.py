@@ -19,7 +19,9 @@ from deploy.errors import Refused
 from tests import sample
 
 CHECKOUT = Path(__file__).parent.parent
-NAMES = ["doctor", "init", "provision", "deploy", "rollback", "abort", "releases", "manage", "remove", "practice"]
+NAMES = [
+    "doctor", "init", "plan", "provision", "deploy", "rollback", "abort", "releases", "manage", "remove", "practice",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -45,7 +47,17 @@ def test_every_task_is_listed_with_a_sentence(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("deploy",), ("provision",), ("rollback",), ("abort",), ("releases",), ("remove",), ("manage", "check")]
+    "words",
+    [
+        ("plan",),
+        ("deploy",),
+        ("provision",),
+        ("rollback",),
+        ("abort",),
+        ("releases",),
+        ("remove",),
+        ("manage", "check"),
+    ],
 )
 def test_without_a_host_a_task_refuses_and_says_what_to_type(words: tuple[str, ...], home: Path) -> None:
     done = fab(home, *words)

@@ -6,15 +6,7 @@ root=$1 site=$2 keep=$3
 live=$(readlink "$root/current")
 live=${live##*/}
 before=$(sed -n 's/.*"previous": *"\([^"]*\)".*/\1/p' "$root/releases/$live/release.json" 2>/dev/null)
-kept=$(cd "$root/releases" && find . -mindepth 2 -maxdepth 2 -name release.json -printf '%T@ %h\n' | sort -rn |
-    sed 's/.* \.\///' | head -n "$keep")
-gone=
-# A folder of another name isn't ours.
-for folder in "$root"/releases/[0-9]*-[0-9]*-*/; do
-    id=${folder%/}
-    id=${id##*/}
-    printf '%s\n' "$kept" "$live" "$before" | grep -qx "$id" || gone="$gone $id"
-done
+gone=$(surplus "$root" "$keep" "$live" "$before" | paste -sd " ")
 # What a transfer left that a power cut broke off.
 find /var/tmp /run -maxdepth 1 -name 'portside.*' -mmin +1440 -exec rm -rf {} +
 docker builder prune -f --filter until=336h >/dev/null
@@ -30,7 +22,7 @@ prune_layers() {
 }
 prune_layers
 [ -n "$gone" ] || { unchanged "nothing to take away"; exit 0; }
-echo "taking away$gone"
+echo "taking away $gone"
 # shellcheck disable=SC2086
 sh "$PORTSIDE/remote/discard.sh" "$root" "$site" no $gone || exit 1
 prune_layers

@@ -1,0 +1,261 @@
+"""``fab plan``: what a deploy would do, found by following its stages before a server that only takes notes.
+
+It takes three round trips at most: the facts; what Django says of the new code, where there is a live release whose
+image can run it; and the contents of what differs.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from invoke.exceptions import Exit
+
+from . import certs, containers, differing, drift, flow, migrating, rehearsing, telling
+from .certificate import Certificate
+from .differing import Differing, Item, Present
+from .facts import Facts
+from .foresight import NEW, Foreseen, Notes, Unknown
+from .host import DISK_NEEDED_MB
+from .report import Stage, count
+from .run import Run
+from .steps import Step, script
+
+MB = 1024 * 1024
+GENERATION = re.compile(r"(?<=generation )\w{12}")
+AFTER_THE_ANSWER = ("build", "prepare", "start", "gate", "live")
+
+
+@dataclass
+class Plan:
+    """What a deploy would do. ``later``: stages of which more is known only once the one before is done, and why;
+    ``mask``: hides values."""
+
+    run: Run
+    facts: Facts
+    items: list[Item]
+    later: dict[str, str]
+    present: Present
+    nonce: str
+    warnings: list[str]
+    mask: Callable[[str], str]
+
+    @property
+    def changes(self) -> int:
+        """Steps that change something; a stage whose steps aren't known counts as one."""
+        return sum(bool(item.sign) for item in self.items) + len(self.later)
+
+    @property
+    def makes_release(self) -> bool:
+        return self.run.release is not None
+
+
+def make(given: Run) -> Plan:
+    """Follow the stages of a deploy, and ask the server what it has already of what they would put there.
+
+    The files of another commit (--ref) are there until the run's stack is closed.
+    """
+    notes = Notes()
+    run = replace(given, command="deploy", allow_breaking=True, only_told=True, report=notes)
+    foreseen = Foreseen(given.server, notes, lambda step: _answer(run, given, step))
+    run.server = foreseen
+    later = _follow(run)
+    first = foreseen.first or run.facts
+    nonce = secrets.token_hex(16)
+    present = _look(given, run, first, foreseen, nonce) if foreseen.taken else Present()
+    versions = not any(taken.script == "packages" for taken in foreseen.taken)
+    surplus = [name for name in present.surplus if name in run.facts.releases]
+    differ = Differing(first, present, given.report.mask, versions=versions, surplus=surplus)
+    items = [_told(run, item, given.report.mask, versions=versions) for item in differ.items(foreseen.taken)]
+    return Plan(run, first, items, later, present, nonce, _warnings(run, notes), given.report.mask)
+
+
+def _warnings(run: Run, notes: Notes) -> list[str]:
+    """What the stages would say, but for what isn't so before it is done: a plan says that in its own words."""
+    answer = getattr(run, "answer", None)
+    done = migrating.borne(run.facts.current, answer) if answer else ""
+    return [line for line in notes.warnings if line != done]
+
+
+def _follow(run: Run) -> dict[str, str]:
+    """The stages, as far as anybody knows what they will find."""
+    later: dict[str, str] = {}
+    for name in flow.stages_of(flow.DEPLOY, run.settings):
+        if name in AFTER_THE_ANSWER and set(later) & set(AFTER_THE_ANSWER):
+            later[name] = _sentence(name, run)
+            continue
+        try:
+            flow.stage_of(name, run.settings)(run, Stage(name))
+        except Unknown as error:
+            later[name] = str(error)
+    return later
+
+
+def _sentence(name: str, run: Run) -> str:
+    return (inspect.getdoc(flow.stage_of(name, run.settings)) or "").partition("\n")[0]
+
+
+def _look(given: Run, run: Run, first: Facts, foreseen: Foreseen, nonce: str) -> Present:
+    """What there is already."""
+    paths = differing.wanted(foreseen.taken, first)
+    live = run.site.release(first.current)
+    if run.release and first.current and run.settings.containers:
+        paths[live.compose] = ""
+    lines = "".join(f"{digest} {path}\n" for path, digest in paths.items())
+    keep = run.settings.keep - (run.release is not None)
+    words = (run.site.root, first.current, run.site.network, live.image, str(keep), nonce)
+    listing = run.source.listing if run.release and run.settings.containers else ""
+    files = {"paths": lines.encode(), "listing": listing.encode()}
+    step = script("See what differs", "present", *words, files=files)
+    with given.server.quietly():
+        (result,) = given.server.apply([step], stage="plan")
+    return Present.parse(result.output)
+
+
+def _told(run: Run, item: Item, mask: Callable[[str], str], *, versions: bool) -> Item:
+    """An item as a reader is told of it: what is named after its content or its time has no name yet."""
+    known = item.name if versions else GENERATION.sub(NEW, item.name)
+    identity = run.release.id if run.release else NEW
+    name, path = (text.replace(identity, NEW) for text in (known, item.path))
+    inside = f"/{NEW}/" in path
+    return replace(item, name=mask(name), path=path, diffs={} if inside else item.diffs)
+
+
+def _answer(run: Run, given: Run, step: Step) -> Any:
+    """What a step that asks is answered with before there is a new release."""
+    asks = step.words[1]
+    if asks == "compare":
+        with given.server.quietly():
+            (result,) = given.server.apply([step], stage="plan")
+        return result.answer
+    if asks == "start":
+        if run.settings.upstream == "port":
+            raise Unknown("Nginx is told the local ports once they are chosen.")
+        return {"ports": []}
+    if run.release is None or step.words[2] != run.release.compose:
+        raise Unknown("What an interrupted deploy left is asked what it did to the database.")
+    return rehearsing.ask(run, given.server, step)
+
+
+def environment(plan: Plan) -> dict[str, list[str]]:
+    """The application's names that come, change and go."""
+    run = plan.run
+    if not plan.makes_release or not run.settings.containers:
+        return {"added": [], "changed": [], "gone": []}
+    made = containers.made_environment(run.settings, run.site, run.new.id, run.source.settings_module())
+    values = containers.own_environment(run.settings) | made
+    own = {"DEPLOY_RELEASE"}  # another at every deploy
+    before = {name: digest for name, digest in plan.present.environment.items() if name not in own}
+    wanted = {name: value for name, value in values.items() if name not in own}
+    return differing.environment(before, wanted, plan.nonce)
+
+
+def compose(plan: Plan) -> str:
+    """How the next release's compose file differs from the live one's."""
+    run, live = plan.run, plan.facts.current
+    before = plan.present.texts.get(run.site.release(live).compose, "")
+    if not before or not plan.makes_release or not hasattr(run, "answer"):
+        return ""
+    text = containers.release_compose(run.settings, run.new, run.facts, run.answer)
+    same = [each.replace(name, NEW) for each, name in ((before, live), (text, run.new.id))]
+    return differing.unified("compose.yaml", same[0], same[1], plan.mask)
+
+
+def migrations(plan: Plan) -> list[dict[str, Any]]:
+    """Those that are pending: what breaks the live release, and what nobody can tell."""
+    answer = getattr(plan.run, "answer", None)
+    if not answer:
+        return []
+    return [
+        {"name": name, "breaking": answer.breaking.get(name, []), "unjudged": answer.unjudged.get(name, [])}
+        for name in answer.pending
+    ]
+
+
+def source(plan: Plan) -> dict[str, list[str]] | None:
+    """The project's files that come, change and go; None where no release is made, or nobody noted the live one's."""
+    return differing.source(plan.present) if plan.makes_release else None
+
+
+def certificate(facts: Facts) -> dict[str, Any] | None:
+    """The certificate that Nginx shows."""
+    found = Certificate.parse(facts.certificate)
+    if not found:
+        return None
+    return {"names": sorted(found.names), "until": found.until, "kind": facts.certificate_kind}
+
+
+def certs_steps(run: Run) -> list[str]:
+    """What ``fab certs`` would do besides."""
+    settings, facts = run.settings, run.facts
+    if settings.tls_cert or not certs.wanted(settings):
+        return []
+    authority = certs.authority(settings, practice=run.server.practice)
+    if certs.up_to_date(settings, facts, authority):
+        return []
+    return [step.name for step in certs.issue(settings, run.site, facts, authority)]
+
+
+def disk(plan: Plan) -> dict[str, int]:
+    """What is free, and what a new release takes at most: an image like the live one's, and the project twice."""
+    size = 0
+    if plan.makes_release:
+        size = plan.present.image_bytes + 2 * sum(_size(path) for path in plan.run.source.files.values())
+    return {
+        "free_mb": plan.facts.disk_mb,
+        "needed_mb": max(DISK_NEEDED_MB, -(-size // MB)) if plan.makes_release else 0,
+    }
+
+
+def _size(path: Path) -> int:
+    return path.lstat().st_size
+
+
+def _json(plan: Plan) -> dict[str, Any]:
+    """The plan as plain data."""
+    run, names = plan.run, environment(plan)
+    return {
+        "site": run.site.name,
+        "server": run.server.target,
+        "live": plan.facts.current,
+        "changes": plan.changes,
+        "steps": [
+            {"stage": item.stage, "name": item.name, "sign": item.sign, "why": item.why, "diffs": item.diffs}
+            for item in plan.items
+        ],
+        "later": plan.later,
+        "source": {"files": len(run.source.files), "differs": source(plan)},
+        "environment": names | {"from_shell": list(run.settings.dotenv.overridden)},
+        "compose": compose(plan),
+        "migrations": migrations(plan),
+        "pruned": pruned(plan),
+        "certificate": certificate(plan.facts),
+        "certs": certs_steps(run),
+        "disk": disk(plan),
+        "drift": drift.found(plan.facts, plan.items),
+        "warnings": [plan.mask(line) for line in plan.warnings],
+    }
+
+
+def pruned(plan: Plan) -> list[str]:
+    return [name for item in plan.items if item.sign == "-" for name in item.why.split(", ") if item.stage == "prune"]
+
+
+def show(run: Run, *, as_json: bool) -> None:
+    """Print the plan; as JSON one object. Ends with exit code 10 where a deploy would change something."""
+    with run.stack:
+        plan = make(run)
+        told = _json(plan)
+    if as_json:
+        run.report.result(json.dumps(told, indent=2, ensure_ascii=False))
+    else:
+        telling.Text(run.report, plan, told).tell()
+    run.report.detail(count(run.server.round_trips, "round trip"))
+    if plan.changes:
+        raise Exit(code=10)

@@ -1,0 +1,42 @@
+#!/bin/sh
+# Tells a plan what it compares with, as lines of "key<TAB>value". It only reads.
+#   present.sh ROOT LIVE NETWORK IMAGE KEEP NONCE
+# LIVE: the live release, or empty; IMAGE: its image; KEEP: how many releases stay besides the next one; NONCE: what each
+# line of the environment is hashed with. $PORTSIDE_FILES: paths, lines of "WANTED PATH": the sum that a file is to have, or
+# - where its content isn't to be told; listing, the files that the next release is made of.
+. "$PORTSIDE/remote/lib.sh"
+root=$1 live=$2 network=$3 image=$4 keep=$5 nonce=$6
+release=$root/releases/$live
+
+tell_file() {
+    sum=- content=-
+    if [ -f "$2" ] && [ ! -L "$2" ]; then
+        sum=$(sha256sum <"$2" | cut -d' ' -f1)
+        [ "$1" = - ] || [ "$1" = "$sum" ] || content=$(head -c 262144 "$2" | base64 -w0)
+    fi
+    printf 'file\t%s %s %s %s\n' "$(stat -c '%a %u:%g' "$2")" "$sum" "${content:--}" "$2"
+}
+
+# Names, and of each line a hash that means nothing to anybody else.
+tell_environment() {
+    mkdir "$PORTSIDE/env"
+    cat "$release/env" "$release/env.portside" 2>/dev/null | awk -v nonce="$nonce" -v folder="$PORTSIDE/env" '{
+        file = folder "/" sprintf("%06d", NR); print nonce $0 >file; close(file); sub(/=.*/, ""); print
+    }' >"$PORTSIDE/names"
+    (cd "$PORTSIDE/env" && find . -type f | sort | xargs -r sha256sum | cut -d' ' -f1) | paste -d' ' "$PORTSIDE/names" - |
+        sed 's/^/env\t/'
+}
+
+while IFS= read -r line; do
+    [ ! -e "${line#* }" ] || tell_file "${line%% *}" "${line#* }"
+done <"$PORTSIDE_FILES/paths"
+[ ! -f "$release/env" ] || tell_environment
+if [ -f "$release/source.sums" ]; then
+    printf 'listed\tyes\n'
+    grep -vxFf "$release/source.sums" "$PORTSIDE_FILES/listing" | sed 's/^/source.new\t/'
+    grep -vxFf "$PORTSIDE_FILES/listing" "$release/source.sums" | sed 's/^/source.old\t/'
+fi
+docker network inspect "$network" >/dev/null 2>&1 && printf 'network\tyes\n'
+printf 'image.size\t%s\n' "$(docker image inspect --format '{{.Size}}' "$image" 2>/dev/null)"
+surplus "$root" "$keep" "$live" 2>/dev/null | sed 's/^/surplus\t/'
+exit 0

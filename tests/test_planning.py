@@ -1,0 +1,234 @@
+"""The plan: what a deploy would do, by the stages of the deploy."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from invoke.exceptions import Exit
+
+from deploy import containers, flow, image, nginx, planning, release, tasks
+from deploy.errors import PortsideError
+from deploy.facts import Facts
+from deploy.report import Report
+from deploy.settings import Settings
+from deploy.source import Source
+from tests import sample
+from tests.sample import Paper
+
+pytestmark = pytest.mark.usefixtures("steady")
+
+BREAKING = {"portfolio.0002_drop": ["drops the column work.title"]}
+NEXT = sample.ANSWER | {"applied": 20, "pending": ["portfolio.0002_drop"], "breaking": BREAKING}
+AT_REST = sample.ANSWER | {"applied": 20, "pending": []}
+
+
+def live_with(settings: Settings, source: Source, /, **changed: Any) -> Facts:
+    """A server on which this source is live; ``changed``: of its record."""
+    record = sample.recorded(sample.OLD, source=source.digest, settings=release.fingerprint(settings))
+    record |= {"dependencies": image.dependencies(settings, source), **changed}
+    facts = sample.with_releases(sample.live(settings), sample.OLD, {sample.OLD: record})
+    owner = {"domains": [settings.canonical], "database": settings.database}
+    postgres = {"POSTGRES_USER": "portfolio", "POSTGRES_DB": "portfolio"}
+    return replace(facts, record=owner | {"postgres": postgres}, containers=(*facts.role("db"), sample.web(sample.OLD)))
+
+
+def file(path: str, text: str, mode: str = "644") -> str:
+    content = base64.b64encode(text.encode()).decode()
+    return f"file\t{mode} 0:0 {sample.digest(text)} {content} {path}"
+
+
+def planned(settings: Settings, paper: Paper, ref: str = "") -> tuple[dict[str, Any], int]:
+    """The plan as JSON, and the exit code."""
+    run = sample.run(settings, paper, "plan", ref)
+    run.report = Report(quiet=True)
+    run.report.hide(tasks._secrets(settings))
+    told: list[str] = []
+    run.report.result = told.append  # type: ignore[method-assign]
+    code = 0
+    try:
+        planning.show(run, as_json=True)
+    except Exit as ended:
+        assert (ended.message, ended.code) == (None, 10)
+        code = ended.code
+    return json.loads(told[0]), code
+
+
+def test_where_all_is_as_it_should_be_there_is_nothing_to_do(settings: Settings, source: Source) -> None:
+    paper = Paper(live_with(settings, source))
+    plan, code = planned(settings, paper)
+    assert (plan["changes"], plan["steps"], plan["later"], plan["drift"], code) == (0, [], {}, [], 0)
+    assert (paper.looks, paper.told) == (1, []), "one round trip"
+
+
+def test_a_plan_asks_and_takes_no_lock(settings: Settings, source: Source) -> None:
+    paper = Paper(live_with(settings, source, source="another"), answer=AT_REST)
+    _, code = planned(settings, paper)
+    assert (paper.scripts, paper.released, code) == (["rehearse", "present"], False, 10)
+
+
+@pytest.mark.parametrize("answer", [AT_REST, NEXT])
+def test_a_plan_is_what_the_deploy_does(answer: dict[str, Any], settings: Settings, source: Source) -> None:
+    facts = live_with(settings, source, source="another")
+    plan, _ = planned(settings, Paper(facts, answer=answer, present=["surplus\t" + sample.OLD]))
+    deployed = Paper(facts, answer=answer)
+    run = sample.run(settings, deployed, allow_breaking=True)
+    flow.follow(flow.DEPLOY, run)
+    done = [step.name.replace(run.new.id, "(new)") for step in deployed.steps]
+    assert [step["name"] for step in plan["steps"]] == done
+
+
+def test_of_a_bare_server_it_says_what_is_known_only_later(settings: Settings, project: Path) -> None:
+    plan, _ = planned(settings, Paper(sample.bare()))
+    assert list(plan["later"]) == ["prepare", "start", "gate", "live"]
+    assert "no release is live" in plan["later"]["prepare"]
+    assert plan["steps"][-1]["stage"] == "prepare"
+    names = [step["name"] for step in plan["steps"]]
+    assert "Nginx generation (new): base settings and catch-all" in names
+
+
+def test_by_port_nginx_waits_for_the_port(tmp_path: Path, source: Source) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_UPSTREAM="port")
+    plan, _ = planned(settings, Paper(live_with(settings, source, source="another"), answer=AT_REST))
+    assert list(plan["later"]) == ["start", "gate", "live"]
+
+
+def test_what_breaks_the_live_release_is_marked(settings: Settings, source: Source) -> None:
+    plan, _ = planned(settings, Paper(live_with(settings, source, source="another"), answer=NEXT))
+    assert plan["migrations"] == [
+        {"name": "portfolio.0002_drop", "breaking": ["drops the column work.title"], "unjudged": []}
+    ]
+    assert plan["warnings"] == []
+
+
+def test_what_a_deploy_refuses_a_plan_refuses(settings: Settings, project: Path) -> None:
+    with pytest.raises(PortsideError, match="nearly full"):
+        planning.make(sample.run(settings, Paper(replace(sample.bare(), disk_mb=1)), "plan"))
+
+
+def test_settings_of_nginx_alone_are_one_step(tmp_path: Path, settings: Settings, source: Source) -> None:
+    facts = live_with(settings, source)
+    text = nginx.site_file(settings, sample.SITE, sample.EDGE, facts)["sites/portfolio.conf"]
+    changed = sample.settings(tmp_path, DEPLOY_MAX_BODY="3m")
+    plan, _ = planned(changed, Paper(facts, present=[file("/etc/nginx/portside/sites/portfolio.conf", text)]))
+    (step,) = plan["steps"]
+    assert (step["stage"], plan["source"]["differs"]) == ("live", None)
+    assert "client_max_body_size 3m;" in step["diffs"]["/etc/nginx/portside/sites/portfolio.conf"]
+
+
+def test_how_the_compose_file_changes_is_shown(tmp_path: Path, settings: Settings, source: Source) -> None:
+    facts = live_with(settings, source, source="another")
+    live = sample.SITE.release(sample.OLD)
+    text = containers.release_compose(settings, live, facts, sample.answer())
+    changed = sample.settings(tmp_path, DEPLOY_MEMORY="256m")
+    plan, _ = planned(changed, Paper(facts, answer=AT_REST, present=[file(live.compose, text)]))
+    lines = [line for line in plan["compose"].splitlines()[2:] if line[0] in "+-"]
+    assert lines == ['+    mem_limit: "256m"']
+
+
+def test_no_secret_shows_wherever_it_stands(tmp_path: Path, settings: Settings, source: Source) -> None:
+    facts = live_with(settings, source, source="another")
+    live, secret = sample.SITE.release(sample.OLD), "hunter2-hunter2"
+    text = containers.release_compose(
+        sample.settings(tmp_path, DEPLOY_PROCESS_X="work --token former-token"), live, facts, sample.answer()
+    )
+    (tmp_path / "extra.conf").write_text(f"set $url https://ann:{secret}@example.com;\nset $token {secret};\n")
+    changed = {"TOKEN": secret, "DEPLOY_PROCESS_X": f"work --token {secret}", "DEPLOY_NGINX_INCLUDE": "extra.conf"}
+    told = Settings.load(sample.write_env(tmp_path / ".env", sample.LINES | changed))
+    plan, _ = planned(told, Paper(facts, answer=AT_REST, present=[file(live.compose, text)]))
+    shown = json.dumps(plan)
+    assert "work --token" in plan["compose"]
+    assert "set $token [hidden];" in shown
+    assert not [word for word in (secret, "former-token", "correct-horse-battery") if word in shown]
+
+
+def test_names_that_everything_has_are_compared(settings: Settings, source: Source) -> None:
+    facts = live_with(settings, source, source="another")
+    present = [f"env\t{name} 0" for name in ("SECRET_KEY", "OLD_NAME", "DEPLOY_RELEASE")]
+    plan, _ = planned(settings, Paper(facts, answer=AT_REST, present=present))
+    assert plan["environment"]["gone"] == ["OLD_NAME"]
+    assert plan["environment"]["changed"] == ["SECRET_KEY"]
+    assert "DATABASE_URL" in plan["environment"]["added"]
+    assert "not-so-secret-key" not in json.dumps(plan)
+
+
+def test_the_disk_that_is_needed_is_that_of_an_image_more(settings: Settings, source: Source) -> None:
+    facts = live_with(settings, source, source="another")
+    plan, _ = planned(settings, Paper(facts, answer=AT_REST, present=[f"image.size\t{2000 * planning.MB}"]))
+    assert plan["disk"] == {"free_mb": facts.disk_mb, "needed_mb": 2001}
+
+
+def test_what_certs_would_do_is_said_beside(settings: Settings, source: Source) -> None:
+    plan, code = planned(settings, Paper(live_with(settings, source)))
+    assert (plan["certificate"], plan["certs"], code) == (None, ["Ask for a certificate for portfolio.localhost"], 0)
+    certified = sample.certified(sample.encrypted(settings), settings.canonical, clock=sample.CLOCK)
+    assert planning.certificate(certified) == {
+        "names": [settings.canonical], "until": planning.certificate(certified)["until"], "kind": "issued",  # type: ignore[index]
+    }  # fmt: skip
+
+
+def test_a_static_site_is_planned_too(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, sample.STATIC)
+    sample.repository(tmp_path / "app", {"index.html": "<h1>Hello</h1>", "a.css": "a {}"})
+    facts = sample.live_static(settings, {sample.OLD: sample.recorded(sample.OLD, kind="static", replicas=0)})
+    plan, _ = planned(settings, Paper(facts))
+    assert plan["later"] == {}
+    names = [step["name"] for step in plan["steps"]]
+    assert names[:1] + names[-6:-5] == ["See which files are new", "Put 1 of 2 files in place"] or (
+        "Put 1 of 2 files in place" in names
+    )
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+@pytest.mark.parametrize("name", ["bare", "next"])
+def test_a_reader_sees(
+    name: str, verbose: bool, settings: Settings, source: Source,
+    capsys: pytest.CaptureFixture[str], golden: Callable[[str, str], None],
+) -> None:  # fmt: skip
+    paper = Paper(sample.bare())
+    if name == "next":
+        present = ["surplus\t" + sample.OLDER, "env\tSECRET_KEY 0", "env\tOLD_NAME 0", "network\tyes", "listed\tyes"]
+        present += ['source.new\tf 1 "config/settings.py"', 'source.old\tf 0 "config/settings.py"']
+        facts = live_with(settings, source, source="another")
+        older = sample.recorded(sample.OLDER)
+        facts = replace(facts, releases=facts.releases | {sample.OLDER: older}, nginx_active=False)
+        paper = Paper(facts, answer=NEXT, present=present)
+    run = sample.run(settings, paper, "plan")
+    run.report = Report(verbose=verbose)
+    with pytest.raises(Exit):
+        planning.show(run, as_json=False)
+    text = capsys.readouterr().out
+    assert "correct-horse-battery" not in text
+    if not verbose:
+        goldens = {"bare": "plan-bare.txt", "next": "plan-next.txt"}
+        golden(goldens[name], text)
+
+
+def test_another_commit_can_be_planned(settings: Settings, project: Path, source: Source) -> None:
+    facts = live_with(settings, source, source="another")
+    (project / "config/settings.py").write_text("DEBUG = True\n")
+    plan, _ = planned(settings, Paper(facts, answer=AT_REST), "HEAD")
+    assert (plan["warnings"], plan["disk"]["needed_mb"]) == ([], 1024)
+
+
+def test_what_an_interrupted_deploy_left_is_taken_away_first(settings: Settings, source: Source) -> None:
+    facts = live_with(settings, source)
+    left = replace(facts, releases=facts.releases | {sample.OLDER: {}})
+    plan, code = planned(settings, Paper(left))
+    assert [(step["stage"], step["name"], step["sign"]) for step in plan["steps"]] == [
+        ("lock", "Take away what was left", "-")
+    ]
+    assert (plan["later"], code) == ({}, 10)
+
+
+def test_a_switch_that_was_interrupted_is_finished_first(settings: Settings, source: Source) -> None:
+    facts = live_with(settings, source)
+    record = facts.releases[sample.OLD]
+    begun = replace(facts, releases={sample.OLD: {}}, pending={sample.OLD: record | {"instead_of": ""}})
+    plan, _ = planned(settings, Paper(begun))
+    assert [step["name"] for step in plan["steps"]] == [f"Switch to {sample.OLD}", "Note the release"]
