@@ -52,7 +52,7 @@ e2e-edge: setup engine
 	@PORTSIDE_E2E=edge .venv/bin/python -m pytest -v tests/e2e/test_16* tests/e2e/test_2[1-8]*
 
 e2e-sites: setup engine
-	@PORTSIDE_E2E=sites .venv/bin/python -m pytest -v tests/e2e/test_19*
+	@PORTSIDE_E2E=sites .venv/bin/python -m pytest -v tests/e2e/test_19* tests/e2e/test_31*
 
 e2e-images: setup engine
 	@PORTSIDE_E2E=images .venv/bin/python -m pytest -v tests/e2e/test_29* tests/e2e/test_30*

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from fabric import Connection
 
+from deploy import doctor as checkup
 from deploy import flow, live
 from deploy import init as initial
 from deploy import maintenance as closing
@@ -80,6 +81,12 @@ def releases(c: Connection, env: str = ".env", json: bool = False, verbose: bool
 def status(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """Show what runs, since when and how it does; certificate, disk, last dump."""
     condition.show(run(c, "status", env=env, verbose=verbose, quiet=quiet), as_json=json)
+
+
+@task
+def doctor(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
+    """Look at this machine and the server from both sides; each finding with its fix."""
+    checkup.check(c, env=env, as_json=json, verbose=verbose, quiet=quiet)
 
 
 @task

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from math import prod
 from pathlib import Path
@@ -383,6 +384,11 @@ def _start_interval(facts: Facts) -> bool:
 
 
 def _render(template: str, **values: Any) -> str:
+    return _environment().get_template(template).render(values | _LABELS)
+
+
+@cache
+def _environment() -> Environment:
     environment = Environment(  # noqa: S701 - not HTML
         loader=FileSystemLoader(COMPOSE),
         undefined=StrictUndefined,
@@ -391,12 +397,18 @@ def _render(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["value"] = _yaml_value
-    return environment.get_template(template).render(values | _LABELS)
+    return environment
 
 
 def _yaml_value(text: str) -> str:
-    """Text as a YAML scalar that Compose takes literally: JSON is YAML, and $ would be a variable."""
-    return json.dumps(text, ensure_ascii=False).replace("$", "$$")
+    """Text as a YAML scalar that Compose takes literally: JSON is YAML but for characters that nobody can see, and $
+    would be a variable."""
+    shown = json.dumps(text, ensure_ascii=False).replace("$", "$$")
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", shown)
+
+
+# https://yaml.org/spec/1.2.2/#51-character-set; and what YAML 1.1 takes for the end of a line
+_UNPRINTABLE = re.compile("[^ -~\u00a0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 
 
 _LABELS = {

@@ -21,9 +21,11 @@ class PortsideError(Exception):
         self.message = message
         self.state = state
         self.hint = hint
+        self.log = ""  # where the run's log is
 
     def __str__(self) -> str:
-        return "\n".join(part for part in (self.message, self.state, self.hint) if part)
+        log = f"The log of this run: {self.log}" if self.log else ""
+        return "\n".join(part for part in (self.message, self.state, self.hint, log) if part)
 
 
 class Refused(PortsideError):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from . import certs as certificates
-from . import migrating, nginx, publishing, recovery, removing, stages
+from . import migrating, nginx, publishing, recovery, removing, runlog, stages
 from .certificate import Certificate
 from .errors import Lost, PortsideError
 from .report import Stage, count
@@ -141,7 +141,8 @@ def stages_of(flow: tuple[str, ...], settings: Settings) -> tuple[str, ...]:
 
 def follow(flow: tuple[str, ...], run: Run) -> None:
     """Run the stages. A failure takes away what the new release left, and says what is so now."""
-    with run.stack:
+    run.report.log = runlog.begin(run.site.name, run.command, run.server.target)
+    with run.stack, _logged(run):
         for name in stages_of(flow, run.settings):
             run.tell(name)
             try:
@@ -156,6 +157,17 @@ def follow(flow: tuple[str, ...], run: Run) -> None:
                 if name != "migrations" and (run.behind or migrating.disturbing(run)):
                     _undo(run, name)
                 raise _interrupted(run, name) from None
+
+
+@contextmanager
+def _logged(run: Run) -> Iterator[None]:
+    """What fails inside is the log's last line, and says where that is."""
+    try:
+        yield
+    except PortsideError as error:
+        run.report.note(str(error))
+        error.log = str(run.report.log.path) if run.report.log else ""
+        raise
 
 
 def _stage(name: str, settings: Settings) -> Callable[[Run, Stage], None]:

@@ -42,7 +42,13 @@ def check(settings: Settings, facts: Facts, *, room: bool = True) -> None:
 
     ``room``: a disk that is nearly full is a reason. Going back and clearing away must work there too.
     """
-    reasons = [
+    if found := reasons(settings, facts, room=room):
+        raise PortsideError("\n".join(found), state="Nothing was changed.", hint="Then type the same command again.")
+
+
+def reasons(settings: Settings, facts: Facts, *, room: bool = True) -> list[str]:
+    """Why this server can't be served as it is, one sentence each. ``room``: as in :func:`check`."""
+    found = [
         *_unsupported(facts),
         *(_no_engine(facts) if settings.containers else []),
         *_ports_taken(facts),
@@ -51,12 +57,11 @@ def check(settings: Settings, facts: Facts, *, room: bool = True) -> None:
         *_not_closed(settings, facts),
     ]
     if room and facts.disk_mb < DISK_NEEDED_MB:
-        reasons.append(
+        found.append(
             f"The disk is nearly full: {facts.disk_mb} MB free, {DISK_NEEDED_MB} MB needed. On the server, "
             "docker system df shows what Docker holds, docker system prune frees what nothing uses."
         )
-    if reasons:
-        raise PortsideError("\n".join(reasons), state="Nothing was changed.", hint="Then type the same command again.")
+    return found
 
 
 def packages(settings: Settings, facts: Facts) -> list[Step]:
@@ -81,6 +86,7 @@ def rest(settings: Settings, facts: Facts) -> list[Step]:
         *(_guard(facts) if settings.containers else []),
         *_tmpfiles(facts),
         *_renewal(facts),
+        *_timer(facts),
         *_firewall(settings, facts),
     ]
 
@@ -151,7 +157,7 @@ def _not_closed(settings: Settings, facts: Facts) -> list[str]:
     """Before the firewall is switched on: whom it would cut off."""
     if not settings.firewall or facts.ufw == "active":
         return []
-    others = sorted({_described(x) for x in facts.listeners if x.public and not _expected(x, facts)})
+    others = sorted({_described(x) for x in facts.listeners if x.public and not expected(x, facts)})
     if not others:
         return []
     return [
@@ -160,7 +166,8 @@ def _not_closed(settings: Settings, facts: Facts) -> list[str]:
     ]
 
 
-def _expected(listener: Listener, facts: Facts) -> bool:
+def expected(listener: Listener, facts: Facts) -> bool:
+    """Whether something that listens beyond the machine does so on Portside's account, or a DHCP client's."""
     if listener.protocol == "udp":
         ours = http3.is_port(listener) and listener.process == "nginx"
         return ours or listener.port in {68, 546}  # a DHCP client's own
@@ -209,6 +216,12 @@ def _renewal(facts: Facts) -> list[Step]:
     wanted = {names.CERTIFICATE_SCRIPT: "certificate.sh", names.RENEWAL_HOOK: "renewal-hook.sh"}
     texts = {path: (_FILES / file).read_text(encoding="utf-8") for path, file in wanted.items()}
     return [write(path, text, 0o755) for path, text in texts.items() if not _same(facts, path, text, 0o755)]
+
+
+def _timer(facts: Facts) -> list[Step]:
+    """The distribution starts it with certbot; somebody may have stopped it."""
+    stopped = "certbot" in facts.packages and not facts.renewal_timer
+    return [script("certbot.timer renews certificates", "timer")] if stopped else []
 
 
 def _same(facts: Facts, path: str, text: str, mode: int) -> bool:

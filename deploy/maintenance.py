@@ -32,6 +32,13 @@ def switch(run: Run, *, closed: bool, allow: str = "") -> None:
 def _addresses(allow: str) -> list[str]:
     """Single addresses, as Nginx writes them. Raises Refused."""
     try:
-        return sorted({str(ipaddress.ip_address(part.strip())) for part in allow.split(",") if part.strip()})
+        return sorted({_address(part.strip()) for part in allow.split(",") if part.strip()})
     except ValueError as error:
         raise Refused(f"--allow: {error}; give single addresses, comma-separated.") from None
+
+
+def _address(text: str) -> str:
+    """Without an interface's name, which may be any text: it would become a part of a path on the server."""
+    if "%" in text:
+        raise ValueError(f"“{text}” names an interface")
+    return str(ipaddress.ip_address(text))

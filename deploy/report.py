@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from .runlog import RunLog
 from .secret import Secret
 
 
@@ -26,6 +27,7 @@ class Report:
         self._status: Status | None = None
         self._stage = ""
         self._hidden: list[str] = []
+        self.log: RunLog | None = None  # has every line, also with --quiet
 
     def hide(self, secrets: Iterable[Secret]) -> None:
         """Mask these values from now on, also in their percent-encoded form; very short ones can't be told apart."""
@@ -52,22 +54,32 @@ class Report:
             yield stage
         except BaseException:
             self._end()
+            self.note(f"✗ {name}")
             self._line("✗", "red", name, time.monotonic() - started, "")
             raise
         self._end()
         if stage.skipped:
             return
+        self.note(f"✓ {name}  {', '.join(stage.notes)}")
         self._line("✓", "green", name, time.monotonic() - started, ", ".join(stage.notes))
 
     def begin(self, step: str, *, small: bool = False) -> None:
         """A step begins. A ``small`` one is over at once and only worth a line with --verbose."""
+        self.note(f"  {self._stage}: {step}")
         if self._status:
             self._status.update(Text.assemble((self._stage, "bold"), f"  {self.mask(step)}"))
         elif not self.quiet and (self.verbose or not small):
             self._print(f"  {self._stage}: {step}", style="dim")
 
+    def command(self, words: str) -> None:
+        """What a step runs on the server, with --verbose."""
+        self.note(f"    $ {words}")
+        if self.verbose and not self.quiet:
+            self._print(f"    $ {words}", style="dim")
+
     def output(self, line: str) -> None:
         """A line that a step printed: shown as it comes with --verbose, else beside the spinner."""
+        self.note(f"    {line}")
         if self.verbose and not self.quiet:
             self._print(f"    {line}")
         elif self._status and line.strip():
@@ -76,15 +88,18 @@ class Report:
 
     def detail(self, line: str) -> None:
         """Only with --verbose."""
+        self.note(f"  {line}")
         if self.verbose:
             self._print(f"  {line}", style="dim")
 
     def say(self, line: str = "", style: str = "") -> None:
         """A line, unless --quiet."""
+        self.note(line)
         if not self.quiet:
             self._print(line, style=style)
 
     def warn(self, line: str) -> None:
+        self.note(f"! {line}")
         self._print(f"! {line}", style="yellow")
 
     def ask(self, question: str) -> str:
@@ -100,6 +115,11 @@ class Report:
         """The last lines of a failure, on standard error."""
         self._end()
         self.errors.print(Text(self.mask(message)))
+
+    def note(self, text: str) -> None:
+        """A line of the log, if one is kept."""
+        if self.log:
+            self.log.write(self.mask(text))
 
     def aside(self) -> None:
         """From now on only results go to standard output, and all else to standard error."""

@@ -64,11 +64,15 @@ class Run:
             raise PortsideError("There is no new release in this run.")
         return self.release
 
+    @property
+    def watched(self) -> list[str]:
+        """Files of the server whose state is a fact."""
+        own = [self.site.data_compose, f"{self.site.data_secrets}/password", self.site.record, self.site.acme_dns()]
+        return [*host.watched(), *own]
+
     def look(self) -> None:
         """Read the server's facts, again if need be."""
-        paths = [*host.watched(), self.site.data_compose, f"{self.site.data_secrets}/password", self.site.record]
-        paths += [self.site.acme_dns()]
-        self.facts = self.server.facts(self.site, paths)
+        self.facts = self.server.facts(self.site, self.watched)
 
     def apply(
         self, stage: Stage, steps: list[Step], *, lock: str = "", big: bool = False, detached: bool = False

@@ -70,6 +70,12 @@ class Server:
         """What the user would type after -H to reach it again."""
         return str(self.address)
 
+    @property
+    def peer(self) -> str:
+        """The address that our connection leads to; empty where it goes by way of another host."""
+        sock = self._connection.transport.sock if self._open else None
+        return str(sock.getpeername()[0]) if isinstance(sock, socket.socket) else ""
+
     def connect(self) -> None:
         """Open the connection. Raises PortsideError that says why it can't be, and what to do."""
         if self._open:
@@ -100,12 +106,14 @@ class Server:
 
     @contextmanager
     def quietly(self) -> Iterator[None]:
-        """Steps that only look aren't worth a line."""
-        quiet, self.report.quiet = self.report.quiet, True
+        """Steps that only look aren't worth a line, in the log neither."""
+        report = self.report
+        before = report.quiet, report.log
+        report.quiet, report.log = True, None
         try:
             yield
         finally:
-            self.report.quiet = quiet
+            report.quiet, report.log = before
 
     def apply(
         self, steps: Sequence[Step], *, stage: str, lock: str = "", big: bool = False, detached: bool = False
@@ -318,6 +326,7 @@ class _Run:
         if what == "begin":
             self.output, self.answer = [], None
             self.server.report.begin(step.name, small=step.words[0] != "script")
+            self.server.report.command(quote(step.words))
         elif what == "answer":
             self.answer = json.loads(rest)
         elif what == "ended":

@@ -40,8 +40,9 @@ def _comma(value: object) -> object:
 
 
 def _matching(pattern: str, meaning: str) -> BeforeValidator:
-    """Text that matches ``pattern`` as a whole; otherwise an error that says what it should be."""
-    compiled = re.compile(pattern)
+    """Text that matches ``pattern`` as a whole, by ASCII's letters and digits alone: what reads it on the server knows
+    no others. Otherwise an error that says what it should be."""
+    compiled = re.compile(pattern, re.ASCII)
 
     def check(value: object) -> object:
         if isinstance(value, str) and not compiled.fullmatch(value):
@@ -126,7 +127,9 @@ def _secret(value: object) -> object:
 
 
 def _network(value: object) -> object:
-    """An address, or a network in CIDR notation."""
+    """An address, or a network in CIDR notation. Python takes anything behind a % for an interface's name."""
+    if "%" in str(value):
+        raise ValueError(f"“{value}” should be an address or a network, without an interface")
     return str(ipaddress.ip_network(str(value)))
 
 
@@ -179,6 +182,9 @@ def reserved(path: str) -> bool:
     return clean != path.rstrip("/") or clean in _RESERVED or below
 
 
+# What certbot's configuration file takes as it is.
+_MAIL, _DIRECTORY = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+", r"https://[A-Za-z0-9._~:/?@&=%+\[\]-]+"
+
 # An image's name ends with it, and Docker takes none that ends with a hyphen.
 _SITE = r"[a-z](?:[a-z0-9-]{0,29}[a-z0-9])?"
 
@@ -227,7 +233,7 @@ class Settings(BaseModel):
     build_args: Names = Field((), description="names of build arguments, taken from .env")
     build_secrets: Names = Field((), description="names of build secrets (BuildKit), taken from .env")
     build_ca: str | None = Field(None, description="a CA bundle for the build")
-    pip_index: Annotated[str, _matching(r"https?://\S+", "the http(s) address of a package index")] | None = Field(
+    pip_index: Annotated[str, _matching(r"https?://[!-~]+", "the http(s) address of a package index")] | None = Field(
         None, description="a package index for the build"
     )
     files: Annotated[tuple[PathPair, ...], BeforeValidator(_comma)] = Field(
@@ -246,7 +252,7 @@ class Settings(BaseModel):
     memory: Annotated[str, _matching(r"[1-9]\d*[kmg]", "a size such as 512m or 2g")] | None = Field(
         None, description="memory limit of a web container"
     )
-    cpus: float | None = Field(None, gt=0, le=1024, description="limit of a web container, in cores")
+    cpus: float | None = Field(None, ge=0.01, le=1024, description="limit of a web container, in cores")
     ports: Annotated[str, _matching(r"\d{4,5}-\d{4,5}", "a range such as 8100-8999")] = Field(
         "8100-8999", description="where the local ports are taken from"
     )
@@ -278,10 +284,10 @@ class Settings(BaseModel):
     drain: int = Field(30, ge=0, le=3600, description="seconds that old connections are given")
     keep: int = Field(5, ge=2, le=100, description="releases kept")
     max_body: Annotated[str, _matching(r"\d+[kmg]?", "a size such as 75m")] = Field("75m", description="largest upload")
-    acme_email: Annotated[str, _matching(r"[^\s@#;,=]+@[^\s@#;,=]+", "an address such as me@example.com")] | None = (
-        Field(None, description="whom the certificate authority may write to")
+    acme_email: Annotated[str, _matching(_MAIL, "an address such as me@example.com")] | None = Field(
+        None, description="whom the certificate authority may write to"
     )
-    acme_server: Annotated[str, _matching(r"https://[^\s#;]+", "the https address of a directory")] | None = Field(
+    acme_server: Annotated[str, _matching(_DIRECTORY, "the https address of a directory")] | None = Field(
         None, description="another authority's ACME directory; Let's Encrypt's if not given"
     )
     acme_ca: str | None = Field(None, description="a CA bundle (PEM) to trust for that directory")

@@ -87,6 +87,6 @@ def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool,
     settings = Settings.load(Path(env))
     report = Report(verbose=verbose, quiet=quiet)
     report.hide(_secrets(settings))
-    if settings.dotenv.overridden:
+    if settings.dotenv.overridden and command != "doctor":  # which tells it as a finding
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
     return Run(settings, Site(settings.site), Server(context, report), report, command, **options)

@@ -29,7 +29,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(strange) or name in sample.LINES or name in {"FORCE_COLOR", "DATABASE_URL", "ALLOWED_HOSTS"}:
             monkeypatch.delenv(name)
-    for name, value in sample.GIT.items():
+    for name, value in {**sample.GIT, "XDG_STATE_HOME": os.devnull}.items():  # the latter: no log is kept
         monkeypatch.setenv(name, value)
 
 

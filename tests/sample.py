@@ -239,6 +239,7 @@ def _settled(read: Facts, edge: Mapping[str, str], data: Mapping[str, str]) -> F
     return replace(
         read,
         packages=read.packages | set(host.BASE_PACKAGES),
+        renewal_timer=True,
         nginx_files={path: digest(text) for path, text in edge.items()},
         nginx_generation=nginx.generation(edge, bare_nginx).name,
         files=read.files | texts | _host_files(),

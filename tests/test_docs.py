@@ -34,6 +34,21 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     assert set(named) <= known | {"RELEASE"}
 
 
+def test_what_a_ci_job_sets_are_settings() -> None:
+    named = re.findall(r"\bDEPLOY_([A-Z_]+)", (DOCS / "ci.md").read_text(encoding="utf-8"))
+    assert {name.lower() for name in named} <= Settings.known()
+
+
+def test_what_a_doctor_looks_at_is_documented() -> None:
+    rows = re.findall(r"^\| ([a-z, ]+) \|", (DOCS / "doctor.md").read_text(encoding="utf-8"), re.MULTILINE)
+    told = {check for row in rows for check in row.split(", ")} - {"check"}
+    source = "".join(
+        (DOCS.parent / f"deploy/{name}.py").read_text() for name in ("findings", "outside", "laptop", "doctor")
+    )
+    named = set(re.findall(r"""\b(?:fault|warning|fine|many)\(\s*"([a-z]+)",""", source))
+    assert told == named
+
+
 def test_every_setting_says_what_it_means() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 

@@ -101,7 +101,7 @@ def test_the_firewall_is_closed_with_the_last_site_that_is_taken_away() -> None:
     assert http3.firewall_without(sample.SITE, facts) == [step], "an interrupted removal goes on"
     assert http3.firewall_without(sample.SITE, replace(facts, nginx_files=OTHER)) == []
     assert http3.firewall_without(sample.SITE, replace(facts, ufw_rules=("allow 443/udp",))) == []
-    assert http3.firewall_without(sample.SITE, replace(facts, ufw="inactive")) == []
+    assert http3.firewall_without(sample.SITE, replace(facts, ufw="inactive")) == [step], "it may be switched on again"
 
 
 def test_whoever_wants_what_nginx_can_not_is_told(quick: Settings, settings: Settings) -> None:

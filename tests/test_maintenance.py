@@ -40,6 +40,8 @@ def test_an_address_that_is_none_is_refused_before_the_server_is_touched(setting
     with pytest.raises(Refused, match=r"--allow: '192\.0\.2\.0/24'"):
         maintenance.switch(sample.run(settings, paper, "maintenance"), closed=True, allow="192.0.2.0/24")
     assert not paper.connected
+    with pytest.raises(Refused, match="names an interface"):
+        maintenance.switch(sample.run(settings, paper, "maintenance"), closed=True, allow="fe80::1%/../../x")
 
 
 def test_a_site_that_is_not_live_can_not_be_closed(settings: Settings) -> None:

@@ -18,7 +18,7 @@ from deploy.errors import Refused
 from tests import sample
 
 CHECKOUT = Path(__file__).parent.parent
-NAMES = ["init", "provision", "deploy", "rollback", "abort", "releases", "manage", "remove", "practice"]
+NAMES = ["doctor", "init", "provision", "deploy", "rollback", "abort", "releases", "manage", "remove", "practice"]
 
 
 @pytest.fixture
@@ -81,6 +81,38 @@ def test_every_option_of_a_task_is_explained() -> None:
         task = getattr(fabfile, name)
         options = set(task.body.__wrapped__.__annotations__) - {"c", "return"}
         assert options <= set(task.help), name
+
+
+COMPLETE = """
+eval "$(fab --print-completion-script bash)"
+COMP_WORDS=($1) COMP_CWORD=$2
+_complete_fab fab "${COMP_WORDS[$2]}"
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("typed", "word", "offered"),
+    [
+        ("fab ro", 1, {"rollback"}),
+        ("fab pro", 1, {"provision"}),
+        ("fab deploy --al", 2, {"--allow-breaking"}),
+        ("fab rollback --m", 2, {"--migrations"}),
+    ],
+)
+def test_the_tab_key_completes_tasks_and_options(typed: str, word: int, offered: set[str]) -> None:
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ("bash", "-c", COMPLETE, "bash", typed, str(word)),
+        cwd=CHECKOUT, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert set(done.stdout.split()) == offered
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_have_a_script_too(shell: str, home: Path) -> None:
+    script = fab(home, "--print-completion-script", shell).stdout
+    assert re.search(r"fab .*--complete -- ", script)
 
 
 def test_names_that_are_no_secret_stay_readable() -> None:

@@ -11,4 +11,4 @@ for port in "$@"; do
     close,*) ufw delete allow "$port" ;;
     esac || die "ufw takes no rule for port $port."
 done
-ufw --force enable
+[ "$what" = close ] || ufw --force enable

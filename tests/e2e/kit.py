@@ -126,6 +126,7 @@ class Fab:
         self.tell(f"fab {' '.join(words)}")
         out, err = (self.logs / f"{self.count:03}-{words[0].strip('-')}.{kind}" for kind in ("out", "err"))
         shell = {name: value for name, value in os.environ.items() if not STRIPPED.fullmatch(name)}
+        shell["XDG_STATE_HOME"] = str(self.logs.with_name(f"{self.logs.name}-state"))
         with out.open("wb") as stdout, err.open("wb") as stderr:
             process = subprocess.Popen(
                 (str(FAB), *words),

@@ -1,0 +1,311 @@
+"""Findings: what ``fab doctor`` says of a server. Pure: what is so there in, sentences with their fixes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from . import certs, host, http3, migrating, nginx, release, renewal
+from .certificate import Certificate, clock
+from .facts import Facts, Listener
+from .report import count
+from .settings import Settings
+from .site import Site
+
+UNITS = ("nginx.service", "docker.service", "portside-guard.service", renewal.TIMER, "ufw.service")
+PROVISIONED = {"nginx.service", renewal.TIMER}  # what a deploy starts, too
+COMES_BACK = {"always", "unless-stopped"}
+CLOCKS_APART = timedelta(minutes=2)
+DISK_LOW_MB, FULL_PERCENT = 2 * host.DISK_NEEDED_MB, 90
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``check``: what was looked at; ``level``: fault, warning or ok; ``fix``: what to type, or do."""
+
+    check: str
+    level: str
+    text: str
+    fix: str = ""
+
+    def as_dict(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def fault(check: str, text: str, fix: str) -> Finding:
+    return Finding(check, "fault", text, fix)
+
+
+def warning(check: str, text: str, fix: str) -> Finding:
+    return Finding(check, "warning", text, fix)
+
+
+def fine(check: str, text: str) -> Finding:
+    return Finding(check, "ok", text)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What ``remote/doctor.sh`` told.
+
+    ``units``: name -> active and enabled, as systemd says; ``disks``: used percent, free MB and folder; ``inodes``:
+    used percent and folder; ``containers``: all of the server's.
+    """
+
+    units: Mapping[str, tuple[str, str]]
+    failed: tuple[str, ...]
+    addresses: tuple[str, ...]
+    disks: tuple[tuple[int, int, str], ...]
+    inodes: tuple[tuple[int, str], ...]
+    reboot: bool
+    passwords: bool
+    containers: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def parse(cls, lines: Iterable[str]) -> Seen:
+        many: dict[str, list[str]] = {}
+        for key, found, value in (line.partition("\t") for line in lines):
+            if found:
+                many.setdefault(key, []).append(value)
+        units = (line.split(" ", 2) for line in many.get("unit", []))
+        disks = (line.split(" ", 2) for line in many.get("disk", []))
+        inodes = (line.split(" ", 1) for line in many.get("inodes", []))
+        return cls(
+            units={name: (active, enabled) for name, active, enabled in units},
+            failed=tuple(many.get("failed", [])),
+            addresses=tuple(many.get("address", [])),
+            disks=tuple((int(used), int(free), folder) for used, free, folder in disks),
+            inodes=tuple((int(used), folder) for used, folder in inodes),
+            reboot="reboot" in many,
+            passwords=many.get("password") == ["yes"],
+            containers=tuple(json.loads(line) for line in many.get("container", [])),
+        )
+
+    def publisher(self, port: int) -> str:
+        """The container that publishes a port, or empty."""
+        for container in self.containers:
+            published = (at for there in (container["ports"] or {}).values() for at in there or ())
+            if any(at["HostPort"] == str(port) for at in published):
+                return str(container["name"]).lstrip("/")
+        return ""
+
+
+@dataclass(frozen=True)
+class Examined:
+    """One server and one site on it. ``target``: what to type after -H; ``ssh``: how to come there without Portside;
+    ``here``: this machine's clock."""
+
+    settings: Settings
+    site: Site
+    target: str
+    ssh: str
+    facts: Facts
+    seen: Seen
+    here: datetime
+
+    def on_server(self, command: str) -> str:
+        return f"{self.ssh} sudo {command}"
+
+    def fab(self, task: str) -> str:
+        return f"fab {task} -H {self.target}"
+
+
+def of_server(it: Examined) -> list[Finding]:
+    """What is so of the server and of the site on it."""
+    return [
+        *_host(it),
+        *_units(it),
+        *_firewall(it),
+        *_nginx(it),
+        *_engine(it),
+        *_site(it),
+        *_certificate(it),
+        *_disk(it),
+        *_dumps(it),
+        *_clock(it),
+    ]
+
+
+def exposed(it: Examined) -> list[Listener]:
+    """What listens beyond the machine, and isn't SSH, HTTP or HTTPS: one of each port."""
+    found = {
+        (x.protocol, x.port): x
+        for x in it.facts.listeners
+        if x.public and not x.address.startswith("127.") and not host.expected(x, it.facts)
+    }
+    return [found[key] for key in sorted(found)]
+
+
+def of_listener(it: Examined, listener: Listener, reached: bool | None) -> Finding:
+    """Something that listens beyond the machine. ``reached``: whether it answered here; None where nobody asked."""
+    container = it.seen.publisher(listener.port)
+    what = f"container {container}" if container else listener.process or "a program"
+    where = f"{what} on {listener.protocol} port {listener.port}"
+    if container:
+        stop = it.on_server(f"docker stop {container}")
+        fix = f"publish it on the server's loopback alone (127.0.0.1:{listener.port}:…), or stop it: {stop}"
+    else:
+        fix = "let it listen on 127.0.0.1, or stop it; " + it.on_server(f"ss -lntup 'sport = :{listener.port}'")
+    if reached:
+        past = ", past the firewall" if container and it.facts.ufw == "active" else ""
+        return fault("ports", f"Everybody can reach {where}{past}: it answered here.", fix)
+    if reached is None:
+        return warning("ports", f"Listens beyond the server: {where}.", fix)
+    return fine("ports", f"{where} listens, and can't be reached from here")
+
+
+def _host(it: Examined) -> list[Finding]:
+    """Whether a deploy would be refused, or find work on the host."""
+    facts, found = it.facts, []
+    for reason in host.reasons(it.settings, facts, room=False):
+        found.append(fault("host", reason, it.fab("provision") + ", once that is mended"))
+    if it.seen.reboot:
+        fix = it.on_server("reboot") + "; the site comes back by itself"
+        found.append(warning("host", "An upgrade waits for a reboot.", fix))
+    if it.seen.passwords:
+        fix = "PasswordAuthentication no in /etc/ssh/sshd_config.d/, then " + it.on_server("systemctl reload ssh")
+        found.append(warning("host", "SSH lets people in by password, which strangers guess at all day.", fix))
+    for unit in it.seen.failed:
+        found.append(warning("host", f"{unit} has failed.", it.on_server(f"journalctl -u {unit}")))
+    work = [] if found else [*host.packages(it.settings, facts), *host.rest(it.settings, facts)]
+    if work:
+        what = f"{work[0].name}" + (f" and {len(work) - 1} more" if len(work) > 1 else "")
+        found.append(warning("host", f"The host isn't as this version would have it: {what}.", it.fab("provision")))
+    return found or [fine("host", f"{facts.os_name}, as it should be")]
+
+
+def _units(it: Examined) -> list[Finding]:
+    needed = {"nginx.service", renewal.TIMER}
+    if it.settings.containers:
+        needed |= {"docker.service", "portside-guard.service"}
+    found = []
+    for unit, (active, enabled) in it.seen.units.items():
+        if unit not in needed:
+            continue
+        if active != "active":
+            mended = it.fab("provision") if unit in PROVISIONED else it.on_server(f"systemctl start {unit}")
+            fix = mended + "; " + it.on_server(f"systemctl status {unit}") + " says why it isn't"
+            found.append(fault("units", f"{unit} is {active}{_costs(unit)}.", fix))
+        if enabled not in {"enabled", "static", "enabled-runtime"}:
+            fix = it.on_server(f"systemctl enable {unit}")
+            found.append(fault("units", f"{unit} doesn't come back after a reboot.", fix))
+    for unit in sorted(needed - set(it.seen.units)):
+        found.append(fault("units", f"{unit} isn't there{_costs(unit)}.", it.fab("provision")))
+    return found or [fine("units", f"{', '.join(sorted(needed))} run, and come back after a reboot")]
+
+
+def _costs(unit: str) -> str:
+    costs = {renewal.TIMER: ", so nothing renews certificates", "nginx.service": ", so no visitor is answered"}
+    return costs.get(unit, "")
+
+
+def _firewall(it: Examined) -> list[Finding]:
+    facts = it.facts
+    if not it.settings.firewall:
+        return [fine("firewall", "left alone (DEPLOY_FIREWALL=off)")]
+    if facts.ufw != "active":
+        return [fault("firewall", "ufw isn't active: whatever listens can be reached.", it.fab("provision"))]
+    missing = [port for port in (80, 443) if not _lets_in(facts, port)]
+    if missing:
+        ports = " and ".join(map(str, missing))
+        return [fault("firewall", f"ufw doesn't let visitors in to port {ports}.", it.fab("provision"))]
+    return [fine("firewall", "ufw lets in to SSH, 80 and 443")]
+
+
+def _lets_in(facts: Facts, port: int) -> bool:
+    return any(rule.split(" comment ")[0] in {f"allow {port}/tcp", f"allow {port}"} for rule in facts.ufw_rules)
+
+
+def _nginx(it: Examined) -> list[Finding]:
+    facts, found = it.facts, []
+    if nginx.broken(facts):
+        fix = it.on_server("nginx -t") + " says when it is mended; until then nginx can't be started again"
+        found.append(fault("nginx", nginx.broken(facts), fix))
+    elif facts.nginx_broken:
+        found.append(fault("nginx", f"Nginx refuses its files: {facts.nginx_broken}.", it.fab("deploy")))
+    if lacking := http3.unable(it.settings, facts):
+        found.append(warning("nginx", lacking, "take DEPLOY_HTTP3 out, or upgrade the server"))
+    return found or [fine("nginx", f"generation {facts.nginx_generation or 'none'}")]
+
+
+def _engine(it: Examined) -> list[Finding]:
+    if not it.settings.containers or not it.facts.docker_version:
+        return []
+    if not it.facts.live_restore:
+        text = "Without live-restore, a restart of Docker (an upgrade of it) stops every container."
+        return [fault("docker", text, it.fab("provision"))]
+    return [fine("docker", f"Docker {it.facts.docker_version}; containers outlive its restart")]
+
+
+def _site(it: Examined) -> list[Finding]:
+    facts, found = it.facts, []
+    if not facts.current:
+        return [fault("site", f"{it.site.name} isn't live on {it.target}.", it.fab("deploy"))]
+    record = facts.releases.get(facts.current, {})
+    live = [c for role in ("web", "process") for c in facts.role(role, facts.current)] + facts.role("db")
+    for each in live:
+        if each.state != "running":
+            text = f"{each.name} is {each.state}."
+            found.append(fault("site", text, it.fab("deploy") + "; " + it.on_server(f"docker logs {each.name}")))
+    lacking = release.served(record).replicas - len(facts.role("web", facts.current))
+    if lacking > 0:
+        found.append(fault("site", f"{count(lacking, 'web container')} of the release missing.", it.fab("deploy")))
+    policies = {str(c["name"]).lstrip("/"): c["restart"] for c in it.seen.containers}
+    for each in live:
+        if policies.get(each.name, "always") not in COMES_BACK:
+            fix = it.on_server(f"docker update --restart unless-stopped {each.name}")
+            found.append(fault("site", f"{each.name} doesn't come back after a reboot.", fix))
+    if facts.closed:
+        found.append(warning("site", "The site is closed for visitors.", it.fab("maintenance --off")))
+    if release.interrupted(facts) or migrating.is_behind(facts):
+        found.append(warning("site", "An interrupted run left something.", it.fab("abort")))
+    return found or [fine("site", f"release {facts.current} is live, with {count(len(live), 'container')}")]
+
+
+def _certificate(it: Examined) -> list[Finding]:
+    facts = it.facts
+    certificate = Certificate.parse(facts.certificate)
+    if not certificate:
+        return [warning("tls", "The site has no certificate: visitors come without encryption.", it.fab("certs"))]
+    again = it.fab("deploy" if facts.certificate_kind == "own" else "certs")
+    found = [fault("tls", text, again) for text in renewal.faults(facts) if not text.startswith(renewal.TIMER)]
+    uncovered = [name for name in certs.wanted(it.settings) if not certificate.covers(name)]
+    if uncovered:
+        found.append(fault("tls", f"The certificate isn't for {', '.join(uncovered)}.", again))
+    days = (certificate.ends - clock(facts.clock)).days
+    return found or [fine("tls", f"the certificate is good until {certificate.until} ({count(days, 'day')} left)")]
+
+
+def _disk(it: Examined) -> list[Finding]:
+    found, fix = [], it.on_server("docker system df") + " shows what Docker holds; docker system prune frees it"
+    for used, free, folder in it.seen.disks:
+        if free < host.DISK_NEEDED_MB:
+            found.append(fault("disk", f"The disk is nearly full: {free} MB free at {folder}.", fix))
+        elif used >= FULL_PERCENT and free < DISK_LOW_MB * 4:
+            found.append(warning("disk", f"{used} % of the disk at {folder} are used, {free} MB are free.", fix))
+    for used, folder in it.seen.inodes:
+        if used >= FULL_PERCENT:
+            text = f"{used} % of the disk's inodes at {folder} are used: many small files."
+            found.append(warning("disk", text, it.on_server(f"du --inodes -xd2 {folder}")))
+    return found or [fine("disk", f"{it.facts.disk_mb / 1024:.0f} GB free")]
+
+
+def _dumps(it: Examined) -> list[Finding]:
+    if not it.settings.own_database or not it.facts.current:
+        return []
+    if it.facts.last_dump:
+        return [fine("dumps", f"the newest dump of the database: {it.facts.last_dump}")]
+    dump = 'sh -c \'pg_dump -U "$POSTGRES_USER" "$POSTGRES_DB"\' > database.sql'
+    fix = f"on the server: sudo docker compose -f {it.site.data_compose} exec -T db {dump}"
+    return [warning("dumps", "There is no dump of the database on the server yet.", fix)]
+
+
+def _clock(it: Examined) -> list[Finding]:
+    apart = abs(clock(it.facts.clock) - it.here.astimezone(UTC))
+    if apart > CLOCKS_APART:
+        text = f"The server's clock and this machine's are {int(apart.total_seconds())} s apart."
+        return [warning("clock", text, it.on_server("timedatectl set-ntp true"))]
+    return [fine("clock", "the server's clock agrees with this machine's")]

@@ -1,0 +1,22 @@
+#!/bin/sh
+# What fab doctor asks besides the facts, in lines of "key<TAB>value". It only reads.
+#   doctor.sh UNIT...     UNIT: whose state is wanted, now and after a boot
+. "$PORTSIDE/remote/lib.sh"
+
+fact() { printf '%s\t%s\n' "$1" "$2"; }
+
+for unit in "$@"; do
+    [ "$(systemctl show -p LoadState --value "$unit")" = not-found ] ||
+        fact unit "$unit $(systemctl is-active "$unit") $(systemctl is-enabled "$unit" 2>/dev/null || echo disabled)"
+done
+systemctl list-units --failed --plain --no-legend --full | awk '{print "failed\t" $1}'
+# Docker's own bridges have addresses that mean something else on every machine.
+ip -o addr show scope global | awk '$2 !~ /^(docker|br-|veth)/ {sub("/.*", "", $4); print "address\t" $4}'
+df -Pm / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 {sub("%", "", $5); print "disk\t" $5 " " $4 " " $6}' | sort -u
+df -Pi / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 && $5 ~ /%/ {sub("%", "", $5); print "inodes\t" $5 " " $6}' | sort -u
+[ ! -f /run/reboot-required ] || fact reboot yes
+fact password "$(sshd -T 2>/dev/null | awk '$1 == "passwordauthentication" {print $2}')"
+containers=$(docker ps -aq)
+# shellcheck disable=SC2086
+[ -z "$containers" ] || docker inspect --format '{{"container\t"}}{"name": {{json .Name}}, "state": {{json .State.Status}}, "restart": {{json .HostConfig.RestartPolicy.Name}}, "labels": {{json .Config.Labels}}, "ports": {{json .NetworkSettings.Ports}}}' $containers
+exit 0
