@@ -135,7 +135,7 @@ class Facts:
             packages=frozenset(many.get("package", [])),
             listeners=tuple(_listeners(many.get("listener", []))),
             ufw=one("ufw"),
-            ufw_rules=tuple(many.get("ufw.rule", [])),
+            ufw_rules=tuple(map(_rule, many.get("ufw.rule", []))),
             docker_version=one("docker.version"),
             compose_version=one("docker.compose").lstrip("v"),
             buildx_version=one("docker.buildx").lstrip("v"),
@@ -217,6 +217,12 @@ def _releases(lines: Iterable[str]) -> Iterable[tuple[str, dict[str, Any]]]:
     for name, record in _pairs(lines):
         if RELEASE.fullmatch(name):
             yield name, _record(record)
+
+
+def _rule(line: str) -> str:
+    """``allow 443/udp comment=48656c6c6f`` as ufw itself tells of it."""
+    rule, _, comment = line.partition(" comment=")
+    return f"{rule} comment '{bytes.fromhex(comment).decode(errors='replace')}'" if comment else rule
 
 
 def _file(line: str) -> tuple[str, FileFact]:
