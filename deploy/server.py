@@ -62,6 +62,7 @@ class Server:
         self.address = _typed(connection)
         self.practice = _practice(connection) is not None
         self._connection = _reconnected(connection)
+        self._reaching: _Reaching | None = None
         self._open = False
         self._fence = ("", "")  # the site whose lock we hold, and our token
 
@@ -76,22 +77,26 @@ class Server:
         sock = self._connection.transport.sock if self._open else None
         return str(sock.getpeername()[0]) if isinstance(sock, socket.socket) else ""
 
+    def reach(self) -> _Reaching:
+        """Begin to open the connection. How that ends is for ``connect`` to tell."""
+        self._reaching = _Reaching(self._connection)
+        self._reaching.start()
+        return self._reaching
+
     def connect(self) -> None:
         """Open the connection. Raises PortsideError that says why it can't be, and what to do."""
         if self._open:
             return
         try:
-            self._connection.open()
+            (self._reaching or self.reach()).end()
         except Exception as error:
             made = self._connection
             raise no_connection(error, made.host, made.port, made.user, self.target) from error
         transport = self._connection.transport
         transport.set_keepalive(10)
-        if isinstance(transport.sock, socket.socket):
-            # paramiko leaves Nagle's algorithm on, which costs 40 ms a command; and a dead link is noticed by nobody.
-            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):
-                transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_LINK_SECONDS * 1000)
+        if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
+            # A dead link is noticed by nobody.
+            transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_LINK_SECONDS * 1000)
         self._open = True
 
     def close(self) -> None:
@@ -255,6 +260,27 @@ class Server:
             ) from error
 
 
+class _Reaching(threading.Thread):
+    """Opens a connection while its owner does something else."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(daemon=True)
+        self.connection = connection
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            self.connection.open()
+        except Exception as error:
+            self.error = error
+
+    def end(self) -> None:
+        """Wait until it is open. Raises why it couldn't be."""
+        self.join()
+        if self.error:
+            raise self.error
+
+
 class _Heart(threading.Thread):
     """Keeps a lock alive by writing to its holder now and then. Where no answer comes, it cuts the dead link."""
 
@@ -372,7 +398,7 @@ def _reconnected(connection: Connection) -> Connection:
     made = Connection(
         connection.original_host,
         config=_config(connection),
-        connect_kwargs=connection.connect_kwargs,
+        connect_kwargs={**connection.connect_kwargs, "transport_factory": _prompt},
         connect_timeout=CONNECT_SECONDS,
         user=_given_user(connection),
         port=_given_port(connection),
@@ -382,6 +408,14 @@ def _reconnected(connection: Connection) -> Connection:
         _verify_host_key(hop)
         hop = hop.gateway
     return made
+
+
+def _prompt(connected: Any, **options: Any) -> paramiko.Transport:
+    """A transport that sends at once: paramiko leaves Nagle's algorithm on, which costs 40 ms a command, and turns of
+    the handshake."""
+    if isinstance(connected, socket.socket):
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return paramiko.Transport(connected, **options)
 
 
 def _config(connection: Connection) -> Config:

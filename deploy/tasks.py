@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ HELP = {
     "yes": "don't ask first",
     "wait": "wait until nobody else deploys the site",
 }
+
+
+class Later:
+    """The functions of a module of ours that is imported when one is called: by then the server is being reached."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            return getattr(import_module(f"{__package__}.{self._module}"), name)(*args, **options)
+
+        return call
 
 
 def task(body: Callable[..., Any]) -> Any:
@@ -89,4 +103,6 @@ def run(context: Context, command: str, *, env: str, verbose: bool, quiet: bool,
     report.hide(_secrets(settings))
     if settings.dotenv.overridden and command != "doctor":  # which tells it as a finding
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
-    return Run(settings, Site(settings.site), Server(context, report), report, command, **options)
+    server = Server(context, report)
+    server.reach()
+    return Run(settings, Site(settings.site), server, report, command, **options)

@@ -620,6 +620,26 @@ def test_an_unknown_host_key_is_refused() -> None:
     assert isinstance(at._connection.client._policy, paramiko.RejectPolicy)
 
 
+def test_it_is_reached_while_other_things_go_on_and_connecting_tells_how_that_ended() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        at = Server(Connection(f"ann@127.0.0.1:{port}", config=Config(lazy=True)), Report())
+        at.reach()
+        caller, _ = listener.accept()
+        with caller:
+            assert caller.recv(4) == b"SSH-"
+    with pytest.raises(PortsideError, match=r"127\.0\.0\.1"):
+        at.connect()
+
+
+def test_nothing_waits_to_be_sent_together_with_more() -> None:
+    at = Server(Connection("server.example", config=Config(lazy=True)), Report())
+    with socket.socket() as tcp:
+        transport = at._connection.connect_kwargs["transport_factory"](tcp, disabled_algorithms=None)
+        assert tcp.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        assert not transport.is_active()
+
+
 @pytest.mark.parametrize("destination", ["server.example", "ann@server.example", "ann@server.example:2222"])
 def test_the_destination_is_what_the_user_typed(destination: str) -> None:
     given = Connection(destination, config=Config(lazy=True))
