@@ -138,11 +138,9 @@ def test_certificates_are_read() -> None:
 
 
 def test_other_sites_are_known_by_their_domains() -> None:
-    record = coded('{"domains": ["b.example"]}')
-    assert parsed(f"site.other\tblog {record}", "site.other\tbroken ").other_sites == {
-        "blog": {"b.example"},
-        "broken": set(),
-    }
+    whole = '==> /srv/portside/blog/site.json <==\n{"domains": ["b.example"]}\n'
+    broken = '\n==> /srv/portside/broken/site.json <==\n{"domains": ['
+    assert parsed(f"site.others\t{coded(whole + broken)}").other_sites == {"blog": {"b.example"}, "broken": set()}
 
 
 def test_lines_that_are_no_fact_are_passed_over() -> None:

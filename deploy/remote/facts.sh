@@ -98,10 +98,12 @@ certificate_facts() {
 
 site_facts() {
     [ -f "$root/site.json" ] && fact site.record "$(encoded <"$root/site.json")"
+    # One program reads all of the others, however many there are.
+    set --
     for record in /srv/portside/*/site.json; do
-        name=${record%/site.json}
-        [ ! -f "$record" ] || [ "$name" = "$root" ] || fact site.other "${name##*/} $(encoded <"$record")"
+        [ ! -f "$record" ] || [ "$record" = "$root/site.json" ] || set -- "$@" "$record"
     done
+    [ $# -eq 0 ] || fact site.others "$(tail -vn +1 "$@" | encoded)"
     live=$(readlink "$root/current") && fact site.current "${live##*/}"
     [ ! -f "$root/maintenance/closed" ] || fact site.closed yes
     fact site.dump "$(find "$root/backups" -name '*.dump' -printf '%TY-%Tm-%Td %TH:%TM UTC %f\n' 2>/dev/null | sort | tail -n 1)"
@@ -125,13 +127,13 @@ file_facts() {
     done
 }
 
-# Docker takes as long as all the rest, which is asked meanwhile.
+# Docker takes as long as all the rest, which is asked meanwhile; and Nginx the longer, the more sites there are.
 docker_facts >"$PORTSIDE/docker.facts" &
+nginx_facts >"$PORTSIDE/nginx.facts" &
 host_facts
-nginx_facts
 certificate_facts
 site_facts
 file_facts "$@"
 wait
-cat "$PORTSIDE/docker.facts"
+cat "$PORTSIDE/docker.facts" "$PORTSIDE/nginx.facts"
 exit 0
