@@ -29,7 +29,7 @@ def main(figures: Path, chart: Path) -> None:
     axes.margins(x=0.1)
     axes.set_xlabel("seconds of a run in which nothing is to be done (median)")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="lower right")
+    axes.legend(frameon=False, loc="upper right")
     picture.savefig(chart, dpi=120, metadata={"Software": None})
 
 
