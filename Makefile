@@ -76,4 +76,4 @@ bench: setup engine  ## what it costs and what visitors notice, side by side; fe
 
 clean:  ## take away what was made here, the practice server too
 	@test ! -x $(FAB) || $(FAB) practice --down
-	@rm -rf .venv
+	@rm -rf .venv .bench

@@ -1,19 +1,25 @@
 """Portside's tasks. Each is a name, a sentence and one call; the work is done in deploy/."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fabric import Connection
 
-from deploy import doctor as checkup
-from deploy import flow, live, planning
-from deploy import init as initial
-from deploy import maintenance as closing
-from deploy import releases as listing
-from deploy import status as condition
 from deploy.report import Report
 from deploy.several import How
-from deploy.tasks import run, task
+from deploy.tasks import Later, run, task
+
+if TYPE_CHECKING:
+    from deploy import doctor as checkup
+    from deploy import flow, live, planning
+    from deploy import init as initial
+    from deploy import maintenance as closing
+    from deploy import releases as listing
+    from deploy import status as condition
+else:
+    flow, live, initial, closing = Later("flow"), Later("live"), Later("init"), Later("maintenance")
+    listing, condition = Later("releases"), Later("status")
+    checkup, planning = Later("doctor"), Later("planning")
 
 
 @task

@@ -135,7 +135,7 @@ class Facts:
             packages=frozenset(many.get("package", [])),
             listeners=tuple(_listeners(many.get("listener", []))),
             ufw=one("ufw"),
-            ufw_rules=tuple(many.get("ufw.rule", [])),
+            ufw_rules=tuple(map(_rule, many.get("ufw.rule", []))),
             docker_version=one("docker.version"),
             compose_version=one("docker.compose").lstrip("v"),
             buildx_version=one("docker.buildx").lstrip("v"),
@@ -168,9 +168,7 @@ class Facts:
             containers=tuple(_container(json.loads(line)) for line in many.get("container", [])),
             images=tuple(name for name in many.get("image", []) if RELEASE.fullmatch(name.rpartition(":")[2])),
             files=dict(_file(line) for line in many.get("file", [])),
-            other_sites={
-                name: set(_record(record).get("domains", [])) for name, record in _pairs(many.get("site.other", []))
-            },
+            other_sites=dict(_others(_decoded(one("site.others")))),
         )
 
     @property
@@ -198,12 +196,27 @@ def _decoded(text: str) -> str:
 
 
 def _record(text: str) -> dict[str, Any]:
-    """A JSON object in base64; one cut short by a full disk counts as absent."""
+    """A JSON object in base64; one cut short counts as absent."""
     try:
-        value = json.loads(_decoded(text)) if text else {}
+        return _object(_decoded(text))
+    except ValueError:
+        return {}
+
+
+def _object(text: str) -> dict[str, Any]:
+    """A JSON object; one cut short by a full disk counts as absent."""
+    try:
+        value = json.loads(text) if text else {}
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _others(text: str) -> Iterable[tuple[str, set[str]]]:
+    """The domains of the other sites, from their records, each below a line ``==> PATH <==``."""
+    _, *parts = re.split(r"^==> .*/([^/]+)/site\.json <==$", text, flags=re.MULTILINE)
+    for name, record in zip(parts[::2], parts[1::2], strict=True):
+        yield name, set(_object(record).get("domains", []))
 
 
 def _pairs(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
@@ -217,6 +230,12 @@ def _releases(lines: Iterable[str]) -> Iterable[tuple[str, dict[str, Any]]]:
     for name, record in _pairs(lines):
         if RELEASE.fullmatch(name):
             yield name, _record(record)
+
+
+def _rule(line: str) -> str:
+    """``allow 443/udp comment=48656c6c6f`` as ufw itself tells of it."""
+    rule, _, comment = line.partition(" comment=")
+    return f"{rule} comment '{bytes.fromhex(comment).decode(errors='replace')}'" if comment else rule
 
 
 def _file(line: str) -> tuple[str, FileFact]:

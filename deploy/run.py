@@ -6,11 +6,8 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from . import host
-from .certs import Authority
-from .containers import Answer
 from .edge import Served
 from .errors import PortsideError
 from .facts import Facts
@@ -18,8 +15,12 @@ from .report import Report, Stage
 from .server import Result, Server
 from .settings import Settings
 from .site import ReleasePaths, Site
-from .source import Source
 from .steps import Step
+
+if TYPE_CHECKING:  # a run begins, and reaches for its server, before all of it is imported
+    from .certs import Authority
+    from .containers import Answer
+    from .source import Source
 
 
 @dataclass
@@ -70,6 +71,8 @@ class Run:
     @property
     def watched(self) -> list[str]:
         """Files of the server whose state is a fact."""
+        from . import host  # noqa: PLC0415 - as above
+
         own = [self.site.data_compose, f"{self.site.data_secrets}/password", self.site.record, self.site.acme_dns()]
         return [*host.watched(), *own]
 

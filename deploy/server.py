@@ -62,6 +62,7 @@ class Server:
         self.practice = route.practice(connection) is not None
         self._connection = route.reconnected(connection)
         self._sudo = Sudo(self._connection.user, self.address, report, connection.config.sudo.password or "")
+        self._reaching: _Reaching | None = None
         self._open = False
         self._awaited: paramiko.Channel | None = None
         self._interrupted = False
@@ -78,11 +79,17 @@ class Server:
         sock = self._connection.transport.sock if self._open else None
         return str(sock.getpeername()[0]) if isinstance(sock, socket.socket) else ""
 
+    def reach(self) -> _Reaching:
+        """Begin to open the connection. How that ends is for ``connect`` to tell."""
+        self._reaching = _Reaching(self._connection, self.target)
+        self._reaching.start()
+        return self._reaching
+
     def connect(self) -> None:
         """Open the connection. Raises PortsideError that says why it can't be, and what to do."""
         if self._open:
             return
-        route.open_links(self._connection, self.target)
+        (self._reaching or self.reach()).end()
         self._open = True
 
     def close(self) -> None:
@@ -284,6 +291,27 @@ class Server:
                 f"The connection to {self.target} was lost: {str(error) or type(error).__name__}.",
                 hint="Type the same command again; it goes on from what it finds.",
             ) from error
+
+
+class _Reaching(threading.Thread):
+    """Opens a connection while its owner does something else."""
+
+    def __init__(self, connection: Connection, target: str) -> None:
+        super().__init__(daemon=True)
+        self.connection, self.target = connection, target
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            route.open_links(self.connection, self.target)
+        except Exception as error:
+            self.error = error
+
+    def end(self) -> None:
+        """Wait until it is open. Raises why it couldn't be."""
+        self.join()
+        if self.error:
+            raise self.error
 
 
 class _Heart(threading.Thread):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, overload
 
@@ -46,6 +47,19 @@ HELP = {
     "yes": "don't ask first",
     "wait": "wait until nobody else deploys the site",
 }
+
+
+class Later:
+    """The functions of a module of ours that is imported when one is called: by then the server is being reached."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            return getattr(import_module(f"{__package__}.{self._module}"), name)(*args, **options)
+
+        return call
 
 
 @overload
@@ -126,4 +140,5 @@ def run(
     if settings.dotenv.overridden and command != "doctor":  # which tells it as a finding
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
     server = Server(member.connection, report)
+    server.reach()
     return member.adopt(Run(settings, Site(settings.site), server, report, command, **options))

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 
+from deploy import http3
 from deploy.facts import Facts, FileFact, Listener, version
 from tests import sample
 
@@ -55,6 +56,11 @@ def test_nginx_is_read_with_its_live_generation() -> None:
 def test_the_firewalls_rules_are_read() -> None:
     assert LIVE.ufw == "active"
     assert LIVE.ufw_rules == ("allow 22/tcp", "allow 80/tcp", "allow 443/tcp")
+
+
+def test_a_rules_comment_is_read_as_ufw_tells_of_it() -> None:
+    facts = Facts.parse("ufw.rule\tallow 443/udp comment=506f7274736964653a20485454502f33\n")
+    assert facts.ufw_rules == (http3.OPENED,)
 
 
 def test_the_engines_settings_are_read() -> None:
@@ -132,11 +138,9 @@ def test_certificates_are_read() -> None:
 
 
 def test_other_sites_are_known_by_their_domains() -> None:
-    record = coded('{"domains": ["b.example"]}')
-    assert parsed(f"site.other\tblog {record}", "site.other\tbroken ").other_sites == {
-        "blog": {"b.example"},
-        "broken": set(),
-    }
+    whole = '==> /srv/portside/blog/site.json <==\n{"domains": ["b.example"]}\n'
+    broken = '\n==> /srv/portside/broken/site.json <==\n{"domains": ['
+    assert parsed(f"site.others\t{coded(whole + broken)}").other_sites == {"blog": {"b.example"}, "broken": set()}
 
 
 def test_lines_that_are_no_fact_are_passed_over() -> None:

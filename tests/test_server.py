@@ -614,6 +614,18 @@ def test_a_server_that_does_not_answer_any_more_is_cut_off(
         assert cut.wait(5)
 
 
+def test_it_is_reached_while_other_things_go_on_and_connecting_tells_how_that_ended() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        at = Server(Connection(f"ann@127.0.0.1:{port}", config=Config(lazy=True)), Report())
+        at.reach()
+        caller, _ = listener.accept()
+        with caller:
+            assert caller.recv(4) == b"SSH-"
+    with pytest.raises(PortsideError, match=r"127\.0\.0\.1"):
+        at.connect()
+
+
 @pytest.mark.parametrize("destination", ["server.example", "ann@server.example", "ann@server.example:2222"])
 def test_the_destination_is_what_the_user_typed(destination: str) -> None:
     given = Connection(destination, config=Config(lazy=True))

@@ -46,6 +46,14 @@ def test_every_task_is_listed_with_a_sentence(home: Path) -> None:
     assert [sentence[0].isupper() for sentence in listed.values()] == [True] * len(listed)
 
 
+def test_a_module_is_imported_when_a_function_of_it_is_called() -> None:
+    code = (
+        "import sys, fabfile\nassert 'deploy.flow' not in sys.modules\n"
+        "assert fabfile.flow.stages_of(('prune',), type('S', (), {'containers': True})) == ('prune',)\n"
+    )
+    subprocess.run((sys.executable, "-c", code), cwd=CHECKOUT, check=True, timeout=60)
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -39,14 +39,21 @@ host_facts() {
     ss -Hlntup | awk '{print "listener\t" $1 " " $5 " " $7}'
     # Also where Docker isn't installed yet: what is there is kept.
     [ -f /etc/docker/daemon.json ] && fact docker.json "$(encoded </etc/docker/daemon.json)"
-    has ufw && fact ufw "$(ufw status | sed -n 's/^Status: //p')" && ufw show added | sed -n 's/^ufw /ufw.rule\t/p'
+    firewall_facts
+}
+
+# Read where ufw itself looks, which takes a tenth of a second for each question. Of the rules, those for everybody.
+firewall_facts() {
+    has ufw || return 0
+    fact ufw "$(iptables -w -n -L ufw-user-input >/dev/null 2>&1 && echo active || echo inactive)"
+    sed -n -E 's!^### tuple ### ([a-z]+) (tcp|udp) ([0-9]+) 0\.0\.0\.0/0 any 0\.0\.0\.0/0 in( comment=[0-9a-f]*)?$!ufw.rule\t\1 \3/\2\4!p' \
+        /etc/ufw/user.rules
 }
 
 docker_facts() {
     has docker || return 0
-    fact docker.compose "$(docker compose version --short 2>/dev/null)"
-    fact docker.buildx "$(docker buildx version 2>/dev/null | awk '{print $2}')"
-    docker info --format '{{"docker.version\t"}}{{.ServerVersion}}{{"\ndocker.live-restore\t"}}{{.LiveRestoreEnabled}}' 2>/dev/null
+    docker info --format '{{range .ClientInfo.Plugins}}{{if eq .Name "compose" "buildx"}}docker.{{.Name}}{{"\t"}}{{.Version}}{{"\n"}}{{end}}{{end}}{{
+        "docker.version\t"}}{{.ServerVersion}}{{"\ndocker.live-restore\t"}}{{.LiveRestoreEnabled}}' 2>/dev/null
     docker ps -a --filter "label=portside.site=$site" --format '{{"container\t"}}{{json .}}' 2>/dev/null
     docker images --filter "label=portside.site=$site" --filter dangling=false --format '{{"image\t"}}{{.Repository}}:{{.Tag}}' 2>/dev/null
 }
@@ -91,10 +98,12 @@ certificate_facts() {
 
 site_facts() {
     [ -f "$root/site.json" ] && fact site.record "$(encoded <"$root/site.json")"
+    # One program reads all of the others, however many there are.
+    set --
     for record in /srv/portside/*/site.json; do
-        name=${record%/site.json}
-        [ ! -f "$record" ] || [ "$name" = "$root" ] || fact site.other "${name##*/} $(encoded <"$record")"
+        [ ! -f "$record" ] || [ "$record" = "$root/site.json" ] || set -- "$@" "$record"
     done
+    [ $# -eq 0 ] || fact site.others "$(tail -vn +1 "$@" | encoded)"
     live=$(readlink "$root/current") && fact site.current "${live##*/}"
     [ ! -f "$root/maintenance/closed" ] || fact site.closed yes
     fact site.dump "$(find "$root/backups" -name '*.dump' -printf '%TY-%Tm-%Td %TH:%TM UTC %f\n' 2>/dev/null | sort | tail -n 1)"
@@ -118,13 +127,13 @@ file_facts() {
     done
 }
 
-# Docker takes as long as all the rest, which is asked meanwhile.
+# Docker takes as long as all the rest, which is asked meanwhile; and Nginx the longer, the more sites there are.
 docker_facts >"$PORTSIDE/docker.facts" &
+nginx_facts >"$PORTSIDE/nginx.facts" &
 host_facts
-nginx_facts
 certificate_facts
 site_facts
 file_facts "$@"
 wait
-cat "$PORTSIDE/docker.facts"
+cat "$PORTSIDE/docker.facts" "$PORTSIDE/nginx.facts"
 exit 0

@@ -18,7 +18,8 @@ CHECKOUT = Path(__file__).parent.parent.parent
 
 @dataclass
 class Timed:
-    """How a `fab` ended: seconds, round trips, seconds of each stage, the release; when its gate was passed."""
+    """How a `fab` ended: seconds, round trips, seconds of each stage, the release; when its gate was passed; whether it
+    found nothing to do."""
 
     began: float
     ended: float = 0
@@ -26,6 +27,7 @@ class Timed:
     round_trips: int = 0
     stages: dict[str, float] = field(default_factory=dict)
     release: str = ""
+    unchanged: bool = False
 
     @property
     def seconds(self) -> float:
@@ -71,6 +73,8 @@ def _note(timed: Timed, line: str) -> None:
         timed.round_trips = int(found[1])
     elif found := re.search(r"(?:release|back at) (\d{8}-\d{6}-[0-9a-f]{7})", line):
         timed.release = found[1]
+    elif ": nothing to do" in line:
+        timed.unchanged = True
 
 
 def project(folder: Path, server: str, files: Mapping[str, str] | None, **settings: str) -> Laptop:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from deploy.practice import Practice, access
 
@@ -55,7 +56,7 @@ class Relay:
             with suppress(OSError):
                 end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER)
                 end.shutdown(socket.SHUT_RD)
-                end.close()
+            end.close()
 
     def silence(self) -> None:
         """Let nothing through any more; neither end is told."""
@@ -68,10 +69,19 @@ class Relay:
         self.reset()
 
 
+AnyRelay = TypeVar("AnyRelay", bound=Relay)
+
+
 @contextmanager
 def in_front_of(server: Practice) -> Iterator[Relay]:
     """A relay to the server's sshd for as long as the block runs."""
-    relay = Relay(f"{server.name}-relay", server.ssh_port)
+    with known(server, Relay(f"{server.name}-relay", server.ssh_port)) as relay:
+        yield relay
+
+
+@contextmanager
+def known(server: Practice, relay: AnyRelay) -> Iterator[AnyRelay]:
+    """The relay at work, with its name and the server's host keys in this checkout's ssh files."""
     threading.Thread(target=relay.serve, daemon=True).start()
     keys = server.exec(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub"))
     with access.exclusive(lambda _: None):
