@@ -152,15 +152,17 @@ class Result(NamedTuple):
 
 
 # Older engines (seen with 20.10) now and then lose what a command prints. So it is kept for a moment, and printed
-# again for whoever asks again: the command itself runs once.
+# again for whoever asks again, who may be there before the command has ended: it itself runs once.
 _KEEPING = """
 kept=$1
 shift
 if mkdir "$kept" 2>/dev/null; then
     "$@" >"$kept/out" 2>"$kept/err"
-    echo $? >"$kept/code"
+    echo $? >"$kept/ended" && mv "$kept/ended" "$kept/code"
     (sleep 60; rm -rf "$kept") >/dev/null 2>&1 &
 fi
+turns=0
+until [ -f "$kept/code" ] || [ "$turns" -eq 2400 ]; do sleep 0.05; turns=$((turns + 1)); done
 cat "$kept/err" >&2
 cat "$kept/out" && printf %s "$kept" && exit "$(cat "$kept/code")"
 """

@@ -16,6 +16,7 @@ OF_NO_PROJECT = {"proc", "sys", "dev", "site-packages", "node_modules", ".git"}
 
 
 def main() -> None:
+    os.dup2(1, 2)  # what comes by two ways is put together in any order, also in the middle of a line
     folder = find_folder(sys.argv[1] if len(sys.argv) > 1 else "")
     os.chdir(folder)
     sys.path.insert(0, folder)
@@ -40,7 +41,8 @@ def main() -> None:
         "debug": bool(settings.DEBUG),
         **migrations(sys.argv[2] if len(sys.argv) > 2 else ""),
     }
-    print(MARK + json.dumps(answer), flush=True)
+    sys.stdout.write(f"\n{MARK}{json.dumps(answer)}\n")  # whatever the project printed before
+    sys.stdout.flush()
     if "check" in sys.argv[3:]:
         check()
 

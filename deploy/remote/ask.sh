@@ -5,7 +5,7 @@
 . "$PORTSIDE/remote/lib.sh"
 said=$(manage "$1" --volume "$PORTSIDE_FILES:/portside/ask:ro" manage python /portside/ask/ask.py "$2" "$3" "${4:-}" </dev/null 2>&1)
 failed=$?
-printf '%s\n' "$said" | grep -v '^portside-answer:'
+printf '%s\n' "$said" | grep -v -e '^portside-answer:' -e '^$'
 json=$(printf '%s\n' "$said" | sed -n 's/^portside-answer://p')
 [ "$failed" -eq 0 ] || [ -n "$json" ] ||
     die "Django can't be started with these settings. If manage.py names others than it should, set DJANGO_SETTINGS_MODULE."
