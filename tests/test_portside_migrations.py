@@ -323,6 +323,19 @@ def ask(project: Path, known: dict[str, str] | None = None) -> dict[str, Any]:
     return answer
 
 
+def test_the_answer_has_a_line_of_its_own_whatever_else_is_said(project: Path) -> None:
+    """Warnings that came by another way could be put in the middle of it."""
+    with (project / "web" / "settings.py").open("a", encoding="utf-8") as settings:
+        settings.write('\nprint("a project that talks", end="")\n')
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "web.settings"}
+    words = (sys.executable, str(REMOTE / "ask.py"), "", "", "check")
+    done = subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True, check=True)
+    (answer,) = (line for line in done.stdout.splitlines() if line.startswith("portside-answer:"))
+    assert json.loads(answer.partition(":")[2])["settings_module"] == "web.settings"
+    assert "(security.W" in done.stdout
+    assert done.stderr == ""
+
+
 def test_a_first_release_is_judged_by_nobody(project: Path) -> None:
     answer = ask(project)
     assert answer["pending"] == ["art.0001_initial", "art.0002_more", "art.0003_drop", "new.0001_initial"]
