@@ -365,6 +365,19 @@ def shell(server: Practice, script: str, *words: str, check: bool = True) -> str
     return server.exec(("sh", "-c", script, "sh", *words), check=check)
 
 
+RENEWAL = """
+systemctl start certbot.service && exit
+journalctl -u certbot.service --no-pager -n 40
+tail -n 60 /var/log/letsencrypt/letsencrypt.log
+exit 1
+"""
+
+
+def renew(server: Practice) -> None:
+    """Have the timer's service run, as the timer would. Where it fails, the error says what certbot said."""
+    shell(server, RENEWAL)
+
+
 def container(server: Practice, site: str, role: str = "web") -> str:
     """The id of the site's running container with this role."""
     labels = ("--filter", f"label=portside.site={site}", "--filter", f"label=portside.role={role}")

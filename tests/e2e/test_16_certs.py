@@ -19,7 +19,7 @@ from tests import pki
 
 from . import small
 from .https import Root, get, names
-from .kit import Project, ask, shell, until
+from .kit import Project, ask, renew, shell, until
 
 DOMAIN, OTHER, OLD, NEW, LOST = (f"{name}.certs.test" for name in ("www", "other", "old", "new", "lost"))
 RENEW = """
@@ -300,7 +300,7 @@ def test_the_timer_trusts_the_authority_too(secure: Project) -> None:
         "sed -i 's/^# renew_before_expiry.*/renew_before_expiry = 9000 days/' /etc/letsencrypt/renewal/certs.conf",
     )
     before = shell(secure.server, CONCERNED)
-    shell(secure.server, "systemctl start certbot.service")
+    renew(secure.server)
     assert shell(secure.server, CONCERNED) != before
     shell(secure.server, "sed -i '/^renew_before_expiry/d' /etc/letsencrypt/renewal/certs.conf")
 
@@ -337,7 +337,8 @@ def test_a_renewal_that_fails_leaves_the_old_certificate_and_is_seen(secure: Pro
         assert report["certificate"]["days"] > 0
         assert len(report["problems"]) == 1
     finally:
-        shell(server, f"mv /run/certs.conf {settings}; systemctl start certbot.service")
+        shell(server, f"mv /run/certs.conf {settings}")
+        renew(server)
     assert "renewal failed" not in secure.fab("status", on=server, project=secure, check=True).text
 
 

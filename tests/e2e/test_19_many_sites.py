@@ -28,6 +28,7 @@ from .kit import (
     fingerprint,
     inside,
     live,
+    renew,
     shell,
     sql,
     until,
@@ -338,7 +339,7 @@ def test_the_others_are_as_they_were(others: list[Project], removed: Done) -> No
 def test_certificates_of_the_others_are_still_renewed(others: list[Project], removed: Done) -> None:
     server = others[0].server
     assert shell(server, "ls /etc/letsencrypt/renewal").split() == ["a-data.conf"]
-    shell(server, "systemctl start certbot.service")
+    renew(server)
     assert ask(server, domain("a-data")).status == 301
 
 
@@ -475,6 +476,7 @@ def test_the_last_of_them_goes_too(others: list[Project]) -> None:
         assert site.name in remove(site, "--yes").out
         assert shell(server, LEFT, site.name) == ""
     assert shell(server, "ls -A /srv/portside; ls -A /etc/letsencrypt/renewal") == ""
-    shell(server, "nginx -t && systemctl start certbot.service && ! ls /etc/systemd/system/certbot.service.d/*")
+    renew(server)
+    shell(server, "nginx -t && ! ls /etc/systemd/system/certbot.service.d/*")
     others[1].deploy()
     assert answers(others[1])
