@@ -24,11 +24,6 @@ from .rivals import Ansible, Pyinfra, Rival
 NAME = "bench-converge"
 MILLISECONDS = (0, 50, 200)
 SSH, PORTSIDE, PYINFRA, ANSIBLE = TOOLS = ("ssh server true", "Portside", "pyinfra", "Ansible")
-# Downloaded beforehand, so that the mirror's speed is nobody's merit.
-DOWNLOAD = """\
-export DEBIAN_FRONTEND=noninteractive
-apt-get -qq update && apt-get -qq install -y --download-only --no-install-recommends "$@" >/dev/null
-"""
 INSTALL = 'DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" >/dev/null'
 OF_ANSIBLE = ("python3", "python3-apt")  # it needs them on the server before it can do anything
 
@@ -77,9 +72,7 @@ def _fresh(console: Console) -> Practice:
 
 def _ready(server: Practice, env: Path, tool: str) -> list[str]:
     """All the packages on the server's disk, none installed but for what Ansible can't begin without."""
-    server.exec(("apt-get", "-qq", "update"))
-    wanted = rivals.packages(server, rivals.look(server, env))
-    server.exec(("sh", "-c", DOWNLOAD, "download", *wanted, *OF_ANSIBLE))
+    wanted = rivals.download(server, env, *OF_ANSIBLE)
     if tool == ANSIBLE:
         server.exec(("sh", "-c", INSTALL, "install", *OF_ANSIBLE))
     return wanted

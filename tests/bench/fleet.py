@@ -1,4 +1,4 @@
-"""Eight servers provisioned side by side, and one alone; near, and far away."""
+"""Eight servers provisioned by one ``fab provision -H a,b,...``, beside one alone: bare, and with nothing to do."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from deploy import practice
 from deploy.practice import Practice
 from deploy.practice.images import discard
 
+from . import rivals
 from .distance import Distance, away
-from .laptop import CHECKOUT, Laptop, project
+from .laptop import CHECKOUT, project
 
 NAME = "bench-fleet"
 SIZE = 8
@@ -36,20 +37,48 @@ class Sample:
     processor: float
 
 
+@dataclass
+class Fleet:
+    """The servers, each behind a relay."""
+
+    env: Path
+    servers: list[Practice]
+    distances: list[Distance]
+
+    def provision(self, milliseconds: int, *which: int) -> Sample:
+        """Those of the servers, by one command. Raises CalledProcessError where it fails."""
+        for distance in self.distances:
+            distance.begin(milliseconds / 1000)
+        hosts = ",".join(self.distances[number].name for number in which)
+        line = (sys.executable, "-m", "fabric", "provision", "--quiet", "--env", str(self.env), "-H", hosts)
+        before, began = self._processor(), time.monotonic()
+        subprocess.run(line, cwd=CHECKOUT, check=True)
+        seconds = time.monotonic() - began
+        return Sample(seconds, self._processor() - before)
+
+    def _processor(self) -> float:
+        """Seconds of processor so far: of the programs started here that have ended, and of all on the servers."""
+        here = resource.getrusage(resource.RUSAGE_CHILDREN)
+        there = sum(_used(server) for server in self.servers)
+        return here.ru_utime + here.ru_stime + there
+
+
 def measure(folder: Path, console: Console) -> list[Table]:
-    """The table. The eight are copies of one that was provisioned, so nothing is to be done on them."""
+    """The table. All of the servers are copies of a bare one that has the packages on its disk."""
     settings = {"DEPLOY_SITE": "bench", "DEPLOY_DOMAINS": "bench.test"}
     env = project(folder / "fleet", NAME, {"manage.py": ""}, **settings).env
     servers: list[Practice] = []
     snapshot = ""
     try:
         servers.append(practice.up(NAME, say=lambda line: console.print(f"  {line}")))
-        Laptop(env, NAME).fab("provision")
+        rivals.download(servers[0], env)
         snapshot = servers[0].snapshot("fleet")
-        for number in range(2, SIZE + 1):
+        for number in range(1, SIZE + 1):
             servers.append(practice.up(f"{NAME}-{number}", image=snapshot, say=lambda line: None))
-            console.print(f"  {number} servers")
-        return [_table(servers, env, console)]
+            console.print(f"  {number} servers, and one to be alone")
+        with ExitStack() as stack:
+            distances = [stack.enter_context(away(server)) for server in servers]
+            return [_table(Fleet(env, servers, distances), console)]
     finally:
         for server in servers:
             server.remove()
@@ -57,61 +86,27 @@ def measure(folder: Path, console: Console) -> list[Table]:
             discard(servers[0].engine, snapshot)
 
 
-def _table(servers: list[Practice], env: Path, console: Console) -> Table:
+def _table(fleet: Fleet, console: Console) -> Table:
     cores = os.cpu_count() or 1
-    title = f"Nothing to do on {SIZE} servers (medians of {ROUNDS} rounds in turn; {cores} cores for all of them)"
-    table = Table(
-        "distance",
-        "one, s",
-        f"{SIZE}, s",
-        "times one",
-        "the cores alone, s",
-        "times what they allow",
-        "promised",
-        title=title,
-    )
-    for milliseconds in MILLISECONDS:
-        with ExitStack() as stack:
-            distances = [stack.enter_context(away(server)) for server in servers]
-            pairs = [
-                (
-                    _provision(servers[:1], distances[:1], env, milliseconds),
-                    _provision(servers, distances, env, milliseconds),
-                )
-                for _ in range(ROUNDS)
-            ]
+    title = f"{SIZE} servers provisioned at once ({cores} cores for all; no change: medians of {ROUNDS} rounds in turn)"
+    allowed = ("the cores alone, s", "times what they allow", "promised")
+    table = Table("", "distance", "one, s", f"{SIZE}, s", "times one", *allowed, title=title)
+    for what, milliseconds, rounds in (("bare", 0, 1), *(("no change", each, ROUNDS) for each in MILLISECONDS)):
+        pairs = [
+            (fleet.provision(milliseconds, 0), fleet.provision(milliseconds, *range(1, SIZE + 1)))
+            for _ in range(rounds)
+        ]
         one = statistics.median(first.seconds for first, _ in pairs)
         all_of_them = statistics.median(second.seconds for _, second in pairs)
         least = statistics.median(second.processor for _, second in pairs) / cores
         table.add_row(
-            f"{milliseconds} ms", f"{one:.2f}", f"{all_of_them:.2f}", f"{all_of_them / one:.1f}", f"{least:.2f}",
+            what, f"{milliseconds} ms", f"{one:.2f}", f"{all_of_them:.2f}", f"{all_of_them / one:.1f}", f"{least:.2f}",
             f"{all_of_them / max(one, least):.2f}", "at most 1.5",
         )  # fmt: skip
-        console.print(f"  {milliseconds} ms: one {one:.2f} s, {SIZE} {all_of_them:.2f} s, cores {least:.2f} s")
+        console.print(f"  {what}, {milliseconds} ms: one {one:.2f} s, {SIZE} {all_of_them:.2f} s, cores {least:.2f} s")
     return table
 
 
-def _provision(servers: list[Practice], distances: list[Distance], env: Path, milliseconds: int) -> Sample:
-    """All of the servers at once. Raises CalledProcessError where one fails."""
-    for distance in distances:
-        distance.begin(milliseconds / 1000)
-    before, began = _processor(servers), time.monotonic()
-    line = (sys.executable, "-m", "fabric", "provision", "--quiet", "--env", str(env), "-H")
-    running = [subprocess.Popen((*line, distance.name), cwd=CHECKOUT) for distance in distances]
-    for run in running:
-        if run.wait():
-            raise subprocess.CalledProcessError(run.returncode, line)
-    seconds = time.monotonic() - began
-    return Sample(seconds, _processor(servers) - before)
-
-
-def _processor(servers: list[Practice]) -> float:
-    """Seconds of processor so far: of the programs started here that have ended, and of everything on the servers."""
-    here = resource.getrusage(resource.RUSAGE_CHILDREN)
-    there = sum(
-        server.engine.containers.get(server.container).stats(stream=False, one_shot=True)["cpu_stats"]["cpu_usage"][
-            "total_usage"
-        ]
-        for server in servers
-    )
-    return here.ru_utime + here.ru_stime + there / 1e9
+def _used(server: Practice) -> float:
+    stats = server.engine.containers.get(server.container).stats(stream=False, one_shot=True)
+    return float(stats["cpu_stats"]["cpu_usage"]["total_usage"]) / 1e9
