@@ -80,7 +80,8 @@ def test_an_unknown_host_key(site: Project, home: Path) -> None:
     done = deploy_as(site, home, str(PRACTICE / "id_ed25519"))
     assert done.code == FAILED
     assert "host key" in done.err
-    assert f"ssh -p {site.server.ssh_port} deploy@127.0.0.1" in done.err
+    assert "SHA256:" in done.err
+    assert f"echo '[127.0.0.1]:{site.server.ssh_port} ssh-ed25519 " in done.err
 
 
 def test_another_host_key(site: Project, home: Path, key: str) -> None:
