@@ -23,6 +23,9 @@ PRACTICE = CHECKOUT / ".practice"
 SECONDS = 400
 """No single command takes longer; what hangs is ended then."""
 
+FEW_WORKERS = "1"
+"""A Django site's, where a test makes one: each worker imports all of Django, which isn't what is tested."""
+
 # What would otherwise win over a project's .env, or answer for the user.
 STRIPPED = re.compile(r"(DEPLOY_|DJANGO_|POSTGRES_|PG)\w*|SECRET_KEY|DATABASE_URL|ALLOWED_HOSTS|SSH_AUTH_SOCK")
 
@@ -171,6 +174,8 @@ class Project:
         """Make these values stand in .env, written as they are here; None takes one of ours out again."""
         if self.given is None:
             self.given = self.env.read_text() if self.env.exists() else ""
+        if {"DEPLOY_DOMAINS", "SECRET_KEY"} <= values.keys():
+            values = {"DEPLOY_WORKERS": FEW_WORKERS, **values}
         self.ours = {name: value for name, value in {**self.ours, **values}.items() if value is not None}
         lines = (line for line in self.given.splitlines(keepends=True) if line.partition("=")[0] not in self.ours)
         self.env.write_text("".join(lines) + "".join(f"{name}={value}\n" for name, value in self.ours.items()))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .kit import Project, ask, container, inside, live, shell, sql, visitors
+from .kit import FEW_WORKERS, Project, ask, container, inside, live, shell, sql, visitors
 
 # As they stand in .env -> as the application must see them.
 HARD = {
@@ -46,7 +46,8 @@ TRACKED = "nobody-may-read-this-4711"
 @pytest.fixture(scope="module")
 def environment(site: Project) -> dict[str, bytes]:
     """The application's environment, after a deploy with the hard values, while visitors come."""
-    site.set(**{name: written for name, (written, _) in HARD.items()}, POSTGRES_PASSWORD=PASSWORD[0])
+    hard = {name: written for name, (written, _) in HARD.items()}
+    site.set(**hard, POSTGRES_PASSWORD=PASSWORD[0], DEPLOY_WORKERS=FEW_WORKERS)
     site.deploy()
     said = json.loads(inside(site.server, site.name, "python", "-c", DUMP))
     return {name: bytes.fromhex(value) for name, value in said.items()}
