@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,7 +113,7 @@ def show(report: Report, found: Iterable[Finding], *, server: str, as_json: bool
     faults, warnings = (sum(each.level == level for each in found) for level in ("fault", "warning"))
     if as_json:
         told = {"server": server or None, "ok": not faults, "findings": [each.as_dict() for each in found]}
-        report.result(json.dumps(told, indent=2, ensure_ascii=False))
+        report.result(told)
     else:
         for each in found:
             _print(report, each)
@@ -130,10 +129,10 @@ def _print(report: Report, each: Finding) -> None:
     if report.quiet and each.level == "ok":
         return
     sign, colour = SIGNS[each.level]
-    line = Text.assemble((f"{sign} ", colour), (f"{each.check:<9}", "bold"), " ", report.mask(each.text))
+    line = Text.assemble((f"{sign} ", colour), (f"{each.check:<9}", "bold"), " ", report.shown(each.text))
     report.console.print(line)
     if each.fix:
-        report.console.print(Text(report.mask(f"            fix: {each.fix}"), style="dim"))
+        report.console.print(Text(report.shown(f"            fix: {each.fix}"), style="dim"))
 
 
 def key_given(context: Context) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -44,7 +43,7 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
     seconds = time.monotonic() - run.started
     if as_json:
         told = {"site": run.site.name, "server": run.server.target, "release": identity, "new": not run.unchanged}
-        run.report.result(json.dumps(told | {"changed": run.changed, "seconds": round(seconds, 1)}, indent=2))
+        run.report.result(told | {"changed": run.changed, "seconds": round(seconds, 1)})
     report, site = run.report, run.settings
     report.say()
     if run.unchanged:

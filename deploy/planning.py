@@ -7,7 +7,6 @@ image can run it; and the contents of what differs.
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import secrets
 from collections.abc import Callable
@@ -253,7 +252,7 @@ def show(run: Run, *, as_json: bool) -> None:
         plan = make(run)
         told = _json(plan)
     if as_json:
-        run.report.result(json.dumps(told, indent=2, ensure_ascii=False))
+        run.report.result(told)
     else:
         telling.Text(run.report, plan, told).tell()
     run.report.detail(count(run.server.round_trips, "round trip"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,7 +23,7 @@ def show(run: Run, *, as_json: bool) -> None:
         _put_right(run)
     rows = listed(run.facts)
     if as_json:
-        run.report.result(json.dumps(rows, indent=2))
+        run.report.result(rows)
         return
     if not rows:
         run.report.say(f"{run.site.name} has no release on {run.server.target}.")

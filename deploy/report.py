@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from getpass import getpass
+from typing import Any
 from urllib.parse import quote as percent
 
 from rich.console import Console
@@ -15,6 +19,10 @@ from rich.text import Text
 
 from .runlog import RunLog
 from .secret import Secret
+
+SHORT = 6  # what has fewer characters can't be told apart from other text
+# What a terminal would obey, what turns a line's order round, and bytes of a name that are no text.
+UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Report:
@@ -31,17 +39,18 @@ class Report:
         self.log: RunLog | None = None  # has every line, also with --quiet
 
     def hide(self, secrets: Iterable[Secret]) -> None:
-        """Mask these values from now on, also in their percent-encoded form; very short ones can't be told apart."""
-        for secret in secrets:
-            value = secret.reveal()
-            forms = {value, percent(value, safe=""), *value.splitlines()}
-            self._hidden += [form for form in forms if len(form) >= 6]
-        self._hidden.sort(key=len, reverse=True)
+        """Mask these values from now on, in every form in which they may be printed."""
+        forms = {form for secret in secrets for form in spellings(secret.reveal())}
+        self._hidden = sorted(forms.union(self._hidden), key=len, reverse=True)
 
     def mask(self, text: str) -> str:
         for value in self._hidden:
             text = text.replace(value, "[hidden]")
         return text
+
+    def shown(self, text: str) -> str:
+        """Text as it may be printed: masked, and nothing in it that a terminal would obey."""
+        return UNSEEN.sub(lambda found: ascii(found.group())[1:-1], self.mask(text))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
@@ -68,7 +77,7 @@ class Report:
         """A step begins. A ``small`` one is over at once and only worth a line with --verbose."""
         self.note(f"  {self._stage}: {step}")
         if self._status:
-            self._status.update(Text.assemble((self._stage, "bold"), f"  {self.mask(step)}"))
+            self._status.update(Text.assemble((self._stage, "bold"), f"  {self.shown(step)}"))
         elif not self.quiet and (self.verbose or not small):
             self._print(f"  {self._stage}: {step}", style="dim")
 
@@ -84,7 +93,7 @@ class Report:
         if self.verbose and not self.quiet:
             self._print(f"    {line}")
         elif self._status and line.strip():
-            text = Text.assemble((self._stage, "bold"), ("  " + self.mask(line.strip())[:100], "dim"))
+            text = Text.assemble((self._stage, "bold"), ("  " + self.shown(line.strip())[:100], "dim"))
             self._status.update(text)
 
     def detail(self, line: str) -> None:
@@ -106,7 +115,7 @@ class Report:
     def ask(self, question: str) -> str:
         """What somebody types on the terminal; nothing where it is closed."""
         self._end()
-        self.console.print(Text(self.mask(question)), end="")
+        self.console.print(Text(self.shown(question)), end="")
         try:
             return input().strip()
         except EOFError:
@@ -115,39 +124,66 @@ class Report:
     def ask_secret(self, question: str) -> str:
         """The same, without showing what is typed."""
         self._end()
-        return getpass(self.mask(question))
+        return getpass(self.shown(question))
 
     def fail(self, message: str) -> None:
         """The last lines of a failure, on standard error."""
         self._end()
-        self.errors.print(Text(self.mask(message)))
+        self.errors.print(Text(self.shown(message)))
 
     def note(self, text: str) -> None:
         """A line of the log, if one is kept."""
         if self.log:
-            self.log.write(self.mask(text))
+            self.log.write(self.shown(text))
 
     def aside(self) -> None:
         """From now on only results go to standard output, and all else to standard error."""
         self.console = self.errors
 
-    def result(self, line: str) -> None:
-        """What a script would read: printed even with --quiet."""
-        self.results.print(Text(self.mask(line)))
+    def result(self, found: Mapping[str, Any] | list[Any]) -> None:
+        """What a script would read, as JSON: printed even with --quiet. Only its texts are masked: it stays JSON,
+        and its keys are found."""
+        self.results.print(Text(json.dumps(self._masked(found), indent=2)))
+
+    def _masked(self, found: Any) -> Any:
+        if isinstance(found, str):
+            return self.mask(found)
+        if isinstance(found, Mapping):
+            return {key: self._masked(value) for key, value in found.items()}
+        return [self._masked(each) for each in found] if isinstance(found, list | tuple) else found
 
     def _print(self, line: str, style: str = "") -> None:
-        self.console.print(Text(self.mask(line), style=style))
+        self.console.print(Text(self.shown(line), style=style))
         sys.stdout.flush()
 
     def _line(self, sign: str, colour: str, name: str, seconds: float, note: str) -> None:
         if not self.quiet:
-            text = Text.assemble((f"{sign} ", colour), (f"{name:<10}", "bold"), f"{seconds:6.1f} s  ", self.mask(note))
+            text = Text.assemble((f"{sign} ", colour), (f"{name:<10}", "bold"), f"{seconds:6.1f} s  ", self.shown(note))
             self.console.print(text)
 
     def _end(self) -> None:
         if self._status:
             self._status.stop()
             self._status = None
+
+
+def spellings(value: str) -> set[str]:
+    """A value as it may be printed: by itself and each of its lines; percent-encoded; as JSON and Compose write it; and
+    in base64. What is very short is left out."""
+    lines = {line.strip() for line in value.splitlines() if sum(map(str.isalnum, line)) >= SHORT}
+    found = {value, percent(value, safe="", errors="surrogateescape"), *lines}
+    found |= {json.dumps(form, ensure_ascii=only)[1:-1] for form in found for only in (True, False)}
+    found |= {form.replace("$", "$$") for form in found}
+    found.update(_in_base64(value.encode(errors="surrogateescape")))
+    return {form for form in found if len(form) >= SHORT}
+
+
+def _in_base64(value: bytes) -> Iterator[str]:
+    """What of its base64 is the same whatever stands around it, as a user's name before a password."""
+    for before in range(3):
+        encoded = b64encode(bytes(before) + value).decode()
+        same = encoded[-(-8 * before // 6) : 8 * (before + len(value)) // 6]
+        yield from (same, same.replace("+", "-").replace("/", "_"))
 
 
 def count(number: int, noun: str) -> str:

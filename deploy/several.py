@@ -236,7 +236,7 @@ def _at_once(how: How, all_of_them: list[Member], body: Body, options: dict[str,
             for member in all_of_them
             if member.outputs
         }
-        Report().result(json.dumps(answers, indent=2))
+        Report().result(answers)
 
 
 @contextmanager

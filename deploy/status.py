@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -24,7 +23,7 @@ def show(run: Run, *, as_json: bool) -> None:
     run.look()
     found = told(run)
     if as_json:
-        run.report.result(json.dumps(found, indent=2))
+        run.report.result(found)
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, text in _lines(found):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
+from pathlib import Path
 
 import pytest
 
+from deploy import runlog
 from deploy.report import Report, count
 from deploy.secret import Secret
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
 
 
 def report(*secrets: str, verbose: bool = False, quiet: bool = False) -> Report:
@@ -23,12 +32,62 @@ def report(*secrets: str, verbose: bool = False, quiet: bool = False) -> Report:
         ("p@ss/word", "postgres://user:p%40ss%2Fword@db"),
         ("first line\nsecond line", "it says: second line"),
         ("a+b c=d", "a%2Bb%20c%3Dd"),
+        ("hunter$2hunter", "exec work --token 'hunter$$2hunter'"),
+        ('it"s\\a$b', '["sh", "-c", "work --token \'it\\"s\\\\a$$b\'"]'),
+        ("p\xe4sswort", '"p\\u00e4sswort"'),
+        ("first line\n  second line", '{"key": "first line\\n  second line"}'),
+        ("caf\udce9-secret", "caf%E9-secret"),
     ],
 )
 def test_a_secret_is_masked_in_every_form(secret: str, text: str) -> None:
     masked = report(secret).mask(text)
     assert "[hidden]" in masked
     assert not [line for line in secret.splitlines() if line in masked]
+    assert not [word for word in ("hunter", "sswort", "line", "secret", "it\\") if word in masked]
+
+
+@pytest.mark.parametrize("before", ["", "a:", "an:", "ann:", "anna:"])
+@pytest.mark.parametrize("after", ["", "!", "!!"])
+def test_a_secret_is_masked_in_base64(before: str, after: str) -> None:
+    secret = "correct-\xff\xfe-horse"
+    text = f"{before}{secret}{after}".encode()
+    for encoded in (base64.b64encode(text), base64.urlsafe_b64encode(text)):
+        left = report(secret).mask(f"Basic {encoded.decode()}").removeprefix("Basic ")
+        assert len(left.replace("[hidden]", "")) <= 13, "what stands around it, and no more than its ends"
+
+
+def test_lines_that_say_nothing_are_no_secret() -> None:
+    made = report('{\n  "key": {\n    "id": "0123456789"\n    },\n}')
+    text = json.dumps({"a": {"b": {"c": 1}, "d": 2}}, indent=2)
+    assert made.mask(text) == text
+    assert made.mask('"id": "0123456789"') == "[hidden]"
+
+
+def test_a_result_is_json_whatever_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    secret = '{\n    "a": {\n    },\n}'
+    strange = "\udcff\x1b[2J"
+    report("changes", secret, '": [], ').result({"changes": ["its changes", ("a", 1)], "b": secret, "c": strange})
+    told = capsys.readouterr().out
+    assert json.loads(told) == {"changes": ["its [hidden]", ["a", 1]], "b": "[hidden]", "c": strange}
+    assert told.isascii()
+
+
+@pytest.mark.usefixtures("state")
+def test_a_terminal_has_nothing_to_obey(capsys: pytest.CaptureFixture[str]) -> None:
+    made = report("hunter2\x1bhunter2", verbose=True)
+    made.log = runlog.begin("portfolio", "deploy", "a")
+    text = "a\x1b[2J b\r \x9b31m \u202e caf\udce9 \x7f hunter2\x1bhunter2"
+    plain = r"a\x1b[2J b\r \x9b31m \u202e caf\udce9 \x7f [hidden]"
+    with made.stage("build") as stage:
+        made.begin(text)
+        made.output(text)
+        stage.note(text)
+    for say in (made.say, made.detail, made.warn, made.fail):
+        say(text)
+    told = capsys.readouterr()
+    assert (told.out + told.err).count(plain) == 7
+    assert made.log
+    assert made.log.path.read_text().count(plain) == 6, "a failure is noted by who raises it"
 
 
 def test_what_is_too_short_to_tell_apart_is_left() -> None:
@@ -45,8 +104,9 @@ def test_everything_that_is_printed_is_masked(capsys: pytest.CaptureFixture[str]
         made.begin("hunter2-hunter2")
         made.output("hunter2-hunter2")
         stage.note("hunter2-hunter2")
-    for say in (made.say, made.detail, made.warn, made.result, made.fail):
+    for say in (made.say, made.detail, made.warn, made.fail):
         say("hunter2-hunter2")
+    made.result(["hunter2-hunter2"])
     told = capsys.readouterr()
     assert (told.out + told.err).count("[hidden]") == 8
     assert "hunter2" not in told.out + told.err
@@ -89,10 +149,10 @@ def test_quiet_leaves_warnings_results_and_failures(capsys: pytest.CaptureFixtur
         made.output("output")
     made.say("said")
     made.warn("warned")
-    made.result("result")
+    made.result({})
     made.fail("failed")
     told = capsys.readouterr()
-    assert (told.out, told.err) == ("! warned\nresult\n", "failed\n")
+    assert (told.out, told.err) == ("! warned\n{}\n", "failed\n")
 
 
 def test_verbose_shows_steps_output_and_details(capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,9 +180,9 @@ def test_aside_only_results_go_to_standard_output(capsys: pytest.CaptureFixture[
     made.aside()
     made.say("said")
     made.warn("warned")
-    made.result("[1]")
+    made.result([1])
     told = capsys.readouterr()
-    assert (told.out, told.err) == ("[1]\n", "said\n! warned\n")
+    assert (told.out, told.err) == ("[\n  1\n]\n", "said\n! warned\n")
 
 
 @pytest.mark.parametrize(("typed", "answer"), [("art \n", "art"), ("\n", ""), ("", "")])

@@ -251,7 +251,7 @@ def test_json_of_several_is_one_object(tmp_path: Path, capsys: pytest.CaptureFix
         report.aside()
         report.say("beside it")
         if member.name != HOSTS[1]:
-            report.result(json.dumps({"name": member.name}, indent=2))
+            report.result({"name": member.name})
 
     assert run(How.LISTED, body, tmp_path, json=True) == 0
     assert json.loads(capsys.readouterr().out) == {
