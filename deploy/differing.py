@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import islice
 
 from . import site as names
 from .environment import for_compose
@@ -22,6 +23,14 @@ SIGNS = {
     "prune": "-", "discard": "-", "stop": "-",
 }  # fmt: skip
 USERINFO = re.compile(r"(?<=://)[^/\s\"']+(?=@)")  # of a URL
+# What somebody wrote in words of their own, where secrets may stand that no setting has, or has any more: the file that
+# DEPLOY_NGINX_INCLUDE names, Docker's settings, and in compose.yaml the commands of processes.
+OWN_FILE = re.compile(rf".*\.include|{re.escape(names.DAEMON_JSON)}")
+OWN_LINE = re.compile(r'\s*command: \["sh", "-c", ')
+NAMED = re.compile(
+    r"((?:authorization|token|secret|passw|passphrase|credential|key|\bbasic\b|\bbearer\b)[^\s:=]*[\s:=]+)(\S.*?)(;?)$",
+    re.IGNORECASE,
+)
 HIDDEN = "[hidden]"
 
 
@@ -201,27 +210,21 @@ def _how(before: tuple[int, str, str] | None, to_be: tuple[int, str, str]) -> st
 
 
 def unified(path: str, before: str, text: str, mask: Callable[[str], str], *, there: bool = True) -> str:
-    """A unified diff in which no secret shows, a former one in its place either."""
-    lines = [
-        USERINFO.sub(HIDDEN, mask(line.rstrip("\n")))
-        for line in difflib.unified_diff(
-            before.splitlines(), text.splitlines(), path if there else "/dev/null", path if text else "/dev/null"
-        )
-    ]
-    former = [_former(line[1:]) for line in lines[2:] if line.startswith("+") and HIDDEN in line]
-    return "".join(f"{_without(line, former)}\n" for line in lines)
+    """A unified diff in which no secret shows, a former one neither."""
+    old, new = before.splitlines(), text.splitlines()
+    lines = difflib.unified_diff(old, new, path if there else "/dev/null", path if text else "/dev/null", lineterm="")
+    head = list(islice(lines, 2))
+    return "".join(f"{line}\n" for line in [*head, *(_told(path, line, new, mask) for line in lines)])
 
 
-def _former(line: str) -> re.Pattern[str]:
-    """What a line was like that had another value in place of the hidden one."""
-    return re.compile(".+".join(re.escape(part) for part in line.split(HIDDEN)))
-
-
-def _without(line: str, former: Sequence[re.Pattern[str]]) -> str:
-    if not line.startswith("-") or line.startswith("---"):
-        return line
-    alike = any(pattern.fullmatch(line[1:]) for pattern in former)
-    return f"-{HIDDEN}" if alike else line
+def _told(path: str, line: str, new: Sequence[str], mask: Callable[[str], str]) -> str:
+    """A line of a diff. Of somebody's own words what goes isn't shown: a secret of before has no name by now."""
+    masked = USERINFO.sub(HIDDEN, mask(line))
+    if not OWN_FILE.fullmatch(path) and not OWN_LINE.match(line[1:]):
+        return masked
+    if line.startswith("-") and line[1:] not in new:
+        return f"-{HIDDEN}"
+    return NAMED.sub(rf"\1{HIDDEN}\3", masked)
 
 
 def environment(before: Mapping[str, str], values: Mapping[str, str], nonce: str) -> dict[str, list[str]]:

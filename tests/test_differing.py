@@ -16,7 +16,7 @@ from deploy.environment import for_compose
 from deploy.facts import FileFact
 from deploy.foresight import Taken, generations
 from deploy.settings import Settings
-from deploy.site import NGINX_LIVE
+from deploy.site import DAEMON_JSON, NGINX_LIVE
 from deploy.steps import Step, folder, remove, script, write
 from tests import sample
 
@@ -144,19 +144,50 @@ def test_what_versions_decide_is_not_shown_before_they_are_known() -> None:
     assert items(write("/etc/x", "a\n"), versions=False)[0].diffs == {}
 
 
+INCLUDE, COMPOSE = f"{NGINX_LIVE}/sites/portfolio.include", "compose.yaml"
+
+
 @pytest.mark.parametrize(
-    ("before", "text", "hidden"),
+    ("path", "before", "text", "shown"),
     [
-        ("", "set $token hunter2;\n", "+set $token [hidden];"),
-        ("set $token hunter1;\n", "set $token hunter2;\n", "-[hidden]"),
-        ("proxy = http://ann:p@ss@proxy.example\n", "", "-proxy = http://[hidden]@proxy.example"),
-        ("", "redis://:pass@db/0\n", "+redis://[hidden]@db/0"),
+        ("/etc/x", "", "set $token hunter2;\n", "+set $token [hidden];"),
+        ("/etc/x", "proxy = http://ann:p@ss@proxy.example\n", "", "-proxy = http://[hidden]@proxy.example"),
+        ("/etc/x", "", "redis://:pass@db/0\n", "+redis://[hidden]@db/0"),
+        (INCLUDE, "set $a hunter1;\n", "set $a hunter2;\n", "-[hidden]"),
+        (INCLUDE, "set $a hunter1;\n", "set $b 1;\nset $a 2;\n", "-[hidden]"),
+        (INCLUDE, "set $a hunter1;\n", "", "-[hidden]"),
+        (INCLUDE, "-- hunter1\n", "", "-[hidden]"),
+        (
+            INCLUDE,
+            "",
+            'proxy_set_header Authorization "Basic aHVudGVyOg==";\n',
+            "+proxy_set_header Authorization [hidden];",
+        ),
+        (INCLUDE, "", 'set $a "bearer hunter3";\n', '+set $a "bearer [hidden];'),
+        (INCLUDE, "auth_basic off;\n", "auth_basic off;\nset $a 1;\n", " auth_basic off;"),
+        (INCLUDE, "a on;\nb on;\n", "b on;\na on;\n", "-b on;"),
+        (
+            DAEMON_JSON,
+            '    "splunk-token": "hunter3",\n',
+            '    "splunk-token": "hunter3"\n',
+            '+    "splunk-token": [hidden]',
+        ),
+        (DAEMON_JSON, '{"x": {"token": "hunter3"}}', '{"y": 1}', "-[hidden]"),
+        (
+            COMPOSE,
+            'a: 1\n    command: ["sh", "-c", "exec work --token hunter1"]\n',
+            'a: 2\n    command: ["sh", "-c", "exec work --verbose --token hunter3"]\n',
+            '+    command: ["sh", "-c", "exec work --verbose --token [hidden]',
+        ),
+        (COMPOSE, 'a: 1\n    command: ["sh", "-c", "exec work hunter1"]\n', "a: 2\n", "-a: 1"),
+        (COMPOSE, 'a: 1\n    command: ["sh", "-c", "exec work hunter1"]\n', "a: 1\n", "-[hidden]"),
     ],
 )
-def test_no_secret_shows_in_a_diff(before: str, text: str, hidden: str) -> None:
-    shown = differing.unified("/etc/x", before, text, mask)
-    assert hidden in shown.splitlines()
-    assert not [word for word in ("hunter", "p@ss", ":pass") if word in shown]
+def test_no_secret_shows_in_a_diff(path: str, before: str, text: str, shown: str) -> None:
+    told = differing.unified(path, before, text, mask)
+    assert shown in told.splitlines()
+    assert told.startswith("--- ")
+    assert not [word for word in ("hunter", "aHVu", "p@ss", ":pass") if word in told]
 
 
 def test_names_of_the_environment_are_compared_without_their_values() -> None:

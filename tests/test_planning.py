@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 from invoke.exceptions import Exit
+from rich.console import Console
 
 from deploy import containers, flow, image, nginx, planning, release, tasks
 from deploy.errors import PortsideError
@@ -38,9 +40,12 @@ def live_with(settings: Settings, source: Source, /, **changed: Any) -> Facts:
     return replace(facts, record=owner | {"postgres": postgres}, containers=(*facts.role("db"), sample.web(sample.OLD)))
 
 
+def coded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
 def file(path: str, text: str, mode: str = "644") -> str:
-    content = base64.b64encode(text.encode()).decode()
-    return f"file\t{mode} 0:0 {sample.digest(text)} {content} {path}"
+    return f"file\t{mode} 0:0 {sample.digest(text)} {coded(text)} {path}"
 
 
 def planned(settings: Settings, paper: Paper, ref: str = "") -> tuple[dict[str, Any], int]:
@@ -48,15 +53,15 @@ def planned(settings: Settings, paper: Paper, ref: str = "") -> tuple[dict[str, 
     run = sample.run(settings, paper, "plan", ref)
     run.report = Report(quiet=True)
     run.report.hide(tasks._secrets(settings))
-    told: list[str] = []
-    run.report.result = told.append  # type: ignore[method-assign]
+    told = io.StringIO()
+    run.report.results = Console(file=told, soft_wrap=True)
     code = 0
     try:
         planning.show(run, as_json=True)
     except Exit as ended:
         assert (ended.message, ended.code) == (None, 10)
         code = ended.code
-    return json.loads(told[0]), code
+    return json.loads(told.getvalue()), code
 
 
 def test_where_all_is_as_it_should_be_there_is_nothing_to_do(settings: Settings, source: Source) -> None:
@@ -131,20 +136,28 @@ def test_how_the_compose_file_changes_is_shown(tmp_path: Path, settings: Setting
     assert lines == ['+    mem_limit: "256m"']
 
 
-def test_no_secret_shows_wherever_it_stands(tmp_path: Path, settings: Settings, source: Source) -> None:
+@pytest.mark.parametrize("secret", ["hunter2-hunter2", "hunter$2hunter", 'hun"ter\\ter', "hunter2\n hunter2;\n  ,"])
+@pytest.mark.parametrize("process", ["work --token {}", "work --verbose --as '{}'", ""])
+def test_no_secret_shows_wherever_it_stands(
+    secret: str, process: str, tmp_path: Path, settings: Settings, source: Source
+) -> None:
     facts = live_with(settings, source, source="another")
-    live, secret = sample.SITE.release(sample.OLD), "hunter2-hunter2"
-    text = containers.release_compose(
-        sample.settings(tmp_path, DEPLOY_PROCESS_X="work --token former-token"), live, facts, sample.answer()
-    )
-    (tmp_path / "extra.conf").write_text(f"set $url https://ann:{secret}@example.com;\nset $token {secret};\n")
-    changed = {"TOKEN": secret, "DEPLOY_PROCESS_X": f"work --token {secret}", "DEPLOY_NGINX_INCLUDE": "extra.conf"}
-    told = Settings.load(sample.write_env(tmp_path / ".env", sample.LINES | changed))
-    plan, _ = planned(told, Paper(facts, answer=AT_REST, present=[file(live.compose, text)]))
+    live, include = sample.SITE.release(sample.OLD), "/etc/nginx/portside/sites/portfolio.include"
+    before = sample.settings(tmp_path, DEPLOY_PROCESS_X="work --token former-token")
+    text = containers.release_compose(before, live, facts, sample.answer())
+    own = f"set $url https://ann:{secret}@example.com;\nset $token {secret};\nset $b {coded('ann:' + secret)};\n"
+    (tmp_path / "extra.conf").write_text(own)
+    changed = {"TOKEN": secret, "DEPLOY_PROCESS_X": process.format(secret), "DEPLOY_NGINX_INCLUDE": "extra.conf"}
+    lines = sample.LINES | {name: value for name, value in changed.items() if value}
+    told = Settings.load(sample.write_env(tmp_path / ".env", lines))
+    there = [file(live.compose, text), file(include, "set $token former-token;\n")]
+    plan, _ = planned(told, Paper(facts, answer=AT_REST, present=there))
     shown = json.dumps(plan)
-    assert "work --token" in plan["compose"]
-    assert "set $token [hidden];" in shown
-    assert not [word for word in (secret, "former-token", "correct-horse-battery") if word in shown]
+    assert ("work" in plan["compose"]) == bool(process)
+    assert "[hidden]" in plan["compose"]
+    assert "set $token [hidden]" in shown
+    parts = (secret, "hunter", "former-token", "correct-horse-battery", coded("ann:" + secret))
+    assert not [word for word in parts if word in shown]
 
 
 def test_names_that_everything_has_are_compared(settings: Settings, source: Source) -> None:
