@@ -19,6 +19,7 @@ from invoke.exceptions import Exit
 from . import certs, containers, differing, drift, flow, migrating, rehearsing, telling
 from .certificate import Certificate
 from .differing import Differing, Item, Present
+from .errors import Refused
 from .facts import Facts
 from .foresight import NEW, Foreseen, Notes, Unknown
 from .host import DISK_NEEDED_MB
@@ -34,7 +35,7 @@ AFTER_THE_ANSWER = ("build", "prepare", "start", "gate", "live")
 @dataclass
 class Plan:
     """What a deploy would do. ``later``: stages of which more is known only once the one before is done, and why;
-    ``mask``: hides values."""
+    ``certs``: what ``fab certs`` would do besides; ``mask``: hides values."""
 
     run: Run
     facts: Facts
@@ -42,6 +43,7 @@ class Plan:
     later: dict[str, str]
     present: Present
     nonce: str
+    certs: list[str]
     warnings: list[str]
     mask: Callable[[str], str]
 
@@ -72,7 +74,8 @@ def make(given: Run) -> Plan:
     surplus = [name for name in present.surplus if name in run.facts.releases]
     differ = Differing(first, present, given.report.mask, versions=versions, surplus=surplus)
     items = [_told(run, item, given.report.mask, versions=versions) for item in differ.items(foreseen.taken)]
-    return Plan(run, first, items, later, present, nonce, _warnings(run, notes), given.report.mask)
+    certs_do = certs_steps(run)
+    return Plan(run, first, items, later, present, nonce, certs_do, _warnings(run, notes), given.report.mask)
 
 
 def _warnings(run: Run, notes: Notes) -> list[str]:
@@ -147,12 +150,20 @@ def environment(plan: Plan) -> dict[str, list[str]]:
     run = plan.run
     if not plan.makes_release or not run.settings.containers:
         return {"added": [], "changed": [], "gone": []}
-    made = containers.made_environment(run.settings, run.site, run.new.id, run.source.settings_module())
+    made = containers.made_environment(run.settings, run.site, run.new.id, _settings_module(plan))
     values = containers.own_environment(run.settings) | made
     own = {"DEPLOY_RELEASE"}  # another at every deploy
     before = {name: digest for name, digest in plan.present.environment.items() if name not in own}
     wanted = {name: value for name, value in values.items() if name not in own}
     return differing.environment(before, wanted, plan.nonce)
+
+
+def _settings_module(plan: Plan) -> str:
+    """As manage.py has it, or Django says; of an image that isn't there to be asked yet, the live release's."""
+    run, live = plan.run, plan.facts.releases.get(plan.facts.current, {})
+    answer = getattr(run, "answer", None)
+    found = run.source.settings_module() or (answer.settings_module if answer else live.get("settings_module", ""))
+    return str(found)
 
 
 def compose(plan: Plan) -> str:
@@ -191,14 +202,18 @@ def certificate(facts: Facts) -> dict[str, Any] | None:
 
 
 def certs_steps(run: Run) -> list[str]:
-    """What ``fab certs`` would do besides."""
+    """What ``fab certs`` would do besides. Where it would refuse, a deploy doesn't: that is a warning."""
     settings, facts = run.settings, run.facts
     if settings.tls_cert or not certs.wanted(settings):
         return []
-    authority = certs.authority(settings, practice=run.server.practice)
-    if certs.up_to_date(settings, facts, authority):
+    try:
+        authority = certs.authority(settings, practice=run.server.practice)
+        if certs.up_to_date(settings, facts, authority):
+            return []
+        return [step.name for step in certs.issue(settings, run.site, facts, authority)]
+    except Refused as error:
+        run.report.warn(f"fab certs would refuse: {error.message}")
         return []
-    return [step.name for step in certs.issue(settings, run.site, facts, authority)]
 
 
 def disk(plan: Plan) -> dict[str, int]:
@@ -235,7 +250,7 @@ def _json(plan: Plan) -> dict[str, Any]:
         "migrations": migrations(plan),
         "pruned": pruned(plan),
         "certificate": certificate(plan.facts),
-        "certs": certs_steps(run),
+        "certs": plan.certs,
         "disk": disk(plan),
         "drift": drift.found(plan.facts, plan.items),
         "warnings": [plan.mask(line) for line in plan.warnings],

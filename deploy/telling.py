@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from . import flow
 from .differing import Item
 from .foresight import NEW
+from .migrating import SPLIT
 from .report import Report, count
 
 if TYPE_CHECKING:
@@ -98,8 +99,6 @@ class Text:
                 self.report.say(f"        breaks the live release: {phrase}", style="bold red")
             for phrase in migration["unjudged"]:
                 self.report.say(f"        nobody can tell what this does: {phrase}", style="yellow")
-        if any(migration["breaking"] for migration in self.told["migrations"]):
-            self.report.say("        fab deploy refuses that without --allow-breaking", style="red")
 
     def _environment(self) -> None:
         names = self.told["environment"]
@@ -126,4 +125,7 @@ class Text:
             self.report.say(f"Disk: at most {disk['needed_mb']} MB needed, {disk['free_mb']} MB free.")
         ref = f" --ref {self.plan.run.ref}" if self.plan.run.ref else ""
         changes = count(self.plan.changes, "change")
+        if any(migration["breaking"] for migration in self.told["migrations"]):
+            self.report.say(f"fab deploy refuses this: it breaks {self.plan.facts.current}. {SPLIT}", style="bold red")
+            changes, ref = f"{changes}, and visitors may see errors meanwhile", f"{ref} --allow-breaking"
         self.report.say(f"{changes}: type fab deploy{ref} -H {target}", style="bold")

@@ -170,6 +170,17 @@ def test_names_that_everything_has_are_compared(settings: Settings, source: Sour
     assert "not-so-secret-key" not in json.dumps(plan)
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_the_settings_module_stays_where_manage_py_does_not_name_it(
+    known: bool, settings: Settings, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Source, "settings_module", lambda self: "")
+    facts = live_with(settings, source, source="another", **{} if known else {"dependencies": "others"})
+    plan, _ = planned(settings, Paper(facts, answer=AT_REST, present=["env\tDJANGO_SETTINGS_MODULE 0"]))
+    assert ("prepare" in plan["later"]) != known
+    assert (plan["environment"]["gone"], plan["environment"]["changed"]) == ([], ["DJANGO_SETTINGS_MODULE"])
+
+
 def test_the_disk_that_is_needed_is_that_of_an_image_more(settings: Settings, source: Source) -> None:
     facts = live_with(settings, source, source="another")
     plan, _ = planned(settings, Paper(facts, answer=AT_REST, present=[f"image.size\t{2000 * planning.MB}"]))
@@ -183,6 +194,14 @@ def test_what_certs_would_do_is_said_beside(settings: Settings, source: Source) 
     assert planning.certificate(certified) == {
         "names": [settings.canonical], "until": planning.certificate(certified)["until"], "kind": "issued",  # type: ignore[index]
     }  # fmt: skip
+
+
+def test_what_certs_would_refuse_is_a_warning(tmp_path: Path, source: Source) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_ACME_CA="none.pem")
+    plan, code = planned(settings, Paper(live_with(settings, source)))
+    assert (plan["certs"], code) == ([], 0)
+    (warning,) = plan["warnings"]
+    assert warning.startswith("fab certs would refuse: DEPLOY_ACME_CA: none.pem can't be read")
 
 
 def test_a_static_site_is_planned_too(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.test_differing import NOTHING
 
 
 def text(verbose: bool = False) -> Text:
-    plan = Plan(None, None, [], {}, NOTHING, "", [], str)  # type: ignore[arg-type]
+    plan = Plan(None, None, [], {}, NOTHING, "", [], [], str)  # type: ignore[arg-type]
     return Text(Report(verbose=verbose), plan, {})
 
 
