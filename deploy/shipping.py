@@ -27,6 +27,7 @@ from .server import Result
 from .site import ReleasePaths, Site
 from .steps import Step, script
 
+LOAD = "Load the image that was built on this machine"
 COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # how gzip and zstd begin: Docker may keep layers so, and takes them
 PIECE = 2**16
 
@@ -44,8 +45,7 @@ def check(run: Run) -> None:
 def make(run: Run, stage: Stage) -> list[Result]:
     """Build the release's image here, send the server the layers it lacks, and have Docker there put them together."""
     if run.only_told:
-        whole = f"Build the image on this machine for {run.facts.platform}; send the layers that the server lacks"
-        return run.apply(stage, [*owner.claim(run), script(whole, "load", run.new.image, secret=True)])
+        return run.apply(stage, [*owner.claim(run), script(LOAD, "load", run.new.image, secret=True)])
     with tempfile.TemporaryFile(dir=_room()) as spool:
         _build(run, spool)
         with tarfile.open(fileobj=spool, mode="r:") as archive:
@@ -163,7 +163,7 @@ def load(release: ReleasePaths, packed: Image) -> Step:
     files = {"config.json": packed.config, "manifest.json": json.dumps([manifest]).encode()}
     words = (release.image, release.site.layers, release.layers, *packed.names)
     # The environment of an image may be a secret to those who read a plan.
-    return script("Put the image together", "load", *words, files=files, secret=True)
+    return script(LOAD, "load", *words, files=files, secret=True)
 
 
 def _send(run: Run, stage: Stage, packed: Image, archive: tarfile.TarFile, lacking: Mapping[str, int]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from invoke.exceptions import Exit
 from rich.console import Console
 
-from deploy import containers, flow, image, nginx, planning, release, tasks
+from deploy import containers, flow, image, nginx, planning, release, shipping, tasks
 from deploy.errors import PortsideError
 from deploy.facts import Facts
 from deploy.report import Report
@@ -86,6 +86,16 @@ def test_a_plan_is_what_the_deploy_does(answer: dict[str, Any], settings: Settin
     flow.follow(flow.DEPLOY, run)
     done = [step.name.replace(run.new.id, "(new)") for step in deployed.steps]
     assert [step["name"] for step in plan["steps"]] == done
+
+
+def test_an_image_that_is_built_here_is_planned_by_the_name_it_is_done_with(
+    tmp_path: Path, settings: Settings, source: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shipping, "check", lambda run: None)
+    facts = live_with(settings, source, source="another")
+    plan, _ = planned(sample.settings(tmp_path, DEPLOY_BUILD="local"), Paper(facts, answer=AT_REST))
+    loaded = shipping.load(sample.SITE.release(sample.OLD), shipping.Image(b"", {}, ()))
+    assert [step["name"] for step in plan["steps"] if step["stage"] == "build"] == [loaded.name]
 
 
 def test_of_a_bare_server_it_says_what_is_known_only_later(settings: Settings, project: Path) -> None:

@@ -359,7 +359,7 @@ def test_what_the_live_release_lacks_is_told_by_content(static: Path) -> None:
     run(static, "compare", f"{static}/current/static")
     assert answered(static) == [2, 4]
     sums(static, **{"a.html": "a" * 2000})
-    run(static, "compare", f"{static}/current/static")
+    assert run(static, "compare", f"{static}/current/static").startswith("unchanged")
     assert answered(static) == []
 
 
@@ -423,13 +423,23 @@ def test_the_gate_finds_what_nginx_would(path: str, found: bool, static: Path) -
     sample.files(static.parent, {"bin/setpriv": '#!/bin/sh\n[ "$2 $4" = "33 33" ] && shift 5 && exec "$@"\n'})
     (static.parent / "bin/setpriv").chmod(0o755)
     if found:
-        run(static, "look", f"{static}/current/static", path, "33")
+        assert run(static, "look", f"{static}/current/static", path, "33").startswith("unchanged")
     else:
         with pytest.raises(subprocess.CalledProcessError) as caught:
             run(static, "look", f"{static}/current/static", path, "33")
         said = caught.value.stdout.decode()
         assert f"The new release shows nothing at {path}: there is no {path[1:]}" in said
         assert "It has: a.html docs gone.html x.css" in said
+
+
+def test_to_ask_changes_nothing(root: Path) -> None:
+    fakes = {"docker": "echo 'portside-answer:{}'", "curl": "echo 200"}
+    sample.files(root.parent, {f"bin/{name}": f"#!/bin/sh\n{line}\n" for name, line in fakes.items()})
+    (root.parent / "bin/curl").chmod(0o755)
+    compose = root / f"releases/{C}/compose.yaml"
+    assert run(root, "ask", str(compose), "", "").startswith("unchanged")
+    sample.files(compose.parent, {".env": "PORTSIDE_PORT_1=8100\n"})
+    assert run(root, "gate", str(compose), "a.example", "/", "http", "1", "0", "http").startswith("unchanged")
 
 
 def test_what_nginx_may_not_read_is_no_page(static: Path) -> None:

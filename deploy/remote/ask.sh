@@ -12,3 +12,4 @@ json=$(printf '%s\n' "$said" | sed -n 's/^portside-answer://p')
 [ "$failed" -eq 0 ] || die "Django's checks found errors, so the new release isn't used."
 [ -n "$json" ] || die "Django ended without an answer."
 answer "$json"
+unchanged "it only asks"

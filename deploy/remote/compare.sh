@@ -3,6 +3,7 @@
 #   compare.sh FOLDER      $PORTSIDE_FILES: sums, lines as sha256sum prints them
 # Answers with their numbers, the first line being 1. What is there is read, not believed: somebody may have changed it.
 . "$PORTSIDE/remote/lib.sh"
+unchanged "it only looks"
 cd "$1" || { answer "[$(grep -c '' "$PORTSIDE_FILES/sums" | xargs seq -s ,)]"; exit 0; }
 cut -c67- "$PORTSIDE_FILES/sums" | tr '\n' '\0' | xargs -0 -r sha256sum >"$PORTSIDE/there" 2>/dev/null
 answer "[$(grep -nvxFf "$PORTSIDE/there" "$PORTSIDE_FILES/sums" | cut -d: -f1 | paste -sd ,)]"

@@ -77,4 +77,4 @@ for _ in $(seq "$again"); do
     alive || refuse "it ended after its first answers"
     [ -z "$why" ] || refuse "$why, after it had been well"
 done
-exit 0
+unchanged "it only asks"

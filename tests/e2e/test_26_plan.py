@@ -55,7 +55,7 @@ def done(shop: Project, *words: str) -> tuple[str, list[tuple[str, str]]]:
 
 def compare(shop: Project, plan: Plan, *words: str) -> str:
     """Deploy: exactly what was planned is done, and, in stages that said so, more. Returns the live release."""
-    planned = [(step["stage"], step["name"]) for step in plan["steps"]]
+    planned = [(step["stage"], step["name"]) for step in plan["steps"] if step["sign"]]
     release, changed = done(shop, *words)
     if any("generation (new)" in name for _, name in planned):
         changed = [(stage, GENERATION.sub("(new)", name)) for stage, name in changed]
