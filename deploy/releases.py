@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from . import migrating, release, stages
 from .errors import Locked, PortsideError
@@ -31,7 +32,8 @@ def show(run: Run, *, as_json: bool) -> None:
     table = Table("release", "commit", "age", "state", box=None, pad_edge=False)
     for row in rows:
         note = ", which rollback would choose" if row["rollback"] else ""
-        table.add_row(row["id"], row["commit"][:7] or "-", row["age"], row["state"] + note)
+        cells = (row["id"], row["commit"][:7] or "-", row["age"], row["state"] + note)
+        table.add_row(*(Text(run.report.shown(cell)) for cell in cells))
     run.report.console.print(table)
 
 

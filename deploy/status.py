@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from . import nginx, release, renewal
 from .certificate import Certificate, clock
@@ -27,7 +28,7 @@ def show(run: Run, *, as_json: bool) -> None:
         return
     table = Table(box=None, show_header=False, pad_edge=False)
     for name, text in _lines(found):
-        table.add_row(name, text)
+        table.add_row(name, Text(run.report.shown(text)))
     run.report.console.print(table)
     for problem in found["problems"]:
         run.report.warn(problem)

@@ -49,6 +49,11 @@ def test_it_reads_as_lines(settings: Settings, capsys: pytest.CaptureFixture[str
     assert "renewed by" in text
 
 
+def test_what_the_server_says_is_text(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    text = shown(settings, healthy(settings, last_dump="[/] \x1b[2J"), capsys)
+    assert r"[/] \x1b[2J" in text
+
+
 def test_a_script_reads_json(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     facts = healthy(settings)
     assert json.loads(shown(settings, facts, capsys, as_json=True)) == told(settings, facts)
