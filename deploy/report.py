@@ -168,12 +168,12 @@ class Report:
 
 
 def spellings(value: str) -> set[str]:
-    """A value as it may be printed: by itself and each of its lines; percent-encoded; as JSON and Compose write it; and
-    in base64. What is very short is left out."""
+    """A value as it may be printed: by itself and each of its lines; percent-encoded; as a shell, JSON and Compose's
+    files quote it; and in base64. What is very short is left out."""
     lines = {line.strip() for line in value.splitlines() if sum(map(str.isalnum, line)) >= SHORT}
-    found = {value, percent(value, safe="", errors="surrogateescape"), *lines}
+    found = {value, percent(value, safe="", errors="surrogateescape"), value.replace("'", "'\"'\"'"), *lines}
     found |= {json.dumps(form, ensure_ascii=only)[1:-1] for form in found for only in (True, False)}
-    found |= {form.replace("$", "$$") for form in found}
+    found |= {form.replace("$", dollar) for form in found for dollar in ("$$", r"\$")}
     found.update(_in_base64(value.encode(errors="surrogateescape")))
     return {form for form in found if len(form) >= SHORT}
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from deploy import runlog
+from deploy.environment import for_compose
 from deploy.report import Report, count
 from deploy.secret import Secret
+from deploy.steps import quote
 
 
 @pytest.fixture
@@ -36,6 +38,8 @@ def report(*secrets: str, verbose: bool = False, quiet: bool = False) -> Report:
         ('it"s\\a$b', '["sh", "-c", "work --token \'it\\"s\\\\a$$b\'"]'),
         ("p\xe4sswort", '"p\\u00e4sswort"'),
         ("first line\n  second line", '{"key": "first line\\n  second line"}'),
+        ("it's-secret", quote(("work", "it's-secret"))),
+        ('it"s\\a$b', for_compose({"A": 'it"s\\a$b'})),
         ("caf\udce9-secret", "caf%E9-secret"),
     ],
 )
