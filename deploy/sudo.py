@@ -74,7 +74,7 @@ class Sudo:
     def _typed(self) -> str:
         if not sys.stdin.isatty():
             raise PortsideError(
-                f"No root on {self.target}: sudo wants a password of {self.user}, and has no terminal.",
+                f"No root on {self.target}: sudo wants {self.user}'s password, and there is no terminal.",
                 state="Nothing was changed.",
                 hint="Put it into the environment as FABRIC_SUDO_PASSWORD, "
                 f"or give the user sudo without one (with visudo): {self.user} ALL=(ALL) NOPASSWD:ALL",

@@ -56,7 +56,7 @@ def ann(server: Practice) -> str:
 def test_without_a_terminal_it_is_said_where_to_put_the_password(fab: Fab, hello: Project, ann: str) -> None:
     done = fab("deploy", on=ann, project=hello)
     assert done.code == 1
-    assert f"No root on {ann}: sudo wants a password of {USER}, and has no terminal." in done.err
+    assert f"No root on {ann}: sudo wants {USER}'s password, and there is no terminal." in done.err
     assert "Nothing was changed." in done.err
     assert "FABRIC_SUDO_PASSWORD" in done.err
 
