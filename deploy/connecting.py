@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import socket
 from dataclasses import dataclass
 
@@ -12,12 +13,39 @@ from .errors import PortsideError
 CONNECT_SECONDS, DEAD_LINK_SECONDS = 15, 60
 
 
-class UnknownHostKey(paramiko.SSHException):
-    """A host key that known_hosts doesn't have. ``name``: the server's, as known_hosts writes it."""
+class HostKeyError(paramiko.SSHException):
+    """A host key that wasn't accepted. ``name``: the server's, as known_hosts writes it."""
 
     def __init__(self, name: str, key: paramiko.PKey) -> None:
-        super().__init__(f"the host key of {name} isn't known")
+        super().__init__(f"the host key of {name} wasn't accepted")
         self.name, self.key = name, key
+
+
+class UnknownHostKey(HostKeyError):
+    """A host key that known_hosts doesn't have."""
+
+
+class RevokedHostKey(HostKeyError):
+    """A host key that a line of known_hosts revokes."""
+
+    def __init__(self, name: str, key: paramiko.PKey, file: str, number: int) -> None:
+        super().__init__(name, key)
+        self.file, self.number = file, number
+
+
+class ChangedHostKey(HostKeyError):
+    """A host key instead of which a line of known_hosts has another one."""
+
+    def __init__(self, name: str, key: paramiko.PKey, file: str, number: int, *, by_pattern: bool) -> None:
+        super().__init__(name, key)
+        self.file, self.number, self.by_pattern = file, number, by_pattern
+
+    @property
+    def remedy(self) -> str:
+        """What takes the other key away: ssh-keygen leaves a line with wildcards alone."""
+        if self.by_pattern:
+            return f"take line {self.number} out of {self.file}"
+        return f"ssh-keygen -R {shlex.quote(self.name)} -f {shell_path(self.file)}"
 
 
 @dataclass(frozen=True)
@@ -31,6 +59,7 @@ class Door:
     jumps: tuple[str, ...] = ()
     last: bool = True
     known_hosts: str = "~/.ssh/known_hosts"
+    seconds: int = CONNECT_SECONDS
 
     @property
     def name(self) -> str:
@@ -46,14 +75,8 @@ class Door:
 def no_connection(error: Exception, door: Door) -> PortsideError:  # noqa: PLR0911 - a list of cases
     """Why there is no connection."""
     again = "Nothing was changed. Type the same command again once it works."
-    if isinstance(error, paramiko.BadHostKeyException):
-        return PortsideError(
-            f"The host key of {door.name} has changed: known_hosts has another one than {fingerprint(error.key)}.",
-            state="Someone may be listening in between, or the server was installed anew. Nothing was sent.",
-            hint=f"If it was installed anew: ssh-keygen -R {_known_name(door)}, then the same command again.",
-        )
-    if isinstance(error, UnknownHostKey):
-        return _unknown(error, door)
+    if isinstance(error, HostKeyError):
+        return _not_accepted(error, door)
     if isinstance(error, paramiko.PasswordRequiredException):
         return PortsideError(
             "Your SSH key is locked by a passphrase.", hint="Type ssh-add, then the same command again."
@@ -64,7 +87,7 @@ def no_connection(error: Exception, door: Door) -> PortsideError:  # noqa: PLR09
             state="Nothing was changed.",
             hint=f"Try {door.ssh}; name the key with -i KEY, the user with -H user@{door.host}.",
         )
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, socket.gaierror | UnicodeError):
         return PortsideError(f"There is no host called {door.name}.", hint="Check the name after -H.")
     if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError | ConnectionError | paramiko.ChannelException):
         through = f", asked from the jump host {door.jumps[-1]}" if door.jumps else ""
@@ -74,7 +97,7 @@ def no_connection(error: Exception, door: Door) -> PortsideError:  # noqa: PLR09
             hint=f"Try {door.ssh}",
         )
     if isinstance(error, TimeoutError) or "Timeout opening channel" in str(error):
-        return PortsideError(f"{door.name} didn't answer within {CONNECT_SECONDS} s.", state=again)
+        return PortsideError(f"{door.name} didn't answer within {door.seconds} s.", state=again)
     return PortsideError(f"No connection to {door.name}: {str(error) or type(error).__name__}.", state=again)
 
 
@@ -83,8 +106,20 @@ def fingerprint(key: paramiko.PKey) -> str:
     return f"{key.get_name()} {key.fingerprint}"
 
 
-def _unknown(error: UnknownHostKey, door: Door) -> PortsideError:
+def _not_accepted(error: HostKeyError, door: Door) -> PortsideError:
     key = error.key
+    if isinstance(error, RevokedHostKey):
+        return PortsideError(
+            f"The host key of {door.name} is revoked in {error.file}, line {error.number}: {fingerprint(key)}.",
+            state="Nothing was sent.",
+            hint="Give the server another host key, or ask whoever revoked this one.",
+        )
+    if isinstance(error, ChangedHostKey):
+        return PortsideError(
+            f"The host key of {door.name} has changed: {error.file} has another one than {fingerprint(key)}.",
+            state="Someone may be listening in between, or the server was installed anew. Nothing was sent.",
+            hint=f"If it was installed anew: {error.remedy}, then the same command again.",
+        )
     file = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}.get(key.get_name(), "ecdsa")
     return PortsideError(
         f"The host key of {door.name} isn't known on this machine, so we don't know whose server it is. It shows:\n"
@@ -92,12 +127,13 @@ def _unknown(error: UnknownHostKey, door: Door) -> PortsideError:
         state="Nothing was sent.",
         hint=f"Compare it with what the server's own console says (ssh-keygen -lf /etc/ssh/ssh_host_{file}_key.pub). "
         f"If they are the same, accept it, then type the same command again:\n"
-        f"    echo '{error.name} {key.get_name()} {key.get_base64()}' >>{door.known_hosts}",
+        f"    echo '{error.name} {key.get_name()} {key.get_base64()}' >>{shell_path(door.known_hosts)}",
     )
 
 
-def _known_name(door: Door) -> str:
-    return door.host if door.port == 22 else f"'[{door.host}]:{door.port}'"
+def shell_path(path: str) -> str:
+    """A path as a shell takes it, which knows what ~ is."""
+    return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)
 
 
 def no_root(text: str, target: str) -> PortsideError:

@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import os
+import re
 import socket
 from contextlib import suppress
+from dataclasses import dataclass
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
 import paramiko
 from fabric import Config, Connection
 
-from .connecting import CONNECT_SECONDS, DEAD_LINK_SECONDS, Door, UnknownHostKey, no_connection
+from .connecting import CONNECT_SECONDS, DEAD_LINK_SECONDS, Door, no_connection
+from .errors import Refused
+from .known_hosts import KnownHosts
+from .ssh_config import SSHConfig, asked_for, words
 
 PRACTICE_SSH_CONFIG = Path(__file__).parent.parent / ".practice" / "ssh_config"
-GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts"
+KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+BRACKETED = re.compile(r"\[(?P<host>[^\[\]]+)\](:(?P<port>[0-9]*))?")
+IPV6 = re.compile(r"(?P<host>[^\[\]:]*:[^\[\]:]*:[^\[\]]*)(?P<port>)")
+NAMED = re.compile(r"(?P<host>[^\[\]:]+)(:(?P<port>[0-9]*))?")
+NOWHERE = {"none", "/dev/null"}  # named as a file by who wants no host keys kept
 
 
-class _Refuse(paramiko.MissingHostKeyPolicy):
-    """Fabric's own connection accepts any host key; ours refuses one that isn't known, and shows it."""
+class _Verify(paramiko.MissingHostKeyPolicy):
+    """Judges every host key: paramiko itself is given none that it would know."""
+
+    def __init__(self, link: _Link) -> None:
+        self.link = link
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        raise UnknownHostKey(hostname, key)
+        known_keys(self.link).verify(key)
 
 
 class _Link(Connection):  # type: ignore[misc]
@@ -28,26 +43,38 @@ class _Link(Connection):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.client.set_missing_host_key_policy(_Refuse())
-        self.client.load_system_host_keys()
-        for path in (*known_hosts(self), GLOBAL_KNOWN_HOSTS):
-            with suppress(OSError):
-                self.client.load_system_host_keys(str(Path(path).expanduser()))
+        self.client.set_missing_host_key_policy(_Verify(self))
+
+    def derive_shorthand(self, host_string: str) -> dict[str, Any]:
+        return destination(host_string)
+
+    def open(self) -> None:
+        """Once: Fabric would open a lost connection again whenever it is used, and nobody would know."""
+        if self.transport is None:
+            super().open()
 
     def get_gateway(self) -> Connection | str | None:
         """The last jump host. Fabric would go through them in the reverse order, and reach for one called none."""
-        jumps = self.ssh_config.get("proxyjump", "none")
+        asked = asked_for(self.config.base_ssh_config, self.original_host, self.user, self.port)
+        jumps = asked.get("proxyjump", "none")
         gateway = None if jumps == "none" else self._jump(jumps)
-        return gateway or self.ssh_config.get("proxycommand")
+        return gateway or asked.get("proxycommand")
 
     def _jump(self, jumps: str) -> Connection | None:
         gateway = None
         for jump in jumps.split(","):
             hop = jump.strip().removeprefix("ssh://")
-            if self.derive_shorthand(hop)["host"] in {self.original_host, self.host}:
+            if self._is_this(hop):
                 break  # a wildcard's jump host isn't reached through itself
             gateway = _Link(hop, config=self.config.clone(), gateway=gateway)
         return gateway
+
+    def _is_this(self, hop: str) -> bool:
+        named = destination(hop)
+        found = self.config.base_ssh_config.lookup(named["host"])
+        user = named["user"] or found.get("user", self.config.user)
+        port = named["port"] or int(found.get("port", self.config.port))
+        return bool((found["hostname"], port, user) == (self.host, self.port, self.user))
 
     def open_gateway(self) -> Any:
         """As Fabric does, but not for an hour where the server doesn't answer the jump host."""
@@ -59,27 +86,49 @@ class _Link(Connection):  # type: ignore[misc]
 
     def resolve_connect_kwargs(self, connect_kwargs: dict[str, Any] | None) -> dict[str, Any]:
         """Sent at once; and no key twice, since a server counts what it is offered."""
-        found = dict(super().resolve_connect_kwargs(connect_kwargs)) | {"transport_factory": _prompt}
+        found = dict(super().resolve_connect_kwargs(connect_kwargs)) | {"transport_factory": self._transport}
         keys = {"key_filename": list(dict.fromkeys(found["key_filename"]))} if "key_filename" in found else {}
         return found | keys
+
+    def _transport(self, connected: Any, **options: Any) -> paramiko.Transport:
+        """A transport that asks first for a key of a type that is known: a server has several."""
+        transport = _prompt(connected, **options)
+        kinds, wanted = known_keys(self).kinds, transport.get_security_options()
+        wanted.key_types = sorted(
+            wanted.key_types, key=lambda name: re.sub(r"^rsa-sha2-.*", "ssh-rsa", name) not in kinds
+        )
+        return transport
+
+
+def destination(text: str) -> dict[str, Any]:
+    """The parts of [user@]host[:port]; an IPv6 address is in brackets where a port follows. Raises Refused."""
+    user, _, place = text.rpartition("@")
+    found = BRACKETED.fullmatch(place) or IPV6.fullmatch(place) or NAMED.fullmatch(place)
+    host, number = found.group("host", "port") if found else ("", "")
+    if not host or (number and not 0 < int(number) < 65536):
+        hint = "Type user@host, user@host:22 or, for IPv6, user@[2001:db8::1]:22."
+        raise Refused(f"“{text}” after -H, or in ssh_config, isn't a host.", hint=hint)
+    return {"user": user or None, "host": host, "port": int(number) if number else None}
 
 
 def reconnected(given: Connection) -> Connection:
     """The same destination, looked up in the practice server's ssh_config too. The keys of -i serve every jump host."""
     kwargs = dict(given.connect_kwargs)
-    seconds = kwargs.pop("timeout", CONNECT_SECONDS)
+    seconds = kwargs.pop("timeout", None)
     keys = [str(path) for path in given.config.authentication.identities]
     shared = {"key_filename": keys} if keys else {}
     shared |= {"passphrase": kwargs["passphrase"]} if "passphrase" in kwargs else {}
-    overrides = {"connect_kwargs": shared, "timeouts": {"connect": seconds}, "user": given.config.user}
-    return _Link(
+    overrides = {"connect_kwargs": shared, "timeouts": {"connect": CONNECT_SECONDS}, "user": given.config.user}
+    made = _Link(
         given.original_host,
         config=Config(ssh_config=practice(given) or given.config.base_ssh_config, overrides=overrides),
         connect_kwargs=kwargs,
-        connect_timeout=seconds,
         user=_given_user(given),
         port=_given_port(given),
     )
+    for link in links(made) if seconds else ():
+        link.connect_timeout = seconds
+    return made
 
 
 class OneOfSeveral(Connection):  # type: ignore[misc]
@@ -125,8 +174,13 @@ def links(connection: Connection) -> list[Connection]:
 def door(way: list[Connection], target: str, *, last: bool) -> Door:
     """Where the last of these links leads to."""
     *before, link = way
-    jumps = tuple(f"{hop.user}@{hop.host}:{hop.port}" for hop in before)
-    return Door(link.host, link.port, link.user, target, jumps, last, known_hosts(link)[0])
+    jumps = tuple(f"{hop.user}@{_bracketed(hop.host)}:{hop.port}" for hop in before)
+    return Door(link.host, link.port, link.user, target, jumps, last, known_hosts(link)[0], link.connect_timeout)
+
+
+def _bracketed(host: str) -> str:
+    """A host as it stands before a port."""
+    return f"[{host}]" if ":" in host else host
 
 
 def of_hosts(given: Connection, hosts: list[str]) -> list[OneOfSeveral]:
@@ -134,31 +188,63 @@ def of_hosts(given: Connection, hosts: list[str]) -> list[OneOfSeveral]:
     return [OneOfSeveral(host, config=given.config.clone()) for host in hosts]
 
 
-def place(given: Connection) -> tuple[object, ...]:
-    """Where a connection leads to: two names of one server lead to the same place."""
+@dataclass(frozen=True)
+class Place:
+    """Where a connection leads to. ``way``: by which hosts and ports, the first of them as its addresses."""
+
+    addresses: frozenset[str]
+    way: tuple[object, ...]
+
+    def is_that_of(self, other: Place) -> bool:
+        """Whether both lead to one server, under whatever names."""
+        return self.way == other.way and bool(self.addresses & other.addresses)
+
+
+def place(given: Connection) -> Place:
     first, *rest = links(reconnected(given))
-    return ((*_addresses(first), first.port), *((link.host, link.port) for link in rest))
+    return Place(_addresses(first), (first.port, first.gateway, *((link.host, link.port) for link in rest)))
 
 
-def _addresses(link: Connection) -> list[str]:
-    """The addresses of a host; where a command connects us, its name."""
-    with suppress(OSError):
+def _addresses(link: Connection) -> frozenset[str]:
+    """The addresses of a host; where a command connects us, or it has none, its name."""
+    with suppress(OSError, UnicodeError):
         if not link.gateway:
             found = socket.getaddrinfo(link.host, link.port, type=socket.SOCK_STREAM)
-            return sorted({str(answer[4][0]) for answer in found})
-    return [str(link.host)]
+            return frozenset(str(answer[4][0]) for answer in found)
+    return frozenset({str(link.host)})
+
+
+def known_keys(link: Connection) -> KnownHosts:
+    """What is known of a server's host keys."""
+    host = str(link.ssh_config.get("hostkeyalias", link.host)).lower()
+    files = [*known_hosts(link), *_files(link, "globalknownhostsfile", GLOBAL_KNOWN_HOSTS)]
+    if link.port == 22 or "hostkeyalias" in link.ssh_config:
+        return KnownHosts(files, host)
+    return KnownHosts(files, f"[{host}]:{link.port}", host)
 
 
 def known_hosts(link: Connection) -> list[str]:
     """The user's files of known host keys; the first is written to."""
-    return link.ssh_config.get("userknownhostsfile", "").split() or ["~/.ssh/known_hosts"]
+    return _files(link, "userknownhostsfile", KNOWN_HOSTS) or list(KNOWN_HOSTS)
+
+
+def _files(link: Connection, setting: str, default: tuple[str, ...]) -> list[str]:
+    named = words(link.ssh_config[setting]) if setting in link.ssh_config else default
+    return [_without_tokens(file, link) for file in named if file not in NOWHERE]
+
+
+def _without_tokens(path: str, link: Connection) -> str:
+    """A path of ssh_config with what its %-tokens stand for."""
+    tokens = {"%": "%", "d": str(Path.home()), "h": link.host, "i": os.getuid(), "n": link.original_host}
+    tokens |= {"k": link.ssh_config.get("hostkeyalias", link.host), "p": link.port, "r": link.user, "u": getuser()}
+    return re.sub(r"%(.)", lambda found: str(tokens.get(found[1], found[0])), path)
 
 
 def practice(connection: Connection) -> paramiko.SSHConfig | None:
     """The practice servers' ssh_config, where the host is one of them."""
     if not PRACTICE_SSH_CONFIG.exists():
         return None
-    found = paramiko.SSHConfig.from_path(str(PRACTICE_SSH_CONFIG))
+    found = SSHConfig.from_path(str(PRACTICE_SSH_CONFIG))
     return found if connection.original_host in found.get_hostnames() else None
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
+from itertools import combinations
 from typing import Any
 
 from fabric import Connection
@@ -175,16 +176,14 @@ def members(given: Connection, hosts: Sequence[str]) -> list[Member]:
     """The servers that -H names. Raises Refused where two of them are the same."""
     names = list(dict.fromkeys(host.strip() for host in hosts if host.strip()))
     found = [Member(name, connection) for name, connection in zip(names, route.of_hosts(given, names), strict=True)]
-    places: dict[object, str] = {}
-    for member in found:
-        place = route.place(member.connection)
-        if place in places:
+    places = [(member.name, route.place(member.connection)) for member in found]
+    for (one, here), (other, there) in combinations(places, 2):
+        if here.is_that_of(there):
             raise Refused(
-                f"{places[place]} and {member.name} are the same server.",
+                f"{one} and {other} are the same server.",
                 state="Nothing was changed.",
                 hint="Name it once after -H.",
             )
-        places[place] = member.name
     return found
 
 

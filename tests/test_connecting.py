@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 
 import paramiko
 import pytest
 
-from deploy.connecting import Door, UnknownHostKey, fingerprint, no_connection, no_root
+from deploy.connecting import (
+    ChangedHostKey,
+    Door,
+    RevokedHostKey,
+    UnknownHostKey,
+    fingerprint,
+    no_connection,
+    no_root,
+)
 
 KEY = paramiko.RSAKey.generate(1024)
 DOOR = Door("192.0.2.1", 2222, "ann", "web-1")
 BEHIND = Door("10.0.0.5", 22, "ann", "web-1", ("bob@gate.example:22", "bob@192.0.2.7:2222"))
 HOP = Door("192.0.2.7", 2222, "bob", "web-1", ("bob@gate.example:22",), last=False)
+FILE = "~/.ssh/known hosts"
+CHANGED = ChangedHostKey("[192.0.2.1]:2222", KEY, FILE, 3, by_pattern=False)
+BY_PATTERN = ChangedHostKey("[192.0.2.1]:2222", KEY, FILE, 3, by_pattern=True)
+REVOKED = RevokedHostKey("[192.0.2.1]:2222", KEY, FILE, 3)
 CLOSED = paramiko.ChannelException(2, "Connect failed")
 
 
@@ -33,8 +46,12 @@ def told(error: Exception, door: Door = DOOR) -> str:
         (paramiko.AuthenticationException("no"), "let nobody in as ann"),
         (paramiko.AuthenticationException("no"), "ssh -p 2222 ann@192.0.2.1"),
         (paramiko.PasswordRequiredException("locked"), "ssh-add"),
-        (paramiko.BadHostKeyException("x", KEY, KEY), "ssh-keygen -R '[192.0.2.1]:2222', then the same command again."),
-        (paramiko.BadHostKeyException("x", KEY, KEY), fingerprint(KEY)),
+        (UnicodeError("label too long"), "There is no host called 192.0.2.1."),
+        (CHANGED, "The host key of 192.0.2.1 has changed: ~/.ssh/known hosts has another one than"),
+        (CHANGED, "ssh-keygen -R '[192.0.2.1]:2222' -f ~/'.ssh/known hosts', then the same command again."),
+        (CHANGED, fingerprint(KEY)),
+        (BY_PATTERN, "If it was installed anew: take line 3 out of ~/.ssh/known hosts, then the same command again."),
+        (REVOKED, f"The host key of 192.0.2.1 is revoked in ~/.ssh/known hosts, line 3: {fingerprint(KEY)}."),
         (paramiko.SSHException("odd banner"), "No connection to 192.0.2.1: odd banner."),
         (EOFError(), "No connection to 192.0.2.1: EOFError."),
     ],
@@ -43,8 +60,15 @@ def test_a_connection_that_fails_says_why_and_what_to_do(error: Exception, said:
     assert said in told(error)
 
 
-def test_a_known_host_at_the_usual_port_has_its_plain_name() -> None:
-    assert "ssh-keygen -R 10.0.0.5, then" in told(paramiko.BadHostKeyException("x", KEY, KEY), BEHIND)
+def test_the_seconds_waited_are_those_asked_for() -> None:
+    assert "192.0.2.1 didn't answer within 4 s." in told(TimeoutError(), replace(DOOR, seconds=4))
+
+
+@pytest.mark.parametrize(
+    ("path", "written"), [("/etc/known", "/etc/known"), ("/a b/c", "'/a b/c'"), ("~/a b", "~/'a b'"), ("a;b", "'a;b'")]
+)
+def test_the_file_of_known_hosts_is_quoted(path: str, written: str) -> None:
+    assert told(UnknownHostKey("x", KEY), replace(DOOR, known_hosts=path)).endswith(f"' >>{written}")
 
 
 def test_an_unknown_host_key_is_shown_with_what_accepts_exactly_it() -> None:
@@ -72,7 +96,8 @@ def test_the_hop_that_fails_is_named(door: Door, error: Exception, said: str) ->
 @pytest.mark.parametrize(
     ("error", "state"),
     [
-        (paramiko.BadHostKeyException("x", KEY, KEY), "Nothing was sent."),
+        (CHANGED, "Nothing was sent."),
+        (REVOKED, "Nothing was sent."),
         (UnknownHostKey("192.0.2.1", KEY), "Nothing was sent."),
         (paramiko.AuthenticationException("no"), "Nothing was changed."),
         (TimeoutError(), "Nothing was changed."),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import paramiko
 import pytest
@@ -11,6 +12,8 @@ from fabric import Config, Connection
 
 from deploy import route
 from deploy.connecting import UnknownHostKey
+from deploy.errors import Refused
+from deploy.ssh_config import SSHConfig
 
 CONFIG = """
 Host web
@@ -30,12 +33,21 @@ Host other
 Host wild *.wild
     ProxyJump wild
 Host by-command
-    ProxyCommand nc %h %p
+    ProxyCommand nc %h %p %r
+Host front
+    HostName 192.0.2.20
+    Port 2222
+    ProxyJump 192.0.2.20
+Host itself
+    HostName 192.0.2.21
+    ProxyJump me@192.0.2.21
+Host behind-v6
+    ProxyJump bob@[2001:db8::1]:2222,ssh://[2001:db8::2]
 """
 
 
 def given(host: str, text: str = CONFIG, **overrides: object) -> Connection:
-    config = Config(ssh_config=paramiko.SSHConfig.from_file(io.StringIO(text)), overrides=overrides)
+    config = Config(ssh_config=SSHConfig.from_text(text), overrides=overrides)
     return Connection(host, config=config)
 
 
@@ -55,30 +67,121 @@ def way(host: str, **overrides: object) -> list[str]:
         ("a.wild", ["me@wild:22", "me@a.wild:22"]),
         ("wild", ["me@wild:22"]),
         ("by-command", ["me@by-command:22"]),
+        ("front", ["me@192.0.2.20:22", "me@192.0.2.20:2222"]),
+        ("itself", ["me@192.0.2.21:22"]),
+        ("itself:2222", ["me@192.0.2.21:22", "me@192.0.2.21:2222"]),
+        ("behind-v6", ["bob@2001:db8::1:2222", "me@2001:db8::2:22", "me@behind-v6:22"]),
+        ("[2001:db8::3]", ["me@2001:db8::3:22"]),
+        ("2001:db8::3", ["me@2001:db8::3:22"]),
+        ("eve@[2001:db8::3]:2222", ["eve@2001:db8::3:2222"]),
     ],
 )
 def test_jump_hosts_are_passed_in_the_order_that_ssh_takes_them(host: str, expected: list[str]) -> None:
     assert way(host, user="me") == expected
 
 
-def test_a_command_that_connects_is_kept() -> None:
-    assert route.reconnected(given("by-command")).gateway == "nc by-command 22"
+@pytest.mark.parametrize(
+    ("host", "command"), [("by-command", "nc by-command 22 me"), ("eve@by-command:2022", "nc by-command 2022 eve")]
+)
+def test_a_command_that_connects_is_told_the_port_and_the_user_asked_for(host: str, command: str) -> None:
+    assert route.reconnected(given(host, user="me")).gateway == command
 
 
-def test_every_link_refuses_a_host_key_that_is_not_known_and_shows_it() -> None:
+@pytest.mark.parametrize(
+    "text", ["", "web:abc", "web:0", "web:65536", "web:-1", "[2001:db8::1", "[2001:db8::1]x", "[2001:db8::1]:x", "ann@"]
+)
+def test_what_is_no_destination_is_refused(text: str) -> None:
+    with pytest.raises(Refused, match="isn't a host"):
+        route.destination(text)
+
+
+def line(hosts: str, key: paramiko.PKey) -> str:
+    return f"{hosts} {key.get_name()} {key.get_base64()}\n"
+
+
+def judged(host: str, config: str, key: paramiko.PKey) -> None:
+    """Have a server show this key, as paramiko asks."""
+    client = route.reconnected(given(host, config)).client
+    client._policy.missing_host_key(client, "as-paramiko-names-it", key)
+
+
+def test_every_link_verifies_host_keys_and_paramiko_knows_none_by_itself(tmp_path: Path) -> None:
     key = paramiko.ECDSAKey.generate()
-    for link in route.links(route.reconnected(given("web"))):
-        with pytest.raises(UnknownHostKey) as caught:
-            link.client._policy.missing_host_key(link.client, "[192.0.2.10]:2222", key)
-        assert (caught.value.name, caught.value.key) == ("[192.0.2.10]:2222", key)
+    (tmp_path / "known").write_text(line("192.0.2.1", key))
+    text = f"{CONFIG}Host *\n    UserKnownHostsFile {tmp_path}/known\n    GlobalKnownHostsFile none\n"
+    accepted = []
+    for link in route.links(route.reconnected(given("web", text))):
+        assert not len(link.client.get_host_keys()) + len(link.client._system_host_keys)
+        try:
+            link.client._policy.missing_host_key(link.client, "x", key)
+        except UnknownHostKey as error:
+            assert error.key == key
+        else:
+            accepted.append(link.host)
+    assert accepted == ["192.0.2.1"]
 
 
-def test_known_host_keys_are_read_where_ssh_config_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("host", "setting", "named"),
+    [
+        ("web.example", "", "web.example"),
+        ("Web.example", "", "web.example"),
+        ("web.example:2222", "", "[web.example]:2222"),
+        ("web.example:2222", "", "web.example"),
+        ("web.example:2222", "HostKeyAlias the-web", "the-web"),
+        ("[2001:db8::1]:2222", "", "[2001:db8::1]:2222"),
+        ("web.example", "HostName 192.0.2.1", "192.0.2.1"),
+    ],
+)
+def test_a_host_key_is_looked_for_under_the_name_that_ssh_uses(
+    host: str, setting: str, named: str, tmp_path: Path
+) -> None:
     key = paramiko.ECDSAKey.generate()
-    (tmp_path / "known").write_text(f"web.example {key.get_name()} {key.get_base64()}\n")
-    made = route.reconnected(given("web.example", f"Host *\n    UserKnownHostsFile {tmp_path}/none {tmp_path}/known\n"))
-    assert made.client._system_host_keys.lookup("web.example")[key.get_name()] == key
-    assert route.door([made], "web.example", last=True).known_hosts == f"{tmp_path}/none"
+    (tmp_path / "known").write_text(line(named, key))
+    judged(host, f"Host *\n    UserKnownHostsFile {tmp_path}/known\n    {setting}\n", key)
+
+
+FOLDERS = {"UserKnownHostsFile": "u", "GlobalKnownHostsFile": "g"}
+
+
+@pytest.mark.parametrize("setting", FOLDERS)
+def test_known_host_keys_are_read_where_ssh_config_says_and_nowhere_else(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, key = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
+    for name, shown in (("usual", usual), ("a known", key)):
+        (tmp_path / name).write_text(line("web.example", shown))
+    monkeypatch.setattr(route, "KNOWN_HOSTS", (f"{tmp_path}/usual",) if setting.startswith("User") else ())
+    monkeypatch.setattr(route, "GLOBAL_KNOWN_HOSTS", () if setting.startswith("User") else (f"{tmp_path}/usual",))
+    judged("web.example", "", usual)
+    text = f'Host *\n    {setting} {tmp_path}/none "{tmp_path}/a known"\n'
+    judged("web.example", text, key)
+    with pytest.raises(paramiko.SSHException):
+        judged("web.example", text, usual)
+
+
+@pytest.mark.parametrize(
+    ("setting", "file"),
+    [
+        ("", "~/.ssh/known_hosts"),
+        ("UserKnownHostsFile /dev/null", "~/.ssh/known_hosts"),
+        ("UserKnownHostsFile none", "~/.ssh/known_hosts"),
+        ("UserKnownHostsFile /a /b", "/a"),
+        ('UserKnownHostsFile "/a b/c"', "/a b/c"),
+        ("UserKnownHostsFile ~/k/%n-%h-%p-%r-%k%%", "~/k/alias-192.0.2.1-2222-ann-kept%"),
+    ],
+)
+def test_a_host_key_is_accepted_in_a_file_that_keeps_it(setting: str, file: str) -> None:
+    text = f"Host alias\n    HostName 192.0.2.1\n    HostKeyAlias kept\n    Port 2222\n    User ann\n    {setting}\n"
+    assert route.door([route.reconnected(given("alias", text))], "alias", last=True).known_hosts == file
+
+
+def test_a_server_is_asked_first_for_a_key_of_a_type_that_is_known(tmp_path: Path) -> None:
+    (tmp_path / "known").write_text(line("web.example", paramiko.RSAKey.generate(1024)))
+    made = route.reconnected(given("web.example", f"Host *\n    UserKnownHostsFile {tmp_path}/known\n"))
+    transport = made.connect_kwargs["transport_factory"](SimpleNamespace(settimeout=lambda seconds: None))
+    wanted = transport.get_security_options().key_types
+    assert wanted[:3] == ("rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519")
 
 
 def test_the_keys_given_serve_every_hop_and_are_offered_once() -> None:
@@ -105,6 +208,24 @@ def test_no_hop_is_waited_for_longer_than_asked(given_seconds: dict[str, int], s
     assert not [link for link in links if "timeout" in link.connect_kwargs]
 
 
+def test_ssh_config_says_how_long_to_wait_where_the_command_does_not() -> None:
+    text = "Host web\n    ProxyJump gate\n    ConnectTimeout 40\nHost gate\n    ConnectTimeout 5\n"
+    for given_seconds, seconds in (({}, [5, 40]), ({"timeout": 7}, [7, 7])):
+        links = route.links(route.reconnected(given("web", text, connect_kwargs=given_seconds)))
+        assert [link.connect_timeout for link in links] == seconds
+        assert [route.door([link], "web", last=True).seconds for link in links] == seconds
+
+
+def test_a_lost_connection_is_not_opened_again() -> None:
+    made = route.reconnected(given("plain.example"))
+    one, other = socket.socketpair()
+    with one, other:
+        made.transport = paramiko.Transport(one)
+        made.open()
+        with pytest.raises(paramiko.SSHException):
+            made.create_session()
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
@@ -117,7 +238,35 @@ def test_no_hop_is_waited_for_longer_than_asked(given_seconds: dict[str, int], s
 )
 def test_two_names_of_one_server_lead_to_the_same_place(one: str, other: str, same: bool) -> None:
     text = f"{CONFIG}\nHost localhost4\n    HostName 127.0.0.1\n"
-    assert (route.place(given(one, text)) == route.place(given(other, text))) is same
+    assert route.place(given(one, text)).is_that_of(route.place(given(other, text))) is same
+
+
+ADDRESSES = {"both": ["192.0.2.1", "2001:db8::1"], "four": ["192.0.2.1"], "six": ["2001:db8::1"]}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("both", "four", True),
+        ("both", "six", True),
+        ("four", "six", False),
+        ("both", "four:2222", False),
+        ("east", "west", False),
+        ("east", "ann@east", True),
+    ],
+)
+def test_one_address_in_common_is_the_same_place_and_another_way_is_not(
+    one: str, other: str, same: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "".join(f"Host {name}\n    HostName web\n    ProxyCommand nc {name} 22\n" for name in ("east", "west"))
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *_, **__: [(0, 0, 0, "", (address, 0)) for address in ADDRESSES[host]]
+    )
+    assert route.place(given(one, text)).is_that_of(route.place(given(other, text))) is same
+
+
+def test_a_name_that_can_not_be_looked_up_is_a_place_of_its_own() -> None:
+    assert not route.place(given("a..b")).is_that_of(route.place(given("c..d")))
 
 
 def test_the_door_of_a_hop_names_the_jumps_before_it() -> None:
@@ -125,4 +274,11 @@ def test_the_door_of_a_hop_names_the_jumps_before_it() -> None:
     assert route.door(links[:1], "web", last=False).jumps == ()
     assert route.door(links[:3], "web", last=False).ssh == (
         "ssh -J me@gate.example:22,me@192.0.2.1:22 -p 2022 bob@inner"
+    )
+
+
+def test_the_door_behind_an_ipv6_address_puts_it_in_brackets() -> None:
+    links = route.links(route.reconnected(given("behind-v6", user="me")))
+    assert route.door(links, "behind-v6", last=True).ssh == (
+        "ssh -J bob@[2001:db8::1]:2222,me@[2001:db8::2]:22 -p 22 me@behind-v6"
     )
