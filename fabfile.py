@@ -7,7 +7,7 @@ from fabric import Connection
 
 from deploy.report import Report
 from deploy.several import How
-from deploy.tasks import Later, run, task
+from deploy.tasks import Later, guard, run, task
 
 if TYPE_CHECKING:
     from deploy import doctor as checkup
@@ -20,6 +20,8 @@ else:
     flow, live, initial, closing = Later("flow"), Later("live"), Later("init"), Later("maintenance")
     listing, condition = Later("releases"), Later("status")
     checkup, planning = Later("doctor"), Later("planning")
+
+guard()
 
 
 @task

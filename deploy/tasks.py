@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, overload
 
-from fabric import Connection
+from fabric import Connection, Executor
 from fabric import task as fabric_task
 from fabric.main import program
 from invoke.context import Context
@@ -24,6 +25,7 @@ from .server import Server
 from .settings import Settings
 from .several import Body, How, Member, follow, members
 from .site import Site
+from .ssh_config import SSHConfig
 
 # Names whose values are no secret: hiding them would only make the report unreadable.
 PUBLIC = {"ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DJANGO_SETTINGS_MODULE", "POSTGRES_USER", "POSTGRES_DB"}
@@ -62,6 +64,43 @@ class Later:
         return call
 
 
+def guard() -> None:
+    """Where fab loads the tasks: ssh_config is read our way, and what would go past them is refused."""
+    if hasattr(program, "config"):
+        program.config._set(base_ssh_config=SSHConfig())
+        program.executor_class = _Executor
+
+
+class _Executor(Executor):  # type: ignore[misc]
+    """Fabric's way from the command line to the tasks."""
+
+    def expand_calls(self, calls: Any, apply_hosts: bool = True) -> Any:
+        with _told():
+            if self.core.remainder:
+                raise Refused(
+                    "What follows -- would go past the tasks, over a connection that verifies no host key.",
+                    hint="Type ssh user@host and the command.",
+                )
+            for host in _hosts():
+                route.destination(host.strip())
+        return super().expand_calls(calls, apply_hosts)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A failure inside is told, not traced back."""
+    try:
+        yield
+    except PortsideError as error:
+        Report().fail(str(error))
+        raise Exit(code=error.exit_code) from error
+    except KeyboardInterrupt:
+        raise Exit("Interrupted.", code=1) from None
+    except OSError as error:
+        Report().fail(f"This machine failed: {error}.")
+        raise Exit(code=1) from error
+
+
 @overload
 def task(body: Body) -> Any: ...
 @overload
@@ -73,16 +112,8 @@ def task(body: Body | None = None, *, several: How = How.IN_TURN) -> Any:
 
     @functools.wraps(body)
     def told(context: Context, *args: Any, **kwargs: Any) -> None:
-        try:
+        with _told():
             _each(several, body, context, args, kwargs)
-        except PortsideError as error:
-            Report().fail(str(error))
-            raise Exit(code=error.exit_code) from error
-        except KeyboardInterrupt:
-            raise Exit("Interrupted.", code=1) from None
-        except OSError as error:
-            Report().fail(f"This machine failed: {error}.")
-            raise Exit(code=1) from error
 
     known = {name: text for name, text in HELP.items() if name in body.__code__.co_varnames}
     return fabric_task(help=known, auto_shortflags=False)(told)
@@ -104,7 +135,8 @@ def _each(how: How, body: Body, context: Context, args: Any, options: dict[str, 
 def _hosts() -> list[str]:
     """What -H names; Fabric itself hands a task one at a time."""
     core = getattr(program, "core", None)
-    return str(core[0].args.hosts.value or "").split(",") if core else []
+    value = core[0].args.hosts.value if core else None
+    return str(value).split(",") if value else []
 
 
 def _secrets(settings: Settings) -> list[Secret]:

@@ -73,6 +73,32 @@ def test_without_a_host_a_task_refuses_and_says_what_to_type(words: tuple[str, .
     assert done.stderr == f"Which server? Type fab {words[0]} -H user@host\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-H", "127.0.0.1:1", "status", "--", "true"), "Type ssh user@host and the command."),
+        (("status", "-H", "127.0.0.1:abc"), "“127.0.0.1:abc” after -H, or in ssh_config, isn't a host."),
+        (("status", "-H", "127.0.0.1,"), "“” after -H, or in ssh_config, isn't a host."),
+    ],
+)
+def test_what_fabric_would_do_past_the_tasks_is_refused(words: tuple[str, ...], said: str, home: Path) -> None:
+    done = fab(home, *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr.splitlines()
+
+
+def test_ssh_config_is_read_with_what_it_includes(tmp_path: Path) -> None:
+    path = sample.write_env(tmp_path / ".env", sample.LINES)
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text("Include hosts\n")
+    (tmp_path / ".ssh/hosts").write_text("Host web\n    HostName 127.0.0.1\n    Port 1\n    User ann\n")
+    done = fab(tmp_path, "status", "-H", "web", "--env", str(path))
+    assert "Nothing answers SSH at 127.0.0.1, port 1." in done.stderr
+    assert "Try ssh -p 1 ann@127.0.0.1" in done.stderr
+    done = fab(tmp_path, "status", "-H", "web,ann@127.0.0.1:1", "--env", str(path))
+    assert "web and ann@127.0.0.1:1 are the same server." in done.stderr
+
+
 def nowhere(*ports: int) -> str:
     """Servers at which nothing answers."""
     return ",".join(f"127.0.0.1:{port}" for port in ports)
