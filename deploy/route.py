@@ -85,10 +85,11 @@ class _Link(Connection):  # type: ignore[misc]
         return super().open_gateway()
 
     def resolve_connect_kwargs(self, connect_kwargs: dict[str, Any] | None) -> dict[str, Any]:
-        """Sent at once; and no key twice, since a server counts what it is offered."""
+        """Sent at once; no key twice, since a server counts what it is offered, and none of ssh_config's that isn't there."""
         found = dict(super().resolve_connect_kwargs(connect_kwargs)) | {"transport_factory": self._transport}
-        keys = {"key_filename": list(dict.fromkeys(found["key_filename"]))} if "key_filename" in found else {}
-        return found | keys
+        absent = {file for file in self.ssh_config.get("identityfile", []) if not Path(file).exists()}
+        keys = [file for file in dict.fromkeys(found.pop("key_filename", [])) if file not in absent]
+        return found | ({"key_filename": keys} if keys else {})
 
     def _transport(self, connected: Any, **options: Any) -> paramiko.Transport:
         """A transport that asks first for a key of a type that is known: a server has several."""

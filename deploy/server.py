@@ -228,13 +228,14 @@ class Server:
         self.connect()
         self.round_trips += 1
         terminal = self.report.console.is_terminal
-        result = self._connection.run(
-            quote(self._sudo.words(words)),
-            pty=terminal,
-            warn=True,
-            in_stream=None if terminal else False,
-            watchers=[Answer(self._sudo)] if self._sudo.asks else [],
-        )
+        with self._noticing_loss():
+            result = self._connection.run(
+                quote(self._sudo.words(words)),
+                pty=terminal,
+                warn=True,
+                in_stream=None if terminal else False,
+                watchers=[Answer(self._sudo)] if self._sudo.asks else [],
+            )
         return int(result.exited)
 
     @contextmanager
@@ -252,7 +253,16 @@ class Server:
                 if combined or asks:
                     channel.set_combine_stderr(True)
                 channel.exec_command(quote(self._sudo.guarded(words)))
-            yield channel, self._sudo.enter(lambda: self._received(channel), channel.sendall) if asks else b""
+            yield channel, self._entered(channel) if asks else b""
+
+    def _entered(self, channel: paramiko.Channel) -> bytes:
+        """Past sudo's question; what came after it."""
+
+        def send(text: bytes) -> None:
+            with self._noticing_loss():
+                channel.sendall(text)
+
+        return self._sudo.enter(lambda: self._received(channel), send)
 
     @contextmanager
     def _channel(self) -> Iterator[paramiko.Channel]:

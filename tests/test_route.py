@@ -184,14 +184,17 @@ def test_a_server_is_asked_first_for_a_key_of_a_type_that_is_known(tmp_path: Pat
     assert wanted[:3] == ("rsa-sha2-512", "rsa-sha2-256", "ssh-ed25519")
 
 
-def test_the_keys_given_serve_every_hop_and_are_offered_once() -> None:
+def test_the_keys_given_serve_every_hop_and_are_offered_once(tmp_path: Path) -> None:
+    here = tmp_path / "web"
+    here.touch()
+    text = CONFIG.replace("/keys/web", f"{here}\n    IdentityFile {tmp_path}/absent")
     keys = {"identities": [Path("/keys/mine")]}
     links = route.links(
-        route.reconnected(given("web", authentication=keys, connect_kwargs={"key_filename": ["/keys/mine"]}))
+        route.reconnected(given("web", text, authentication=keys, connect_kwargs={"key_filename": ["/keys/mine"]}))
     )
     assert [link.connect_kwargs.get("key_filename") for link in links] == [
         *[["/keys/mine"]] * 3,
-        ["/keys/mine", "/keys/web"],
+        ["/keys/mine", str(here)],
     ]
 
 

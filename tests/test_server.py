@@ -18,11 +18,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
 
+import paramiko
 import pytest
 from fabric import Config, Connection
 
 from deploy import server, stream
-from deploy.errors import Locked, PortsideError, StepFailed
+from deploy.errors import Locked, Lost, PortsideError, StepFailed
 from deploy.report import Report
 from deploy.secret import Secret
 from deploy.server import CommandFailed, Server
@@ -344,6 +345,40 @@ def test_a_detached_run_tells_its_exit_code_in_its_log() -> None:
         follow([f"@@n exit {server.BUSY}"])
     with pytest.raises(StepFailed, match="exit code 9"):
         follow(["@@n begin 1", "@@n exit 9"])
+
+
+@pytest.mark.parametrize("use", [lambda at: list(at.stream(("true",))), lambda at: at.interactive(("true",))])
+def test_a_link_that_is_dead_counts_as_lost_and_is_not_opened_again(use: Callable[[Server], object]) -> None:
+    at = Server(Connection("root@server.example", config=Config(lazy=True)), Report(quiet=True))
+    one, other = socket.socketpair()
+    with one, other:
+        at._connection.transport, at._open = paramiko.Transport(one), True
+        with pytest.raises(Lost, match=r"The connection to server\.example was lost"):
+            use(at)
+
+
+class Closing(Server):
+    """A server that asks for sudo's password and is gone before it comes."""
+
+    @contextmanager
+    def _channel(self) -> Iterator[Any]:
+        def sendall(text: bytes) -> None:
+            raise OSError("Socket is closed")
+
+        yield SimpleNamespace(
+            recv=lambda size: self._sudo.question.encode(),
+            sendall=sendall,
+            set_combine_stderr=lambda wanted: None,
+            exec_command=lambda line: None,
+        )
+
+
+def test_a_link_lost_at_sudos_question_counts_as_lost() -> None:
+    config = Config(lazy=True, overrides={"sudo": {"password": "correct horse"}})
+    at = Closing(Connection("ann@server.example", config=config), Report(quiet=True))
+    at._sudo.ask()
+    with pytest.raises(Lost, match="Socket is closed"), at._running(("true",)):
+        pass
 
 
 def test_sudo_that_refuses_is_told_as_such() -> None:

@@ -172,7 +172,7 @@ class Laptop:
         )
 
     def knows(self, *lines: str) -> None:
-        self.known.write_text("".join(f"{line}\n" for line in lines))
+        self.known.write_text("".join(f"{line}\n" for line in lines), errors="surrogateescape")
 
     def releases(self, fab: Fab, host: str, project: Project) -> Done:
         words = ("--ssh-config", str(self.config), "-i", str(access.KEY), "releases")
@@ -238,6 +238,25 @@ def test_a_host_key_that_changed_is_refused(
     assert done.code == 1
     assert f"The host key of {second.ip} has changed" in done.err
     assert f"ssh-keygen -R {second.ip}" in done.err
+
+
+def test_a_host_key_is_judged_as_ssh_judges_it(
+    fab: Fab, hello: Project, laptop: Laptop, server: Practice, second: Practice
+) -> None:
+    settings = laptop.config.with_name("included")
+    settings.write_text(f"Host inner\n    HostKeyAlias the-second\n{laptop.config.read_text()}")
+    laptop.config.write_text(f'Include "{settings}"\n')
+    gate = host_key(server, f"[127.0.0.1]:{server.ssh_port}")
+    lines = (f"@cert-authority {host_key(server, '*')}", "\udcff broken", gate, host_key(server, "the-*"))
+    laptop.knows(*lines, host_key(second, "the-second"))
+    done = laptop.releases(fab, "inner", hello)
+    assert (done.code, done.out) == (0, "hello has no release on inner.\n")
+    laptop.knows(*lines)
+    done = laptop.releases(fab, "inner", hello)
+    assert f"take line 4 out of {laptop.known}" in done.err
+    laptop.knows(gate, host_key(second, "the-second"), f"@revoked {host_key(second, '*')}")
+    done = laptop.releases(fab, "inner", hello)
+    assert f"The host key of {second.ip} is revoked in {laptop.known}, line 3" in done.err
 
 
 def test_a_server_that_does_not_answer_its_jump_host(
