@@ -13,6 +13,7 @@ from typing import Any
 
 import paramiko
 from fabric import Config, Connection
+from paramiko.agent import AgentSSH
 
 from .connecting import CONNECT_SECONDS, DEAD_LINK_SECONDS, Door, no_connection
 from .errors import Refused
@@ -38,6 +39,20 @@ class _Verify(paramiko.MissingHostKeyPolicy):
         known_keys(self.link).verify(key)
 
 
+class _Agent(paramiko.Agent):
+    """The ssh-agent at a socket, where paramiko's own is the environment's."""
+
+    def __init__(self, path: str) -> None:
+        AgentSSH.__init__(self)
+        found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            found.connect(path)
+        except OSError:
+            found.close()
+        else:
+            self._connect(found)  # type: ignore[attr-defined]
+
+
 class _Link(Connection):  # type: ignore[misc]
     """A connection that verifies host keys, through jump hosts in the order that ssh takes them."""
 
@@ -51,6 +66,7 @@ class _Link(Connection):  # type: ignore[misc]
     def open(self) -> None:
         """Once: Fabric would open a lost connection again whenever it is used, and nobody would know."""
         if self.transport is None:
+            self.client._agent = _agent(self)
             super().open()
 
     def get_gateway(self) -> Connection | str | None:
@@ -85,8 +101,9 @@ class _Link(Connection):  # type: ignore[misc]
         return super().open_gateway()
 
     def resolve_connect_kwargs(self, connect_kwargs: dict[str, Any] | None) -> dict[str, Any]:
-        """Sent at once; no key twice, since a server counts what it is offered, and none of ssh_config's that isn't there."""
+        """Sent at once; no key twice, since a server counts what it is offered, nor a file that isn't there."""
         found = dict(super().resolve_connect_kwargs(connect_kwargs)) | {"transport_factory": self._transport}
+        found |= {"allow_agent": False} if self.ssh_config.get("identityagent") == "none" else {}
         absent = {file for file in self.ssh_config.get("identityfile", []) if not Path(file).exists()}
         keys = [file for file in dict.fromkeys(found.pop("key_filename", [])) if file not in absent]
         return found | ({"key_filename": keys} if keys else {})
@@ -227,6 +244,13 @@ def known_keys(link: Connection) -> KnownHosts:
 def known_hosts(link: Connection) -> list[str]:
     """The user's files of known host keys; the first is written to."""
     return _files(link, "userknownhostsfile", KNOWN_HOSTS) or list(KNOWN_HOSTS)
+
+
+def _agent(link: Connection) -> _Agent | None:
+    """The ssh-agent that ssh_config names; None for the environment's."""
+    named = str(link.ssh_config.get("identityagent", "none"))
+    path = os.environ.get(named[1:], "") if named.startswith("$") else _without_tokens(named, link)
+    return None if named in {"none", "SSH_AUTH_SOCK"} else _Agent(str(Path(path).expanduser()))
 
 
 def _files(link: Connection, setting: str, default: tuple[str, ...]) -> list[str]:

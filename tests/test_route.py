@@ -219,6 +219,30 @@ def test_ssh_config_says_how_long_to_wait_where_the_command_does_not() -> None:
         assert [route.door([link], "web", last=True).seconds for link in links] == seconds
 
 
+@pytest.mark.parametrize("setting", ["IdentityAgent {}", 'IdentityAgent "{}"', "IdentityAgent $THE_AGENT"])
+def test_the_agent_is_the_one_that_ssh_config_names(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "an agent"
+    monkeypatch.setenv("THE_AGENT", str(path))
+    monkeypatch.setattr(route._Agent, "_connect", lambda self, found: found.close())
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        listening.settimeout(5)
+        assert route._agent(route.reconnected(given("x", f"Host *\n    {setting.format(path)}\n")))
+        listening.accept()[0].close()
+
+
+def test_without_an_agent_none_is_asked() -> None:
+    made = route.reconnected(given("x", "Host *\n    IdentityAgent none\n"))
+    assert (made.connect_kwargs["allow_agent"], route._agent(made)) == (False, None)
+    assert route._agent(route.reconnected(given("x"))) is None
+    gone = route._agent(route.reconnected(given("x", "Host *\n    IdentityAgent ~/none-here\n")))
+    assert gone
+    assert gone.get_keys() == ()
+
+
 def test_a_lost_connection_is_not_opened_again() -> None:
     made = route.reconnected(given("plain.example"))
     one, other = socket.socketpair()
