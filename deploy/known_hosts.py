@@ -12,11 +12,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import paramiko
 
 from .connecting import ChangedHostKey, RevokedHostKey, UnknownHostKey
+from .ssh_config import path_of, words
 
+FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
+GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
+NOWHERE = {"none", "/dev/null"}  # named as a file by who wants no host keys kept
 REVOKED = "@revoked"
 
 
@@ -76,6 +81,25 @@ class KnownHosts:
             if line.kind == key.get_name():
                 raise ChangedHostKey(self.host, key, line.file, line.number, by_pattern=line.by_pattern)
         raise UnknownHostKey(self.host, key)
+
+
+def of(link: Any) -> KnownHosts:
+    """What is known of the host keys of the server that a connection leads to."""
+    host = str(link.ssh_config.get("hostkeyalias", link.host)).lower()
+    named = [*files(link), *_named(link, "globalknownhostsfile", GLOBAL_FILES)]
+    if link.port == 22 or "hostkeyalias" in link.ssh_config:
+        return KnownHosts(named, host)
+    return KnownHosts(named, f"[{host}]:{link.port}", host)
+
+
+def files(link: Any) -> list[str]:
+    """The user's files of known host keys; the first is written to."""
+    return _named(link, "userknownhostsfile", FILES) or list(FILES)
+
+
+def _named(link: Any, setting: str, default: tuple[str, ...]) -> list[str]:
+    named = words(link.ssh_config[setting]) if setting in link.ssh_config else default
+    return [path_of(file, link) for file in named if file not in NOWHERE]
 
 
 def read(file: str) -> Iterator[Line]:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
-from getpass import getuser
 from pathlib import Path
 from typing import Any
 
 import paramiko
 from fabric import Config, Connection
-from paramiko.agent import AgentSSH
 
+from . import known_hosts, ssh_agent
 from .connecting import CONNECT_SECONDS, DEAD_LINK_SECONDS, Door, no_connection
 from .errors import Refused
-from .known_hosts import KnownHosts
-from .ssh_config import SSHConfig, asked_for, words
+from .ssh_config import SSHConfig, asked_for
 
 PRACTICE_SSH_CONFIG = Path(__file__).parent.parent / ".practice" / "ssh_config"
-KNOWN_HOSTS = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
-GLOBAL_KNOWN_HOSTS = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
 BRACKETED = re.compile(r"\[(?P<host>[^\[\]]+)\](:(?P<port>[0-9]*))?")
 IPV6 = re.compile(r"(?P<host>[^\[\]:]*:[^\[\]:]*:[^\[\]]*)(?P<port>)")
 NAMED = re.compile(r"(?P<host>[^\[\]:]+)(:(?P<port>[0-9]*))?")
-NOWHERE = {"none", "/dev/null"}  # named as a file by who wants no host keys kept
 
 
 class _Verify(paramiko.MissingHostKeyPolicy):
@@ -36,21 +30,7 @@ class _Verify(paramiko.MissingHostKeyPolicy):
         self.link = link
 
     def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
-        known_keys(self.link).verify(key)
-
-
-class _Agent(paramiko.Agent):
-    """The ssh-agent at a socket, where paramiko's own is the environment's."""
-
-    def __init__(self, path: str) -> None:
-        AgentSSH.__init__(self)
-        found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            found.connect(path)
-        except OSError:
-            found.close()
-        else:
-            self._connect(found)  # type: ignore[attr-defined]
+        known_hosts.of(self.link).verify(key)
 
 
 class _Link(Connection):  # type: ignore[misc]
@@ -66,7 +46,7 @@ class _Link(Connection):  # type: ignore[misc]
     def open(self) -> None:
         """Once: Fabric would open a lost connection again whenever it is used, and nobody would know."""
         if self.transport is None:
-            self.client._agent = _agent(self)
+            self.client._agent = ssh_agent.of(self)
             super().open()
 
     def get_gateway(self) -> Connection | str | None:
@@ -74,7 +54,7 @@ class _Link(Connection):  # type: ignore[misc]
         asked = asked_for(self.config.base_ssh_config, self.original_host, self.user, self.port)
         jumps = asked.get("proxyjump", "none")
         gateway = None if jumps == "none" else self._jump(jumps)
-        return gateway or asked.get("proxycommand")
+        return gateway or (asked.get("proxycommand") or "").removeprefix("exec ") or None
 
     def _jump(self, jumps: str) -> Connection | None:
         gateway = None
@@ -111,7 +91,7 @@ class _Link(Connection):  # type: ignore[misc]
     def _transport(self, connected: Any, **options: Any) -> paramiko.Transport:
         """A transport that asks first for a key of a type that is known: a server has several."""
         transport = _prompt(connected, **options)
-        kinds, wanted = known_keys(self).kinds, transport.get_security_options()
+        kinds, wanted = known_hosts.of(self).kinds, transport.get_security_options()
         wanted.key_types = sorted(
             wanted.key_types, key=lambda name: re.sub(r"^rsa-sha2-.*", "ssh-rsa", name) not in kinds
         )
@@ -193,7 +173,7 @@ def door(way: list[Connection], target: str, *, last: bool) -> Door:
     """Where the last of these links leads to."""
     *before, link = way
     jumps = tuple(f"{hop.user}@{_bracketed(hop.host)}:{hop.port}" for hop in before)
-    return Door(link.host, link.port, link.user, target, jumps, last, known_hosts(link)[0], link.connect_timeout)
+    return Door(link.host, link.port, link.user, target, jumps, last, known_hosts.files(link)[0], link.connect_timeout)
 
 
 def _bracketed(host: str) -> str:
@@ -230,39 +210,6 @@ def _addresses(link: Connection) -> frozenset[str]:
             found = socket.getaddrinfo(link.host, link.port, type=socket.SOCK_STREAM)
             return frozenset(str(answer[4][0]) for answer in found)
     return frozenset({str(link.host)})
-
-
-def known_keys(link: Connection) -> KnownHosts:
-    """What is known of a server's host keys."""
-    host = str(link.ssh_config.get("hostkeyalias", link.host)).lower()
-    files = [*known_hosts(link), *_files(link, "globalknownhostsfile", GLOBAL_KNOWN_HOSTS)]
-    if link.port == 22 or "hostkeyalias" in link.ssh_config:
-        return KnownHosts(files, host)
-    return KnownHosts(files, f"[{host}]:{link.port}", host)
-
-
-def known_hosts(link: Connection) -> list[str]:
-    """The user's files of known host keys; the first is written to."""
-    return _files(link, "userknownhostsfile", KNOWN_HOSTS) or list(KNOWN_HOSTS)
-
-
-def _agent(link: Connection) -> _Agent | None:
-    """The ssh-agent that ssh_config names; None for the environment's."""
-    named = str(link.ssh_config.get("identityagent", "none"))
-    path = os.environ.get(named[1:], "") if named.startswith("$") else _without_tokens(named, link)
-    return None if named in {"none", "SSH_AUTH_SOCK"} else _Agent(str(Path(path).expanduser()))
-
-
-def _files(link: Connection, setting: str, default: tuple[str, ...]) -> list[str]:
-    named = words(link.ssh_config[setting]) if setting in link.ssh_config else default
-    return [_without_tokens(file, link) for file in named if file not in NOWHERE]
-
-
-def _without_tokens(path: str, link: Connection) -> str:
-    """A path of ssh_config with what its %-tokens stand for."""
-    tokens = {"%": "%", "d": str(Path.home()), "h": link.host, "i": os.getuid(), "n": link.original_host}
-    tokens |= {"k": link.ssh_config.get("hostkeyalias", link.host), "p": link.port, "r": link.user, "u": getuser()}
-    return re.sub(r"%(.)", lambda found: str(tokens.get(found[1], found[0])), path)
 
 
 def practice(connection: Connection) -> paramiko.SSHConfig | None:

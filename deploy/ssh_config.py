@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shlex
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,13 @@ def words(value: str) -> list[str]:
         return shlex.split(value)
     except ValueError:
         return value.split()
+
+
+def path_of(path: str, link: Any) -> str:
+    """A path that ssh_config names for a connection, with what its %-tokens stand for."""
+    tokens = {"%": "%", "d": str(Path.home()), "h": link.host, "i": os.getuid(), "n": link.original_host}
+    tokens |= {"k": link.ssh_config.get("hostkeyalias", link.host), "p": link.port, "r": link.user, "u": getuser()}
+    return re.sub(r"%(.)", lambda found: str(tokens.get(found[1], found[0])), path)
 
 
 def _expanded(lines: Iterable[str], folder: Path, outer: str = "", depth: int = 0) -> Iterator[str]:

@@ -10,7 +10,7 @@ import paramiko
 import pytest
 from fabric import Config, Connection
 
-from deploy import route
+from deploy import known_hosts, route
 from deploy.connecting import UnknownHostKey
 from deploy.errors import Refused
 from deploy.ssh_config import SSHConfig
@@ -34,6 +34,10 @@ Host wild *.wild
     ProxyJump wild
 Host by-command
     ProxyCommand nc %h %p %r
+Host by-exec
+    ProxyCommand exec nc %h %p
+Host by-none
+    ProxyCommand none
 Host front
     HostName 192.0.2.20
     Port 2222
@@ -81,9 +85,15 @@ def test_jump_hosts_are_passed_in_the_order_that_ssh_takes_them(host: str, expec
 
 
 @pytest.mark.parametrize(
-    ("host", "command"), [("by-command", "nc by-command 22 me"), ("eve@by-command:2022", "nc by-command 2022 eve")]
+    ("host", "command"),
+    [
+        ("by-command", "nc by-command 22 me"),
+        ("eve@by-command:2022", "nc by-command 2022 eve"),
+        ("by-exec", "nc by-exec 22"),
+        ("by-none", None),
+    ],
 )
-def test_a_command_that_connects_is_told_the_port_and_the_user_asked_for(host: str, command: str) -> None:
+def test_a_command_that_connects_is_told_the_port_and_the_user_asked_for(host: str, command: str | None) -> None:
     assert route.reconnected(given(host, user="me")).gateway == command
 
 
@@ -151,8 +161,8 @@ def test_known_host_keys_are_read_where_ssh_config_says_and_nowhere_else(
     usual, key = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
     for name, shown in (("usual", usual), ("a known", key)):
         (tmp_path / name).write_text(line("web.example", shown))
-    monkeypatch.setattr(route, "KNOWN_HOSTS", (f"{tmp_path}/usual",) if setting.startswith("User") else ())
-    monkeypatch.setattr(route, "GLOBAL_KNOWN_HOSTS", () if setting.startswith("User") else (f"{tmp_path}/usual",))
+    monkeypatch.setattr(known_hosts, "FILES", (f"{tmp_path}/usual",) if setting.startswith("User") else ())
+    monkeypatch.setattr(known_hosts, "GLOBAL_FILES", () if setting.startswith("User") else (f"{tmp_path}/usual",))
     judged("web.example", "", usual)
     text = f'Host *\n    {setting} {tmp_path}/none "{tmp_path}/a known"\n'
     judged("web.example", text, key)
@@ -217,30 +227,6 @@ def test_ssh_config_says_how_long_to_wait_where_the_command_does_not() -> None:
         links = route.links(route.reconnected(given("web", text, connect_kwargs=given_seconds)))
         assert [link.connect_timeout for link in links] == seconds
         assert [route.door([link], "web", last=True).seconds for link in links] == seconds
-
-
-@pytest.mark.parametrize("setting", ["IdentityAgent {}", 'IdentityAgent "{}"', "IdentityAgent $THE_AGENT"])
-def test_the_agent_is_the_one_that_ssh_config_names(
-    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "an agent"
-    monkeypatch.setenv("THE_AGENT", str(path))
-    monkeypatch.setattr(route._Agent, "_connect", lambda self, found: found.close())
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
-        listening.listen()
-        listening.settimeout(5)
-        assert route._agent(route.reconnected(given("x", f"Host *\n    {setting.format(path)}\n")))
-        listening.accept()[0].close()
-
-
-def test_without_an_agent_none_is_asked() -> None:
-    made = route.reconnected(given("x", "Host *\n    IdentityAgent none\n"))
-    assert (made.connect_kwargs["allow_agent"], route._agent(made)) == (False, None)
-    assert route._agent(route.reconnected(given("x"))) is None
-    gone = route._agent(route.reconnected(given("x", "Host *\n    IdentityAgent ~/none-here\n")))
-    assert gone
-    assert gone.get_keys() == ()
 
 
 def test_a_lost_connection_is_not_opened_again() -> None:
