@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import paramiko
@@ -13,6 +15,26 @@ from deploy.known_hosts import KnownHosts
 OURS, OTHER = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
 RSA = paramiko.RSAKey.generate(1024)
 HOST = "web.example"
+NAMES = [
+    (HOST, HOST, True),
+    ("a,web.example,b", HOST, True),
+    ("WEB.example", HOST, True),
+    ("web.example.org", HOST, False),
+    ("webxexample", HOST, False),
+    ("*.example", HOST, True),
+    ("web.exampl?", HOST, True),
+    ("*.example,!web.example", HOST, False),
+    ("!db.example,*.example", HOST, True),
+    ("!db.example", HOST, False),
+    ("[192.0.2.1]:2222", "[192.0.2.1]:2222", True),
+    ("[192.0.2.*]:2222", "[192.0.2.1]:2222", True),
+    ("192.0.2.1", "[192.0.2.1]:2222", False),
+    ("2001:db8::1", "2001:db8::1", True),
+    (paramiko.HostKeys.hash_host(HOST), HOST, True),
+    (paramiko.HostKeys.hash_host("[web.example]:2222"), "[web.example]:2222", True),
+    (paramiko.HostKeys.hash_host("db.example"), HOST, False),
+    ("|1|broken", HOST, False),
+]
 
 
 def line(hosts: str, key: paramiko.PKey = OURS) -> str:
@@ -35,31 +57,17 @@ def verdict(known: Path, *lines: str, host: str = HOST, other: str = "", key: pa
     return "accepted"
 
 
-@pytest.mark.parametrize(
-    ("hosts", "host", "expected"),
-    [
-        (HOST, HOST, True),
-        ("a,web.example,b", HOST, True),
-        ("WEB.example", HOST, True),
-        ("web.example.org", HOST, False),
-        ("webxexample", HOST, False),
-        ("*.example", HOST, True),
-        ("web.exampl?", HOST, True),
-        ("*.example,!web.example", HOST, False),
-        ("!db.example,*.example", HOST, True),
-        ("!db.example", HOST, False),
-        ("[192.0.2.1]:2222", "[192.0.2.1]:2222", True),
-        ("[192.0.2.*]:2222", "[192.0.2.1]:2222", True),
-        ("192.0.2.1", "[192.0.2.1]:2222", False),
-        ("2001:db8::1", "2001:db8::1", True),
-        (paramiko.HostKeys.hash_host(HOST), HOST, True),
-        (paramiko.HostKeys.hash_host("[web.example]:2222"), "[web.example]:2222", True),
-        (paramiko.HostKeys.hash_host("db.example"), HOST, False),
-        ("|1|broken", HOST, False),
-    ],
-)
+@pytest.mark.parametrize(("hosts", "host", "expected"), NAMES)
 def test_a_line_names_hosts_as_ssh_reads_them(hosts: str, host: str, expected: bool, known: Path) -> None:
     assert verdict(known, line(hosts), host=host) == ("accepted" if expected else UnknownHostKey.__name__)
+
+
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="no ssh-keygen here")
+@pytest.mark.parametrize(("hosts", "host", "expected"), NAMES)
+def test_ssh_itself_reads_them_so(hosts: str, host: str, expected: bool, known: Path) -> None:
+    known.write_text(f"{line(hosts)}\n")
+    done = subprocess.run(("ssh-keygen", "-F", host, "-f", known), capture_output=True, check=False)
+    assert (done.returncode == 0) is expected
 
 
 @pytest.mark.parametrize(
