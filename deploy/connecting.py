@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import paramiko
@@ -22,7 +23,11 @@ class HostKeyError(paramiko.SSHException):
 
 
 class UnknownHostKey(HostKeyError):
-    """A host key that known_hosts doesn't have."""
+    """A host key that known_hosts doesn't have. ``known``: the types of those that it has."""
+
+    def __init__(self, name: str, key: paramiko.PKey, known: Iterable[str] = ()) -> None:
+        super().__init__(name, key)
+        self.known = ", ".join(sorted(known))
 
 
 class RevokedHostKey(HostKeyError):
@@ -75,8 +80,10 @@ class Door:
 def no_connection(error: Exception, door: Door) -> PortsideError:  # noqa: PLR0911 - a list of cases
     """Why there is no connection."""
     again = "Nothing was changed. Type the same command again once it works."
-    if isinstance(error, HostKeyError):
-        return _not_accepted(error, door)
+    if isinstance(error, UnknownHostKey):
+        return _unknown(error, door)
+    if isinstance(error, RevokedHostKey | ChangedHostKey):
+        return _refused(error, door)
     if isinstance(error, paramiko.PasswordRequiredException):
         return PortsideError(
             "Your SSH key is locked by a passphrase.", hint="Type ssh-add, then the same command again."
@@ -106,24 +113,28 @@ def fingerprint(key: paramiko.PKey) -> str:
     return f"{key.get_name()} {key.fingerprint}"
 
 
-def _not_accepted(error: HostKeyError, door: Door) -> PortsideError:
-    key = error.key
+def _refused(error: RevokedHostKey | ChangedHostKey, door: Door) -> PortsideError:
+    shown = fingerprint(error.key)
     if isinstance(error, RevokedHostKey):
         return PortsideError(
-            f"The host key of {door.name} is revoked in {error.file}, line {error.number}: {fingerprint(key)}.",
+            f"The host key of {door.name} is revoked in {error.file}, line {error.number}: {shown}.",
             state="Nothing was sent.",
             hint="Give the server another host key, or ask whoever revoked this one.",
         )
-    if isinstance(error, ChangedHostKey):
-        return PortsideError(
-            f"The host key of {door.name} has changed: {error.file} has another one than {fingerprint(key)}.",
-            state="Someone may be listening in between, or the server was installed anew. Nothing was sent.",
-            hint=f"If it was installed anew: {error.remedy}, then the same command again.",
-        )
+    return PortsideError(
+        f"The host key of {door.name} has changed: {error.file} has another one than {shown}.",
+        state="Someone may be listening in between, or the server was installed anew. Nothing was sent.",
+        hint=f"If it was installed anew: {error.remedy}, then the same command again.",
+    )
+
+
+def _unknown(error: UnknownHostKey, door: Door) -> PortsideError:
+    key = error.key
+    known = f"\nIt is known by a key of another type ({error.known}), which it doesn't show." if error.known else ""
     file = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}.get(key.get_name(), "ecdsa")
     return PortsideError(
         f"The host key of {door.name} isn't known on this machine, so we don't know whose server it is. It shows:\n"
-        f"    {fingerprint(key)}",
+        f"    {fingerprint(key)}{known}",
         state="Nothing was sent.",
         hint=f"Compare it with what the server's own console says (ssh-keygen -lf /etc/ssh/ssh_host_{file}_key.pub). "
         f"If they are the same, accept it, then type the same command again:\n"

@@ -80,7 +80,7 @@ class KnownHosts:
         for line in self._own:
             if line.kind == key.get_name():
                 raise ChangedHostKey(self.host, key, line.file, line.number, by_pattern=line.by_pattern)
-        raise UnknownHostKey(self.host, key)
+        raise UnknownHostKey(self.host, key, {line.kind for line in self._own})
 
 
 def of(link: Any) -> KnownHosts:

@@ -64,6 +64,11 @@ def test_the_seconds_waited_are_those_asked_for() -> None:
     assert "192.0.2.1 didn't answer within 4 s." in told(TimeoutError(), replace(DOOR, seconds=4))
 
 
+def test_a_host_that_shows_a_key_of_another_type_than_is_known_is_told_as_such() -> None:
+    said = told(UnknownHostKey("192.0.2.1", KEY, {"ssh-ed25519"}))
+    assert f"{fingerprint(KEY)}\nIt is known by a key of another type (ssh-ed25519), which it doesn't show.\n" in said
+
+
 @pytest.mark.parametrize(
     ("path", "written"), [("/etc/known", "/etc/known"), ("/a b/c", "'/a b/c'"), ("~/a b", "~/'a b'"), ("a;b", "'a;b'")]
 )

@@ -131,6 +131,13 @@ def test_the_types_known_are_told(known: Path) -> None:
     assert KnownHosts([str(known)], HOST).kinds == {"ssh-rsa"}
 
 
+def test_keys_of_another_type_are_told_with_an_unknown_one(known: Path) -> None:
+    known.write_text(line(HOST, RSA))
+    with pytest.raises(UnknownHostKey) as caught:
+        KnownHosts([str(known)], HOST).verify(OURS)
+    assert caught.value.known == "ssh-rsa"
+
+
 def test_where_another_key_stands_is_told_with_what_takes_it_away(known: Path) -> None:
     host = "[web.example]:2222"
     for hosts, remedy in (
