@@ -39,6 +39,12 @@ class Locked(PortsideError):
 
     exit_code = 3
 
+    @classmethod
+    def by(cls, holder: str, site: str, target: str, hint: str) -> Locked:
+        """``holder``: who holds it, since when, and at which stage."""
+        message = f"Another deploy of {site} is under way on {target}: {holder}."
+        return cls(message, state="Nothing was changed.", hint=hint)
+
 
 class Lost(PortsideError):
     """The connection to the server was lost."""

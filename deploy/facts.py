@@ -57,9 +57,9 @@ class Facts:
 
     ``certificate``: what Nginx reads (PEM); ``certificate_kind``: issued or own; ``issued``: certbot's latest for the
     site (PEM), from the directory ``issued_by``, proved by the authenticator ``issued_how``. ``renewal_failed``: when,
-    if the last renewal did. ``last_dump``: the newest dump of the database, with its time. ``there``: the site has a
-    folder; ``removing``: its final backup while it is being taken away; ``kept``: the folders of its final backups, the
-    oldest first.
+    if the last renewal did. ``last_dump``: the newest dump of the database, with its time. ``held``: who is at work on
+    the site. ``there``: the site has a folder; ``removing``: its final backup while it is being taken away; ``kept``:
+    the folders of its final backups, the oldest first.
     """
 
     os_id: str
@@ -100,6 +100,7 @@ class Facts:
     record: dict[str, Any]
     current: str
     closed: bool
+    held: str
     there: bool
     removing: str
     kept: tuple[str, ...]
@@ -160,6 +161,7 @@ class Facts:
             record=_record(one("site.record")),
             current=one("site.current"),
             closed=one("site.closed") == "yes",
+            held=one("site.held"),
             there=one("site.there") == "yes",
             removing=one("site.removing"),
             kept=tuple(many.get("site.kept", [])),

@@ -11,6 +11,7 @@ from typing import Any
 
 from . import nginx
 from . import site as names
+from .errors import Locked
 from .facts import Facts, FileFact
 from .report import Report
 from .server import Result, Server
@@ -78,7 +79,11 @@ class Foreseen(Server):
     def lock(
         self, site: Site, waiting: Callable[[str], None] | None = None
     ) -> Iterator[tuple[Callable[[str], None], str, bool]]:
-        """Nobody's way is barred by somebody who only looks."""
+        """Nobody's way is barred by somebody who only looks. Raises Locked where what there is now is another's work,
+        half done: nothing true can be said of it."""
+        if self.known and self.known.held:
+            hint = "Wait until it has ended and type the same command again."
+            raise Locked.by(self.known.held, site.name, self.target, hint)
         yield lambda stage: None, self.known.current if self.known else "", False
 
     def apply(

@@ -22,7 +22,7 @@ def put_right(run: Run, stage: Stage) -> None:
     """A switch that was begun is finished; what never went live is taken away; all of it is said."""
     unfinished = release.unfinished(run.facts)
     if unfinished:
-        run.report.warn(f"{unfinished} was switched to, but not finished: finishing it.")
+        _say(run, f"{unfinished} was switched to, but not finished", "finishing it", "to be finished")
         finish(run, stage, unfinished)
         run.look()
     switching_to = release.switching_to(run.facts)
@@ -38,11 +38,16 @@ def put_right(run: Run, stage: Stage) -> None:
         settle(run, stage)
 
 
+def _say(run: Run, found: str, doing: str, to_do: str) -> None:
+    """What was found, and what becomes of it: a plan only foresees that."""
+    run.report.warn(f"{found}: {to_do if run.only_told else doing}.")
+
+
 def _take_away(run: Run) -> list[Step]:
     left = release.leftovers(run.facts)
     if not left:
         return []
-    run.report.warn(f"An interrupted run left {', '.join(left)}: taken away.")
+    _say(run, f"An interrupted run left {', '.join(left)}", "taken away", "to be taken away")
     files = switching.event(run, "taken away", *left, what="interrupted")
     return [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left, files=files)]
 
@@ -70,7 +75,12 @@ def _stop_strays(run: Run) -> list[Step]:
     strays = release.strays(run.facts)
     if not strays:
         return []
-    run.report.warn(f"An interrupted run left {', '.join(strays)} running beside the live release: stopped.")
+    _say(
+        run,
+        f"An interrupted run left {', '.join(strays)} running beside the live release",
+        "stopped",
+        "to be stopped",
+    )
     files = switching.event(run, "stopped", *strays, what="interrupted")
     return [script("Stop what was left running", "stop", run.site.root, run.site.name, *strays, files=files)]
 
@@ -78,7 +88,12 @@ def _stop_strays(run: Run) -> list[Step]:
 def _put_forward(run: Run) -> list[Step]:
     if not migrating.is_behind(run.facts):
         return []
-    run.report.warn(f"Migrations of {run.facts.current} were taken back, though it is live: applying them again.")
+    _say(
+        run,
+        f"Migrations of {run.facts.current} were taken back, though it is live",
+        "applying them again",
+        "to be applied again",
+    )
     return migrating.put_forward(run)
 
 

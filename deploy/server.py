@@ -217,11 +217,8 @@ class Server:
             holder = rest or "it has just begun"
             if waiting:
                 waiting(holder)
-        raise Locked(
-            f"Another deploy of {site.name} is under way on {self.target}: {holder or 'no answer'}.",
-            state="Nothing was changed.",
-            hint="Wait until it has ended and type the same command again, or wait for it with --wait.",
-        )
+        hint = "Wait until it has ended and type the same command again, or wait for it with --wait."
+        raise Locked.by(holder or "no answer", site.name, self.target, hint)
 
     def interactive(self, words: Sequence[str]) -> int:
         """Run ``words`` as root with the user's own terminal. Returns its exit code."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -141,6 +144,28 @@ def test_other_sites_are_known_by_their_domains() -> None:
     whole = '==> /srv/portside/blog/site.json <==\n{"domains": ["b.example"]}\n'
     broken = '\n==> /srv/portside/broken/site.json <==\n{"domains": ['
     assert parsed(f"site.others\t{coded(whole + broken)}").other_sites == {"blog": {"b.example"}, "broken": set()}
+
+
+@pytest.mark.parametrize(
+    ("held", "holder", "told"),
+    [
+        ("lock", "ann@laptop, since 10:00:00 UTC", "ann@laptop, since 10:00:00 UTC"),
+        ("work", "", "the server goes on with it by itself"),
+        ("", "ann@laptop, who is gone", ""),
+        ("", "", ""),
+    ],
+)
+def test_who_is_at_work_is_a_fact(held: str, holder: str, told: str, tmp_path: Path) -> None:
+    locks = tmp_path / "locks"
+    sample.files(locks, {"site-nobodys.lock": "", "site-nobodys.work": "", "site-nobodys.holder": holder})
+    text = sample.script_for("facts", locks)
+    script = sample.files(tmp_path, {"facts.sh": text, "remote/lib.sh": sample.script_for("lib", locks)}) / "facts.sh"
+    words = ("flock", str(locks / f"site-nobodys.{held}")) if held else ()
+    environment = os.environ | {"PORTSIDE": str(tmp_path)}
+    done = subprocess.run(
+        (*words, "sh", str(script), "nobodys"), env=environment, capture_output=True, text=True, check=True
+    )
+    assert Facts.parse(done.stdout).held == told
 
 
 def test_lines_that_are_no_fact_are_passed_over() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deploy import certs, foresight, nginx, switching
+from deploy.errors import Locked
 from deploy.facts import Facts
 from deploy.foresight import Foreseen, Notes, Taken, Unknown
 from deploy.settings import Settings
@@ -32,6 +33,15 @@ def test_nothing_reaches_the_server_but_the_question_for_its_facts() -> None:
     assert (paper.told, paper.looks, paper.released) == ([], 1, False)
     assert (current, busy) == ("", False)
     assert [(taken.stage, taken.script) for taken in made.taken] == [("build", ""), ("build", "build")]
+
+
+def test_of_another_runs_half_done_work_nothing_is_said() -> None:
+    made = foreseen(Paper(replace(sample.bare(), held="ann@laptop, since 10:00:00 UTC, now at build")))
+    made.facts(sample.SITE, [])
+    with pytest.raises(Locked, match=r"ann@laptop, since 10:00:00 UTC, now at build") as told, made.lock(sample.SITE):
+        pass
+    assert told.value.exit_code == 3
+    assert "--wait" not in told.value.hint, "a plan has no such option"
 
 
 @pytest.mark.parametrize(

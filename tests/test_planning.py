@@ -15,7 +15,7 @@ from invoke.exceptions import Exit
 from rich.console import Console
 
 from deploy import containers, flow, image, nginx, planning, release, shipping, tasks
-from deploy.errors import PortsideError
+from deploy.errors import Locked, PortsideError
 from deploy.facts import Facts
 from deploy.report import Report
 from deploy.settings import Settings
@@ -266,6 +266,15 @@ def test_what_an_interrupted_deploy_left_is_taken_away_first(settings: Settings,
         ("lock", "Take away what was left", "-")
     ]
     assert (plan["later"], code) == ({}, 10)
+    assert plan["warnings"] == [f"An interrupted run left {sample.OLDER}: to be taken away."]
+
+
+def test_a_deploy_that_is_under_way_is_no_leftover(settings: Settings, source: Source) -> None:
+    facts = live_with(settings, source)
+    paper = Paper(replace(facts, releases=facts.releases | {sample.OLDER: {}}, held="ann@laptop, since 10:00:00 UTC"))
+    with pytest.raises(Locked, match="ann@laptop, since 10:00:00 UTC"):
+        planned(settings, paper)
+    assert paper.told == []
 
 
 def test_a_switch_that_was_interrupted_is_finished_first(settings: Settings, source: Source) -> None:

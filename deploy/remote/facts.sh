@@ -96,7 +96,18 @@ certificate_facts() {
         fact renewal.failed "$(systemctl show -p InactiveEnterTimestamp --value certbot.service)"
 }
 
+# Who is at work on the site, as lock.sh noted it; or what goes on by itself. Asked so that nobody who wants the lock meets us.
+holder() {
+    lock=/run/portside/site-$site
+    if [ -s "$lock.holder" ] && ! flock -ns "$lock.lock" true; then
+        cat "$lock.holder"
+    elif [ -e "$lock.work" ] && ! flock -ns "$lock.work" true; then
+        echo "the server goes on with it by itself"
+    fi
+}
+
 site_facts() {
+    fact site.held "$(holder)"
     [ -f "$root/site.json" ] && fact site.record "$(encoded <"$root/site.json")"
     # One program reads all of the others, however many there are.
     set --
