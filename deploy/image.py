@@ -11,7 +11,7 @@ from pathlib import Path
 from .errors import Refused
 from .settings import Settings
 from .site import LABEL_RELEASE, LABEL_SITE, ReleasePaths, Site
-from .source import DEPENDENCY_FILES, Source
+from .source import Source
 from .steps import Content, Step, quote, script
 
 COMPOSE = Path(__file__).parent.parent / "compose"
@@ -78,12 +78,10 @@ def dependencies(settings: Settings, source: Source) -> str:
     that the code imports. Empty for an image that is pulled."""
     if settings.pulls:
         return ""
-    places = [place for name in DEPENDENCY_FILES for place in (name, source.below_manage(name))]
-    needed = {own_dockerfile(settings, source), *places} & set(source.files)
-    if not own_dockerfile(settings, source):
-        needed |= set(source.dependencies()[1])
+    own = own_dockerfile(settings, source)
+    needed = {own} | source.all_dependencies() if own else set(source.dependencies()[1])
     chosen = {name: settings.env[name].reveal() for name in settings.build_args}
-    said = [settings.python or source.python(), settings.apt, settings.pip, chosen]
+    said = [settings.python or source.python(), settings.apt, settings.pip, settings.pip_index, chosen]
     return sha256(json.dumps([said, {name: source.sums[name] for name in sorted(needed)}]).encode()).hexdigest()
 
 

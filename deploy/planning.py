@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,7 @@ def make(given: Run) -> Plan:
     nonce = secrets.token_hex(16)
     present = _look(given, run, first, foreseen, nonce) if foreseen.taken else Present()
     versions = not any(taken.script == "packages" for taken in foreseen.taken)
-    surplus = [name for name in present.surplus if name in run.facts.releases]
+    surplus = [name for name in present.surplus if run.facts.releases.get(name)]  # what was left goes before
     differ = Differing(first, present, given.report.mask, versions=versions, surplus=surplus)
     items = [_told(run, item, given.report.mask, versions=versions) for item in differ.items(foreseen.taken)]
     certs_do = certs_steps(run)
@@ -89,7 +89,7 @@ def _follow(run: Run) -> dict[str, str]:
     """The stages, as far as anybody knows what they will find."""
     later: dict[str, str] = {}
     for name in flow.stages_of(flow.DEPLOY, run.settings):
-        if name in AFTER_THE_ANSWER and set(later) & set(AFTER_THE_ANSWER):
+        if _waits(name, later):
             later[name] = _sentence(name, run)
             continue
         try:
@@ -97,6 +97,13 @@ def _follow(run: Run) -> dict[str, str]:
         except Unknown as error:
             later[name] = str(error)
     return later
+
+
+def _waits(name: str, later: Mapping[str, str]) -> bool:
+    """Whether a stage goes by what isn't known: for pruning, whether there is a new release."""
+    return (name in AFTER_THE_ANSWER and bool(later.keys() & set(AFTER_THE_ANSWER))) or (
+        name == "prune" and "build" in later
+    )
 
 
 def _sentence(name: str, run: Run) -> str:
@@ -148,9 +155,9 @@ def _answer(run: Run, given: Run, step: Step) -> Any:
 def environment(plan: Plan) -> dict[str, list[str]]:
     """The application's names that come, change and go."""
     run = plan.run
-    if not plan.makes_release or not run.settings.containers:
+    if run.unchanged or not run.settings.containers:
         return {"added": [], "changed": [], "gone": []}
-    made = containers.made_environment(run.settings, run.site, run.new.id, _settings_module(plan))
+    made = containers.made_environment(run.settings, run.site, NEW, _settings_module(plan))
     values = containers.own_environment(run.settings) | made
     own = {"DEPLOY_RELEASE"}  # another at every deploy
     before = {name: digest for name, digest in plan.present.environment.items() if name not in own}

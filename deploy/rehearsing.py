@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import containers, image
+from . import containers, image, migrating
 from .environment import for_compose
 from .errors import StepFailed
 from .foresight import Unknown
@@ -15,39 +15,50 @@ from .server import Server
 from .steps import Content, Step, script
 
 SMALL = 256 * 1024  # larger files aren't needed to start Django
+SECONDS = "60"  # in which Django must have answered
 MUCH = 32 * 1024 * 1024  # for the server's memory, where it is best kept, since the environment comes along
 
 
 def ask(run: Run, server: Server, step: Step) -> Any:
     """The answer to the step that will ask the new image. Raises Unknown where the live one can't stand in for it."""
-    if why := _unable(run, run.facts.releases.get(run.facts.current, {})):
+    live = run.facts.releases.get(run.facts.current, {})
+    if why := next(_hindrances(run, live), ""):
         raise Unknown(_later(why))
     asked = rehearsal(run, step)
     much = sum(content.lstat().st_size for content in asked.files.values() if isinstance(content, Path)) > MUCH
     try:
         with server.quietly():
             (result,) = server.apply([asked], stage="plan", big=much)
-    except StepFailed:
-        raise Unknown(_later("the new code doesn't start in the live release's image")) from None
+    except StepFailed as error:
+        said = error.lines[-1].strip() if error.lines else "it says nothing"
+        raise Unknown(_later(f"the new code doesn't start in the live release's image ({said})")) from None
+    if result.answer["folder"] != live["folder"]:
+        raise Unknown(_later("it has the code in another folder than the project"))
     return result.answer
 
 
 def _later(why: str) -> str:
-    return f"What Django needs, and which migrations, is known once the image is built: {why}."
+    return f"What Django needs, and which migrations, is known once there is its image: {why}."
 
 
-def _unable(run: Run, live: Mapping[str, Any]) -> str:
+def _hindrances(run: Run, live: Mapping[str, Any]) -> Iterator[str]:
+    """Why the live release's image can't stand in for the new one's, the plainest first."""
     if not live:
-        return "no release is live"
-    if "dependencies" not in live:
-        return "an older version of Portside made the live one"
+        yield "no release is live"
+    if run.settings.pulls:
+        yield "it is pulled"
+    if migrating.is_behind(run.facts):
+        yield "the live one's migrations are to be applied again first"
+    if containers.data_steps(run.settings, run.site, run.facts):
+        yield "the database is to be started or changed first"
+    if not {"dependencies", "folder"} <= live.keys():
+        yield "an older version of Portside made the live one"
     if live["dependencies"] != image.dependencies(run.settings, run.source):
-        return "its dependencies aren't the live one's"
+        yield "its dependencies aren't the live one's"
     if run.settings.files:
-        return "DEPLOY_FILES are in it"
+        yield "DEPLOY_FILES are in it"
     if run.site.release(run.facts.current).image not in run.facts.images:
-        return "the live one's is gone"
-    return ""
+        yield "the live one's is gone"
 
 
 def rehearsal(run: Run, asked: Step) -> Step:
@@ -55,7 +66,8 @@ def rehearsal(run: Run, asked: Step) -> Step:
     live, module = run.site.release(run.facts.current), run.source.settings_module()
     settings = run.settings.model_copy(update={"volumes": ()})
     made = containers.made_environment(settings, run.site, run.new.id, module)
-    made |= {"PGOPTIONS": "-c default_transaction_read_only=on"} if settings.own_database else {}
+    options = settings.env["PGOPTIONS"].reveal() if "PGOPTIONS" in settings.env else ""
+    made["PGOPTIONS"] = f"{options} -c default_transaction_read_only=on".lstrip()
     files: dict[str, Content] = {
         "compose.yaml": containers.release_compose(settings, live, run.facts, None).encode(),
         "env": for_compose(containers.own_environment(settings)).encode(),
@@ -63,4 +75,4 @@ def rehearsal(run: Run, asked: Step) -> Step:
         **{f"ask/{name}": content for name, content in asked.files.items()},
         **{f"src/{name}": path for name, path in run.source.files.items() if path.lstat().st_size < SMALL},
     }
-    return script("Ask Django in advance", "rehearse", live.image, *asked.words[3:5], files=files, secret=True)
+    return script("Ask Django in advance", "rehearse", live.image, SECONDS, *asked.words[3:5], files=files, secret=True)

@@ -102,6 +102,7 @@ def of_application(answer: Answer, digest: str, dependencies: str) -> dict[str, 
         "leaves": answer.leaves,
         "settings_module": answer.settings_module,
         "manage": answer.manage,
+        "folder": answer.folder,
     }
 
 

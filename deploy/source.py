@@ -34,6 +34,10 @@ DEPENDENCY_FILES = (
     "requirements/base.txt",
     "pyproject.toml",
 )
+SAYS_DEPENDENCIES = re.compile(
+    r"(^|/)(requirements/.+|(requirements|constraints)[^/]*\.(txt|in)|(uv|poetry|pdm|Pipfile)\.lock|Pipfile"
+    r"|py(project|lock[^/]*)\.toml|setup\.(py|cfg)|environment\.ya?ml)$"
+)
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,10 @@ class Source:
             state="Nothing was changed.",
             hint="Add one of them to git, or a Dockerfile of your own.",
         )
+
+    def all_dependencies(self) -> set[str]:
+        """Every file that may say what an image is to hold, wherever it lies, and what those name."""
+        return {path for place in self.files if SAYS_DEPENDENCIES.search(place) for path in self._closure(place)}
 
     def needs_git(self, paths: Iterable[str]) -> bool:
         """Whether a dependency comes from a git repository."""

@@ -187,7 +187,11 @@ def build(run: Run, stage: Stage) -> None:
 
 
 def _pull(run: Run, stage: Stage) -> None:
-    """What DEPLOY_BUILD names now: only whoever pulls it knows whether a tag has moved."""
+    """What DEPLOY_BUILD names now: of a tag, only whoever pulls it knows whether it has moved. A digest that is live
+    stays what it is."""
+    run.source = source.of_image(run.settings, run.settings.build.partition("@")[2])
+    if release.is_live(run.facts, run.settings, run.source):
+        return
     (pulled,) = run.apply(stage, [image.pull(run.settings, run.site)])
     run.source = source.of_image(run.settings, pulled.answer["digest"])
     stage.note(f"{run.settings.build} is {run.source.digest[:12]}")

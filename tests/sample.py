@@ -266,7 +266,7 @@ def script_for(name: str, locks: Path) -> str:
 def recorded(identity: str, previous: str = "", **changed: Any) -> dict[str, Any]:
     """The record of a good release."""
     made = {"id": identity, "commit": identity[-7:] * 5, "previous": previous, "migrations": [f"app.{identity[-3:]}"]}
-    made |= {"breaking": {}, "leaves": {"app": "0001_initial"}, "manage": "/app/manage.py"}
+    made |= {"breaking": {}, "leaves": {"app": "0001_initial"}, "manage": "/app/manage.py", "folder": "/app"}
     return made | {"static_url": "/static/", "media_url": "/media/", "settings_module": "config.settings"} | changed
 
 

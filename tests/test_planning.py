@@ -15,6 +15,7 @@ from invoke.exceptions import Exit
 from rich.console import Console
 
 from deploy import containers, flow, image, nginx, planning, release, shipping, tasks
+from deploy import source as sources
 from deploy.errors import Locked, PortsideError
 from deploy.facts import Facts
 from deploy.report import Report
@@ -256,6 +257,48 @@ def test_another_commit_can_be_planned(settings: Settings, project: Path, source
     (project / "config/settings.py").write_text("DEBUG = True\n")
     plan, _ = planned(settings, Paper(facts, answer=AT_REST), "HEAD")
     assert (plan["warnings"], plan["disk"]["needed_mb"]) == ([], 1024)
+
+
+def pulled(folder: Path, digest: str = "") -> tuple[Settings, Facts]:
+    """A site whose image is pulled, by tag or by digest, and a server on which it is live."""
+    reference = f"shop/web@sha256:{digest}" if digest else "shop/web:1.4"
+    settings = sample.settings(folder, DEPLOY_BUILD=reference, DEPLOY_KEEP="2")
+    made = sources.of_image(settings, "3d" * 32)
+    return settings, live_with(settings, made, dependencies="")
+
+
+def test_an_image_that_is_live_by_its_digest_is_not_pulled(tmp_path: Path) -> None:
+    settings, facts = pulled(tmp_path, "3d" * 32)
+    plan, code = planned(settings, Paper(facts))
+    assert (plan["steps"], plan["later"], code) == ([], {}, 0)
+
+
+def test_what_a_new_digest_needs_is_known_once_it_is_there(tmp_path: Path) -> None:
+    settings, facts = pulled(tmp_path, "4e" * 32)
+    plan, _ = planned(settings, Paper(facts))
+    assert "it is pulled" in plan["later"]["prepare"]
+
+
+def test_whether_a_tag_has_moved_decides_what_is_pruned(tmp_path: Path) -> None:
+    settings, facts = pulled(tmp_path)
+    kept = [f"env\t{name} 0" for name in ("SECRET_KEY", "DJANGO_SETTINGS_MODULE", "OLD_NAME")]
+    plan, _ = planned(settings, Paper(facts, present=[*kept, "surplus\t" + sample.OLD]))
+    assert list(plan["later"]) == ["build", "prepare", "start", "gate", "live", "prune"]
+    assert [step["name"] for step in plan["steps"]] == ["Pull shop/web:1.4"]
+    assert (plan["pruned"], plan["environment"]["gone"]) == ([], ["OLD_NAME"])
+
+
+def test_what_breaks_the_live_release_and_was_left_is_not_pruned_but_taken_away(
+    settings: Settings, source: Source
+) -> None:
+    facts = live_with(settings, source, source="another")
+    left = {sample.OLDER: {}}
+    images = (*facts.images, sample.SITE.release(sample.OLDER).image)
+    pending = {sample.OLDER: {"breaking": {"app.0002": "drops it"}}}
+    facts = replace(facts, releases=facts.releases | left, images=images, pending=pending)
+    plan, _ = planned(settings, Paper(facts, answer=AT_REST, present=[f"surplus\t{sample.OLDER}"]))
+    assert "lock" in plan["later"]
+    assert plan["pruned"] == []
 
 
 def test_what_an_interrupted_deploy_left_is_taken_away_first(settings: Settings, source: Source) -> None:

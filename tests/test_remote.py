@@ -333,6 +333,36 @@ def test_a_command_that_is_ended_leaves_no_container(root: Path) -> None:
     assert docker(root)[-1] == f"rm -f {name}"
 
 
+REHEARSED = """#!/bin/sh
+echo "$*" >>"$DOCKER_LOG"
+case $1 in
+image) echo /app ;;
+compose) %s ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("django", "said"),
+    [
+        ("echo a warning; echo 'portside-answer:{}'", ""),
+        ("echo 'ModuleNotFoundError: No module named x' >&2; exit 1", "ModuleNotFoundError: No module named x"),
+        ("exec sleep 60", "No answer within 1 s."),
+    ],
+)
+def test_a_rehearsal_ends_with_an_answer_or_the_reason(django: str, said: str, root: Path) -> None:
+    (root.parent / "bin/docker").write_text(REHEARSED % django)
+    words = ("rehearse", "portside/art:x", "1", "", "{}")
+    if not said:
+        run(root, *words)
+        assert (root.parent / "answer").read_text() == "{}\n"
+        return
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run(root, *words)
+    assert caught.value.stdout.decode().splitlines()[-1] == said
+    assert ("rm -f portside-manage-" in docker(root)[-1]) == ("sleep" in django), "the container goes, too"
+
+
 # A static site
 
 
@@ -592,10 +622,10 @@ esac
 """
 
 
-def pull(root: Path, *words: str, **files: str) -> None:
+def pull(root: Path, *words: str, **files: str) -> str:
     (root.parent / "bin/docker").write_text(PULLING)
     sample.files(root.parent / "files", files)
-    run(root, "pull", *words)
+    return run(root, "pull", *words)
 
 
 def test_credentials_are_there_for_a_pull_alone(root: Path, tmp_path: Path) -> None:
@@ -618,6 +648,11 @@ def test_a_pulled_image_keeps_the_sites_name_alone(root: Path, tmp_path: Path) -
     told = docker(root)
     assert told.index("tag shop:1 art:pulled") < told.index("image rm shop:1")
     assert not (tmp_path / "seen").exists()
+
+
+def test_a_pull_that_brings_nothing_new_changes_nothing(root: Path) -> None:
+    assert pull(root, "shop:1", "", "art:pulled") == "unchanged it is what was pulled before"
+    assert pull(root, "shop:1", "", "art:new") == ""
 
 
 def test_a_pull_that_fails_is_a_failure(root: Path, tmp_path: Path) -> None:

@@ -22,5 +22,11 @@ had=$(identity "$image") before=$(identity "$name")
 docker tag "$image" "$name" || exit 1
 # It has a name of the site's now. Another one stays where somebody else gave it.
 [ "$had" ] || docker image rm "$image" >/dev/null
-[ -z "$before" ] || [ "$before" = "$(identity "$name")" ] || docker image rm "$before" >/dev/null 2>&1
+if [ -n "$before" ]; then
+    if [ "$before" = "$(identity "$name")" ]; then
+        unchanged "it is what was pulled before"
+    else
+        docker image rm "$before" >/dev/null 2>&1
+    fi
+fi
 answer "{\"digest\": \"$(sed -n 's/^Digest: //p' "$PORTSIDE/pulled" | tail -n 1)\"}"
