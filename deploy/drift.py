@@ -1,53 +1,95 @@
-"""Drift: what somebody changed on the server by hand since the last deploy, named."""
+"""Drift: what isn't on the server as it was left there, named.
+
+Told from what the server noted when it was left so, never from what a deploy would change: that may be a new setting.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
-from . import nginx, release
+from . import host, nginx, release, renewal
 from . import site as names
-from .differing import Item
-from .facts import Facts
+from .facts import Container, Facts
 from .report import count
+from .settings import Settings
+from .site import Site
 
 
-def found(facts: Facts, items: Sequence[Item]) -> list[str]:
+def found(settings: Settings, site: Site, facts: Facts) -> list[str]:
     """One sentence each, where the site is live."""
     if not facts.current:
         return []
-    return [*_of_nginx(facts, items), *_of_docker(facts), *_of_containers(facts), *_of_files(items)]
+    return [
+        *_of_nginx(facts),
+        *_of_the_host(facts),
+        *_of_the_firewall(settings, facts),
+        *_of_the_release(site, facts),
+        *(_of_docker(settings, site, facts) if settings.containers else []),
+    ]
 
 
-def _of_nginx(facts: Facts, items: Sequence[Item]) -> Iterable[str]:
+def _of_nginx(facts: Facts) -> Iterable[str]:
     if nginx.edited(facts):
-        paths = sorted({path for item in items for path in item.diffs if path.startswith(f"{names.NGINX_LIVE}/")})
-        yield f"Nginx's files were changed by hand: {', '.join(paths) or 'those of another site'}."
+        written, there = facts.nginx_written, facts.nginx_files
+        paths = sorted(path for path in written | there if written and written.get(path) != there.get(path))
+        shown = ", ".join(f"{names.NGINX_LIVE}/{path}" for path in paths)
+        yield f"Nginx's files were changed by hand: {shown or names.NGINX_LIVE}."
     if facts.nginx_version and not facts.nginx_active:
         yield "Nginx is stopped."
 
 
-def _of_docker(facts: Facts) -> Iterable[str]:
+def _of_the_host(facts: Facts) -> Iterable[str]:
+    for path in host.watched():
+        there, written = facts.files.get(path), facts.written.get(path)
+        if written and not there:
+            yield f"{path} is gone."
+        elif written and there and there.sha256 != written:
+            yield f"{path} was changed by hand."
+    if "certbot" in facts.packages and not facts.renewal_timer:
+        yield f"{renewal.TIMER} is stopped, so nothing renews certificates."
+
+
+def _of_the_firewall(settings: Settings, facts: Facts) -> Iterable[str]:
+    if not settings.firewall or not facts.ufw_ours:
+        return
+    closed = [str(port) for port in (80, 443) if f"allow {port}/tcp" not in facts.ufw_rules]
+    if facts.ufw != "active":
+        yield "The firewall is switched off."
+    elif closed:
+        yield f"The firewall was changed by hand: {' and '.join(closed)} not open any more."
+
+
+def _of_the_release(site: Site, facts: Facts) -> Iterable[str]:
+    """The live one's own compose file, which no deploy writes again."""
+    written, there = release.live(facts).get("compose"), facts.files.get(site.live_compose)
+    if written and (there is None or there.sha256 != written):
+        yield f"{site.live_compose} was changed by hand: the next release has another."
+
+
+def _of_docker(settings: Settings, site: Site, facts: Facts) -> Iterable[str]:
     if facts.docker_version and not facts.live_restore:
         yield f"Docker doesn't keep containers while it restarts: live-restore is off ({names.DAEMON_JSON})."
+    live = release.live(facts)
+    web, processes, database = (facts.role(*which) for which in _groups(facts))
+    for container in (*web, *processes, *database):
+        yield from _unwell(container)
+    yield from _missing(release.served(live).replicas - len(web), "web container", facts.current)
+    yield from _missing(len(release.processes(live)) - len(processes), "process container", facts.current)
+    if settings.own_database and site.data_compose in facts.files and not database:
+        yield "The database's container is missing."
 
 
-def _of_containers(facts: Facts) -> Iterable[str]:
-    groups = (facts.role("web", facts.current), facts.role("process", facts.current), facts.role("db"))
-    for container in (each for group in groups for each in group):
-        if container.state != "running":
-            yield f"The container {container.name} is {container.state}."
-    record = facts.releases.get(facts.current, {})
-    missing = release.served(record).replicas - len(facts.role("web", facts.current))
-    if missing > 0:
-        yield f"{count(missing, 'web container')} of {facts.current} missing."
+def _groups(facts: Facts) -> tuple[tuple[str, ...], ...]:
+    return ("web", facts.current), ("process", facts.current), ("db",)
 
 
-def _of_files(items: Iterable[Item]) -> Iterable[str]:
-    """Of the host's own files, which change with Portside's version or by hand."""
-    for item in items:
-        if item.stage != "provision":
-            continue
-        if item.path:
-            yield f"{item.path} is gone." if item.sign == "+" else f"{item.path} isn't as Portside leaves it."
-        elif item.name.startswith("Firewall: "):
-            yield f"The firewall isn't as Portside leaves it: {item.name.removeprefix('Firewall: ')} is to be."
+def _unwell(container: Container) -> Iterable[str]:
+    if container.state != "running":
+        yield f"The container {container.name} is {container.state}."
+    elif "(unhealthy)" in container.status:
+        yield f"The container {container.name} runs, but is unhealthy: docker logs there says why."
+
+
+def _missing(number: int, what: str, identity: str) -> Iterable[str]:
+    if number > 0:
+        yield f"{count(number, what)} of {identity} missing."

@@ -55,6 +55,8 @@ class Container:
 class Facts:
     """What is so on the server. Absent things are empty, never None.
 
+    ``written``: of the host's files, ``nginx_written``: of the live generation's, the sums they had when they were
+    written, as far as that was noted; ``ufw_ours``: the firewall was switched on on Portside's account.
     ``certificate``: what Nginx reads (PEM); ``certificate_kind``: issued or own; ``issued``: certbot's latest for the
     site (PEM), from the directory ``issued_by``, proved by the authenticator ``issued_how``. ``renewal_failed``: when,
     if the last renewal did. ``last_dump``: the newest dump of the database, with its time. ``held``: who is at work on
@@ -76,6 +78,7 @@ class Facts:
     listeners: tuple[Listener, ...]
     ufw: str
     ufw_rules: tuple[str, ...]
+    ufw_ours: bool
     docker_version: str
     compose_version: str
     buildx_version: str
@@ -87,6 +90,7 @@ class Facts:
     nginx_conf: str
     nginx_generation: str
     nginx_files: dict[str, str]
+    nginx_written: dict[str, str]
     nginx_default: str
     nginx_default_servers: tuple[str, ...]
     certificate: str
@@ -109,6 +113,7 @@ class Facts:
     containers: tuple[Container, ...]
     images: tuple[str, ...]
     files: dict[str, FileFact]
+    written: dict[str, str]
     other_sites: dict[str, set[str]]
 
     @classmethod
@@ -137,6 +142,7 @@ class Facts:
             listeners=tuple(_listeners(many.get("listener", []))),
             ufw=one("ufw"),
             ufw_rules=tuple(map(_rule, many.get("ufw.rule", []))),
+            ufw_ours=one("ufw.ours") == "yes",
             docker_version=one("docker.version"),
             compose_version=one("docker.compose").lstrip("v"),
             buildx_version=one("docker.buildx").lstrip("v"),
@@ -148,6 +154,7 @@ class Facts:
             nginx_conf=one("nginx.conf"),
             nginx_generation=one("nginx.generation"),
             nginx_files={path: digest for digest, path in _pairs(many.get("nginx.file", []))},
+            nginx_written={path: digest for digest, path in _pairs(many.get("nginx.written", []))},
             nginx_default=one("nginx.default"),
             nginx_default_servers=tuple(many.get("nginx.default_server", [])),
             certificate=_decoded(one("tls.live")),
@@ -170,6 +177,7 @@ class Facts:
             containers=tuple(_container(json.loads(line)) for line in many.get("container", [])),
             images=tuple(name for name in many.get("image", []) if RELEASE.fullmatch(name.rpartition(":")[2])),
             files=dict(_file(line) for line in many.get("file", [])),
+            written={path: digest for digest, path in _pairs(many.get("file.written", []))},
             other_sites=dict(_others(_decoded(one("site.others")))),
         )
 

@@ -259,7 +259,7 @@ def _json(plan: Plan) -> dict[str, Any]:
         "certificate": certificate(plan.facts),
         "certs": plan.certs,
         "disk": disk(plan),
-        "drift": drift.found(plan.facts, plan.items),
+        "drift": drift.found(run.settings, run.site, plan.facts),
         "warnings": [plan.mask(line) for line in plan.warnings],
     }
 

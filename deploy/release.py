@@ -47,6 +47,11 @@ def is_live(facts: Facts, settings: Settings, source: Source) -> bool:
     return same and facts.running("web", facts.current) >= served(record).replicas
 
 
+def live(facts: Facts) -> dict[str, Any]:
+    """The live release's record, or an empty one."""
+    return facts.releases.get(facts.current, {})
+
+
 def kind(record: Mapping[str, Any]) -> str:
     """What a recorded release is: django or static."""
     return str(record.get("kind", "django"))
@@ -92,8 +97,8 @@ def record(
     }
 
 
-def of_application(answer: Answer, digest: str, dependencies: str) -> dict[str, Any]:
-    """The part of the record that only an application has. ``digest``: of its image."""
+def of_application(answer: Answer, digest: str, dependencies: str, compose: str) -> dict[str, Any]:
+    """The part of the record that only an application has. ``digest``: of its image; ``compose``: its compose file."""
     return {
         "image": digest,
         "dependencies": dependencies,
@@ -103,6 +108,7 @@ def of_application(answer: Answer, digest: str, dependencies: str) -> dict[str, 
         "settings_module": answer.settings_module,
         "manage": answer.manage,
         "folder": answer.folder,
+        "compose": sha256(compose.encode()).hexdigest(),
     }
 
 

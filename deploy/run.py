@@ -73,7 +73,8 @@ class Run:
         """Files of the server whose state is a fact."""
         from . import host  # noqa: PLC0415 - as above
 
-        own = [self.site.data_compose, f"{self.site.data_secrets}/password", self.site.record, self.site.acme_dns()]
+        site = self.site
+        own = [site.data_compose, f"{site.data_secrets}/password", site.record, site.acme_dns(), site.live_compose]
         return [*host.watched(), *own]
 
     def look(self) -> None:

@@ -87,6 +87,11 @@ class Site:
         return f"{self.root}/backups/before-{name}.dump"
 
     @property
+    def live_compose(self) -> str:
+        """The live release's compose file."""
+        return f"{self.current}/compose.yaml"
+
+    @property
     def live_static(self) -> str:
         """The live release's static files, as Nginx names them."""
         return f"{self.current}/static"

@@ -448,7 +448,8 @@ def _record(run: Run) -> dict[str, Any]:
     made = {}
     if run.settings.containers:
         dependencies = image.dependencies(run.settings, run.source)
-        made = release.of_application(run.answer, run.record["digest"], dependencies)
+        compose = containers.release_compose(run.settings, run.new, run.facts, run.answer)
+        made = release.of_application(run.answer, run.record["digest"], dependencies, compose)
     return release.record(run.new.id, run.settings, run.source, run.facts, run.served, made)
 
 

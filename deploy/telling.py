@@ -28,7 +28,7 @@ class Text:
             self._stage(stage)
         self._environment()
         self._certificate()
-        self._lines("changed by hand", self.told["drift"], "!")
+        self._lines("not as it was left", self.told["drift"], "!")
         for line in self.plan.warnings:
             self.report.warn(line)
         self._end()

@@ -1,25 +1,42 @@
-"""Drift: what was changed on the server by hand, named."""
+"""Drift: what isn't on the server as it was left there, named."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy import drift
-from deploy.differing import Item
+from deploy import drift, host
+from deploy.facts import Facts, FileFact
 from deploy.settings import Settings
 from tests import sample
 
-CONF = "/etc/nginx/portside/sites/portfolio.conf"
+GUARD = "/usr/local/lib/portside/guard-containers.sh"
+DB = sample.web("", role="db")
+WEB = f"portfolio-{sample.OLD}-web-1-1"
 
 
-def found(settings: Settings, *items: Item, **changed: Any) -> list[str]:
-    facts = replace(sample.live(settings), containers=(sample.web(sample.OLD),), live_restore=True)
-    record = sample.recorded(facts.current)
-    facts = replace(facts, current=sample.OLD, releases={sample.OLD: record})
-    return drift.found(replace(facts, **changed), items)
+def left(settings: Settings, **record: Any) -> Facts:
+    """A server as this version leaves it, with all that it notes. ``record``: of the live release."""
+    facts = sample.live(settings)
+    files = facts.files | {sample.SITE.live_compose: FileFact(0o644, "0:0", "c0")}
+    return replace(
+        sample.with_releases(facts, sample.OLD, {sample.OLD: sample.recorded(sample.OLD, compose="c0", **record)}),
+        containers=(sample.web(sample.OLD), DB),
+        files=files,
+        written={path: files[path].sha256 for path in host.watched() if path in files},
+        nginx_written=dict(facts.nginx_files),
+        ufw_ours=True,
+        ufw="active",
+        ufw_rules=("allow 80/tcp", "allow 443/tcp"),
+        live_restore=True,
+    )
+
+
+def found(settings: Settings, **changed: Any) -> list[str]:
+    return drift.found(settings, sample.SITE, replace(left(settings), **changed))
 
 
 def test_a_server_as_it_was_left_has_none(settings: Settings) -> None:
@@ -30,12 +47,16 @@ def test_a_server_as_it_was_left_has_none(settings: Settings) -> None:
     ("changed", "told"),
     [
         ({"nginx_active": False}, "Nginx is stopped."),
-        ({"nginx_files": {"nginx.conf": "0"}}, "Nginx's files were changed by hand: those of another site."),
-        ({"containers": (sample.web(sample.OLD, "exited"),)},
-         f"The container portfolio-{sample.OLD}-web-1-1 is exited."),
-        ({"containers": ()}, f"1 web container of {sample.OLD} missing."),
+        ({"containers": (sample.web(sample.OLD, "exited"), DB)}, f"The container {WEB} is exited."),
+        ({"containers": (DB,)}, f"1 web container of {sample.OLD} missing."),
+        ({"containers": (sample.web(sample.OLD),)}, "The database's container is missing."),
+        ({"containers": (replace(sample.web(sample.OLD), status="Up 2 minutes (unhealthy)"), DB)},
+         f"The container {WEB} runs, but is unhealthy: docker logs there says why."),
         ({"live_restore": False},
          "Docker doesn't keep containers while it restarts: live-restore is off (/etc/docker/daemon.json)."),
+        ({"renewal_timer": False}, "certbot.timer is stopped, so nothing renews certificates."),
+        ({"ufw": "inactive"}, "The firewall is switched off."),
+        ({"ufw_rules": ("allow 443/tcp",)}, "The firewall was changed by hand: 80 not open any more."),
         ({"current": "", "nginx_active": False}, ""),
     ],
 )  # fmt: skip
@@ -43,16 +64,61 @@ def test_each_is_named(changed: dict[str, Any], told: str, settings: Settings) -
     assert found(settings, **changed) == ([told] if told else [])
 
 
-def test_files_are_named_that_differ(settings: Settings) -> None:
-    item = Item("live", "Nginx generation", "~", diffs={CONF: ""})
-    (told,) = found(settings, item, nginx_files={"nginx.conf": "0"})
-    assert told == f"Nginx's files were changed by hand: {CONF}."
+def test_nginxs_files_that_were_changed_are_named_whoevers_they_are(settings: Settings) -> None:
+    facts = left(settings)
+    written = facts.nginx_files | {"sites/blog.conf": "1", "sites/gone.conf": "2"}
+    facts = replace(facts, nginx_written=written, nginx_files=facts.nginx_files | {"sites/blog.conf": "0"})
+    (told,) = drift.found(settings, sample.SITE, facts)
+    assert told == (
+        "Nginx's files were changed by hand: /etc/nginx/portside/sites/blog.conf, /etc/nginx/portside/sites/gone.conf."
+    )
+    (told,) = drift.found(settings, sample.SITE, replace(facts, nginx_written={}))
+    assert told == "Nginx's files were changed by hand: /etc/nginx/portside.", "nobody noted which"
 
 
-def test_files_of_the_host_are_named(settings: Settings) -> None:
-    gone, other = Item("provision", "File /etc/x", "+", path="/etc/x"), Item("provision", "x", "~", path="/etc/y")
-    closed, elsewhere = Item("provision", "Firewall: 80 open", "~"), Item("build", "File /z", "+", path="/z")
-    assert found(settings, gone, other, closed, elsewhere) == [
-        "/etc/x is gone.", "/etc/y isn't as Portside leaves it.",
-        "The firewall isn't as Portside leaves it: 80 open is to be.",
-    ]  # fmt: skip
+def test_the_hosts_files_are_compared_with_what_was_written(settings: Settings) -> None:
+    """Not with what this version would write: a new version of Portside changes nothing by hand."""
+    facts = left(settings)
+    newer = replace(facts, files=facts.files | {GUARD: FileFact(0o755, "0:0", "1")}, written={GUARD: "1"})
+    assert drift.found(settings, sample.SITE, newer) == []
+    edited = replace(newer, written={GUARD: "2"})
+    assert drift.found(settings, sample.SITE, edited) == [f"{GUARD} was changed by hand."]
+    gone = replace(edited, files={path: fact for path, fact in edited.files.items() if path != GUARD})
+    assert drift.found(settings, sample.SITE, gone) == [f"{GUARD} is gone."]
+
+
+def test_a_firewall_that_nobody_had_switched_on_is_not_missed(settings: Settings) -> None:
+    assert found(settings, ufw="", ufw_ours=False, ufw_rules=()) == []
+
+
+def test_a_setting_that_was_changed_here_is_no_drift(tmp_path: Path, settings: Settings) -> None:
+    facts = replace(left(settings), ufw_rules=("allow 80/tcp", "allow 443/tcp"))
+    sample.files(tmp_path, {"dns.ini": "secret = another\n"})
+    dns = {"DEPLOY_ACME_DNS": "rfc2136", "DEPLOY_ACME_DNS_CREDENTIALS": "dns.ini"}
+    changed = sample.settings(tmp_path, DEPLOY_HTTP3="on", DEPLOY_MAX_BODY="3m", **dns)
+    acme = {sample.SITE.acme_dns(): FileFact(0o600, "0:0", "0")}
+    facts = replace(facts, files=facts.files | acme, issued_how="dns-rfc2136")
+    assert drift.found(changed, sample.SITE, facts) == []
+
+
+def test_processes_are_counted(settings: Settings) -> None:
+    facts = left(settings, processes=["beat", "mail"])
+    facts = replace(facts, containers=(*facts.containers, sample.web(sample.OLD, role="process")))
+    assert drift.found(settings, sample.SITE, facts) == [f"1 process container of {sample.OLD} missing."]
+
+
+def test_the_live_compose_file_is_compared_with_what_was_written(settings: Settings) -> None:
+    path = sample.SITE.live_compose
+    facts = left(settings)
+    told = [f"{path} was changed by hand: the next release has another."]
+    edited = facts.files | {path: FileFact(0o644, "0:0", "c1")}
+    assert drift.found(settings, sample.SITE, replace(facts, files=edited)) == told
+    older = {sample.OLD: sample.recorded(sample.OLD)}
+    assert drift.found(settings, sample.SITE, replace(facts, files=edited, releases=older)) == []
+
+
+def test_a_static_site_has_nothing_to_do_with_docker(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, sample.STATIC)
+    record = {sample.OLD: sample.recorded(sample.OLD, kind="static", replicas=0)}
+    facts = replace(sample.live_static(settings, record), docker_version="26.1", live_restore=False)
+    assert drift.found(settings, sample.SITE, facts) == []

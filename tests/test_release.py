@@ -21,7 +21,7 @@ from tests import sample
 
 
 def record(settings: Settings, source: Source, facts: Facts, **answered: Any) -> dict[str, Any]:
-    made = release.of_application(sample.answer(**answered), "sha256:1f", "d1")
+    made = release.of_application(sample.answer(**answered), "sha256:1f", "d1", "services: {}\n")
     return release.record(sample.NEW, settings, source, facts, sample.SERVED, made)
 
 

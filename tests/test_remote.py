@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.facts import Facts
 from deploy.stream import REMOTE
 from tests import sample
 
@@ -331,6 +332,36 @@ def test_a_command_that_is_ended_leaves_no_container(root: Path) -> None:
     assert run.wait(timeout=20) == 143
     (name,) = re.findall(r"--name (portside-manage-\w+) manage python manage\.py migrate", log.read_text())
     assert docker(root)[-1] == f"rm -f {name}"
+
+
+def test_what_is_written_of_the_hosts_own_files_is_noted(tmp_path: Path) -> None:
+    text = (REMOTE / "apply.sh").read_text(encoding="utf-8")
+    for place in ("/var/lib/portside", "/etc/", "/usr/"):
+        text = text.replace(place, f"{tmp_path}{place}")
+    written = [f"{tmp_path}/{path}" for path in ("etc/x.conf", "usr/y", "etc/portside/secret", "etc/docker/z", "srv/a")]
+    owner = f"{os.getuid()}:{os.getgid()}"
+    steps = [f"step {number} write {path} 644 {owner}\n" for number, path in enumerate([*written, written[0]])]
+    sample.files(tmp_path, {"apply.sh": text, "steps": "".join(steps)})
+    sample.files(tmp_path, {f"files/{number}/content": str(number) for number in range(len(steps))})
+    subprocess.run(
+        ("sh", tmp_path / "apply.sh", tmp_path, "n", "", "", ""), check=True, capture_output=True, timeout=60
+    )
+    noted = (tmp_path / "var/lib/portside/written").read_text().splitlines()
+    assert noted == [
+        f"{sample.digest('0')} {written[0]}", f"{sample.digest('1')} {written[1]}", f"{sample.digest('5')} {written[0]}"
+    ]  # fmt: skip
+    lines = "".join(f"file.written\t{line}\n" for line in noted)
+    assert Facts.parse(lines).written[written[0]] == sample.digest("5")
+
+
+def test_that_the_firewall_was_switched_on_is_noted(root: Path) -> None:
+    script, state = root.parent / "remote/firewall.sh", root.parent / "state"
+    script.write_text(script.read_text().replace("/var/lib/portside", str(state)))
+    (root.parent / "bin/docker").rename(root.parent / "bin/ufw")
+    run(root, "firewall", "close", "443/udp")
+    assert not state.exists()
+    run(root, "firewall", "open", "80/tcp")
+    assert (docker(root)[-1], (state / "firewall").exists()) == ("--force enable", True)
 
 
 REHEARSED = """#!/bin/sh

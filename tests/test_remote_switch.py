@@ -130,6 +130,12 @@ def test_the_usual_switch_is_one_rename_and_leaves_nginx_alone(machine: Machine)
     assert not [line for line in machine.log if line.startswith("reload")]
 
 
+def test_a_generation_holds_the_sums_that_its_files_had(machine: Machine) -> None:
+    machine.switch(final="final")
+    noted = (machine.top / "nginx/portside.d/final/generation.sums").read_text().splitlines()
+    assert sorted(noted) == sorted([f"{sample.digest('final')}  ./new-name", f"{sample.digest('')}  ./is-final"])
+
+
 @pytest.mark.parametrize(
     ("bridge", "final", "reloads"),
     [("bridge", "", ["bridge"]), ("", "final", ["final"]), ("bridge", "final", ["bridge", "final"])],

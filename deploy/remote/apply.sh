@@ -60,6 +60,17 @@ folder() {
     mkdir -p "$1" && chown "$3" "$1" && chmod "$2" "$1"
 }
 
+# Notes what was written of the host's own files: what differs from it later was changed by hand. Not of what is secret, and
+# not where others write too. The last line of a file counts.
+note_sum() {
+    case $1 in
+    /etc/portside/* | /etc/docker/*) ;;
+    /etc/* | /usr/*)
+        mkdir -p /var/lib/portside && printf '%s %s\n' "$(sha256sum <"$1" | cut -d' ' -f1)" "$1" >>/var/lib/portside/written
+        ;;
+    esac
+}
+
 # write PATH MODE OWNER: the file "content", put in place by a rename, never through a link
 write() {
     if [ -f "$1" ] && [ ! -L "$1" ] && cmp -s "$PORTSIDE_FILES/content" "$1" &&
@@ -70,7 +81,7 @@ write() {
     mkdir -p "$(dirname "$1")"
     temporary=$(mktemp "$1.XXXXXX") || return 1
     if cat "$PORTSIDE_FILES/content" >"$temporary" && chown "$3" "$temporary" && chmod "$2" "$temporary"; then
-        mv -f "$temporary" "$1"
+        mv -f "$temporary" "$1" && note_sum "$1"
     else
         rm -f "$temporary"
         return 1

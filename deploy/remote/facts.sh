@@ -46,6 +46,7 @@ host_facts() {
 firewall_facts() {
     has ufw || return 0
     fact ufw "$(iptables -w -n -L ufw-user-input >/dev/null 2>&1 && echo active || echo inactive)"
+    [ ! -e /var/lib/portside/firewall ] || fact ufw.ours yes
     sed -n -E 's!^### tuple ### ([a-z]+) (tcp|udp) ([0-9]+) 0\.0\.0\.0/0 any 0\.0\.0\.0/0 in( comment=[0-9a-f]*)?$!ufw.rule\t\1 \3/\2\4!p' \
         /etc/ufw/user.rules
 }
@@ -72,8 +73,9 @@ nginx_facts() {
     [ ! -s /run/nginx.pid ] || fact nginx.broken "$(nginx -t 2>&1 | sed -n 's/^.*\[emerg\] \([0-9#]*: \)\{0,1\}//p' | head -n 1 | encoded)"
     fact nginx.conf "$(distribution_file /etc/nginx/nginx.conf && echo distribution || echo other)"
     live=$(readlink /etc/nginx/portside) && fact nginx.generation "${live##*/}"
-    [ -z "$live" ] || (cd /etc/nginx/portside && find . -type f ! -name generation.conf -exec sha256sum {} + |
-        sed 's/^\([0-9a-f]*\)  \.\//nginx.file\t\1 /')
+    [ -z "$live" ] || (cd /etc/nginx/portside && find . -type f ! -name 'generation.*' -exec sha256sum {} + |
+        sed 's/^\([0-9a-f]*\)  \.\//nginx.file\t\1 /'
+        sed 's/^\([0-9a-f]*\)  \.\//nginx.written\t\1 /' generation.sums 2>/dev/null)
     default=/etc/nginx/sites-available/default
     [ -e /etc/nginx/sites-enabled/default ] &&
         fact nginx.default "$([ "$(readlink -f /etc/nginx/sites-enabled/default)" = "$default" ] &&
@@ -132,6 +134,7 @@ site_facts() {
 }
 
 file_facts() {
+    sed 's/^/file.written\t/' /var/lib/portside/written 2>/dev/null
     for path in "$@"; do
         [ -e "$path" ] || continue
         fact file "$(stat -c '%a %u:%g' "$path") $([ -f "$path" ] && sha256sum <"$path" | cut -d' ' -f1 || echo -) $path"

@@ -11,4 +11,5 @@ for port in "$@"; do
     close,*) ufw delete allow "$port" ;;
     esac || die "ufw takes no rule for port $port."
 done
-[ "$what" = close ] || ufw --force enable
+[ "$what" = open ] || exit 0
+ufw --force enable && mkdir -p /var/lib/portside && : >/var/lib/portside/firewall

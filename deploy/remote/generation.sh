@@ -67,6 +67,8 @@ assemble() {
     [ ! -d "$PORTSIDE_FILES/$1/new" ] || cp -R "$PORTSIDE_FILES/$1/new/." "$wanted.new/" || return 1
     # shellcheck disable=SC2016
     printf 'map "" $portside_generation {\n    default "%s";\n}\n' "$1" >"$wanted.new/generation.conf"
+    # What differs from these sums later was changed by hand.
+    (cd "$wanted.new" && find . -type f ! -name 'generation.*' -exec sha256sum {} + >generation.sums) || return 1
     chmod -R u=rwX,go=rX "$wanted.new" && hide_passwords && mv "$wanted.new" "$wanted"
 }
 

@@ -163,7 +163,8 @@ def test_what_was_changed_by_hand(shop: Project) -> None:
     until(lambda: "false" in shell(shop.server, "docker info --format '{{.LiveRestoreEnabled}}'"), "Docker")
     plan = foretold(shop)
     drift = "\n".join(plan["drift"])
-    named = ("sites/shop.conf", "Nginx is stopped", "guard-containers.sh is gone", "80 open", "live-restore is off")
+    named = ("sites/shop.conf", "Nginx is stopped", "guard-containers.sh is gone", "80 not open any more",
+             "live-restore is off")  # fmt: skip
     assert [told for told in named if told not in drift] == []
     assert "-# by hand" in diffs(plan)
     assert '+    "live-restore": true' in diffs(plan)
@@ -177,6 +178,29 @@ def test_a_container_that_was_stopped(shop: Project) -> None:
     (told,) = plan["drift"]
     assert re.search(r"container \S+web-1\S* is exited", told)
     compare(shop, plan)
+
+
+def test_what_no_deploy_would_find(shop: Project) -> None:
+    """Nothing of it makes a release; the database's container and the timer a deploy brings back."""
+    shell(
+        shop.server,
+        """
+        echo '# by hand' >>/srv/portside/shop/current/compose.yaml
+        echo '# by hand' >>/etc/tmpfiles.d/portside.conf
+        docker rm -f $(docker ps -q --filter label=portside.site=shop --filter label=portside.role=db)
+        systemctl stop certbot.timer
+        """,
+    )
+    plan = foretold(shop)
+    edited = "/srv/portside/shop/current/compose.yaml was changed by hand: the next release has another."
+    assert plan["drift"] == [
+        "/etc/tmpfiles.d/portside.conf was changed by hand.",
+        "certbot.timer is stopped, so nothing renews certificates.",
+        edited,
+        "The database's container is missing.",
+    ]
+    compare(shop, plan)
+    assert foretold(shop)["drift"] == [edited]
 
 
 def test_a_static_site(shop: Project, tmp_path: Path) -> None:
