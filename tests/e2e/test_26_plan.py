@@ -14,7 +14,19 @@ from deploy.practice import Practice
 
 from . import small
 from .kit import Fab, Project, fingerprint, live, new_repository, shell, until
-from .test_12_migrations import ADDED, EXTRA, INITIAL, REQUIREMENTS, SETTINGS, SUBJECT, TITLE, VIEW, migration, model
+from .test_12_migrations import (
+    ADDED,
+    EXTRA,
+    INITIAL,
+    REQUIREMENTS,
+    SETTINGS,
+    SUBJECT,
+    TITLE,
+    VIEW,
+    holder,
+    migration,
+    model,
+)  # fmt: skip
 
 SECRET = "s3cr3t-value-of-the-shop"
 GENERATION = re.compile(r"(?<=generation )\w{12}")
@@ -201,6 +213,19 @@ def test_what_no_deploy_would_find(shop: Project) -> None:
     ]
     compare(shop, plan)
     assert foretold(shop)["drift"] == [edited]
+
+
+def test_while_a_deploy_is_under_way_only_that_is_said(shop: Project) -> None:
+    shop.edit("hello/urls.py", "# Changed.", "# Changed again.")
+    shop.commit("Change it again")
+    with shop.with_settings(DEPLOY_BEFORE="'sleep 5'"):
+        first = shop.fab.start("deploy", on=shop.server, project=shop)
+        until(lambda: "prepare" in holder(shop), "the deploy to be at work")
+        told = shop.fab("plan", on=shop.server, project=shop)
+        first.end(check=True)
+    assert told.code == 3
+    assert "now at prepare" in told.err
+    assert "interrupted" not in told.text
 
 
 def test_a_static_site(shop: Project, tmp_path: Path) -> None:
