@@ -267,6 +267,13 @@ def test_a_tag_that_moved_is_a_new_release(shop: Project, registry: Registry, en
     assert not [name for name in names if "<none>" in name]
 
 
+def test_an_image_that_is_live_by_its_digest_is_not_pulled_again(shop: Project) -> None:
+    with shop.with_settings(DEPLOY_BUILD=record(shop)["pulled"]):
+        deploy(shop, NO_ENGINE)
+        told = shop.fab("plan", on=shop.server, project=shop, check=True)
+    assert "nothing to do" in told.out
+
+
 def test_an_image_without_gunicorn_is_refused_by_name(shop: Project, registry: Registry, engine: DockerClient) -> None:
     old = at(shop)
     bare = DOCKERFILE + "RUN pip uninstall --quiet --yes gunicorn\n"
