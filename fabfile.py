@@ -24,7 +24,7 @@ else:
 guard()
 
 
-@task
+@task(several=How.HERE)
 def init(c: Connection, domains: str = "", env: str = ".env") -> None:
     """Write a commented .env with generated secrets; never overwrites."""
     initial.write(Path(env), domains)
@@ -135,7 +135,7 @@ def manage(c: Connection, command: str, env: str = ".env", verbose: bool = False
     live.manage(run(c, "manage", env=env, verbose=verbose, quiet=quiet), command)
 
 
-@task
+@task(several=How.HERE)
 def practice(c: Connection, down: bool = False, name: str = "") -> None:
     """Bring up a practice server on this machine, then reached as -H practice."""
     from deploy import practice as server  # noqa: PLC0415 - every other task is faster without the Docker SDK

@@ -7,7 +7,7 @@ import json
 import sys
 import termios
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -37,6 +37,7 @@ class How(Enum):
     AT_ONCE = "all at once, each for itself"
     AS_ONE = "all at once until each is ready, then live one after the other, or none"
     LISTED = "all at once, told one after the other"
+    HERE = "once, on this machine"
 
 
 class Lines(io.TextIOBase):
@@ -172,9 +173,13 @@ def _write(stream: Any, line: str) -> None:
         stream.flush()
 
 
-def members(given: Connection, hosts: Sequence[str]) -> list[Member]:
-    """The servers that -H names. Raises Refused where two of them are the same."""
-    names = list(dict.fromkeys(host.strip() for host in hosts if host.strip()))
+def named(hosts: Iterable[str]) -> list[str]:
+    """The servers that -H names, each once."""
+    return list(dict.fromkeys(host.strip() for host in hosts if host.strip()))
+
+
+def members(given: Connection, names: list[str]) -> list[Member]:
+    """The servers of these names. Raises Refused where two of them are the same."""
     found = [Member(name, connection) for name, connection in zip(names, route.of_hosts(given, names), strict=True)]
     places = [(member.name, route.place(member.connection)) for member in found]
     for (one, here), (other, there) in combinations(places, 2):

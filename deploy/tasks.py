@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +23,7 @@ from .run import Run
 from .secret import Secret
 from .server import Server
 from .settings import Settings
-from .several import Body, How, Member, follow, members
+from .several import Body, How, Member, follow, members, named
 from .site import Site
 from .ssh_config import SSHConfig
 
@@ -74,6 +74,10 @@ def guard() -> None:
 class _Executor(Executor):  # type: ignore[misc]
     """Fabric's way from the command line to the tasks."""
 
+    def normalize_hosts(self, hosts: Iterable[str] | None) -> list[dict[str, Any]]:
+        """A call for each server: Fabric makes one for every entry of -H, also where it is empty or named before."""
+        return list(super().normalize_hosts(named(hosts or ())))
+
     def expand_calls(self, calls: Any, apply_hosts: bool = True) -> Any:
         with _told():
             if self.core.remainder:
@@ -82,7 +86,7 @@ class _Executor(Executor):  # type: ignore[misc]
                     hint="Type ssh user@host and the command.",
                 )
             for host in _hosts():
-                route.destination(host.strip())
+                route.destination(host)
         return super().expand_calls(calls, apply_hosts)
 
 
@@ -122,21 +126,34 @@ def task(body: Body | None = None, *, several: How = How.IN_TURN) -> Any:
 def _each(how: How, body: Body, context: Context, args: Any, options: dict[str, Any]) -> None:
     """Fabric calls a task once for each host: the call for the first does the work for all of them."""
     hosts = _hosts()
-    if len(hosts) < 2 or not isinstance(context, Connection) or "env" not in inspect.signature(body).parameters:
+    if len(hosts) < 2 or not isinstance(context, Connection):
         body(context, *args, **options)
-    elif route.typed(context).strip() == route.typed(route.of_hosts(context, hosts[:1])[0]).strip():
-        given = inspect.signature(body).bind(context, *args, **options)
-        given.apply_defaults()
-        options = {name: value for name, value in given.arguments.items() if value is not context}
+    elif route.typed(context) == route.typed(route.of_hosts(context, hosts[:1])[0]):
+        _all(how, body, context, hosts, args, options)
+
+
+def _all(how: How, body: Body, context: Connection, hosts: list[str], args: Any, options: dict[str, Any]) -> None:
+    given = inspect.signature(body).bind(context, *args, **options)
+    given.apply_defaults()
+    options = {name: value for name, value in given.arguments.items() if value is not context}
+    if how is How.HERE:
+        body(context, **options)
+        return
+    try:
         settings = Settings.load(Path(options["env"]))
-        follow(how, body.__name__, members(context, hosts), settings, body, options)
+    except Refused:
+        if body.__name__ != "doctor":
+            raise
+        body(context, **options)  # which tells them as findings of this machine, before it looks at any server
+        return
+    follow(how, body.__name__, members(context, hosts), settings, body, options)
 
 
 def _hosts() -> list[str]:
     """What -H names; Fabric itself hands a task one at a time."""
     core = getattr(program, "core", None)
     value = core[0].args.hosts.value if core else None
-    return str(value).split(",") if value else []
+    return named(str(value).split(",")) if value else []
 
 
 def _secrets(settings: Settings) -> list[Secret]:

@@ -20,7 +20,7 @@ from deploy import flow
 from deploy.errors import Locked, PortsideError, Refused
 from deploy.report import Report
 from deploy.settings import Settings
-from deploy.several import How, Lines, Member, follow, members, outcome
+from deploy.several import How, Lines, Member, follow, members, named, outcome
 from deploy.turns import Stopped, Turns
 from tests import sample
 from tests.sample import Paper
@@ -51,7 +51,7 @@ def speaking(member: Member) -> Report:
 
 
 def test_a_server_is_named_once() -> None:
-    assert [member.name for member in members(given(), ["127.0.0.1", " 127.0.0.1", "127.0.0.2", ""])] == HOSTS[:2]
+    assert named(["127.0.0.1", " 127.0.0.1", "127.0.0.2", ""]) == HOSTS[:2]
 
 
 def test_two_names_of_one_server_are_refused() -> None:

@@ -78,7 +78,6 @@ def test_without_a_host_a_task_refuses_and_says_what_to_type(words: tuple[str, .
     [
         (("-H", "127.0.0.1:1", "status", "--", "true"), "Type ssh user@host and the command."),
         (("status", "-H", "127.0.0.1:abc"), "“127.0.0.1:abc” after -H, or in ssh_config, isn't a host."),
-        (("status", "-H", "127.0.0.1,"), "“” after -H, or in ssh_config, isn't a host."),
     ],
 )
 def test_what_fabric_would_do_past_the_tasks_is_refused(words: tuple[str, ...], said: str, home: Path) -> None:
@@ -121,6 +120,29 @@ def test_the_first_of_several_may_be_named_with_the_user_it_has_anyway(home: Pat
     assert (done.returncode, done.stderr.count("Nothing answers")) == (1, 4)
 
 
+def test_a_server_is_gone_to_once_however_often_it_is_named() -> None:
+    calls = tasks._Executor(None, None).normalize_hosts(["web-1", "web-2", " web-1", "", "web-2"])
+    assert calls == [{"host": "web-1"}, {"host": "web-2"}]
+
+
+@pytest.mark.parametrize("hosts", ["web-1,web-1", "web-1,web-2,web-1", "web-1,", ",web-1"])
+def test_what_is_done_on_this_machine_is_done_once(hosts: str, home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "new.env"
+    done = fab(home, "init", "--env", str(path), "-H", hosts)
+    assert (done.returncode, done.stderr, path.exists()) == (0, "", True)
+
+
+def test_nothing_but_a_comma_is_no_server(home: Path) -> None:
+    done = fab(home, "deploy", "-H", ",")
+    assert (done.returncode, done.stderr) == (2, "Which server? Type fab deploy -H user@host\n")
+
+
+def test_settings_at_fault_are_findings_for_several_servers_too(home: Path, tmp_path: Path) -> None:
+    done = fab(home, "doctor", "-H", nowhere(1, 2), "--env", str(tmp_path / "none.env"))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "fab init" in done.stdout
+
+
 def test_in_turn_the_rest_is_not_begun_once_one_fails(home: Path, tmp_path: Path) -> None:
     path = sample.write_env(tmp_path / ".env", sample.LINES)
     done = fab(home, "certs", "-H", nowhere(1, 2), "--env", str(path))
@@ -139,7 +161,7 @@ def test_settings_at_fault_are_told_once_for_several_servers(home: Path, tmp_pat
 def test_the_same_server_twice_is_done_once_and_under_two_names_refused(home: Path, tmp_path: Path) -> None:
     path = sample.write_env(tmp_path / ".env", sample.LINES)
     done = fab(home, "provision", "-H", nowhere(1, 1), "--env", str(path))
-    assert (done.returncode, done.stderr.count("Nothing answers")) == (1, 2), "as it fails, and at the end"
+    assert (done.returncode, done.stderr.count("Nothing answers")) == (1, 1), "as with one server"
     done = fab(home, "provision", "-H", "127.0.0.1:1,ann@127.0.0.1:1", "--env", str(path))
     assert (done.returncode, done.stderr.splitlines()[0]) == (
         2,
