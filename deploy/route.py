@@ -197,6 +197,11 @@ class Place:
         """Whether both lead to one server, under whatever names."""
         return self.way == other.way and bool(self.addresses & other.addresses)
 
+    @property
+    def order(self) -> tuple[list[str], str]:
+        """What to sort servers by, so that everybody has them in the same order."""
+        return sorted(self.addresses), repr(self.way)
+
 
 def place(given: Connection) -> Place:
     first, *rest = links(reconnected(given))

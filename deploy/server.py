@@ -22,7 +22,7 @@ import paramiko
 from fabric import Connection
 
 from . import route
-from .connecting import DEAD_LINK_SECONDS, no_root
+from .connecting import CONNECT_SECONDS, DEAD_LINK_SECONDS, no_root
 from .errors import Locked, Lost, StepFailed
 from .facts import Facts
 from .report import Report
@@ -66,7 +66,9 @@ class Server:
         self._open = False
         self._awaited: paramiko.Channel | None = None
         self._interrupted = False
+        self._noticing = threading.Lock()
         self._fence = ("", "")  # the site whose lock we hold, and our token
+        self._heart: _Heart | None = None  # while we hold it
 
     @property
     def target(self) -> str:
@@ -174,13 +176,22 @@ class Server:
 
     def interrupt(self) -> None:
         """From another thread: end what is under way here, as Ctrl-C would."""
-        self._interrupted = True
-        if self._awaited:
-            self._awaited.close()
+        with self._noticing:  # or this one clears away already, and it is that which is ended
+            self._interrupted = True
+            if self._awaited:
+                self._awaited.close()
 
-    def heed(self) -> None:
-        """An interruption is taken notice of once: what is cleared away after it goes undisturbed."""
-        self._interrupted = False
+    def heed(self) -> bool:
+        """Whether there was an interruption. Notice is taken of it once: what is cleared away after it goes
+        undisturbed."""
+        with self._noticing:
+            was, self._interrupted = self._interrupted, False
+        return was
+
+    def check_link(self) -> None:
+        """Raises Lost where we hold a lock of a server that doesn't answer any more."""
+        if self._heart and not self._heart.answers():
+            raise Lost(f"The connection to {self.target} was lost: it doesn't answer any more.")
 
     @contextmanager
     def lock(
@@ -199,13 +210,13 @@ class Server:
         with self._running((*words, "yes" if waiting else "no")) as (channel, said):
             busy, _, current = self._held(site, self._lines(channel, said), waiting).partition(" ")
             self._awaited, self._fence = None, (site.name, token)
-            heart = _Heart(channel)
+            self._heart = heart = _Heart(channel)
             heart.start()
             try:
                 yield heart.beat, current, busy == "yes"
             finally:
                 heart.stopped.set()
-                self._fence = ("", "")
+                self._heart, self._fence = None, ("", "")
 
     def _held(self, site: Site, lines: Iterator[str], waiting: Callable[[str], None] | None) -> str:
         """Read that we have the lock. Returns what comes with it."""
@@ -283,8 +294,7 @@ class Server:
     def _received(self, channel: paramiko.Channel) -> bytes:
         with self._noticing_loss():
             block = channel.recv(65536)
-        if self._interrupted:
-            self.heed()
+        if self.heed():
             raise KeyboardInterrupt
         return block
 
@@ -328,6 +338,7 @@ class _Heart(threading.Thread):
         super().__init__(daemon=True)
         self.channel = channel
         self.stopped = threading.Event()
+        self._listening = threading.Lock()
 
     def run(self) -> None:
         unanswered = 0
@@ -340,11 +351,21 @@ class _Heart(threading.Thread):
 
     def _answered(self) -> bool:
         answered = False
-        while self.channel.recv_ready():
-            answered = bool(self.channel.recv(4096))
-            if not answered:
-                break
+        with self._listening:
+            while self.channel.recv_ready():
+                answered = bool(self.channel.recv(4096))
+                if not answered:
+                    break
         return answered
+
+    def answers(self) -> bool:
+        """Whether an answer comes to a beat of now."""
+        self._answered()
+        with self._listening, suppress(OSError):
+            self.channel.settimeout(CONNECT_SECONDS)
+            self.channel.sendall(b"\n")
+            return bool(self.channel.recv(4096))
+        return False
 
     def beat(self, stage: str) -> None:
         """Say that we are here, and at which stage."""

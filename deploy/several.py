@@ -59,6 +59,7 @@ class Member:
 
     def __init__(self, name: str, connection: Connection) -> None:
         self.name, self.connection = name, connection
+        self.place = route.Place(frozenset(), ())
         if isinstance(connection, route.OneOfSeveral):
             connection.member = self
         self.turns: Turns | None = None
@@ -82,7 +83,12 @@ class Member:
 
     def _turn(self, run: Run, turns: Turns, stage: str) -> None:
         try:
-            turns.begin(self.name, stage, lambda other: run.report.say(f"  ready for “{stage}”; waiting for {other}"))
+            turns.begin(
+                self.name,
+                stage,
+                lambda other: run.report.say(f"  ready for “{stage}”; waiting for {other}"),
+                run.server.check_link,
+            )
         except KeyboardInterrupt:
             run.server.heed()
             raise
@@ -181,11 +187,12 @@ def named(hosts: Iterable[str]) -> list[str]:
 def members(given: Connection, names: list[str]) -> list[Member]:
     """The servers of these names. Raises Refused where two of them are the same."""
     found = [Member(name, connection) for name, connection in zip(names, route.of_hosts(given, names), strict=True)]
-    places = [(member.name, route.place(member.connection)) for member in found]
-    for (one, here), (other, there) in combinations(places, 2):
-        if here.is_that_of(there):
+    for member in found:
+        member.place = route.place(member.connection)
+    for one, other in combinations(found, 2):
+        if one.place.is_that_of(other.place):
             raise Refused(
-                f"{one} and {other} are the same server.",
+                f"{one.name} and {other.name} are the same server.",
                 state="Nothing was changed.",
                 hint="Name it once after -H.",
             )
@@ -197,7 +204,9 @@ def follow(
 ) -> None:
     """Run a task on several servers, and say how it ended on each. Raises Exit where it didn't end well on all."""
     if how is How.AS_ONE:
-        turns = Turns([member.name for member in all_of_them], settings)
+        by_place = sorted(all_of_them, key=lambda member: member.place.order)
+        locking = [member.name for member in by_place]
+        turns = Turns([member.name for member in all_of_them], settings, locking=locking)
         for member in all_of_them:
             member.turns = turns
     if how is How.IN_TURN:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from .errors import PortsideError
 from .settings import Settings
 
-LIVE = "live"
+LOCK, LIVE = "lock", "live"
+READY = "ready"  # where all meet before the first goes live
 OF_A_DATABASE = ("prepare", "migrations")  # where the servers share one, only one at a time changes it
 
 
@@ -17,11 +18,16 @@ class Stopped(PortsideError):
 
 
 class Turns:
-    """Where each of several servers is. Servers are named in the order in which they go live."""
+    """Where each of several servers is. ``names``: in the order in which they go live.
 
-    def __init__(self, names: Sequence[str], settings: Settings) -> None:
+    ``locking``: in the order in which their locks are taken. Where everybody takes them in the same one, no two ever
+    wait for each other.
+    """
+
+    def __init__(self, names: Sequence[str], settings: Settings, *, locking: Sequence[str] = ()) -> None:
         self.names = tuple(names)
-        self._one_by_one = (LIVE, *OF_A_DATABASE * (settings.database == "external"))
+        self._locking = tuple(locking) or self.names
+        self._one_by_one = (LOCK, LIVE, *OF_A_DATABASE * (settings.database == "external"))
         self._at = dict.fromkeys(names, "")
         self._passed: dict[str, set[str]] = {name: set() for name in names}
         self._ended: set[str] = set()
@@ -29,11 +35,20 @@ class Turns:
         self._interrupted = False
         self._moved = threading.Condition()
 
-    def begin(self, name: str, stage: str, waiting: Callable[[str], None]) -> None:
+    def begin(
+        self, name: str, stage: str, waiting: Callable[[str], None], check: Callable[[], None] = lambda: None
+    ) -> None:
         """Return once it may begin this stage; ``waiting`` is told for whom it waits.
 
-        Raises Stopped if another has failed before this one went live.
+        ``check``: raises what keeps this server from going live, now that all are ready. Raises Stopped if another has
+        failed before this one went live.
         """
+        if stage == LIVE:
+            self._await(name, READY, waiting)
+            check()
+        self._await(name, stage, waiting)
+
+    def _await(self, name: str, stage: str, waiting: Callable[[str], None]) -> None:
         with self._moved:
             self._passed[name].add(self._at[name])
             self._at[name] = stage
@@ -44,7 +59,7 @@ class Turns:
                 before = self._before(name, stage)
                 if not before:
                     return
-                if before != told:
+                if before != told and stage != LOCK:
                     waiting(before)
                 told = before
                 self._moved.wait()
@@ -68,15 +83,15 @@ class Turns:
         if self._interrupted:
             raise KeyboardInterrupt
         if self._failed:
-            raise Stopped(f"Stopped before the stage “{stage}”, since {self._failed[0]} failed.")
+            before = LIVE if stage == READY else stage
+            raise Stopped(f"Stopped before the stage “{before}”, since {self._failed[0]} failed.")
 
     def _before(self, name: str, stage: str) -> str:
         """The server this one has to wait for, or nothing."""
-        if stage not in self._one_by_one:
-            return ""
-        earlier = self.names[: self.names.index(name)]
+        order = self._locking if stage == LOCK else self.names
+        earlier = order[: order.index(name)] if stage in self._one_by_one else ()
         behind = [other for other in earlier if not self._is_past(other, stage)]
-        if stage == LIVE:
+        if stage in {READY, LIVE}:
             behind += [other for other in self.names if not self._is_past(other, stage) and self._at[other] != stage]
         return behind[0] if behind else ""
 

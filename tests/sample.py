@@ -14,7 +14,7 @@ from typing import IO, Any
 from deploy import certs, containers, edge, flow, host, nginx, static
 from deploy.containers import Answer
 from deploy.edge import Served
-from deploy.errors import Locked, StepFailed
+from deploy.errors import Locked, Lost, StepFailed
 from deploy.facts import Container, Facts, FileFact
 from deploy.report import Report
 from deploy.run import Run
@@ -304,10 +304,11 @@ def web(release: str, state: str = "running", role: str = "web") -> Container:
 class Paper:
     """Stands in for a Server: writes down the steps it is given, and answers as one on which all goes well.
 
-    ``fails``: the script at which a step fails instead. ``current``: the live release that the lock finds, if it
-    isn't the one of the facts. ``busy``: what the lock tells of a run that is under way. ``answer``: what Django says,
-    or what each release's says. ``holder``: who holds the lock: for good, or, with --wait, for a while. ``names``: what
-    is said of the names, if not that all lead here. ``present``: what a plan is told of what is there.
+    ``fails``: the script at which a step fails instead, or "link", which is dead once all are ready. ``current``: the
+    live release that the lock finds, if it isn't the one of the facts. ``busy``: what the lock tells of a run that is
+    under way. ``answer``: what Django says, or what each release's says. ``holder``: who holds the lock: for good, or,
+    with --wait, for a while. ``names``: what is said of the names, if not that all lead here. ``present``: what a plan
+    is told of what is there.
     """
 
     target = "server.example"
@@ -344,6 +345,10 @@ class Paper:
 
     def connect(self) -> None:
         self.connected = True
+
+    def check_link(self) -> None:
+        if self.fails == "link":
+            raise Lost(f"The connection to {self.target} was lost.")
 
     def facts(self, site: Site, paths: Sequence[str]) -> Facts:
         self.looks += 1

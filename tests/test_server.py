@@ -42,8 +42,15 @@ class Pipe:
     def exec_command(self, line: str) -> None:
         self.process = subprocess.Popen(("sh", "-c", line), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
+    timeout: float | None = None
+
+    def settimeout(self, timeout: float | None) -> None:
+        self.timeout = timeout
+
     def recv(self, size: int) -> bytes:
         assert self.process.stdout
+        if not select.select([self.process.stdout], [], [], self.timeout)[0]:
+            raise TimeoutError
         return os.read(self.process.stdout.fileno(), size)
 
     def sendall(self, data: bytes) -> None:
@@ -534,6 +541,18 @@ def test_a_lock_lasts_for_as_long_as_its_heart_beats(
             pass
 
 
+def test_a_link_is_checked_by_asking_who_holds_our_lock(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CONNECT_SECONDS", 0.5)
+    here.check_link()  # which asks nobody: nothing is begun without a lock
+    with here.lock(site(tmp_path)):
+        here.check_link()
+        monkeypatch.setattr(Pipe, "sendall", lambda pipe, data: None)  # as a cut cable has it
+        with pytest.raises(Lost, match="it doesn't answer any more"):
+            here.check_link()
+
+
 def test_a_laptop_that_wakes_up_after_somebody_else_took_over_changes_nothing(
     here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -667,6 +686,23 @@ def test_the_destination_is_what_the_user_typed(destination: str) -> None:
     at = Server(given, Report())
     assert (at._connection.host, at._connection.user, at._connection.port) == (given.host, given.user, given.port)
     assert at.target == destination
+
+
+def test_notice_of_an_interruption_is_taken_once_its_channel_is_closed(here: Here) -> None:
+    told: list[object] = []
+
+    def close() -> None:
+        threads.append(threading.Thread(target=lambda: told.append(here.heed())))
+        threads[0].start()
+        time.sleep(0.2)
+        told.append("closed")
+
+    threads: list[threading.Thread] = []
+    here._awaited = SimpleNamespace(close=close)  # type: ignore[assignment]
+    here.interrupt()
+    threads[0].join(timeout=10)
+    assert told == ["closed", True], "what is cleared away after it has a channel of its own"
+    assert not here.heed()
 
 
 def test_what_is_interrupted_from_another_thread_ends_as_by_ctrl_c(here: Here, tmp_path: Path) -> None:

@@ -165,6 +165,26 @@ def test_a_deploy_goes_live_on_all(settings: Settings, project: Path) -> None:
     assert ["finish" in paper.scripts for paper in papers.values()] == [True] * 3
 
 
+def test_a_server_whose_link_is_dead_when_all_are_ready_keeps_all_as_they_were(
+    settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, papers = deployed(settings, {HOSTS[2]: "link"})
+    assert code == 1
+    assert not [paper for paper in papers.values() if "switch" in paper.scripts]
+    assert [paper.scripts[-1] for paper in papers.values()] == ["discard", "discard", "gate"]
+    assert "since 127.0.0.3 failed" in capsys.readouterr().err
+
+
+def test_locks_are_taken_in_an_order_that_is_not_that_of_the_names(settings: Settings, tmp_path: Path) -> None:
+    orders = []
+    for hosts in (HOSTS, [HOSTS[2], f"ann@{HOSTS[0]}", HOSTS[1]]):
+        found = members(given(), hosts)
+        follow(How.AS_ONE, "deploy", found, settings, lambda c, **options: None, {"quiet": True})
+        assert found[0].turns
+        orders.append([name.rpartition("@")[2] for name in found[0].turns._locking])
+    assert orders == [HOSTS, HOSTS]
+
+
 @pytest.mark.parametrize("script", ["build", "prepare", "gate"])
 def test_a_release_that_is_ready_is_taken_away_where_another_is_not(
     script: str, settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
@@ -205,7 +225,9 @@ def test_an_interruption_waits_until_all_have_cleared_away(tmp_path: Path, capsy
 
 def test_an_interruption_is_heard_once(tmp_path: Path) -> None:
     heard: list[str] = []
-    server = SimpleNamespace(interrupt=lambda: heard.append("interrupt"), heed=lambda: heard.append("heed"))
+    server = SimpleNamespace(
+        interrupt=lambda: heard.append("interrupt"), heed=lambda: heard.append("heed"), check_link=lambda: None
+    )
     member = Member("web", given())
     member.turns = Turns(["web", "other"], sample.settings(tmp_path))
     member.adopt(SimpleNamespace(server=server, report=Report(quiet=True)))  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.errors import Lost
 from deploy.turns import Stopped, Turns
 from tests import sample
 
@@ -18,8 +19,9 @@ STAGES = ("preflight", "prepare", "gate", "live", "prune")
 class Servers:
     """Threads that go through the stages, each as told; what they began, in order."""
 
-    def __init__(self, turns: Turns) -> None:
-        self.turns = turns
+    def __init__(self, turns: Turns, stages: tuple[str, ...] = STAGES) -> None:
+        self.turns, self.stages = turns, stages
+        self.lost = ""
         self.begun: list[tuple[str, str]] = []
         self.ends: dict[str, str] = {}
         self.threads: list[threading.Thread] = []
@@ -35,8 +37,8 @@ class Servers:
 
     def _go(self, name: str, fails: tuple[str, str]) -> None:
         try:
-            for stage in STAGES:
-                self.turns.begin(name, stage, lambda other: None)
+            for stage in self.stages:
+                self.turns.begin(name, stage, lambda other: None, lambda: self._check(name))
                 self.begun.append((name, stage))
                 if (name, stage) in self.held:
                     assert self.held[name, stage].wait(15)
@@ -46,10 +48,18 @@ class Servers:
             self.ends[name] = "done"
         except Stopped:
             self.ends[name] = "stopped"
+        except Lost:
+            self.ends[name] = "lost"
         except KeyboardInterrupt:
             self.ends[name] = "interrupted"
         finally:
             self.turns.end(name, failed=self.ends[name] != "done")
+
+    def _check(self, name: str) -> None:
+        """One that is lost is found out late, when the others have long answered."""
+        if name == self.lost:
+            time.sleep(0.3)
+            raise Lost("No answer.")
 
     def join(self) -> dict[str, str]:
         for thread in self.threads:
@@ -112,6 +122,25 @@ def test_a_failure_while_going_live_leaves_those_after_it_untouched(servers: Ser
     servers.start(fails=("b", "live"))
     assert servers.join() == {"a": "done", "b": "failed", "c": "stopped"}
     assert servers.live() == ["a", "b"]
+
+
+def test_one_that_does_not_answer_once_all_are_ready_keeps_all_from_going_live(servers: Servers) -> None:
+    servers.lost = "c"
+    servers.start()
+    assert servers.join() == {"a": "stopped", "b": "stopped", "c": "lost"}
+    assert servers.live() == []
+
+
+def test_locks_are_taken_one_after_the_other_in_everybodys_order(tmp_path: Path) -> None:
+    servers = Servers(Turns(["b", "a"], sample.settings(tmp_path), locking=["a", "b"]), ("lock", *STAGES))
+    first = servers.hold("a", "lock")
+    servers.start()
+    assert until(lambda: ("a", "lock") in servers.begun)
+    time.sleep(0.3)
+    assert ("b", "lock") not in servers.begun
+    first.set()
+    servers.join()
+    assert servers.live() == ["b", "a"]
 
 
 def test_an_interruption_wakes_those_who_wait(servers: Servers) -> None:
