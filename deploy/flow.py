@@ -53,24 +53,24 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
         report.say(f"{site.canonical} is live: release {identity} ({seconds:.1f} s).", style="bold green")
     report.say(f"  Look at it:   {nginx.address(site, run.facts)}/")
     if run.facts.closed:
-        report.warn(f"It is closed for visitors: fab maintenance --off -H {run.server.target} opens it.")
+        report.warn(f"It is closed for visitors: {run.fab('maintenance', off=True)} opens it.")
     _say_plain(run)
     if site.containers:
-        report.say(f"  An admin:     fab manage createsuperuser -H {run.server.target}")
+        report.say(f"  An admin:     {run.fab('manage', command='createsuperuser')}")
 
 
 def certs(run: Run) -> None:
     """A certificate for every domain, HTTPS switched on; or only the proof that one could be issued."""
     follow(TRIAL if run.staging else CERTS, run)
     _say_round_trips(run)
-    report, settings, target = run.report, run.settings, run.server.target
+    report, settings = run.report, run.settings
     names = ", ".join(certificates.wanted(settings))
     report.say()
     if run.staging:
         report.say(
             f"{run.authority.directory} issued a certificate for {names}; it was deleted again.", style="bold green"
         )
-        report.say(f"  The real one:  fab certs -H {target}")
+        report.say(f"  The real one:  {run.fab('certs')}")
         return
     certificate = Certificate.parse(run.facts.certificate)
     until = certificate.until if certificate else ""
@@ -81,7 +81,7 @@ def certs(run: Run) -> None:
     if run.facts.current:
         report.say(f"  Look at it:   {nginx.address(settings, run.facts)}/")
     else:
-        report.say(f"  The site isn't live yet: fab deploy -H {target} puts it live, by HTTPS.")
+        report.say(f"  The site isn't live yet: {run.fab('deploy')} puts it live, by HTTPS.")
 
 
 def _say_plain(run: Run) -> None:
@@ -91,7 +91,7 @@ def _say_plain(run: Run) -> None:
     if nginx.secure(run.settings, run.facts).names and names:
         run.report.warn(f"Not in the certificate yet, so without HTTPS: {', '.join(names)}.")
     if names:
-        run.report.say(f"  HTTPS:        fab certs -H {run.server.target}")
+        run.report.say(f"  HTTPS:        {run.fab('certs')}")
 
 
 def abort(run: Run) -> None:
@@ -116,7 +116,7 @@ def remove(run: Run) -> None:
     report.say(f"{run.site.name} is off {target}.", style="bold green")
     size = max(run.record["kilobytes"] / 1024, 0.1)
     report.say(f"  Its backup:     {folder}, on the server ({size:.1f} MB, for root alone)")
-    report.say(f"  To bring it back: fab deploy -H {target}; then, on the server as root (its README says more):")
+    report.say(f"  To bring it back: {run.fab('deploy')}; then, on the server as root (its README says more):")
     for name, command in removing.restoring(run, folder).items():
         if name in run.record["parts"]:
             report.say(f"    {command}")
@@ -131,7 +131,7 @@ def rollback(run: Run) -> None:
     forward = run.new.id > run.facts.current  # an identity begins with its time
     now, other = ("forward", "Back") if forward else ("back", "Forward")
     run.report.say(f"{run.settings.canonical} is {now} at {run.new.id} ({seconds:.1f} s).", style="bold green")
-    run.report.say(f"  {other} again: fab rollback --to {run.facts.current} -H {run.server.target}")
+    run.report.say(f"  {other} again: {run.fab('rollback', to=run.facts.current)}")
 
 
 def _say_round_trips(run: Run) -> None:
@@ -200,15 +200,9 @@ def _explain(run: Run, error: PortsideError) -> None:
     if not error.state:
         error.state = _state(run)
     if isinstance(error, Lost):
-        error.hint = f"Type {_again(run)} again; it goes on from what it finds."
+        error.hint = f"Type {run.again()} again; it goes on from what it finds."
     elif not error.hint:
-        error.hint = f"Mend it, then type {_again(run)} again."
-
-
-def _again(run: Run) -> str:
-    """What to type to go on. A rollback names its release, since the one before the live one may be another by then."""
-    chosen = f" --to {run.new.id}" if run.command == "rollback" and run.release else ""
-    return f"fab {run.command}{chosen} -H {run.server.target}"
+        error.hint = f"Mend it, then type {run.again()} again."
 
 
 def _state(run: Run) -> str:
@@ -218,7 +212,7 @@ def _state(run: Run) -> str:
     if run.switched:
         return f"Release {run.new.id} is live."
     if run.unattended:
-        releases = f"fab releases -H {run.server.target} shows which"
+        releases = f"{run.fab('releases')} shows which"
         return (
             f"The server goes on by itself: release {run.new.id} will be live, or the one before still is; {releases}."
         )
@@ -260,7 +254,7 @@ def _interrupted(run: Run, name: str) -> PortsideError:
     return PortsideError(
         f"Interrupted in the stage “{name}”.",
         state=_state(run) + _ended(run, name),
-        hint=f"Type {_again(run)} again; it clears away what was left.",
+        hint=f"Type {run.again()} again; it clears away what was left.",
     )
 
 

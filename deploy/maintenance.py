@@ -26,7 +26,7 @@ def switch(run: Run, *, closed: bool, allow: str = "") -> None:
         return
     who = f" but {', '.join(allowed)}" if allowed else ""
     run.report.say(f"{run.settings.canonical} is closed: all{who} get a page that says so (503).", style="bold green")
-    run.report.say(f"  Open it again: fab maintenance --off -H {run.server.target}")
+    run.report.say(f"  Open it again: {run.fab('maintenance', off=True)}")
 
 
 def _addresses(allow: str) -> list[str]:

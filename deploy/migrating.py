@@ -97,7 +97,7 @@ def check(run: Run, answer: Answer) -> None:
     if answer.breaking and not run.allow_breaking:
         raise PortsideError(
             f"This would break {live}, which serves visitors until the new release does:\n{_told(answer.breaking)}",
-            hint=f"{SPLIT}\nOr bear its errors meanwhile: {again(run, '--allow-breaking')}",
+            hint=f"{SPLIT}\nOr bear its errors meanwhile: {run.again(allow_breaking=True)}",
         )
     if answer.breaking:
         run.report.warn(borne(live, answer))
@@ -115,13 +115,13 @@ def refuse_unable(run: Run, answer: Answer) -> None:
         lines = "\n".join(f"  {name}: {what}" for name, what in answer.irreversible.items())
         raise PortsideError(
             f"These migrations can't be taken back, since they don't say how:\n{lines}",
-            hint=f"Mend what is wrong and type fab deploy -H {run.server.target}, or restore a dump of backups/.",
+            hint=f"Mend what is wrong and type {run.fab('deploy')}, or restore a dump of backups/.",
         )
     if answer.ahead_breaking and not run.migrations and not run.allow_breaking:
         raise PortsideError(
             f"{wanted} can't work with the database as {live} made it:\n{_told(answer.ahead_breaking)}",
-            hint=f"To migrate back too, after a dump: {again(run, '--migrations')}\n"
-            f"To go back all the same: {again(run, '--allow-breaking')}\n"
+            hint=f"To migrate back too, after a dump: {run.again(migrations=True)}\n"
+            f"To go back all the same: {run.again(allow_breaking=True)}\n"
             "What is lost: docs/deploy.md, “Going back”.",
         )
 
@@ -136,15 +136,9 @@ def explain_afterwards(run: Run, error: PortsideError) -> None:
     """The release is live and well, but the migrations it doesn't know aren't taken back, or not all."""
     error.state = f"Release {run.new.id} is live, and needs none of what stays in the database."
     error.hint = (
-        f"To try again: fab rollback --to {run.facts.current} -H {run.server.target}, "
-        f"then fab rollback --to {run.new.id} --migrations -H {run.server.target}"
+        f"To try again: {run.fab('rollback', to=run.facts.current)}, "
+        f"then {run.fab('rollback', to=run.new.id, migrations=True)}"
     )
-
-
-def again(run: Run, option: str) -> str:
-    """The same command, with one more option."""
-    to = f" --to {run.to}" if run.to else ""
-    return f"fab {run.command}{to} {option} -H {run.server.target}"
 
 
 def told_behind(run: Run, behind: bool) -> Step:

@@ -18,7 +18,7 @@ def check(run: Run) -> None:
         raise Refused(
             f"{run.site.name} is being taken off {run.server.target}, and that was interrupted: a part of it is gone.",
             state=f"Its backup is {run.facts.removing}.",
-            hint=f"Type fab remove -H {run.server.target}; after that it can be deployed anew.",
+            hint=f"Type {run.fab('remove')}; after that it can be deployed anew.",
         )
     for other, theirs in run.facts.other_sites.items():
         if both := sorted(domains & theirs):

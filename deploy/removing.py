@@ -22,7 +22,7 @@ def check_asked(run: Run) -> None:
             f"fab remove takes {run.site.name} off {run.server.target} once somebody has typed its name; here is no "
             "terminal to ask on.",
             state="Nothing was changed.",
-            hint=f"Where nobody need be asked: fab remove --yes -H {run.server.target}",
+            hint=f"Where nobody need be asked: {run.again(yes=True)}",
         )
 
 
@@ -169,7 +169,7 @@ def _explain(run: Run, error: PortsideError) -> None:
         error.state = (
             "The site is off, or about to be, and its final backup is made; a part of the rest is still there."
         )
-        error.hint = f"Mend it, then type fab remove -H {run.server.target} again; it goes on."
+        error.hint = f"Mend it, then type {run.again()} again; it goes on."
 
 
 def interrupted(run: Run) -> str:

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .command import words
 from .edge import Served
 from .errors import PortsideError
 from .facts import Facts
@@ -40,6 +41,7 @@ class Run:
     yes: bool = False  # nobody need be asked before a site is taken away
     only_told: bool = False  # nothing is done, on this machine neither
     staging: bool = False  # a certificate that only proves it could be issued
+    env: str = ".env"
     started: float = field(default_factory=time.monotonic)
     stack: ExitStack = field(default_factory=ExitStack)
     facts: Facts = field(init=False)
@@ -67,6 +69,22 @@ class Run:
         if self.release is None:
             raise PortsideError("There is no new release in this run.")
         return self.release
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """With which options this would be done again. A rollback names its release, since the one before the live one
+        may be another by then."""
+        names = ("env", "ref", "to", "wait", "allow_breaking", "migrations", "yes", "staging")
+        chosen = {"to": self.release.id} if self.command == "rollback" and self.release else {}
+        return {name: getattr(self, name) for name in names} | chosen
+
+    def again(self, **more: Any) -> str:
+        """What to type to do this again."""
+        return self.fab(self.command, **self.options | more)
+
+    def fab(self, task: str, **options: Any) -> str:
+        """What to type for another task for this site on this server."""
+        return words(task, {"env": self.env} | options, self.server.target)
 
     @property
     def watched(self) -> list[str]:

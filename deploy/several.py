@@ -20,6 +20,7 @@ from invoke.exceptions import Exit
 from rich.console import Console
 
 from . import route
+from .command import words
 from .errors import PortsideError, Refused
 from .report import Report
 from .run import Run
@@ -216,7 +217,7 @@ def follow(
     for member in all_of_them:
         if member.crash:
             raise member.crash
-    _sum_up(how, command, all_of_them, quiet=bool(options.get("quiet")))
+    _sum_up(how, command, all_of_them, options)
 
 
 def _in_turn(all_of_them: list[Member], body: Body, options: dict[str, Any]) -> None:
@@ -270,20 +271,28 @@ def _await(all_of_them: list[Member]) -> None:
             member.outputs.release()
 
 
-def _sum_up(how: How, command: str, all_of_them: list[Member], *, quiet: bool) -> None:
+def _sum_up(how: How, command: str, all_of_them: list[Member], options: dict[str, Any]) -> None:
     listed = how is How.LISTED  # an exit code of such a task's own tells what it found
     failed = [one for one in all_of_them if one.error or not one.begun or (one.code and not listed)]
     width = max(len(member.name) for member in all_of_them)
     lines = [f"  {member.name:<{width}}  {outcome(member)}" for member in all_of_them]
     if not failed:
-        Report(quiet=quiet or listed).say("\n" + "\n".join(lines))
+        Report(quiet=options.get("quiet") or listed).say("\n" + "\n".join(lines))
         if code := max(member.code for member in all_of_them):
             raise Exit(code=code)
         return
-    again = f"fab {command} -H {','.join(member.name for member in failed)}"
-    Report().fail("\n".join(["", *lines, f"Mend what failed, then type {again}"]))
+    Report().fail("\n".join(["", *lines, f"Mend what failed, then type {again(command, options, failed)}"]))
     codes = {member.code for member in failed if member.begun and not isinstance(member.error, Stopped)}
     raise Exit(code=codes.pop() if len(codes) == 1 else 1)
+
+
+def again(command: str, options: dict[str, Any], failed: list[Member]) -> str:
+    """What to type to go on there. For servers that go back to different releases it is a command for each."""
+    groups: dict[str, list[str]] = {}
+    for member in failed:
+        to = str(member.run.options["to"] if member.run else options.get("to", ""))
+        groups.setdefault(to, []).append(member.name)
+    return "\nand ".join(words(command, options | {"to": to}, *names) for to, names in groups.items())
 
 
 def outcome(member: Member) -> str:

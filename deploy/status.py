@@ -70,7 +70,7 @@ def _container(container: Container) -> dict[str, Any]:
 
 
 def _problems(run: Run, containers: dict[str, list[Container]]) -> list[str]:
-    facts, again = run.facts, f"fab deploy -H {run.server.target} starts it"
+    facts, again = run.facts, f"{run.fab('deploy')} starts it"
     found = [
         f"{each.name} is {each.state}: {again}."
         for group in containers.values()
@@ -83,7 +83,7 @@ def _problems(run: Run, containers: dict[str, list[Container]]) -> list[str]:
     if not facts.nginx_active:
         found.append("Nginx isn't running: systemctl status nginx says why.")
     if facts.closed:
-        found.append(f"The site is closed for visitors: fab maintenance --off -H {run.server.target} opens it.")
+        found.append(f"The site is closed for visitors: {run.fab('maintenance', off=True)} opens it.")
     return [*found, *([nginx.broken(facts)] * bool(nginx.broken(facts))), *renewal.faults(facts)]
 
 

@@ -190,4 +190,4 @@ def run(
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
     server = Server(member.connection, report)
     server.reach()
-    return member.adopt(Run(settings, Site(settings.site), server, report, command, **options))
+    return member.adopt(Run(settings, Site(settings.site), server, report, command, env=env, **options))

@@ -123,9 +123,9 @@ class Text:
             return
         if self.plan.makes_release:
             self.report.say(f"Disk: at most {disk['needed_mb']} MB needed, {disk['free_mb']} MB free.")
-        ref = f" --ref {self.plan.run.ref}" if self.plan.run.ref else ""
-        changes = count(self.plan.changes, "change")
-        if any(migration["breaking"] for migration in self.told["migrations"]):
+        run, changes = self.plan.run, count(self.plan.changes, "change")
+        breaks = any(migration["breaking"] for migration in self.told["migrations"])
+        if breaks:
             self.report.say(f"fab deploy refuses this: it breaks {self.plan.facts.current}. {SPLIT}", style="bold red")
-            changes, ref = f"{changes}, and visitors may see errors meanwhile", f"{ref} --allow-breaking"
-        self.report.say(f"{changes}: type fab deploy{ref} -H {target}", style="bold")
+            changes = f"{changes}, and visitors may see errors meanwhile"
+        self.report.say(f"{changes}: type {run.fab('deploy', ref=run.ref, allow_breaking=breaks)}", style="bold")

@@ -41,10 +41,3 @@ def test_what_other_releases_know_is_told_with_the_question() -> None:
     assert migrating.ask(paths, "app", {}).words[-1] == "{}"
     assert migrating.ask(paths, "app", {"a": "0001"}).words[-1] == '{"a": "0001"}'
     assert set(migrating.ask(paths, "app", None).files) == {"ask.py", "portside_migrations.py"}
-
-
-def test_the_same_command_with_one_more_option(settings: Settings) -> None:
-    run = sample.run(settings, Paper(sample.live(settings)), "rollback", to=sample.OLDER)
-    assert migrating.again(run, "--migrations") == f"fab rollback --to {sample.OLDER} --migrations -H server.example"
-    run.to = ""
-    assert migrating.again(run, "--migrations") == "fab rollback --migrations -H server.example"

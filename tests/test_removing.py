@@ -183,7 +183,7 @@ def test_a_failure_says_what_is_so_now(
         flow.remove(begun(settings, Failing(sample.live(settings))))
     assert caught.value.state.endswith(state)
     assert caught.value.hint.endswith("it goes on.") is goes_on
-    assert "fab remove -H server.example" in caught.value.hint
+    assert "fab remove --yes -H server.example" in caught.value.hint
 
 
 def test_once_it_has_begun_the_server_goes_on_by_itself(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,3 +60,19 @@ def test_how_steps_are_run_is_handed_on(settings: Settings) -> None:
 
 def test_nobody_need_hold_a_lock_to_be_told_of_a_stage(settings: Settings) -> None:
     sample.run(settings, Paper(sample.bare())).tell("gate")
+
+
+def test_the_same_again_has_the_same_options_and_one_more(settings: Settings) -> None:
+    run = sample.run(settings, Paper(), "deploy", ref="v1", env="staging.env", wait=True)
+    assert run.again() == "fab deploy --ref v1 --wait -H server.example --env staging.env"
+    assert run.again(allow_breaking=True) == (
+        "fab deploy --ref v1 --wait --allow-breaking -H server.example --env staging.env"
+    )
+    assert run.fab("releases") == "fab releases -H server.example --env staging.env"
+
+
+def test_a_rollback_again_names_the_release_that_was_chosen(settings: Settings) -> None:
+    run = sample.run(settings, Paper(), "rollback")
+    assert run.again() == "fab rollback -H server.example"
+    run.release = sample.SITE.release(sample.OLDER)
+    assert run.again(migrations=True) == f"fab rollback --to {sample.OLDER} --migrations -H server.example"

@@ -20,7 +20,7 @@ from deploy import flow
 from deploy.errors import Locked, PortsideError, Refused
 from deploy.report import Report
 from deploy.settings import Settings
-from deploy.several import How, Lines, Member, follow, members, named, outcome
+from deploy.several import How, Lines, Member, again, follow, members, named, outcome
 from deploy.turns import Stopped, Turns
 from tests import sample
 from tests.sample import Paper
@@ -205,6 +205,33 @@ def test_where_the_second_fails_going_live_the_third_is_untouched(
     assert ["discard" in paper.scripts for paper in papers.values()] == [False, True, True]
     again = capsys.readouterr().err.splitlines()[-1]
     assert again == f"Mend what failed, then type fab deploy -H {HOSTS[1]},{HOSTS[2]}"
+
+
+def test_what_failed_going_back_is_typed_again_with_the_release_that_was_chosen(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    papers = {host: Paper(sample.going_back(settings), fails="switch" * (host == HOSTS[0])) for host in HOSTS}
+
+    def body(c: Any, **options: Any) -> None:
+        flow.rollback(c.member.adopt(sample.run(settings, papers[c.member.name], "rollback", env=options["env"])))
+
+    options = {"env": "staging.env", "to": "", "wait": True, "json": False}
+    with pytest.raises(Exit):
+        follow(How.AS_ONE, "rollback", three(), settings, body, options)
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"Mend what failed, then type fab rollback --to {sample.OLDER} --wait -H {','.join(HOSTS)} --env staging.env"
+    )
+
+
+def test_servers_that_go_back_to_different_releases_need_a_command_each(settings: Settings) -> None:
+    found = three()
+    for member, chosen in zip(found, ("X", "Y", ""), strict=True):
+        member.run = sample.run(settings, Paper(), "rollback", to=chosen)
+    assert again("rollback", {"env": ".env", "to": ""}, found).splitlines() == [
+        f"fab rollback --to X -H {HOSTS[0]}",
+        f"and fab rollback --to Y -H {HOSTS[1]}",
+        f"and fab rollback -H {HOSTS[2]}",
+    ]
 
 
 def test_an_interruption_waits_until_all_have_cleared_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,7 +111,7 @@ def test_several_servers_are_tried_once_each_and_summed_up(task: str, home: Path
     tried = [done.stderr.count(f"127.0.0.1:{n} | Nothing answers SSH at 127.0.0.1, port {n}.\n") for n in (1, 2)]
     # What fails on one server may stop a deploy on the other before that one is tried.
     assert tried == [1, 1] or (task == "deploy" and sorted(tried) == [0, 1])
-    assert done.stderr.splitlines()[-1] == f"Mend what failed, then type fab {task} -H {nowhere(1, 2)}"
+    assert done.stderr.splitlines()[-1] == f"Mend what failed, then type fab {task} -H {nowhere(1, 2)} --env {path}"
 
 
 def test_the_first_of_several_may_be_named_with_the_user_it_has_anyway(home: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_in_turn_the_rest_is_not_begun_once_one_fails(home: Path, tmp_path: Path
     done = fab(home, "certs", "-H", nowhere(1, 2), "--env", str(path))
     assert done.stderr.splitlines()[-2:] == [
         "  127.0.0.1:2  not begun",
-        f"Mend what failed, then type fab certs -H {nowhere(1, 2)}",
+        f"Mend what failed, then type fab certs -H {nowhere(1, 2)} --env {path}",
     ]
 
 

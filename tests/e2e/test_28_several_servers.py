@@ -148,7 +148,7 @@ def test_where_one_fails_at_its_gate_none_goes_live(
     assert f"{server.name}  " in done.err
     assert f"since {second.name} failed. Release {before[0]} is live, as before." in done.err
     assert re.search(rf"^  {second.name} +failed: .*Release {before[1]} is live, as before\.$", done.err, re.MULTILINE)
-    assert done.err.splitlines()[-1] == f"Mend what failed, then type fab deploy -H {both}"
+    assert done.err.splitlines()[-1] == f"Mend what failed, then type fab deploy -H {both} --env {everywhere.env}"
 
 
 def test_where_the_second_fails_going_live_the_first_stays_live(
@@ -162,7 +162,9 @@ def test_where_the_second_fails_going_live_the_first_stays_live(
     assert after[0] != before[0]
     assert after[1] == before[1]
     assert re.search(rf"^  {server.name} +release {after[0]} is live$", done.err, re.MULTILINE)
-    assert done.err.splitlines()[-1] == f"Mend what failed, then type fab deploy -H {second.name}"
+    assert (
+        done.err.splitlines()[-1] == f"Mend what failed, then type fab deploy -H {second.name} --env {everywhere.env}"
+    )
     assert not leftovers(server, second)
 
 
