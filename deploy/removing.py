@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from . import host, http3, nginx, owner, release, switching
@@ -11,13 +10,14 @@ from .errors import Lost, PortsideError, Refused, StepFailed
 from .report import Stage
 from .run import Run
 from .steps import Step, quote, script
+from .sudo import on_terminal
 
 BACKUP, TAKE_AWAY = "Make the final backup", "Take the site away"
 
 
 def check_asked(run: Run) -> None:
     """Raises Refused where nobody is there to be asked."""
-    if not run.yes and not sys.stdin.isatty():
+    if not run.yes and not on_terminal():
         raise Refused(
             f"fab remove takes {run.site.name} off {run.server.target} once somebody has typed its name; here is no "
             "terminal to ask on.",

@@ -25,7 +25,7 @@ from .errors import PortsideError, Refused
 from .report import Report
 from .run import Run
 from .settings import Settings
-from .sudo import asking
+from .sudo import asking, on_terminal
 from .turns import Stopped, Turns
 
 Body = Callable[..., Any]
@@ -214,10 +214,12 @@ def follow(
         _in_turn(all_of_them, body, options)
     else:
         _at_once(how, all_of_them, body, options)
+    code = _sum_up(how, command, all_of_them, options)
     for member in all_of_them:
         if member.crash:
             raise member.crash
-    _sum_up(how, command, all_of_them, options)
+    if code:
+        raise Exit(code=code)
 
 
 def _in_turn(all_of_them: list[Member], body: Body, options: dict[str, Any]) -> None:
@@ -246,7 +248,7 @@ def _at_once(how: How, all_of_them: list[Member], body: Body, options: dict[str,
         _await(all_of_them)
     if as_json:
         answers = {
-            member.name: json.loads(member.outputs.answer.getvalue() or "null")
+            member.name: None if member.crash else json.loads(member.outputs.answer.getvalue() or "null")
             for member in all_of_them
             if member.outputs
         }
@@ -256,11 +258,11 @@ def _at_once(how: How, all_of_them: list[Member], body: Body, options: dict[str,
 @contextmanager
 def _terminal_as_it_was() -> Iterator[None]:
     """A thread that asks for a password and is left behind can't show again what is typed."""
-    before = termios.tcgetattr(sys.stdin) if sys.stdin.isatty() else None
+    before = termios.tcgetattr(sys.stdin) if on_terminal() else None
     try:
         yield
     finally:
-        if before:
+        if before and asking():  # in the background to set it would stop us
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
@@ -271,19 +273,21 @@ def _await(all_of_them: list[Member]) -> None:
             member.outputs.release()
 
 
-def _sum_up(how: How, command: str, all_of_them: list[Member], options: dict[str, Any]) -> None:
+def _sum_up(how: How, command: str, all_of_them: list[Member], options: dict[str, Any]) -> int:
+    """Say how it ended on each. Returns the exit code of all."""
     listed = how is How.LISTED  # an exit code of such a task's own tells what it found
-    failed = [one for one in all_of_them if one.error or not one.begun or (one.code and not listed)]
+    failed = [one for one in all_of_them if one.error or one.crash or not one.begun or (one.code and not listed)]
     width = max(len(member.name) for member in all_of_them)
     lines = [f"  {member.name:<{width}}  {outcome(member)}" for member in all_of_them]
     if not failed:
-        Report(quiet=options.get("quiet") or listed).say("\n" + "\n".join(lines))
-        if code := max(member.code for member in all_of_them):
-            raise Exit(code=code)
-        return
+        report = Report(quiet=options.get("quiet") or listed)
+        if options.get("json"):
+            report.aside()
+        report.say("\n" + "\n".join(lines))
+        return max(member.code for member in all_of_them)
     Report().fail("\n".join(["", *lines, f"Mend what failed, then type {again(command, options, failed)}"]))
     codes = {member.code for member in failed if member.begun and not isinstance(member.error, Stopped)}
-    raise Exit(code=codes.pop() if len(codes) == 1 else 1)
+    return codes.pop() if len(codes) == 1 else 1
 
 
 def again(command: str, options: dict[str, Any], failed: list[Member]) -> str:
@@ -303,6 +307,8 @@ def outcome(member: Member) -> str:
         first = member.error.message.splitlines()[0]
         what = first if isinstance(member.error, Stopped) else f"failed: {first}"
         return f"{what} {member.error.state}".rstrip()
+    if member.crash:
+        return f"failed: {member.crash!r}"
     if member.code:
         return f"ended with exit code {member.code}"
     return _done(member.run)

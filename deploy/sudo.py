@@ -24,6 +24,11 @@ LET_IN = 'echo "$0"; exec "$@"'
 _terminal = threading.Lock()  # one question at a time, when several servers ask
 
 
+def on_terminal() -> bool:
+    """Whether somebody is there to be asked. Where standard input is closed, Python has none."""
+    return bool(sys.stdin and sys.stdin.isatty())
+
+
 def asking() -> bool:
     """Whether somebody is being asked on the terminal."""
     return _terminal.locked()
@@ -72,7 +77,7 @@ class Sudo:
         self.report.hide([self.password])
 
     def _typed(self) -> str:
-        if not sys.stdin.isatty():
+        if not on_terminal():
             raise PortsideError(
                 f"No root on {self.target}: sudo wants {self.user}'s password, and there is no terminal.",
                 state="Nothing was changed.",

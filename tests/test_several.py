@@ -16,7 +16,7 @@ import pytest
 from fabric import Config, Connection
 from invoke.exceptions import Exit
 
-from deploy import flow
+from deploy import flow, sudo
 from deploy.errors import Locked, PortsideError, Refused
 from deploy.report import Report
 from deploy.settings import Settings
@@ -308,12 +308,67 @@ def test_json_of_several_is_one_object(tmp_path: Path, capsys: pytest.CaptureFix
     }  # fmt: skip
 
 
-def test_a_fault_of_ours_is_not_hidden_in_a_thread(tmp_path: Path) -> None:
+def test_beside_json_the_sum_goes_to_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def body(c: Any, **options: Any) -> None:
-        raise ZeroDivisionError
+        speaking(c.member).result(["live"])
+
+    assert run(How.AS_ONE, body, tmp_path, json=True) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out) == {host: ["live"] for host in HOSTS}
+    assert told.err.splitlines()[1:] == [f"  {host}  done" for host in HOSTS]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_fault_of_ours_is_not_hidden_in_a_thread_and_hides_no_other(
+    as_json: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def body(c: Any, **options: Any) -> None:
+        if c.member.name == HOSTS[0]:
+            speaking(c.member).results.print('{"half":')
+            raise ZeroDivisionError("by zero")
 
     with pytest.raises(ZeroDivisionError):
+        run(How.AT_ONCE, body, tmp_path, json=as_json)
+    assert capsys.readouterr().err.splitlines()[-4:-1] == [
+        f"  {HOSTS[0]}  failed: ZeroDivisionError('by zero')", f"  {HOSTS[1]}  done", f"  {HOSTS[2]}  done",
+    ]  # fmt: skip
+
+
+class Terminal:
+    """Stands in for the terminal; what was set of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: list[object] = []
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+        monkeypatch.setattr("termios.tcgetattr", lambda stream: ["as it was"])
+        monkeypatch.setattr("termios.tcsetattr", lambda stream, when, what: self.told.append(what))
+
+
+def test_a_terminal_on_which_nobody_was_asked_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal(monkeypatch)
+    assert run(How.AT_ONCE, lambda c, **options: None, tmp_path) == 0
+    assert terminal.told == []
+
+
+def test_who_presses_ctrl_c_when_asked_sees_again_what_is_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal, end = Terminal(monkeypatch), threading.Event()
+
+    def body(c: Any, **options: Any) -> None:
+        with sudo._terminal:
+            end.wait(15)
+
+    threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
         run(How.AT_ONCE, body, tmp_path)
+    end.set()
+    assert terminal.told == [["as it was"]]
+
+
+def test_standard_input_may_be_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert run(How.AT_ONCE, lambda c, **options: None, tmp_path) == 0
 
 
 @pytest.mark.parametrize(

@@ -97,10 +97,12 @@ def test_a_password_is_masked() -> None:
     assert report.mask(f"it is {PASSWORD}") == "it is [hidden]"
 
 
-def test_without_a_terminal_it_is_said_where_to_put_the_password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "stdin", open("/dev/null"))  # noqa: PTH123, SIM115 - as a CI job has it
-    with sys.stdin, pytest.raises(PortsideError) as caught:
-        sudo(given="").ask()
+@pytest.mark.parametrize("closed", [False, True])
+def test_without_a_terminal_it_is_said_where_to_put_the_password(closed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/null") as nothing:  # noqa: PTH123 - as a CI job has it
+        monkeypatch.setattr(sys, "stdin", None if closed else nothing)
+        with pytest.raises(PortsideError) as caught:
+            sudo(given="").ask()
     assert "there is no terminal" in caught.value.message
     assert "FABRIC_SUDO_PASSWORD" in caught.value.hint
     assert "ann ALL=(ALL) NOPASSWD:ALL" in caught.value.hint
