@@ -29,7 +29,7 @@ from .report import Report
 from .site import Site
 from .steps import Step, quote
 from .stream import REMOTE, Sender, pack
-from .sudo import Answer, Sudo
+from .sudo import GIVEN, Answer, Sudo
 
 HEARTBEAT_SECONDS, SILENCE_SECONDS = 5, 30  # the lock ends after this much silence
 BUSY, FENCED = 75, 77  # exit codes: a lock doesn't come free; somebody else has our lock
@@ -61,7 +61,7 @@ class Server:
         self.address = route.typed(connection)
         self.practice = route.practice(connection) is not None
         self._connection = route.reconnected(connection)
-        self._sudo = Sudo(self._connection.user, self.address, report, connection.config.sudo.password or "")
+        self._sudo = Sudo(self._connection.user, self.address, report, connection.config.sudo.password or GIVEN)
         self._reaching: _Reaching | None = None
         self._open = False
         self._awaited: paramiko.Channel | None = None

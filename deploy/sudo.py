@@ -6,6 +6,7 @@ follows only once sudo has let us in: sudo alone reads it, and a wrong one is to
 
 from __future__ import annotations
 
+import os
 import re
 import secrets
 import sys
@@ -20,7 +21,10 @@ from .report import Report
 from .secret import Secret
 
 WANTED = re.compile(r"sudo: .*(password|authentication) is required")
+IN_ENGLISH = ("env", "LC_ALL=C.UTF-8", "LANGUAGE=")  # in which sudo says what it wants; others translate it
 LET_IN = 'echo "$0"; exec "$@"'
+# Out of the environment before Fabric reads it: with --debug it prints what it finds there.
+GIVEN = os.environ.pop("FABRIC_SUDO_PASSWORD", "")
 _terminal = threading.Lock()  # one question at a time, when several servers ask
 
 
@@ -52,7 +56,7 @@ class Sudo:
         """The words that run ``words`` as root."""
         if self.user == "root":
             return tuple(words)
-        return ("sudo", *(("-S", "-p", self.question) if self.asks else ("-n",)), *words)
+        return (*IN_ENGLISH, "sudo", *(("-S", "-p", self.question) if self.asks else ("-n",)), *words)
 
     def guarded(self, words: Sequence[str]) -> tuple[str, ...]:
         """The same, saying so once we are root, where there is a password to be sent before."""

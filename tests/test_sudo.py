@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 
@@ -38,13 +41,13 @@ def test_root_needs_no_sudo() -> None:
 
 
 def test_without_a_password_none_is_asked_for() -> None:
-    assert quote(sudo().words(("echo", "a b"))) == "sudo -n echo 'a b'"
+    assert quote(sudo().words(("echo", "a b"))) == "env LC_ALL=C.UTF-8 LANGUAGE= sudo -n echo 'a b'"
     assert sudo().guarded(("echo", "a")) == sudo().words(("echo", "a"))
 
 
 def test_a_password_is_never_among_the_words() -> None:
     made = asking()
-    assert made.words(("id",)) == ("sudo", "-S", "-p", made.question, "id")
+    assert made.words(("id",))[-5:] == ("sudo", "-S", "-p", made.question, "id")
     assert not [word for word in made.guarded(("id",)) if PASSWORD in word]
 
 
@@ -62,6 +65,24 @@ def test_sudo_says_that_it_wants_a_password(line: str, wanted: bool) -> None:
     settled = sudo()
     settled.settled = True
     assert not settled.wants(line)
+
+
+def test_sudo_says_so_in_english_on_a_server_that_speaks_another_language(tmp_path: Path) -> None:
+    wants = '[ "${LC_ALL#C}" != "$LC_ALL" ] && echo "a password is required" || echo "Ein Passwort ist notwendig"'
+    (tmp_path / "sudo").write_text(f"#!/bin/sh\nprintf 'sudo: '; {wants}\n")
+    (tmp_path / "sudo").chmod(0o755)
+    german = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "LANG": "de_DE.UTF-8", "LC_ALL": "de_DE.UTF-8"}
+    done = subprocess.run(sudo().words(("id",)), env=german, capture_output=True, text=True, check=True)
+    assert sudo().wants(done.stdout)
+
+
+def test_a_password_in_the_environment_is_out_of_it_before_fabric_reads_it() -> None:
+    code = "import os, deploy.sudo as sudo; print(sudo.GIVEN, 'FABRIC_SUDO_PASSWORD' in os.environ)"
+    done = subprocess.run(
+        (sys.executable, "-c", code),
+        env={**os.environ, "FABRIC_SUDO_PASSWORD": PASSWORD}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == f"{PASSWORD} False\n"
 
 
 @pytest.mark.parametrize("blocks", [("<Q>", "<R>@@n begin"), ("We trust you have\n<Q>", "\n<R>", "@@n begin")])

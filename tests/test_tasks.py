@@ -169,6 +169,14 @@ def test_the_same_server_twice_is_done_once_and_under_two_names_refused(home: Pa
     )
 
 
+def test_a_sudo_password_is_not_told_with_debug(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FABRIC_SUDO_PASSWORD", "hunter2-hunter2")
+    path = sample.write_env(tmp_path / ".env", sample.LINES)
+    done = fab(home, "--debug", "provision", "-H", nowhere(1), "--env", str(path))
+    assert "invoke" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+
+
 def test_settings_at_fault_are_refused_all_at_once(home: Path, tmp_path: Path) -> None:
     path = sample.write_env(tmp_path / "bad.env", {"DEPLOY_SITE": "No", "DEPLOY_PROT": "80", "SECRET_KEY": "hunter2"})
     done = fab(home, "deploy", "-H", "server.invalid", "--env", str(path))
