@@ -96,7 +96,8 @@ def _seen(run: Run) -> Examined:
         facts, more = run.server.apply(steps, stage="doctor")
     run.facts = Facts.parse("\n".join(facts.output))
     here = datetime.now(UTC)
-    return Examined(run.settings, run.site, run.server.target, _ssh(run), run.facts, Seen.parse(more.output), here)
+    seen = Seen.parse(more.output)
+    return Examined(run.settings, run.site, run.server.target, _ssh(run), run.facts, seen, here, run.env)
 
 
 def _ssh(run: Run) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from . import certs, host, http3, migrating, nginx, release, renewal
 from .certificate import Certificate, clock
+from .command import words
 from .facts import Facts, Listener
 from .report import count
 from .settings import Settings
@@ -105,12 +106,13 @@ class Examined:
     facts: Facts
     seen: Seen
     here: datetime
+    env: str = ".env"
 
     def on_server(self, command: str) -> str:
         return f"{self.ssh} sudo {command}"
 
-    def fab(self, task: str) -> str:
-        return f"fab {task} -H {self.target}"
+    def fab(self, task: str, **options: Any) -> str:
+        return words(task, {"env": self.env} | options, self.target)
 
 
 def of_server(it: Examined) -> list[Finding]:
@@ -259,7 +261,7 @@ def _site(it: Examined) -> list[Finding]:
             fix = it.on_server(f"docker update --restart unless-stopped {each.name}")
             found.append(fault("site", f"{each.name} doesn't come back after a reboot.", fix))
     if facts.closed:
-        found.append(warning("site", "The site is closed for visitors.", it.fab("maintenance --off")))
+        found.append(warning("site", "The site is closed for visitors.", it.fab("maintenance", off=True)))
     if release.interrupted(facts) or migrating.is_behind(facts):
         found.append(warning("site", "An interrupted run left something.", it.fab("abort")))
     return found or [fine("site", f"release {facts.current} is live, with {count(len(live), 'container')}")]

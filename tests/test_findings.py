@@ -58,6 +58,11 @@ def wrong(it: Examined) -> list[Finding]:
     return [each for each in findings.of_server(it) if each.level != "ok"]
 
 
+def test_a_fix_names_the_environment_file_that_was_given(settings: Settings) -> None:
+    (found,) = wrong(replace(examined(settings, closed=True), env="staging.env"))
+    assert found.fix == "fab maintenance --off -H srv --env staging.env"
+
+
 def test_a_healthy_server_has_nothing_wrong(settings: Settings) -> None:
     assert wrong(examined(settings)) == []
     assert findings.exposed(examined(settings)) == []

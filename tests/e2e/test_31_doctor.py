@@ -52,8 +52,8 @@ def follow(site: Project, fix: str) -> None:
     """Type what a fix says, as a user would in the checkout."""
     command = re.findall(r"(?:^|[ :])((?:ssh -F|fab|chmod|git) [^;,]+)", fix)[0].strip()
     if command.startswith("fab "):
-        words = command.split()[1:-2]
-        site.fab(*words, on=site.server, project=site, check=True)
+        words = command.split()
+        site.fab(*words[1 : words.index("-H")], on=site.server, project=site, check=True)
         return
     done = subprocess.run(command, shell=True, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
