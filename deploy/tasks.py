@@ -17,6 +17,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from . import route
+from .command import words
 from .errors import PortsideError, Refused
 from .report import Report
 from .run import Run
@@ -178,7 +179,7 @@ def run(
     Raises Refused without a server: nothing ever runs on the laptop.
     """
     if not isinstance(context, Connection):
-        raise Refused(f"Which server? Type fab {command} -H user@host")
+        raise Refused(f"Which server? Type {words(command, {'env': env} | options, 'user@host')}")
     settings = Settings.load(Path(env))
     report = Report(verbose=verbose, quiet=quiet)
     member = context.member if isinstance(context, route.OneOfSeveral) else Member("", context)

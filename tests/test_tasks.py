@@ -98,6 +98,11 @@ def test_ssh_config_is_read_with_what_it_includes(tmp_path: Path) -> None:
     assert "web and ann@127.0.0.1:1 are the same server." in done.stderr
 
 
+def test_without_a_host_what_was_typed_is_kept(home: Path) -> None:
+    done = fab(home, "rollback", "--to", "X", "--env", "staging.env")
+    assert done.stderr == "Which server? Type fab rollback --to X -H user@host --env staging.env\n"
+
+
 def nowhere(*ports: int) -> str:
     """Servers at which nothing answers."""
     return ",".join(f"127.0.0.1:{port}" for port in ports)

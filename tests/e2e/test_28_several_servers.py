@@ -20,9 +20,12 @@ SITE, DOMAIN = "greeting", "greeting.test"
 URLS = (
     small.URLS
     + """
+import time
 from pathlib import Path
 
 def errs(request):
+    while Path("/papers/slow").exists():
+        time.sleep(0.1)
     if Path("/papers/broken").exists() or (Path("/papers/closed").exists() and "X-Request-ID" in request.headers):
         raise RuntimeError("not on this server")
     return hello(request)
@@ -187,6 +190,55 @@ def test_one_that_can_not_be_reached_keeps_the_other_as_it_was(fab: Fab, everywh
     assert done.code == 1
     assert now(server) == before
     assert "failed: Nothing answers SSH at 127.0.0.1, port 1." in done.err
+
+
+def test_one_that_is_cut_off_while_the_other_gets_ready_keeps_both_as_they_were(
+    fab: Fab, everywhere: Project, both: str, server: Practice, second: Practice
+) -> None:
+    before = now(server, second)
+    with another_commit(everywhere, "cut"):
+        running = fab.start("deploy", on=both, project=everywhere)
+        until(lambda: re.search(rf"{server.name} *\| ✓ start", running.out.read_text()), "the first to start")
+        with paper(server, "slow"):
+            until(lambda: f"ready for “live”; waiting for {server.name}" in running.out.read_text(), "the second")
+            second.disconnect()
+        done = running.end()
+    second.connect()
+    assert done.code == 1
+    assert now(server, second) == before
+    assert not leftovers(server)
+    assert f"failed: The connection to {second.name} was lost: it doesn't answer any more." in done.err
+    assert f"Stopped before the stage “live”, since {second.name} failed." in done.err
+    until(lambda: fab("abort", on=second, project=everywhere).code == 0, "the lock of who was cut off to come free")
+    assert not leftovers(second)
+
+
+def test_two_who_wait_for_each_others_servers_both_come_to_their_end(
+    fab: Fab, everywhere: Project, both: str, server: Practice, second: Practice
+) -> None:
+    with another_commit(everywhere, "two"):
+        runs = [
+            fab.start("deploy", "--wait", on=on, project=everywhere) for on in (both, f"{second.name},{server.name}")
+        ]
+        for running in runs:
+            running.end(check=True)
+    assert not leftovers(server, second)
+
+
+def test_a_deploy_tells_a_script_of_both_in_one_object(
+    fab: Fab, everywhere: Project, both: str, server: Practice, second: Practice
+) -> None:
+    done = fab("deploy", "--json", on=both, project=everywhere, check=True)
+    assert [told["release"] for told in json.loads(done.out).values()] == now(server, second)
+
+
+def test_a_server_that_is_named_twice_goes_back_once(fab: Fab, everywhere: Project, server: Practice) -> None:
+    with another_commit(everywhere, "once"):
+        fab("deploy", on=server, project=everywhere, check=True)
+    before = now(server)
+    done = fab("rollback", on=f"{server.name},{server.name},", project=everywhere, check=True)
+    assert done.out.count("is back at") == 1
+    fab("rollback", "--to", before[0], on=server, project=everywhere, check=True)
 
 
 def test_an_interruption_ends_all_of_them(
