@@ -20,7 +20,7 @@ from deploy.practice import Practice
 from . import site
 from .laptop import project
 
-ROUNDS, SECONDS, CONNECTIONS = 15, 2, 16
+ROUNDS, SECONDS, CONNECTIONS = 30, 1, 16
 PROMISED = 0.95
 STYLE = "".join(f".work-{number} {{ margin: {number % 7}px; color: #{number:06x} }}\n" for number in range(2000))
 FILES = {
