@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +12,7 @@ from .errors import Refused
 from .settings import Settings
 from .site import LABEL_RELEASE, LABEL_SITE, ReleasePaths, Site
 from .source import Source
-from .steps import Content, Step, quote, script
+from .steps import Content, Step, mode, quote, script
 
 COMPOSE = Path(__file__).parent.parent / "compose"
 DEFAULT_PYTHON = "3.13"
@@ -46,16 +46,32 @@ def recipe(settings: Settings, source: Source, release: ReleasePaths) -> Recipe:
     return Recipe(files | _portside_files(), "portside/Dockerfile", labels, arguments, secrets)
 
 
-def build(settings: Settings, source: Source, release: ReleasePaths) -> Step:
-    """The step that builds the release's image on the server. Raises Refused as :func:`recipe` does."""
+def build(settings: Settings, source: Source, release: ReleasePaths, there: Collection[str] = ()) -> Step:
+    """The step that builds the release's image on the server. Raises Refused as :func:`recipe` does.
+
+    ``there``: what of the context the server has from the last build.
+    """
     made, over = recipe(settings, source, release), overlay(settings, release.image)
-    files: dict[str, Content] = {f"context/{name}": content for name, content in made.files.items()}
+    files: dict[str, Content] = {f"context/{name}": made.files[name] for name in made.files if name not in there}
+    files |= _kept(made.files, there)
     files |= {f"secrets/{name}": content for name, content in made.secrets.items()}
     files["arguments"] = _exports(made.arguments)
     files |= {f"overlay/{name}": content for name, content in (over.files if over else {}).items()}
     options = [word for name, value in made.labels.items() for word in ("--label", f"{name}={value}")]
     options += [word for name in sorted(made.arguments) for word in ("--build-arg", name)]
-    return script("Build the image", "build", release.image, made.dockerfile, *options, files=files, secret=True)
+    words = (release.image, release.site.context, made.dockerfile, *options)
+    return script("Build the image", "build", *words, files=files, secret=True)
+
+
+def _kept(files: Mapping[str, Content], there: Collection[str]) -> dict[str, Content]:
+    """Lists of what is taken from the last build's context: all of it, and what of it can be run."""
+    paths = {name: path for name in sorted(there) if isinstance(path := files[name], Path)}
+    programs = [name for name, path in paths.items() if mode(path) == 0o755]
+    return {"same": _lines(paths), "programs": _lines(programs)}
+
+
+def _lines(names: Iterable[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()
 
 
 def pull(settings: Settings, site: Site) -> Step:

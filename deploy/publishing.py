@@ -11,14 +11,12 @@ def build(run: Run, stage: Stage) -> None:
     """The release's files, sent as far as the live release hasn't got them, and compressed."""
     if stages.is_live(run, stage):
         return
-    lacking = None
-    if run.facts.current:
-        (compared,) = run.apply(stage, [static.compare(run.site, run.source)])
-        lacking = compared.answer
+    files = static.served_files(run.source)
+    there = stages.has(run, stage, run.site.live_static, files) if run.facts.current else set()
     stages.begin(run, stage)
     run.served = static.SERVED
-    run.apply(stage, [*owner.claim(run), *static.place(run.new, run.source, lacking)], big=True)
-    stage.note(f"{count(len(static.served_files(run.source)), 'file')}")
+    run.apply(stage, [*owner.claim(run), *static.place(run.new, run.source, there)], big=True)
+    stage.note(count(len(files), "file"))
 
 
 def gate(run: Run, stage: Stage) -> None:

@@ -176,6 +176,11 @@ class Site:
         return f"{NGINX_CACHE}/portside-{self.name}"
 
     @property
+    def context(self) -> str:
+        """What the last image was built of, kept so that the next deploy sends but what has changed."""
+        return f"{self.root}/context"
+
+    @property
     def maintenance(self) -> str:
         """A folder whose file ``closed`` closes the site, but for the addresses that ``allowed/`` has files of."""
         return f"{self.root}/maintenance"

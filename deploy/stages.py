@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from . import (
     host,
     http3,
     image,
+    lacking,
     migrating,
     nginx,
     owner,
@@ -38,8 +40,11 @@ from .removing import confirm, remove  # noqa: F401 - and these
 from .report import Stage, count
 from .run import Run
 from .server import Result
-from .steps import Step, script, write
+from .steps import Content, Step, script, write
 from .stream import REMOTE
+
+WORTH_ASKING = 1_000_000
+"""Bytes of a project. To ask which of them the server has costs a round trip, in which a smaller one has travelled."""
 
 
 def preflight(run: Run, stage: Stage) -> None:
@@ -178,12 +183,28 @@ def build(run: Run, stage: Stage) -> None:
         _pull(run, stage)
     if is_live(run, stage):
         return
-    begin(run, stage)
     if run.settings.build == "local":
+        begin(run, stage)
         results = shipping.make(run, stage)
     else:
-        results = run.apply(stage, [*owner.claim(run), image.build(run.settings, run.source, run.new)], big=True)
+        results = _build_there(run, stage)
     run.record["digest"] = results[-1].answer["digest"]
+
+
+def _build_there(run: Run, stage: Stage) -> list[Result]:
+    """The image, built on the server of what is sent and of what the last one was built of, too."""
+    begin(run, stage)
+    files, there = image.recipe(run.settings, run.source, run.new).files, set[str]()
+    if run.facts.current and lacking.size(files) >= WORTH_ASKING:
+        there = has(run, stage, run.site.context, files)
+        stage.note(f"{len(files) - len(there)} of {count(len(files), 'file')} sent")
+    return run.apply(stage, [*owner.claim(run), image.build(run.settings, run.source, run.new, there)], big=True)
+
+
+def has(run: Run, stage: Stage, folder: str, files: Mapping[str, Content]) -> set[str]:
+    """Which of the files are in the server's folder already."""
+    (compared,) = run.apply(stage, [lacking.compare(folder, files)])
+    return lacking.there(files, compared.answer)
 
 
 def _pull(run: Run, stage: Stage) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import posixpath
-from collections.abc import Mapping, Sequence
-from hashlib import file_digest
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from . import site as names
 from .edge import Served
 from .errors import Refused
-from .site import ReleasePaths, Site
+from .lacking import comparable
+from .site import ReleasePaths
 from .source import Source
 from .steps import Step, script, write
 
@@ -49,29 +49,19 @@ def _leads_to(name: str, link: Path, files: Mapping[str, Path]) -> bool:
     return target in files or any(other.startswith(f"{target}/") for other in files)
 
 
-def compare(site: Site, source: Source) -> Step:
-    """Ask which files the live release has too. Answers with the numbers of those it hasn't, the first being 1."""
-    sums = "".join(f"{_sum(path)}  {name}\n" for name, path in _regular(source).items())
-    return script("See which files are new", "compare", site.live_static, files={"sums": sums.encode()})
-
-
-def place(release: ReleasePaths, source: Source, lacking: Sequence[int] | None = None) -> list[Step]:
-    """The release's folder, made of what is sent and of what the live release has too.
-
-    ``lacking``: what :func:`compare` was answered; None where there is no live release.
-    """
-    regular = list(_regular(source))
-    sent = set(regular) if lacking is None else {regular[number - 1] for number in lacking}
-    files = {f"new/{name}": path for name, path in served_files(source).items() if name in sent or path.is_symlink()}
-    same = "".join(f"{name}\n" for name in regular if name not in sent)
+def place(release: ReleasePaths, source: Source, there: Collection[str] = ()) -> list[Step]:
+    """The release's folder, made of what is sent and of what the live release has too: ``there``."""
+    files, regular = served_files(source), comparable(served_files(source))
+    sent = {f"new/{name}": path for name, path in files.items() if name not in there}
+    same = "".join(f"{name}\n" for name in regular if name in there)
     return [
         write(release.name, release.id + "\n"),
         script(
-            f"Put {len(sent)} of {len(regular)} files in place",
+            f"Put {len(regular) - len(there)} of {len(regular)} files in place",
             "place",
             release.static,
             release.site.live_static,
-            files={"same": same.encode(), **files},
+            files={"same": same.encode(), **sent},
         ),
     ]
 
@@ -79,12 +69,3 @@ def place(release: ReleasePaths, source: Source, lacking: Sequence[int] | None =
 def gate(release: ReleasePaths, path: str) -> Step:
     """Look whether there is what a visitor of this path is shown, and Nginx's own user may read it."""
     return script(f"Look for {path} in the new release", "look", release.static, path, str(names.WEB_GROUP))
-
-
-def _regular(source: Source) -> dict[str, Path]:
-    return {name: path for name, path in served_files(source).items() if not path.is_symlink()}
-
-
-def _sum(path: Path) -> str:
-    with path.open("rb") as stream:
-        return file_digest(stream, "sha256").hexdigest()

@@ -47,6 +47,11 @@ def quote(words: Sequence[str]) -> str:
     return shlex.join(words)
 
 
+def mode(path: Path) -> int:
+    """The mode that a file of the laptop's has on the server: of its own, only whether it can be run is kept."""
+    return 0o755 if path.stat().st_mode & 0o100 else 0o644
+
+
 def folder(path: str, mode: int = 0o755, owner: str = "root:root") -> Step:
     """A folder that is there, with this mode and owner."""
     return Step(f"Folder {path}", ("folder", path, f"{mode:o}", owner))

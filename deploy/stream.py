@@ -14,7 +14,7 @@ from typing import IO, Any
 import paramiko
 
 from .gzipping import Gzip
-from .steps import Content, Step
+from .steps import Content, Step, mode
 
 REMOTE = Path(__file__).parent / "remote"
 
@@ -52,8 +52,7 @@ def add(archive: tarfile.TarFile, name: str, content: Content) -> None:
         entry.type, entry.mode = tarfile.DIRTYPE, 0o755
         archive.addfile(entry)
     elif content.is_file():
-        status = content.stat()
-        entry.size, entry.mode = status.st_size, 0o755 if status.st_mode & 0o100 else 0o644
+        entry.size, entry.mode = content.stat().st_size, mode(content)
         with content.open("rb") as stream:
             archive.addfile(entry, stream)
 

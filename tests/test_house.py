@@ -17,6 +17,7 @@ OF_AN_IMAGE = {("settings.py", "/srv")}  # a folder of a container
 NO_STEPS = {
     "apply",
     "compress",
+    "context",
     "detached",
     "facts",
     "generation",

@@ -33,7 +33,7 @@ def arguments(step: Step) -> str:
 def test_a_project_is_built_with_portsides_dockerfile(settings: Settings, source: Source) -> None:
     step = image.build(settings, source, RELEASE)
     assert step.words == (
-        "script", "build", f"portside/portfolio:{sample.NEW}", "portside/Dockerfile",
+        "script", "build", f"portside/portfolio:{sample.NEW}", "/srv/portside/portfolio/context", "portside/Dockerfile",
         "--label", "portside.site=portfolio", "--label", f"portside.release={sample.NEW}",
         "--build-arg", "APT", "--build-arg", "BUILD_APT", "--build-arg", "PIP", "--build-arg", "PIP_INDEX",
         "--build-arg", "PYTHON", "--build-arg", "REQUIREMENTS",
@@ -49,7 +49,20 @@ def test_the_context_holds_project_dependencies_and_what_builds_them(settings: S
         "context/portside/dependencies.sh",
         "context/portside/with-ca.sh",
         "arguments",
+        "same",
+        "programs",
     }
+
+
+def test_only_what_the_server_lacks_of_the_context_is_sent(settings: Settings, source: Source) -> None:
+    there = {"src/manage.py", "portside/with-ca.sh"}
+    step = image.build(settings, source, RELEASE, there)
+    assert not [name for name in there if f"context/{name}" in step.files]
+    assert {f"context/src/{name}" for name in sample.PROJECT if name != "manage.py"} <= set(step.files)
+    assert step.files["same"] == b"portside/with-ca.sh\nsrc/manage.py\n"
+    assert step.files["programs"] == b""
+    source.files["manage.py"].chmod(0o755)
+    assert image.build(settings, source, RELEASE, there).files["programs"] == b"src/manage.py\n"
 
 
 def test_build_arguments_are_exports_of_a_file(settings: Settings, source: Source) -> None:
@@ -110,7 +123,7 @@ def test_the_projects_own_python_comes_before_ours(project: Path, tmp_path: Path
 def test_the_projects_own_dockerfile_is_used(project: Path, tmp_path: Path) -> None:
     sample.commit(sample.files(project, {"Dockerfile": "FROM scratch\n"}))
     step = build(tmp_path)
-    assert step.words[3] == "Dockerfile"
+    assert step.words[4] == "Dockerfile"
     assert "context/manage.py" in step.files
     assert arguments(step) == ""
     assert not [name for name in step.files if name.startswith(("context/deps", "context/portside"))]
@@ -118,7 +131,7 @@ def test_the_projects_own_dockerfile_is_used(project: Path, tmp_path: Path) -> N
 
 def test_a_dockerfile_can_be_named(project: Path, tmp_path: Path) -> None:
     sample.commit(sample.files(project, {"build/Dockerfile": "FROM scratch\n", "Dockerfile": "FROM scratch\n"}))
-    assert build(tmp_path, DEPLOY_DOCKERFILE="./build/Dockerfile").words[3] == "build/Dockerfile"
+    assert build(tmp_path, DEPLOY_DOCKERFILE="./build/Dockerfile").words[4] == "build/Dockerfile"
 
 
 def test_a_dockerfile_that_git_does_not_track_is_refused(project: Path, tmp_path: Path) -> None:
@@ -157,7 +170,7 @@ def test_a_pulled_image_gets_its_names_in_a_build_of_its_own(tmp_path: Path) -> 
     step = build(tmp_path, **sample.PULLED)
     assert step.files["context/Dockerfile"] == b"FROM portside/portfolio:pulled\n"
     assert step.words[2:] == (
-        f"portside/portfolio:{sample.NEW}", "Dockerfile",
+        f"portside/portfolio:{sample.NEW}", "/srv/portside/portfolio/context", "Dockerfile",
         "--label", "portside.site=portfolio", "--label", f"portside.release={sample.NEW}",
     )  # fmt: skip
 

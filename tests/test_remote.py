@@ -446,6 +446,31 @@ def test_a_release_is_put_in_place_of_new_files_and_of_those_that_are_there(stat
     assert (static / f"releases/{B}/static/docs/b.html").read_text() == "old"
 
 
+def test_a_build_takes_what_came_along_and_what_is_the_same_still(root: Path) -> None:
+    folder = root / "context"
+    old = {"src/same.py": "same", "src/run.sh": "run", "src/changed.py": "old", "src/gone.py": "gone", "gone/a": ""}
+    sample.files(folder, old | {"two\nlines": "old", "now-a-folder": "a file"})
+    (folder / "src/link").symlink_to("gone.py")
+    new = {"context/src/changed.py": "new", "context/two\nlines": "new", "context/now-a-folder/x": "x"}
+    sample.files(root.parent / "files", new | {"same": "src/run.sh\nsrc/same.py\n", "programs": "src/run.sh\n"})
+    (root.parent / "files/context/now-a-link").symlink_to("src/same.py")
+    run(root, "context", str(folder))
+    made = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if not path.is_dir()}
+    assert made == {
+        "src/same.py": "same", "src/run.sh": "run", "src/changed.py": "new", "two\nlines": "new", "now-a-folder/x": "x",
+        "now-a-link": "same",
+    }  # fmt: skip
+    assert {path.name for path in folder.rglob("*") if path.is_dir()} == {"src", "now-a-folder"}
+    assert [os.access(folder / f"src/{name}", os.X_OK) for name in ("run.sh", "same.py")] == [True, False]
+
+
+def test_a_context_that_is_not_there_yet_is_roots_alone(root: Path) -> None:
+    sample.files(root.parent / "files", {"context/a": "a", "same": "", "programs": ""})
+    run(root, "context", str(root / "context"))
+    assert (root / "context/a").read_text() == "a"
+    assert stat.S_IMODE((root / "context").stat().st_mode) == 0o700
+
+
 def test_what_is_compressed_is_compressed_once(static: Path) -> None:
     live, new = static / f"releases/{B}/static", static / f"releases/{C}/static"
     for folder in (live, new):

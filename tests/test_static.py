@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -62,24 +61,20 @@ def test_names_that_no_address_leads_to_are_refused_all_at_once(tmp_path: Path) 
         static.check(source(tmp_path, ("link", "/etc/passwd"), **{"a\nb": "", "c\\d": ""}))
 
 
-def test_sums_are_those_that_sha256sum_prints(tmp_path: Path) -> None:
-    sums = static.compare(sample.SITE, source(tmp_path, ("link", "index.html"))).files["sums"]
-    served = (".well-known/security.txt", "css/site.css", "index.html")
-    assert sums == "".join(f"{sha256(FILES[name].encode()).hexdigest()}  {name}\n" for name in served).encode()
-
-
 @pytest.mark.parametrize(
-    ("lacking", "sent", "same"),
+    ("there", "sent", "same"),
     [
-        (None, {".well-known/security.txt", "css/site.css", "index.html"}, b""),
-        ([3], {"index.html"}, b".well-known/security.txt\ncss/site.css\n"),
-        ([], set(), b".well-known/security.txt\ncss/site.css\nindex.html\n"),
+        (set(), {".well-known/security.txt", "css/site.css", "index.html"}, b""),
+        ({".well-known/security.txt", "css/site.css"}, {"index.html"}, b".well-known/security.txt\ncss/site.css\n"),
+        (
+            set(FILES) - {".htaccess", ".github/page.html"},
+            set(),
+            b".well-known/security.txt\ncss/site.css\nindex.html\n",
+        ),
     ],
 )
-def test_only_what_the_live_release_lacks_is_sent(
-    lacking: list[int] | None, sent: set[str], same: bytes, tmp_path: Path
-) -> None:
-    name, place = static.place(RELEASE, source(tmp_path, ("link", "index.html")), lacking)
+def test_only_what_the_live_release_lacks_is_sent(there: set[str], sent: set[str], same: bytes, tmp_path: Path) -> None:
+    name, place = static.place(RELEASE, source(tmp_path, ("link", "index.html")), there)
     assert (name.words[1], name.files["content"]) == (RELEASE.name, f"{RELEASE.id}\n".encode())
     assert place.name == f"Put {len(sent)} of 3 files in place"
     assert place.words == ("script", "place", f"{RELEASE.root}/static", "/srv/portside/portfolio/current/static")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from . import small
-from .kit import Project, live, shell, until
+from .kit import Project, inside, live, shell, until
 
 LARGE = 500_000_000
 MORE = 64_000
@@ -25,6 +25,26 @@ def site(projects: Callable[[str], Project]) -> Project:
     made.commit("Begin")
     made.set(DEPLOY_DOMAINS="large.test", DEPLOY_DATABASE="none", DEPLOY_COLLECTSTATIC="off", SECRET_KEY="of-the-large")
     return made
+
+
+def test_only_what_has_changed_is_sent_for_a_build(site: Project) -> None:
+    """The release is made of all of it: what is new, what is the same still, and nothing that is gone."""
+    large = {f"app/data/{number}.txt": f"{number} " * 100_000 for number in range(20)}
+    with site.changed(large | {"app/run.sh": "#!/bin/sh\n", "app/was-a-link/x": "x"}):
+        site.deploy()
+        (site.root / "app/run.sh").chmod(0o755)
+        (site.root / "app/data/7.txt").unlink()
+        (site.root / "app/link").symlink_to("data/3.txt")
+        site.edit("app/hello/urls.py", "def hello", "# Changed.\ndef hello")
+        site.git("add", "--all")
+        site.commit("Change little")
+        done = site.deploy()
+        assert re.search(r"✓ build .*, 2 of \d+ files sent", done.out), done.out
+        look = "ls data | wc -l; diff link data/3.txt && ls -l run.sh; cat hello/urls.py"
+        found = inside(site.server, site.name, "sh", "-c", look)
+        assert "# Changed." in found
+        assert found.splitlines()[0] == "19"
+        assert "-rwxr-xr-x" in found
 
 
 def peak(project: Project, env: dict[str, str], **settings: str) -> int:
