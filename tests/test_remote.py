@@ -14,6 +14,7 @@ import stat
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from pathlib import Path
 
@@ -737,3 +738,28 @@ def test_a_project_is_found_in_an_image_that_nobody_here_knows(tmp_path: Path) -
 def test_of_several_projects_in_an_image_none_is_taken(tmp_path: Path) -> None:
     sample.files(tmp_path, {"one/manage.py": "", "two/manage.py": ""})
     assert f"more than one manage.py in the image ({tmp_path}/one, {tmp_path}/two)" in found(tmp_path)
+
+
+def test_who_takes_the_lock_ends_what_waits_for_a_silent_laptop(tmp_path: Path) -> None:
+    locks, room = tmp_path / "locks", tmp_path / "room"
+    sample.files(locks, {"site-shop.token": "of-the-silent\n"})
+    room.mkdir()
+
+    def start(name: str, *words: str) -> subprocess.Popen[bytes]:
+        text = (REMOTE / f"{name}.sh").read_text(encoding="utf-8").replace("/run/portside", str(locks))
+        line = ("sh", "-c", text, name, *words)
+        return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+
+    with start("receive", str(room), "nonce", "site-shop.work", "shop", "of-the-silent", "") as silent:
+        group = locks / "site-shop.receiving"
+        limit = time.monotonic() + 30
+        while not (group.exists() and group.read_text()):
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        assert len(list(room.iterdir())) == 1
+        threading.Thread(target=silent.wait, daemon=True).start()  # as sshd does
+        with start("lock", "shop", "Ann", "of-ann", "30", f"{tmp_path}/current", "no") as ann:
+            assert ann.stdout
+            assert ann.stdout.readline().startswith(b"held")
+            silent.wait(30)
+            assert list(room.iterdir()) == []

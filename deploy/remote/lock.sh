@@ -18,6 +18,9 @@ busy() { ! flock -n "$locks/site-$1.work" true; }
 # The process group of the run under way; one that must reach its end has none.
 group() { ! busy "$1" || cat "$locks/site-$1.group" 2>/dev/null; }
 
+# The process group that waits for the rest of what a laptop sends.
+receiving() { flock -n "$locks/site-$1.receiving" true || cat "$locks/site-$1.receiving"; }
+
 # Ends what a laptop that is gone has left running. Not read by anybody any more, it would at best hold us up.
 end() {
     [ "$1" ] || return 0
@@ -53,6 +56,7 @@ printf '%s, since %s UTC\n' "$2" "$since" >"$locks/site-$1.holder"
 busy=no
 ! busy "$1" || busy=yes
 end "$(group "$1")"
+end "$(receiving "$1")"
 live=$(readlink "$5")
 echo "held $busy ${live##*/}"
 # shellcheck disable=SC2016

@@ -11,7 +11,13 @@ folder=$(mktemp -d "$room/portside.XXXXXXXX") || exit 1
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 129' HUP INT TERM
 trap '' PIPE # nobody may be reading any more: the folder goes all the same
+# Whoever takes the site's lock from a laptop that is gone ends what waits for the rest of its stream (lock.sh).
+if [ "$site" ] && mkdir -p /run/portside && [ "$(cat "/run/portside/site-$site.token" 2>/dev/null)" = "$token" ]; then
+    exec 8>"/run/portside/site-$site.receiving"
+    flock -n 8 && cut -d " " -f 5 "/proc/$$/stat" >&8 # our process group
+fi
 tar -xzf - -C "$folder" || { echo "the transfer broke off, or $room is full"; exit 1; }
+exec 8>&-
 set -- sh "$folder/remote/apply.sh" "$folder" "$nonce" "$site" "$token" "$how"
 [ "$how" = detached ] || set -- setsid -w "$@"
 mkdir -p /run/portside

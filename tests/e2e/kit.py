@@ -32,10 +32,11 @@ STRIPPED = re.compile(r"(DEPLOY_|DJANGO_|POSTGRES_|PG)\w*|SECRET_KEY|DATABASE_UR
 
 def until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
     """Returns as soon as ``true()`` is; fails, naming ``what`` was waited for, once ``seconds`` have passed."""
-    limit = time.monotonic() + seconds
+    limit, pause = time.monotonic() + seconds, 0.05
     while not true():
         assert time.monotonic() < limit, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.3)  # what takes long may be asked for less often: four runs share the machine
 
 
 def free_port() -> int:
