@@ -19,6 +19,7 @@ NGINX_DEFAULT_PAGE = "/etc/nginx/sites-enabled/default"
 NGINX_LOGS = "/var/log/nginx"
 NGINX_HTTP3 = ".http3"  # what the file of a site that has HTTP/3 ends in
 NGINX_CACHE = "/var/cache/nginx"
+CONTEXTS = "/var/cache/portside"
 PAGES = "/_portside/"  # the URL below which Nginx finds its own pages, and nobody else
 PRIVATE = "/_private/"  # the URL below which an application names files of its volumes to Nginx
 DAEMON_JSON = "/etc/docker/daemon.json"
@@ -178,7 +179,7 @@ class Site:
     @property
     def context(self) -> str:
         """What the last image was built of, kept so that the next deploy sends but what has changed."""
-        return f"{self.root}/context"
+        return f"{CONTEXTS}/{self.name}"
 
     @property
     def maintenance(self) -> str:

@@ -33,7 +33,7 @@ def arguments(step: Step) -> str:
 def test_a_project_is_built_with_portsides_dockerfile(settings: Settings, source: Source) -> None:
     step = image.build(settings, source, RELEASE)
     assert step.words == (
-        "script", "build", f"portside/portfolio:{sample.NEW}", "/srv/portside/portfolio/context", "portside/Dockerfile",
+        "script", "build", f"portside/portfolio:{sample.NEW}", "/var/cache/portside/portfolio", "portside/Dockerfile",
         "--label", "portside.site=portfolio", "--label", f"portside.release={sample.NEW}",
         "--build-arg", "APT", "--build-arg", "BUILD_APT", "--build-arg", "PIP", "--build-arg", "PIP_INDEX",
         "--build-arg", "PYTHON", "--build-arg", "REQUIREMENTS",
@@ -170,7 +170,7 @@ def test_a_pulled_image_gets_its_names_in_a_build_of_its_own(tmp_path: Path) -> 
     step = build(tmp_path, **sample.PULLED)
     assert step.files["context/Dockerfile"] == b"FROM portside/portfolio:pulled\n"
     assert step.words[2:] == (
-        f"portside/portfolio:{sample.NEW}", "/srv/portside/portfolio/context", "Dockerfile",
+        f"portside/portfolio:{sample.NEW}", "/var/cache/portside/portfolio", "Dockerfile",
         "--label", "portside.site=portfolio", "--label", f"portside.release={sample.NEW}",
     )  # fmt: skip
 

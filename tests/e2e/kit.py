@@ -32,11 +32,10 @@ STRIPPED = re.compile(r"(DEPLOY_|DJANGO_|POSTGRES_|PG)\w*|SECRET_KEY|DATABASE_UR
 
 def until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
     """Returns as soon as ``true()`` is; fails, naming ``what`` was waited for, once ``seconds`` have passed."""
-    limit, pause = time.monotonic() + seconds, 0.05
+    limit = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < limit, f"waited {seconds:.0f} s for {what}"
-        time.sleep(pause)
-        pause = min(1.2 * pause, 0.3)  # what takes long may be asked for less often: four runs share the machine
+        time.sleep(0.05)
 
 
 def free_port() -> int:
