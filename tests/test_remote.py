@@ -417,9 +417,10 @@ def sums(root: Path, **files: str) -> None:
 
 
 def test_what_the_live_release_lacks_is_told_by_content(static: Path) -> None:
-    sums(static, **{"a.html": "a" * 2000, "docs/b.html": "new", "gone.html": "gone", "sp ace.html": "c"})
+    sample.files(static / "current/static", {"--tag": "d"})
+    sums(static, **{"a.html": "a" * 2000, "docs/b.html": "new", "--tag": "d", "gone.html": "gone", "sp ace.html": "c"})
     run(static, "compare", f"{static}/current/static")
-    assert answered(static) == [2, 4]
+    assert answered(static) == [2, 5]
     sums(static, **{"a.html": "a" * 2000})
     assert run(static, "compare", f"{static}/current/static").startswith("unchanged")
     assert answered(static) == []
@@ -449,17 +450,25 @@ def test_a_release_is_put_in_place_of_new_files_and_of_those_that_are_there(stat
 
 def test_a_build_takes_what_came_along_and_what_is_the_same_still(root: Path) -> None:
     folder = root / "context"
-    old = {"src/same.py": "same", "src/run.sh": "run", "src/changed.py": "old", "src/gone.py": "gone", "gone/a": ""}
+    old = {
+        "src/same.py": "same",
+        "src/run.sh": "run",
+        "src/changed.py": "old",
+        "src/gone.py": "gone",
+        "gone/a": "",
+        "-x": "x",
+        "-r": "",
+    }
     sample.files(folder, old | {"two\nlines": "old", "now-a-folder": "a file"})
     (folder / "src/link").symlink_to("gone.py")
     new = {"context/src/changed.py": "new", "context/two\nlines": "new", "context/now-a-folder/x": "x"}
-    sample.files(root.parent / "files", new | {"same": "src/run.sh\nsrc/same.py\n", "programs": "src/run.sh\n"})
+    sample.files(root.parent / "files", new | {"same": "-x\nsrc/run.sh\nsrc/same.py\n", "programs": "src/run.sh\n"})
     (root.parent / "files/context/now-a-link").symlink_to("src/same.py")
     run(root, "context", str(folder))
     made = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if not path.is_dir()}
     assert made == {
         "src/same.py": "same", "src/run.sh": "run", "src/changed.py": "new", "two\nlines": "new", "now-a-folder/x": "x",
-        "now-a-link": "same",
+        "now-a-link": "same", "-x": "x",
     }  # fmt: skip
     assert {path.name for path in folder.rglob("*") if path.is_dir()} == {"src", "now-a-folder"}
     assert [os.access(folder / f"src/{name}", os.X_OK) for name in ("run.sh", "same.py")] == [True, False]

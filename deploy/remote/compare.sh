@@ -5,5 +5,5 @@
 . "$PORTSIDE/remote/lib.sh"
 unchanged "it only looks"
 cd "$1" || { answer "[$(grep -c '' "$PORTSIDE_FILES/sums" | xargs seq -s ,)]"; exit 0; }
-cut -c67- "$PORTSIDE_FILES/sums" | tr '\n' '\0' | xargs -0 -r sha256sum >"$PORTSIDE/there" 2>/dev/null
+cut -c67- "$PORTSIDE_FILES/sums" | tr '\n' '\0' | xargs -0 -r sha256sum -- >"$PORTSIDE/there" 2>/dev/null
 answer "[$(grep -nvxFf "$PORTSIDE/there" "$PORTSIDE_FILES/sums" | cut -d: -f1 | paste -sd ,)]"

@@ -7,8 +7,8 @@ set -e
 folder=$1
 mkdir -p -m 700 "$folder"
 cd "$folder"
-find . ! -type d -printf '%P\0' | grep -zvxFf "$PORTSIDE_FILES/same" | xargs -0 -r rm -f
+find . ! -type d -printf '%P\0' | grep -zvxFf "$PORTSIDE_FILES/same" | xargs -0 -r rm -f --
 find . -mindepth 1 -type d -empty -delete
-tr '\n' '\0' <"$PORTSIDE_FILES/same" | xargs -0 -r chmod 644
-tr '\n' '\0' <"$PORTSIDE_FILES/programs" | xargs -0 -r chmod 755
+tr '\n' '\0' <"$PORTSIDE_FILES/same" | xargs -0 -r chmod -- 644
+tr '\n' '\0' <"$PORTSIDE_FILES/programs" | xargs -0 -r chmod -- 755
 [ ! -d "$PORTSIDE_FILES/context" ] || cp -RP "$PORTSIDE_FILES/context/." .
