@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import io
 import json
 import os
 import re
@@ -749,26 +750,45 @@ def test_of_several_projects_in_an_image_none_is_taken(tmp_path: Path) -> None:
     assert f"more than one manage.py in the image ({tmp_path}/one, {tmp_path}/two)" in found(tmp_path)
 
 
-def test_who_takes_the_lock_ends_what_waits_for_a_silent_laptop(tmp_path: Path) -> None:
+def a_run(step: str, locks: Path) -> bytes:
+    """The stream of a run with this one step."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w:gz") as archive:
+        for name, text in {"remote/apply.sh": sample.script_for("apply", locks), "steps": f"step 1 {step}\n"}.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text.encode())
+            archive.addfile(entry, io.BytesIO(text.encode()))
+    return made.getvalue()
+
+
+@pytest.mark.parametrize("doing", ["receiving", "running", "receiving layers"])
+def test_who_takes_the_lock_ends_what_a_silent_laptop_had_running(tmp_path: Path, doing: str) -> None:
+    """And the laptop, should it wake up, is told that it has lost the lock: what it had running didn't fail."""
     locks, room = tmp_path / "locks", tmp_path / "room"
     sample.files(locks, {"site-shop.token": "of-the-silent\n"})
     room.mkdir()
 
     def start(name: str, *words: str) -> subprocess.Popen[bytes]:
-        text = (REMOTE / f"{name}.sh").read_text(encoding="utf-8").replace("/run/portside", str(locks))
-        line = ("sh", "-c", text, name, *words)
+        line = ("sh", "-c", sample.script_for(name, locks), name, *words)
         return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
 
-    with start("receive", str(room), "nonce", "site-shop.work", "shop", "of-the-silent", "") as silent:
-        group = locks / "site-shop.receiving"
+    words = ["receive", str(room), "nonce", "site-shop.work", "shop", "of-the-silent", ""]
+    if doing == "receiving layers":
+        words = ["receive-layers", "nonce", "shop", "of-the-silent", str(room)]
+    with start(*words) as silent:
+        assert silent.stdin and silent.stdout
+        if doing == "running":
+            silent.stdin.write(a_run("sleep 60", locks))
+            silent.stdin.close()
+        group = locks / ("site-shop.receiving" if doing == "receiving" else "site-shop.group")
         limit = time.monotonic() + 30
         while not (group.exists() and group.read_text()):
             assert time.monotonic() < limit
             time.sleep(0.02)
-        assert len(list(room.iterdir())) == 1
         threading.Thread(target=silent.wait, daemon=True).start()  # as sshd does
         with start("lock", "shop", "Ann", "of-ann", "30", f"{tmp_path}/current", "no") as ann:
             assert ann.stdout
             assert ann.stdout.readline().startswith(b"held")
-            silent.wait(30)
+            assert silent.wait(30) == 77
+            assert b"failed" not in silent.stdout.read()
             assert list(room.iterdir()) == []

@@ -20,9 +20,10 @@ die() {
 # Like any run of steps: one at a time, and whoever takes the lock from a laptop that is gone ends it by its process group.
 exec 9>"$locks/site-$site.work"
 flock -w 900 9 || exit 75
-[ "$(cat "$locks/site-$site.token")" = "$token" ] || exit 77
+ours() { [ "$(cat "$locks/site-$site.token")" = "$token" ]; }
+ours || exit 77
 trap 'rm -f "$locks/site-$site.group"' EXIT
-trap 'exit 129' HUP INT TERM
+trap 'ours || exit 77; exit 129' HUP INT TERM
 cut -d' ' -f5 /proc/$$/stat >"$locks/site-$site.group"
 tell begin 1
 cd "$folder" || die "$folder is gone."

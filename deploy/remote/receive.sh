@@ -9,10 +9,12 @@ umask 022
 export LC_ALL=C.UTF-8
 folder=$(mktemp -d "$room/portside.XXXXXXXX") || exit 1
 trap 'rm -rf "$folder"' EXIT
-trap 'exit 129' HUP INT TERM
+# Whether the site's lock is still ours. Whoever took it since has ended what runs here (lock.sh): the laptop may wake up
+# and is told so.
+ours() { [ -z "$site" ] || [ "$(cat "/run/portside/site-$site.token" 2>/dev/null)" = "$token" ]; }
+trap 'ours || exit 77; exit 129' HUP INT TERM
 trap '' PIPE # nobody may be reading any more: the folder goes all the same
-# Whoever takes the site's lock from a laptop that is gone ends what waits for the rest of its stream (lock.sh).
-if [ "$site" ] && mkdir -p /run/portside && [ "$(cat "/run/portside/site-$site.token" 2>/dev/null)" = "$token" ]; then
+if [ "$site" ] && mkdir -p /run/portside && ours; then
     exec 8>"/run/portside/site-$site.receiving"
     flock -n 8 && cut -d " " -f 5 "/proc/$$/stat" >&8 # our process group
 fi
@@ -24,7 +26,12 @@ mkdir -p /run/portside
 for lock in $locks; do
     set -- flock -o -w 900 -E 75 "/run/portside/$lock" "$@"
 done
-[ "$how" = detached ] || { "$@"; exit; }
+if [ "$how" != detached ]; then
+    "$@"
+    code=$?
+    [ "$code" -eq 0 ] || ours || exit 77
+    exit "$code"
+fi
 
 # Systemd runs it from here on; we only read its log, and may stop reading.
 : >"$folder/log"
