@@ -53,6 +53,7 @@ server.shell(
 )
 systemd.daemon_reload(name="The guard is new", _if=put[state["guard_unit"]].did_change)
 systemd.service(name="Guard", service=state["guard"], running=True, enabled=True)
+systemd.service(name="Renewal", service="certbot.timer", running=True, enabled=True)
 systemd.service(name="Nginx", service="nginx", running=True, enabled=True)
 server.shell(
     name="Nginx takes its settings",
