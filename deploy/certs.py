@@ -18,9 +18,10 @@ from . import site as names
 from .certificate import Certificate, clock, own_faults
 from .errors import PortsideError, Refused, StepFailed
 from .facts import Facts
-from .settings import Settings, contents, is_wildcard
+from .settings import Settings, contents
 from .site import Site
 from .steps import Content, Step, script, write
+from .values import is_wildcard
 
 LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
 LETS_ENCRYPT_STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"

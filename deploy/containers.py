@@ -21,9 +21,10 @@ from .edge import URL_PATH, Served
 from .environment import for_compose
 from .errors import Refused
 from .facts import Facts, version
-from .settings import Settings, postgres_major, reserved
+from .settings import Settings
 from .site import ReleasePaths, Site
 from .steps import Step, folder, script, write
+from .values import postgres_major, reserved
 
 COMPOSE = Path(__file__).parent.parent / "compose"
 START_INTERVAL_SINCE = (25, 0)  # Docker Engine: healthcheck's start_interval

@@ -17,9 +17,10 @@ from .errors import PortsideError
 from .facts import Facts
 from .report import count
 from .run import Run
-from .settings import Settings, postgres_major
+from .settings import Settings
 from .site import ReleasePaths
 from .steps import Step, script, write
+from .values import postgres_major
 
 _REMOTE = Path(__file__).parent / "remote"
 _PROGRAMS = {name: _REMOTE / name for name in ("ask.py", "portside_migrations.py")}

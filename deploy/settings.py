@@ -7,21 +7,37 @@ can't do yet stands in :data:`PLANNED` and is refused by name, so that nobody be
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import json
-import posixpath
 import re
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from . import access, environment
+from . import agreement, environment
 from .environment import Dotenv
 from .errors import Refused
 from .secret import Secret
+from .values import (
+    SEPARATED,
+    Build,
+    Database,
+    Directory,
+    Hosts,
+    Key,
+    Mail,
+    Names,
+    Networks,
+    Password,
+    PathPair,
+    SiteName,
+    Switch,
+    User,
+    Volume,
+    matching,
+)  # fmt: skip
 
 PREFIX = "DEPLOY_"
 
@@ -34,172 +50,15 @@ PROCESS = "PROCESS_"
 FAMILIES = {"processes": f"{PROCESS}<NAME>"}  # fields that several settings make, as their names are written
 
 
-def _comma(value: object) -> object:
-    """Text with commas as a tuple; blanks around and empty parts fall away."""
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-def _matching(pattern: str, meaning: str) -> BeforeValidator:
-    """Text that matches ``pattern`` as a whole, by ASCII's letters and digits alone: what reads it on the server knows
-    no others. Otherwise an error that says what it should be."""
-    compiled = re.compile(pattern, re.ASCII)
-
-    def check(value: object) -> object:
-        if isinstance(value, str) and not compiled.fullmatch(value):
-            raise ValueError(f"should be {meaning}")
-        return value
-
-    return BeforeValidator(check)
-
-
-def _host(value: object) -> object:
-    """A host name or an IPv4 address, in lower case. Nothing else can reach an Nginx file as a name."""
-    name = str(value).lower().rstrip(".")
-    label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-    if len(name) > 253 or not re.fullmatch(rf"{label}(\.{label})*", name):
-        raise ValueError(f"“{value}” is no host name (letters, digits, hyphens and dots; other letters as xn--…)")
-    if re.fullmatch(r"[0-9.]+", name):
-        ipaddress.IPv4Address(name)
-    return name
-
-
-def _hosts(value: object) -> object:
-    """A host name, or every name with one label more before one: ``*.example.com``."""
-    text = str(value)
-    if not text.startswith("*."):
-        return _host(text)
-    name = str(_host(text.removeprefix("*.")))
-    if "." not in name or re.fullmatch(r"[0-9.]+", name):
-        raise ValueError(f"“{value}” is no wildcard that a certificate can be for, such as *.example.com")
-    return f"*.{name}"
-
-
-def postgres_major(image: str) -> int:
-    """The major version an image's tag names: 17 for ``postgres:17.2-bookworm`` and ``pgvector:pg17``; 0 for none."""
-    tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
-    found = re.search(r"pg(\d+)", tag) or re.match(r"\d+", tag)
-    return int(found.group(found.lastindex or 0)) if found else 0
-
-
-def _database(value: object) -> object:
-    """``external``, ``none``, or an image of PostgreSQL whose tag says which major version it is."""
-    text = str(value)
-    if text in {"external", "none"}:
-        return text
-    if not re.fullmatch(r"[a-z0-9][a-zA-Z0-9._/:@-]{0,200}", text):
-        raise ValueError("should be external, none or an image such as postgres:17")
-    if re.search(r"mysql|mariadb|mongo|mssql", text):
-        raise ValueError("Portside runs PostgreSQL; for another database set external and DATABASE_URL")
-    if not 10 <= postgres_major(text) <= 40:
-        raise ValueError("the image's tag should name PostgreSQL's major version, such as postgres:17")
-    return text
-
-
-def _build(value: object) -> object:
-    """``server``, ``local``, or an image that can't be mistaken for either: one with its tag or digest."""
-    text = str(value)
-    if text not in {"server", "local"} and not _IMAGE.fullmatch(text):
-        raise ValueError(
-            "should be server, local or an image with its tag or digest, such as registry.example/shop:1.4"
-        )
-    return text
-
-
-_IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._/:-]{0,200}(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[0-9a-f]{64})")
-
-
-def _password(value: object) -> object:
-    """Text that mustn't be shown, and is one line."""
-    if isinstance(value, str):
-        if not value.isprintable():
-            raise ValueError("should be printable, on one line")
-        return Secret(value)
-    return value
-
-
-def _secret(value: object) -> object:
-    """Text that mustn't be shown. It goes into an INI file: nothing in it may mean more than itself."""
-    if isinstance(value, str):
-        if not re.fullmatch(r"[A-Za-z0-9_=+/-]+", value):
-            raise ValueError("should be letters, digits, - and _, as the authority gave it")
-        return Secret(value)
-    return value
-
-
-def _network(value: object) -> object:
-    """An address, or a network in CIDR notation. Python takes anything behind a % for an interface's name."""
-    if "%" in str(value):
-        raise ValueError(f"“{value}” should be an address or a network, without an interface")
-    return str(ipaddress.ip_network(str(value)))
-
-
-def _user(value: object) -> object:
-    """``user:password``, the password hidden."""
-    if not isinstance(value, str):
-        return value
-    user, _, password = value.partition(":")
-    if not re.fullmatch(r"[A-Za-z0-9._@+-]{1,64}", user) or not password:
-        raise ValueError("should be user:password, comma-separated, users of letters, digits and . _ @ + -")
-    if len(password.encode()) > access.LONGEST or not password.isprintable():
-        raise ValueError(f"a password should be printable and at most {access.LONGEST} bytes long")
-    return user, Secret(password)
-
-
-def _switch(value: object) -> object:
-    """``on`` or ``off``."""
-    if isinstance(value, str):
-        if value.lower() not in {"on", "off"}:
-            raise ValueError("should be on or off")
-        return value.lower() == "on"
-    return value
-
-
-Host = Annotated[str, BeforeValidator(_hosts)]
-Hosts = Annotated[tuple[Host, ...], BeforeValidator(_comma)]
-Names = Annotated[
-    tuple[Annotated[str, _matching(r"[A-Za-z_][A-Za-z0-9_]*", "names of variables, comma-separated")], ...],
-    BeforeValidator(_comma),
-]
-Networks = Annotated[tuple[Annotated[str, BeforeValidator(_network)], ...], BeforeValidator(_comma)]
-Switch = Annotated[bool, BeforeValidator(_switch)]
-PathPair = Annotated[str, _matching(r"[^:\n\0]+:[A-Za-z0-9._/-]+", "LOCAL:PATH, comma-separated")]
-Volume = Annotated[
-    str, _matching(r"[a-z][a-z0-9-]{0,30}:/[A-Za-z0-9._/-]+", "NAME:/PATH, comma-separated (PATH in the container)")
-]
-
-
-# Folders of the image that a mount would hide: the code, its packages, the system.
-_RESERVED = {
-    "/", "/app", "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib64", "/opt", "/portside", "/proc", "/root",
-    "/run", "/sbin", "/srv", "/sys", "/tmp", "/usr", "/usr/local", "/var", "/var/lib", "/venv",
-}  # fmt: skip
-
-
-def reserved(path: str) -> bool:
-    """Whether something other than the site's data lies at this path of a container, or the path isn't a plain one."""
-    clean = posixpath.normpath(path)
-    below = clean.startswith(("/dev/", "/etc/", "/portside/", "/proc/", "/run/portside", "/sys/", "/usr/lib", "/venv/"))
-    return clean != path.rstrip("/") or clean in _RESERVED or below
-
-
-# What certbot's configuration file takes as it is.
-_MAIL, _DIRECTORY = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+", r"https://[A-Za-z0-9._~:/?@&=%+\[\]-]+"
-
-# An image's name ends with it, and Docker takes none that ends with a hyphen.
-_SITE = r"[a-z](?:[a-z0-9-]{0,29}[a-z0-9])?"
-
-
 class Settings(BaseModel):
     """All that a site's ``.env`` says. Made by :meth:`load`; never changes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    site: Annotated[str, _matching(_SITE, "lower-case letters, digits, hyphens, no hyphen at an end; at most 31")] = (
-        Field(description="the site's name on the server, unique there")
-    )
+    site: SiteName = Field(description="the site's name on the server, unique there")
     domains: Hosts = Field(min_length=1, description="comma-separated; the first is canonical")
     redirect_domains: Hosts = Field((), description="redirect to the canonical one, permanently")
-    kind: Annotated[str, _matching(r"django|static", "django or static")] = Field(
+    kind: Annotated[str, matching(r"django|static", "django or static")] = Field(
         "django", description="what the site is: a Django project, or `static`: a folder of files"
     )
     app: str = Field(
@@ -207,69 +66,69 @@ class Settings(BaseModel):
         description="the folder of the project: where manage.py is, or below which it is found once; of a static site, "
         "of its files",
     )
-    build: Annotated[str, BeforeValidator(_build)] = Field(
+    build: Build = Field(
         "server",
         description="where the image comes from: built on the `server`, or `local`: built here and shipped; or an "
         "image to pull there",
     )
-    registry_user: Annotated[str, _matching(r"[^\s:]{1,200}", "a name without a colon")] | None = Field(
+    registry_user: Annotated[str, matching(r"[^\s:]{1,200}", "a name without a colon")] | None = Field(
         None, description="as whom the image is pulled, where its registry asks for a name"
     )
-    registry_password: Annotated[Secret, BeforeValidator(_password)] | None = Field(
+    registry_password: Password | None = Field(
         None, exclude=True, description="the password or token; on the server for the time of the pull alone"
     )
     dockerfile: str | None = Field(None, description="the app's own Dockerfile if it has one, else Portside's")
-    python: Annotated[str, _matching(r"3\.\d{1,2}", "a version such as 3.13")] | None = Field(
+    python: Annotated[str, matching(r"3\.\d{1,2}", "a version such as 3.13")] | None = Field(
         None, description="for Portside's Dockerfile; from the project, else 3.13"
     )
     apt: Annotated[
-        tuple[Annotated[str, _matching(r"[a-z0-9][a-z0-9.+-]*", "Debian packages, comma-separated")], ...],
-        BeforeValidator(_comma),
+        tuple[Annotated[str, matching(r"[a-z0-9][a-z0-9.+-]*", "Debian packages, comma-separated")], ...],
+        SEPARATED,
     ] = Field((), description="extra Debian packages, for Portside's Dockerfile")
     pip: Annotated[
-        tuple[Annotated[str, _matching(r"[A-Za-z0-9][\w.\[\]<>=!~-]*", "Python packages, comma-separated")], ...],
-        BeforeValidator(_comma),
+        tuple[Annotated[str, matching(r"[A-Za-z0-9][\w.\[\]<>=!~-]*", "Python packages, comma-separated")], ...],
+        SEPARATED,
     ] = Field((), description="extra Python packages, for Portside's Dockerfile")
     build_args: Names = Field((), description="names of build arguments, taken from .env")
     build_secrets: Names = Field((), description="names of build secrets (BuildKit), taken from .env")
     build_ca: str | None = Field(None, description="a CA bundle for the build")
-    pip_index: Annotated[str, _matching(r"https?://[!-~]+", "the http(s) address of a package index")] | None = Field(
+    pip_index: Annotated[str, matching(r"https?://[!-~]+", "the http(s) address of a package index")] | None = Field(
         None, description="a package index for the build"
     )
-    files: Annotated[tuple[PathPair, ...], BeforeValidator(_comma)] = Field(
+    files: Annotated[tuple[PathPair, ...], SEPARATED] = Field(
         (), description="LOCAL:PATH, comma-separated: more files for the image"
     )
-    application: Annotated[str, _matching(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "module:callable")] | None = Field(
+    application: Annotated[str, matching(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "module:callable")] | None = Field(
         None, description="module:callable, WSGI or ASGI; Django's WSGI_APPLICATION if not given"
     )
-    worker_class: Annotated[str, _matching(r"[A-Za-z_][\w.]*", "one of Gunicorn's worker classes")] = Field(
+    worker_class: Annotated[str, matching(r"[A-Za-z_][\w.]*", "one of Gunicorn's worker classes")] = Field(
         "gthread", description="Gunicorn's worker class"
     )
     workers: int | None = Field(
         None, ge=1, le=256, description="Gunicorn's workers in a web container; by the server's cores if not given"
     )
     threads: int | None = Field(None, ge=1, le=256, description="Gunicorn's threads a worker")
-    memory: Annotated[str, _matching(r"[1-9]\d*[kmg]", "a size such as 512m or 2g")] | None = Field(
+    memory: Annotated[str, matching(r"[1-9]\d*[kmg]", "a size such as 512m or 2g")] | None = Field(
         None, description="memory limit of a web container"
     )
     cpus: float | None = Field(None, ge=0.01, le=1024, description="limit of a web container, in cores")
-    ports: Annotated[str, _matching(r"\d{4,5}-\d{4,5}", "a range such as 8100-8999")] = Field(
+    ports: Annotated[str, matching(r"\d{4,5}-\d{4,5}", "a range such as 8100-8999")] = Field(
         "8100-8999", description="where the local ports are taken from"
     )
     replicas: int = Field(1, ge=1, le=64, description="web containers behind the upstream")
-    upstream: Annotated[str, _matching(r"socket|port", "socket or port")] = Field(
+    upstream: Annotated[str, matching(r"socket|port", "socket or port")] = Field(
         "socket", description="how Nginx reaches Gunicorn: by its unix sockets, or by its local ports"
     )
-    protocol: Annotated[str, _matching(r"http|uwsgi", "http or uwsgi")] = Field(
+    protocol: Annotated[str, matching(r"http|uwsgi", "http or uwsgi")] = Field(
         "http", description="spoken between Nginx and Gunicorn: http or uwsgi"
     )
-    volumes: Annotated[tuple[Volume, ...], BeforeValidator(_comma)] = Field(
+    volumes: Annotated[tuple[Volume, ...], SEPARATED] = Field(
         (), description="NAME:PATH: folders shared by all releases, like media but not served"
     )
     collectstatic: Switch = Field(
         True, description="off for an app that has no STATIC_ROOT or ships its files collected"
     )
-    database: Annotated[str, BeforeValidator(_database)] = Field(
+    database: Database = Field(
         "postgres:17", description="the database's image; external (DATABASE_URL says where); none"
     )
     database_port: int | None = Field(
@@ -277,27 +136,23 @@ class Settings(BaseModel):
     )
     before: str | None = Field(None, description="command in the new release before the switch")
     after: str | None = Field(None, description="command in the new release after the switch")
-    health_path: Annotated[str, _matching(r"/[A-Za-z0-9._~/?=&%+-]*", "a path such as /healthz")] = Field(
+    health_path: Annotated[str, matching(r"/[A-Za-z0-9._~/?=&%+-]*", "a path such as /healthz")] = Field(
         "/", description="asked with the canonical Host; any answer below 400 is well"
     )
     health_timeout: int = Field(60, ge=1, le=3600, description="seconds until a release must be healthy")
     drain: int = Field(30, ge=0, le=3600, description="seconds that old connections are given")
     keep: int = Field(5, ge=2, le=100, description="releases kept")
-    max_body: Annotated[str, _matching(r"\d+[kmg]?", "a size such as 75m")] = Field("75m", description="largest upload")
-    acme_email: Annotated[str, _matching(_MAIL, "an address such as me@example.com")] | None = Field(
-        None, description="whom the certificate authority may write to"
-    )
-    acme_server: Annotated[str, _matching(_DIRECTORY, "the https address of a directory")] | None = Field(
+    max_body: Annotated[str, matching(r"\d+[kmg]?", "a size such as 75m")] = Field("75m", description="largest upload")
+    acme_email: Mail | None = Field(None, description="whom the certificate authority may write to")
+    acme_server: Directory | None = Field(
         None, description="another authority's ACME directory; Let's Encrypt's if not given"
     )
     acme_ca: str | None = Field(None, description="a CA bundle (PEM) to trust for that directory")
-    acme_eab_kid: Annotated[str, _matching(r"[\w.=+/-]+", "letters, digits, - and _")] | None = Field(
+    acme_eab_kid: Annotated[str, matching(r"[\w.=+/-]+", "letters, digits, - and _")] | None = Field(
         None, description="external account binding: the key's identifier, where the authority asks for one"
     )
-    acme_eab_hmac_key: Annotated[Secret, BeforeValidator(_secret)] | None = Field(
-        None, exclude=True, description="external account binding: the key"
-    )
-    acme_dns: Annotated[str, _matching(r"[a-z0-9][a-z0-9-]{0,40}", "a plugin such as cloudflare or rfc2136")] | None = (
+    acme_eab_hmac_key: Key | None = Field(None, exclude=True, description="external account binding: the key")
+    acme_dns: Annotated[str, matching(r"[a-z0-9][a-z0-9-]{0,40}", "a plugin such as cloudflare or rfc2136")] | None = (
         Field(None, description="prove names by their DNS, by this plugin of certbot's: wildcards need it")
     )
     acme_dns_credentials: str | None = Field(
@@ -316,15 +171,15 @@ class Settings(BaseModel):
     http3: Switch = Field(
         False, description="HTTP/3 beside HTTP/2, by UDP port 443: where the server's Nginx can, once there is HTTPS"
     )
-    basic_auth: Annotated[
-        tuple[Annotated[tuple[str, Secret], BeforeValidator(_user)], ...], BeforeValidator(_comma)
-    ] = Field((), exclude=True, description="user:password, comma-separated: who may see the site; stored hashed")
+    basic_auth: Annotated[tuple[User, ...], SEPARATED] = Field(
+        (), exclude=True, description="user:password, comma-separated: who may see the site; stored hashed"
+    )
     allow: Networks = Field((), description="addresses and networks (CIDR) that alone may see the site")
     deny: Networks = Field((), description="addresses and networks (CIDR) that may not")
-    rate_limit: Annotated[str, _matching(r"[1-9]\d{0,5}r/[sm]", "a rate such as 20r/s or 60r/m")] | None = Field(
+    rate_limit: Annotated[str, matching(r"[1-9]\d{0,5}r/[sm]", "a rate such as 20r/s or 60r/m")] | None = Field(
         None, description="requests of one address to the application; as many at once; more are answered 429"
     )
-    cache: Annotated[str, _matching(r"[1-9]\d{0,4}[smh]", "a time such as 10s")] | None = Field(
+    cache: Annotated[str, matching(r"[1-9]\d{0,4}[smh]", "a time such as 10s")] | None = Field(
         None, description="how long Nginx keeps answers for visitors without cookies"
     )
     nginx_include: str | None = Field(None, description="a file of yours, put into the site's server block")
@@ -333,10 +188,10 @@ class Settings(BaseModel):
     )
     block_agents: Annotated[
         tuple[
-            Annotated[str, _matching(r"\w([\w ./-]*\w)?", "words such as GPTBot, comma-separated")],
+            Annotated[str, matching(r"\w([\w ./-]*\w)?", "words such as GPTBot, comma-separated")],
             ...,
         ],
-        BeforeValidator(_comma),
+        SEPARATED,
     ] = Field((), description="whole words of what a client calls itself: such crawlers get no answer")
     firewall: Switch = Field(True, description="ufw: sshd's own port, 80 and 443; off leaves it alone")
 
@@ -374,34 +229,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _agree(self) -> Settings:
-        """What no single setting can check."""
-        twice = sorted({name for name in self.names if self.names.count(name) > 1})
-        if twice:
-            raise ValueError(f"DEPLOY_DOMAINS and DEPLOY_REDIRECT_DOMAINS name {', '.join(twice)} more than once")
-        first, last = self.port_range
-        if not 1024 <= first <= last <= 65535:
-            raise ValueError("DEPLOY_PORTS should be a range within 1024-65535, the lower port first")
-        if last - first + 1 < 2 * self.replicas:
-            raise ValueError("DEPLOY_PORTS should be two for each of DEPLOY_REPLICAS: for a moment two releases run")
-        places = [volume.split(":", 1) for volume in self.volumes]
-        for what, given in (("name", [name for name, _ in places]), ("path", [path for _, path in places])):
-            if len(set(given)) < len(given):
-                raise ValueError(f"DEPLOY_VOLUMES has the same {what} twice")
-        if bad := [path for _, path in places if reserved(path)]:
-            raise ValueError(f"DEPLOY_VOLUMES: {', '.join(bad)} can't be a folder of data: choose one below /data")
-        pairs = (("tls_cert", "tls_key"), ("acme_eab_kid", "acme_eab_hmac_key"), ("registry_user", "registry_password"))
-        for one, other in pairs:
-            if bool(getattr(self, one)) != bool(getattr(self, other)):
-                raise ValueError(f"DEPLOY_{one.upper()} and DEPLOY_{other.upper()} belong together: set both or none")
-        if self.protocol == "uwsgi" and self.asynchronous:
-            raise ValueError("DEPLOY_PROTOCOL=uwsgi can't carry what an ASGI worker is for: leave it at http")
-        _check_build(self)
-        _check_wildcards(self)
-        _check_dns(self)
-        if self.nginx_include:
-            _check_include(self.folder / self.nginx_include)
-        if self.database == "external" and not self.env.get("DATABASE_URL"):
-            raise ValueError("DATABASE_URL is missing: DEPLOY_DATABASE=external needs it to say where the database is")
+        agreement.check(self)
         return self
 
     @property
@@ -474,51 +302,6 @@ _OF_A_FOLDER = {
 }  # fmt: skip
 
 
-# What says how an image is built, and means nothing to one that is there already.
-_OF_A_BUILD = ("dockerfile", "python", "apt", "pip", "build_args", "build_secrets", "build_ca", "pip_index")
-
-
-def _check_build(settings: Settings) -> None:
-    """Raises ValueError where something is set that would have no effect on the image."""
-    if settings.pulls:
-        useless = [f"DEPLOY_{name.upper()}" for name in _OF_A_BUILD if getattr(settings, name)]
-        if useless:
-            raise ValueError(f"DEPLOY_BUILD names an image, for which {', '.join(useless)} can do nothing")
-    elif settings.registry_user:
-        raise ValueError("DEPLOY_REGISTRY_USER is for an image to pull: DEPLOY_BUILD names none")
-
-
-# Plugins of certbot's that can find credentials on the server, or need none where the machine itself is trusted.
-_DNS_BY_ITSELF = {"google", "route53"}
-
-
-def _check_wildcards(settings: Settings) -> None:
-    """Raises ValueError where a wildcard stands that can't: no authority issues one but by DNS."""
-    if is_wildcard(settings.canonical):
-        raise ValueError(f"DEPLOY_DOMAINS: {settings.canonical} can't be the first, which links and checks name")
-    given = [name for name in settings.names if is_wildcard(name)]
-    if given and not settings.acme_dns and not settings.tls_cert:
-        raise ValueError(f"{', '.join(given)} needs DEPLOY_ACME_DNS: certificates for wildcards are proved by DNS")
-
-
-def _check_dns(settings: Settings) -> None:
-    """Raises ValueError where what the certificate authority's DNS proof needs doesn't belong together."""
-    plugin, credentials = settings.acme_dns, settings.acme_dns_credentials
-    if not plugin and (credentials or settings.acme_dns_seconds is not None):
-        raise ValueError("DEPLOY_ACME_DNS is missing, without which its credentials and seconds mean nothing")
-    if plugin and not credentials and plugin not in _DNS_BY_ITSELF:
-        raise ValueError(f"DEPLOY_ACME_DNS_CREDENTIALS is missing, which {plugin} needs to write into your DNS")
-    if plugin == "route53" and credentials:
-        raise ValueError(
-            "DEPLOY_ACME_DNS_CREDENTIALS: route53 takes no file; on the server it reads /root/.aws/credentials, or is "
-            "trusted by the instance's role"
-        )
-
-
-def is_wildcard(name: str) -> bool:
-    return name.startswith("*.")
-
-
 def contents(settings: Settings, field: str) -> bytes:
     """The file that a setting names. Raises Refused."""
     try:
@@ -528,32 +311,6 @@ def contents(settings: Settings, field: str) -> bytes:
         raise Refused(
             f"{PREFIX}{field.upper()}: {getattr(settings, field)} can't be read: {why}.", state="Nothing was changed."
         ) from error
-
-
-# Comments and quotes begin where a word does; anywhere else they are letters.
-# https://github.com/nginx/nginx/blob/master/src/core/ngx_conf_file.c
-NGINX_TOKEN = re.compile(r"""(?<![^\s;{}])(?:\#[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')|\$\{|\\.|[{}]""", re.DOTALL)
-
-
-LISTEN = re.compile(r"(?:^|[;{}])\s*listen\s")
-
-
-def _check_include(path: Path) -> None:
-    """Raises ValueError where the file isn't there, has a brace that would end the server block it stands in, or says
-    where Nginx listens: visitors who come to an address that one site names are kept from all the others."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"DEPLOY_NGINX_INCLUDE can't be read: {error}") from None
-    depth = 0
-    for token in NGINX_TOKEN.findall(text):
-        depth += {"{": 1, "${": 1, "}": -1}.get(token, 0)
-        if depth < 0:
-            break
-    if depth:
-        raise ValueError(f"DEPLOY_NGINX_INCLUDE: in {path.name} the braces {{ }} don't match")
-    if LISTEN.search(NGINX_TOKEN.sub(lambda token: token.group() if token.group() in {"{", "}"} else " ", text)):
-        raise ValueError(f"DEPLOY_NGINX_INCLUDE: listen in {path.name} could take other sites' visitors: take it out")
 
 
 def _site_name(path: Path) -> str:

@@ -11,10 +11,12 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
+import pytest
+
 from deploy import certs, containers, edge, flow, host, nginx, static
 from deploy.containers import Answer
 from deploy.edge import Served
-from deploy.errors import Locked, Lost, StepFailed
+from deploy.errors import Locked, Lost, Refused, StepFailed
 from deploy.facts import Container, Facts, FileFact
 from deploy.report import Report
 from deploy.run import Run
@@ -175,6 +177,14 @@ def settings(folder: Path, lines: Mapping[str, str] = LINES, **changed: str) -> 
     if include := given.get("DEPLOY_NGINX_INCLUDE"):
         (folder / include).write_text(INCLUDE, encoding="utf-8")
     return Settings.load(write_env(folder / ".env", given))
+
+
+def refused(folder: Path, **changed: str) -> list[str]:
+    """The faults for which settings are refused, a sentence each."""
+    with pytest.raises(Refused) as caught:
+        settings(folder, **changed)
+    assert caught.value.exit_code == 2
+    return caught.value.message.splitlines()
 
 
 def files(folder: Path, contents: Mapping[str, str]) -> Path:

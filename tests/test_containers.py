@@ -14,9 +14,10 @@ import pytest
 from deploy import containers
 from deploy.errors import Refused
 from deploy.facts import Facts
-from deploy.settings import Settings, postgres_major
+from deploy.settings import Settings
 from deploy.site import Site
 from deploy.steps import folder
+from deploy.values import postgres_major
 from tests import sample
 from tests.test_environment import HARD, read_as_compose
 
