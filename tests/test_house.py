@@ -13,7 +13,7 @@ CHECKOUT = Path(__file__).parent.parent
 MODULES = sorted((CHECKOUT / "deploy").glob("*.py"))
 EVERYTHING = [*sorted((CHECKOUT / "deploy").rglob("*.py")), CHECKOUT / "fabfile.py"]
 ON_THE_SERVER = ("/srv/", "/srv\0", "/etc/nginx", "/var/lib/portside")
-OF_AN_IMAGE = {("settings.py", "/srv")}  # a folder of a container
+OF_AN_IMAGE = {("values.py", "/srv")}  # a folder of a container
 NO_STEPS = {
     "apply",
     "compress",

@@ -494,6 +494,25 @@ def test_what_is_compressed_is_compressed_once(static: Path) -> None:
     assert not [path for path in new.iterdir() if path.name.startswith(("small.css.", "x.png."))]
 
 
+def test_files_of_any_name_are_compressed(static: Path) -> None:
+    live, new = static / f"releases/{B}/static", static / f"releases/{C}/static"
+    names = ["-n.css", "a/two\nlines.js", "a b/%s.css", "über/x.gz.css"]
+    for folder in (live, new):
+        sample.files(folder, {name: name * 1000 for name in names} | {f"new {folder.parent.name}.css": "n" * 2000})
+        run(static, "compress", str(folder), str(live))
+    for name in names:
+        assert gzip.decompress((new / f"{name}.gz").read_bytes()).decode() == name * 1000
+        assert (new / f"{name}.gz").samefile(live / f"{name}.gz")
+    assert (new / f"new {C}.css.gz").exists()
+
+
+def test_files_are_compressed_where_no_release_is_live_yet(static: Path) -> None:
+    new = static / f"releases/{C}/static"
+    sample.files(new, {"a.html": "b" * 2000})
+    run(static, "compress", str(new), f"{static}/none/static")
+    assert (new / "a.html.gz").exists()
+
+
 def test_a_compressed_file_that_another_release_shares_is_not_written_through(static: Path) -> None:
     live, new = static / f"releases/{B}/static", static / f"releases/{C}/static"
     sample.files(live, {"a.html.gz": "theirs", "a.html.br": "theirs"})

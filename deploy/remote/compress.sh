@@ -1,34 +1,41 @@
 #!/bin/sh
 # Compresses the text files of a folder, a .gz and, where the server has brotli, a .br beside each: Nginx sends these instead
 # of compressing anew for every visitor. Afterwards the folder is root's, for all to read.
-#   compress.sh FOLDER POOL FILE...      POOL: where the same files may lie, compressed before; without FILE: all of them
+#   compress.sh FOLDER POOL      POOL: where the same files may lie, compressed before
+# A project can have thousands of files: each program is started for many of them.
+export LC_ALL=C # by which sort and comm agree
 folder=$1 pool=$2
-shift 2
 cd "$folder" || exit 1
-if [ "$#" -eq 0 ]; then
-    find . -type f -size +1k \( -name '*.css' -o -name '*.js' -o -name '*.mjs' -o -name '*.svg' -o -name '*.json' \
-        -o -name '*.html' -o -name '*.htm' -o -name '*.xml' -o -name '*.txt' -o -name '*.csv' -o -name '*.map' -o -name '*.wasm' \
-        -o -name '*.ttf' -o -name '*.otf' -o -name '*.webmanifest' \) -printf '%P\0' |
-        xargs -0 -r -n 16 -P "$(nproc)" sh "$0" "$folder" "$pool" &&
-        chown -R root:root . && chmod -R u=rwX,go=rX .
-    exit
-fi
+lists=$(mktemp -d) || exit 1
+trap 'rm -rf "$lists"' EXIT
 kinds=gz
 ! command -v brotli >/dev/null || kinds="gz br"
 
-# The compressed file that another release made of the same content.
-linked() { cmp -s "$1" "$pool/$1" && ln "$pool/$1.$2" "$1.$2" 2>/dev/null; }
+# Their contents' hashes, in a folder that may lack some of them.
+sums() { (cd "$1" 2>/dev/null && xargs -0 -r sha256sum -z -- <"$lists/all" 2>/dev/null | sort -z); }
 
+# The names of their compressed files.
+of_kind() { xargs -0 -r printf "%s.$kind\\0"; }
+
+# Compresses them, on every core.
+compress() {
+    case $kind in
+    gz) set -- gzip -9 -n -k -f -- ;;
+    br) set -- brotli -q 11 -n -k -f -- ;;
+    esac
+    xargs -0 -r -n 16 -P "$(nproc)" "$@"
+}
+
+find . -type f -size +1k \( -name '*.css' -o -name '*.js' -o -name '*.mjs' -o -name '*.svg' -o -name '*.json' \
+    -o -name '*.html' -o -name '*.htm' -o -name '*.xml' -o -name '*.txt' -o -name '*.csv' -o -name '*.map' -o -name '*.wasm' \
+    -o -name '*.ttf' -o -name '*.otf' -o -name '*.webmanifest' \) -print0 | sort -z >"$lists/all"
+sums . >"$lists/here"
+sums "$pool" >"$lists/there"
+comm -z -12 "$lists/here" "$lists/there" | cut -z -c 67- >"$lists/same"
 for kind in $kinds; do
-    left=$#
-    while [ "$left" -gt 0 ]; do
-        file=$1 left=$((left - 1))
-        shift
-        set -- "$@" "$file"
-        rm -f "$file.$kind" # it may be a link, and writing would change the other's
-        linked "$file" "$kind" || case $kind in
-        gz) gzip -9 -n -k -f "$file" ;;
-        br) brotli -q 11 -n -k -f "$file" ;;
-        esac || exit 1
-    done
+    of_kind <"$lists/all" | xargs -0 -r rm -f -- # one may be a link, and writing would change the other's
+    # What another release made of the same content; what it hasn't got, or lies on another disk, is made here.
+    [ ! -s "$lists/same" ] || (cd "$pool" && of_kind <"$lists/same" | xargs -0 cp -l --parents -t "$folder" -- 2>/dev/null)
+    find . -name "*.$kind" -print0 | sed -z "s/\.$kind\$//" | sort -z | comm -z -23 "$lists/all" - | compress || exit 1
 done
+chown -R root:root . && chmod -R u=rwX,go=rX .

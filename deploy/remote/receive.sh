@@ -40,8 +40,5 @@ systemd-run --quiet --collect --unit "portside-$nonce" --setenv "LC_ALL=$LC_ALL"
     -p "StandardError=append:$folder/log" sh "$folder/remote/detached.sh" "$folder" "$nonce" "$@" || exit 1
 trap - EXIT
 pid=$(systemctl show -p MainPID --value "portside-$nonce")
-while [ "${pid:-0}" -gt 1 ] && kill -0 "$pid" 2>/dev/null; do
-    cat <&3
-    sleep 0.05
-done
-cat <&3
+# What it prints, until it has ended.
+if [ "${pid:-0}" -gt 1 ]; then tail -n +1 -f -s 0.05 --pid "$pid"; else cat; fi <&3
