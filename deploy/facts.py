@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 _ARCHITECTURES = {"armhf": "arm/v7", "armel": "arm/v5", "i386": "386", "ppc64el": "ppc64le"}  # others have one name
@@ -51,150 +51,6 @@ class Container:
     status: str = ""
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What is so on the server. Absent things are empty, never None.
-
-    ``written``: of the host's files, ``nginx_written``: of the live generation's, the sums they had when they were
-    written, as far as that was noted; ``ufw_ours``: the firewall was switched on on Portside's account.
-    ``certificate``: what Nginx reads (PEM); ``certificate_kind``: issued or own; ``issued``: certbot's latest for the
-    site (PEM), from the directory ``issued_by``, proved by the authenticator ``issued_how``. ``renewal_failed``: when,
-    if the last renewal did. ``last_dump``: the newest dump of the database, with its time. ``held``: who is at work on
-    the site. ``there``: the site has a folder; ``removing``: its final backup while it is being taken away; ``kept``:
-    the folders of its final backups, the oldest first.
-    """
-
-    os_id: str
-    os_version: str
-    os_name: str
-    clock: str
-    architecture: str
-    cores: int
-    disk_mb: int
-    ipv6: bool
-    systemd: bool
-    ssh_port: int
-    packages: frozenset[str]
-    listeners: tuple[Listener, ...]
-    ufw: str
-    ufw_rules: tuple[str, ...]
-    ufw_ours: bool
-    docker_version: str
-    compose_version: str
-    buildx_version: str
-    live_restore: bool
-    daemon_json: str
-    nginx_version: str
-    nginx_active: bool
-    nginx_broken: str
-    nginx_conf: str
-    nginx_generation: str
-    nginx_files: dict[str, str]
-    nginx_written: dict[str, str]
-    nginx_default: str
-    nginx_default_servers: tuple[str, ...]
-    certificate: str
-    certificate_kind: str
-    issued: str
-    issued_by: str
-    renewal_timer: bool
-    renewal_failed: str
-    last_dump: str
-    issued_how: str
-    record: dict[str, Any]
-    current: str
-    closed: bool
-    held: str
-    there: bool
-    removing: str
-    kept: tuple[str, ...]
-    releases: dict[str, dict[str, Any]]
-    pending: dict[str, dict[str, Any]]
-    containers: tuple[Container, ...]
-    images: tuple[str, ...]
-    files: dict[str, FileFact]
-    written: dict[str, str]
-    other_sites: dict[str, set[str]]
-
-    @classmethod
-    def parse(cls, text: str) -> Facts:
-        """Facts from the lines of ``facts.sh``. Raises ValueError on what it can't read."""
-        lines = [line.split("\t", 1) for line in text.splitlines() if "\t" in line]
-        many: dict[str, list[str]] = {}
-        for key, value in lines:
-            many.setdefault(key, []).append(value)
-
-        def one(key: str) -> str:
-            return many.get(key, [""])[0]
-
-        return cls(
-            os_id=one("os.id"),
-            os_version=one("os.version"),
-            os_name=one("os.name"),
-            clock=one("clock"),
-            architecture=one("arch"),
-            cores=int(one("cores") or 1),
-            disk_mb=int(one("disk") or 0),
-            ipv6=one("ipv6") == "yes",
-            systemd=one("systemd") == "yes",
-            ssh_port=int(one("ssh.port") or 22),
-            packages=frozenset(many.get("package", [])),
-            listeners=tuple(_listeners(many.get("listener", []))),
-            ufw=one("ufw"),
-            ufw_rules=tuple(map(_rule, many.get("ufw.rule", []))),
-            ufw_ours=one("ufw.ours") == "yes",
-            docker_version=one("docker.version"),
-            compose_version=one("docker.compose").lstrip("v"),
-            buildx_version=one("docker.buildx").lstrip("v"),
-            live_restore=one("docker.live-restore") == "true",
-            daemon_json=_decoded(one("docker.json")),
-            nginx_version=_decoded(one("nginx.version")),
-            nginx_active=one("nginx.active") == "active",
-            nginx_broken=_decoded(one("nginx.broken")),
-            nginx_conf=one("nginx.conf"),
-            nginx_generation=one("nginx.generation"),
-            nginx_files={path: digest for digest, path in _pairs(many.get("nginx.file", []))},
-            nginx_written={path: digest for digest, path in _pairs(many.get("nginx.written", []))},
-            nginx_default=one("nginx.default"),
-            nginx_default_servers=tuple(many.get("nginx.default_server", [])),
-            certificate=_decoded(one("tls.live")),
-            certificate_kind=one("tls.kind"),
-            issued=_decoded(one("tls.issued")),
-            issued_by=one("tls.authority"),
-            renewal_timer=one("renewal.timer") == "active",
-            renewal_failed=one("renewal.failed"),
-            last_dump=one("site.dump"),
-            issued_how=one("tls.authenticator"),
-            record=_record(one("site.record")),
-            current=one("site.current"),
-            closed=one("site.closed") == "yes",
-            held=one("site.held"),
-            there=one("site.there") == "yes",
-            removing=one("site.removing"),
-            kept=tuple(many.get("site.kept", [])),
-            releases=dict(_releases(many.get("release", []))),
-            pending=dict(_releases(many.get("release.pending", []))),
-            containers=tuple(_container(json.loads(line)) for line in many.get("container", [])),
-            images=tuple(name for name in many.get("image", []) if RELEASE.fullmatch(name.rpartition(":")[2])),
-            files=dict(_file(line) for line in many.get("file", [])),
-            written={path: digest for digest, path in _pairs(many.get("file.written", []))},
-            other_sites=dict(_others(_decoded(one("site.others")))),
-        )
-
-    @property
-    def platform(self) -> str:
-        """What an image is built for that runs here, as Docker calls it: linux/amd64."""
-        return f"linux/{_ARCHITECTURES.get(self.architecture, self.architecture)}"
-
-    def role(self, role: str, release: str = "") -> list[Container]:
-        """The site's containers with this role, of one release if given."""
-        return [c for c in self.containers if c.role == role and (not release or c.release == release)]
-
-    def running(self, role: str, release: str) -> int:
-        """How many of a release's containers with this role run."""
-        return sum(c.state == "running" for c in self.role(role, release))
-
-
 def version(text: str) -> tuple[int, ...]:
     """The numbers of the first version in ``text``: ``nginx/1.26.3`` is (1, 26, 3); none is ()."""
     found = re.search(r"\d+(?:\.\d+)+", text)
@@ -222,11 +78,11 @@ def _object(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _others(text: str) -> Iterable[tuple[str, set[str]]]:
-    """The domains of the other sites, from their records, each below a line ``==> PATH <==``."""
-    _, *parts = re.split(r"^==> .*/([^/]+)/site\.json <==$", text, flags=re.MULTILINE)
-    for name, record in zip(parts[::2], parts[1::2], strict=True):
-        yield name, set(_object(record).get("domains", []))
+def _others(text: str) -> dict[str, set[str]]:
+    """The domains of the other sites, from their records, in base64, each below a line ``==> PATH <==``."""
+    _, *parts = re.split(r"^==> .*/([^/]+)/site\.json <==$", _decoded(text), flags=re.MULTILINE)
+    pairs = zip(parts[::2], parts[1::2], strict=True)
+    return {name: set(_object(record).get("domains", [])) for name, record in pairs}
 
 
 def _pairs(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
@@ -235,11 +91,18 @@ def _pairs(lines: Iterable[str]) -> Iterable[tuple[str, str]]:
         yield first, second
 
 
-def _releases(lines: Iterable[str]) -> Iterable[tuple[str, dict[str, Any]]]:
+def _sums(lines: Iterable[str]) -> dict[str, str]:
+    """``SHA256 PATH``"""
+    return {path: digest for digest, path in _pairs(lines)}
+
+
+def _releases(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Releases and their records; a folder of another name isn't ours."""
-    for name, record in _pairs(lines):
-        if RELEASE.fullmatch(name):
-            yield name, _record(record)
+    return {name: _record(record) for name, record in _pairs(lines) if RELEASE.fullmatch(name)}
+
+
+def _of_releases(images: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name in images if RELEASE.fullmatch(name.rpartition(":")[2]))
 
 
 def _rule(line: str) -> str:
@@ -248,22 +111,24 @@ def _rule(line: str) -> str:
     return f"{rule} comment '{bytes.fromhex(comment).decode(errors='replace')}'" if comment else rule
 
 
-def _file(line: str) -> tuple[str, FileFact]:
-    mode, owner, sha, path = line.split(" ", 3)
-    return path, FileFact(int(mode, 8), owner, sha)
+def _files(lines: Iterable[str]) -> dict[str, FileFact]:
+    """``644 0:0 SHA256 PATH``"""
+    parts = (line.split(" ", 3) for line in lines)
+    return {path: FileFact(int(mode, 8), owner, sha) for mode, owner, sha, path in parts}
 
 
-def _listeners(lines: Iterable[str]) -> Iterable[Listener]:
+def _listener(line: str) -> Listener:
     """``tcp 0.0.0.0:80 users:(("nginx",pid=1,fd=6))``"""
-    for line in lines:
-        protocol, address, *process = line.split(" ", 2)
-        host, _, port = address.rpartition(":")
-        name = re.search(r'\(\("([^"]+)"', " ".join(process))
-        host = host.split("%")[0].strip("[]")
-        yield Listener(protocol, host, int(port), name.group(1) if name else "")
+    protocol, address, *process = line.split(" ", 2)
+    host, _, port = address.rpartition(":")
+    name = re.search(r'\(\("([^"]+)"', " ".join(process))
+    host = host.split("%")[0].strip("[]")
+    return Listener(protocol, host, int(port), name.group(1) if name else "")
 
 
-def _container(data: dict[str, str]) -> Container:
+def _container(line: str) -> Container:
+    """As ``docker ps`` tells of it in JSON."""
+    data: dict[str, str] = json.loads(line)
     labels = dict(part.partition("=")[::2] for part in data.get("Labels", "").split(","))
     return Container(
         name=data["Names"],
@@ -275,3 +140,119 @@ def _container(data: dict[str, str]) -> Container:
         ports=data.get("Ports", ""),
         status=data.get("Status", ""),
     )
+
+
+def _one(key: str, read: Callable[[str], object] = str) -> Any:
+    """A fact told on a line of this key by ``facts.sh``. ``read`` makes it of the text, which is empty without one."""
+    return field(metadata={"key": key, "read": lambda lines: read(lines[0] if lines else "")})
+
+
+def _all(key: str, read: Callable[[list[str]], object] = tuple) -> Any:
+    """A fact that is told on as many lines as there are."""
+    return field(metadata={"key": key, "read": read})
+
+
+def _each(read: Callable[[str], object]) -> Callable[[list[str]], object]:
+    return lambda lines: tuple(read(line) for line in lines)
+
+
+def _is(word: str) -> Callable[[str], bool]:
+    return lambda text: text == word
+
+
+def _number(without: int) -> Callable[[str], int]:
+    return lambda text: int(text or without)
+
+
+def _without_v(text: str) -> str:
+    return text.lstrip("v")
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is so on the server. Absent things are empty, never None.
+
+    ``written``: of the host's files, ``nginx_written``: of the live generation's, the sums they had when they were
+    written, as far as that was noted; ``ufw_ours``: the firewall was switched on on Portside's account.
+    ``certificate``: what Nginx reads (PEM); ``certificate_kind``: issued or own; ``issued``: certbot's latest for the
+    site (PEM), from the directory ``issued_by``, proved by the authenticator ``issued_how``. ``renewal_failed``: when,
+    if the last renewal did. ``last_dump``: the newest dump of the database, with its time. ``held``: who is at work on
+    the site. ``there``: the site has a folder; ``removing``: its final backup while it is being taken away; ``kept``:
+    the folders of its final backups, the oldest first.
+    """
+
+    os_id: str = _one("os.id")
+    os_version: str = _one("os.version")
+    os_name: str = _one("os.name")
+    clock: str = _one("clock")
+    architecture: str = _one("arch")
+    cores: int = _one("cores", _number(1))
+    disk_mb: int = _one("disk", _number(0))
+    ipv6: bool = _one("ipv6", _is("yes"))
+    systemd: bool = _one("systemd", _is("yes"))
+    ssh_port: int = _one("ssh.port", _number(22))
+    packages: frozenset[str] = _all("package", frozenset)
+    listeners: tuple[Listener, ...] = _all("listener", _each(_listener))
+    ufw: str = _one("ufw")
+    ufw_rules: tuple[str, ...] = _all("ufw.rule", _each(_rule))
+    ufw_ours: bool = _one("ufw.ours", _is("yes"))
+    docker_version: str = _one("docker.version")
+    compose_version: str = _one("docker.compose", _without_v)
+    buildx_version: str = _one("docker.buildx", _without_v)
+    live_restore: bool = _one("docker.live-restore", _is("true"))
+    daemon_json: str = _one("docker.json", _decoded)
+    nginx_version: str = _one("nginx.version", _decoded)
+    nginx_active: bool = _one("nginx.active", _is("active"))
+    nginx_broken: str = _one("nginx.broken", _decoded)
+    nginx_conf: str = _one("nginx.conf")
+    nginx_generation: str = _one("nginx.generation")
+    nginx_files: dict[str, str] = _all("nginx.file", _sums)
+    nginx_written: dict[str, str] = _all("nginx.written", _sums)
+    nginx_default: str = _one("nginx.default")
+    nginx_default_servers: tuple[str, ...] = _all("nginx.default_server")
+    certificate: str = _one("tls.live", _decoded)
+    certificate_kind: str = _one("tls.kind")
+    issued: str = _one("tls.issued", _decoded)
+    issued_by: str = _one("tls.authority")
+    renewal_timer: bool = _one("renewal.timer", _is("active"))
+    renewal_failed: str = _one("renewal.failed")
+    last_dump: str = _one("site.dump")
+    issued_how: str = _one("tls.authenticator")
+    record: dict[str, Any] = _one("site.record", _record)
+    current: str = _one("site.current")
+    closed: bool = _one("site.closed", _is("yes"))
+    held: str = _one("site.held")
+    there: bool = _one("site.there", _is("yes"))
+    removing: str = _one("site.removing")
+    kept: tuple[str, ...] = _all("site.kept")
+    releases: dict[str, dict[str, Any]] = _all("release", _releases)
+    pending: dict[str, dict[str, Any]] = _all("release.pending", _releases)
+    containers: tuple[Container, ...] = _all("container", _each(_container))
+    images: tuple[str, ...] = _all("image", _of_releases)
+    files: dict[str, FileFact] = _all("file", _files)
+    written: dict[str, str] = _all("file.written", _sums)
+    other_sites: dict[str, set[str]] = _one("site.others", _others)
+
+    @classmethod
+    def parse(cls, text: str) -> Facts:
+        """Facts from the lines of ``facts.sh``. Raises ValueError on what it can't read."""
+        told: dict[str, list[str]] = {}
+        for line in text.splitlines():
+            key, tab, value = line.partition("\t")
+            if tab:
+                told.setdefault(key, []).append(value)
+        metadata = {fact.name: fact.metadata for fact in fields(cls)}
+        return cls(**{name: fact["read"](told.get(fact["key"], [])) for name, fact in metadata.items()})
+
+    @property
+    def platform(self) -> str:
+        """What an image is built for that runs here, as Docker calls it: linux/amd64."""
+        return f"linux/{_ARCHITECTURES.get(self.architecture, self.architecture)}"
+
+    def role(self, role: str, release: str = "") -> list[Container]:
+        """The site's containers with this role, of one release if given."""
+        return [c for c in self.containers if c.role == role and (not release or c.release == release)]
+
+    def running(self, role: str, release: str) -> int:
+        """How many of a release's containers with this role run."""
+        return sum(c.state == "running" for c in self.role(role, release))
