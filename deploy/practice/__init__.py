@@ -37,14 +37,17 @@ def up(name: str = "practice", debian: str = "trixie", *, image: str | None = No
     if not NAMES.fullmatch(name) or f"server:{debian}" not in IMAGES:
         raise PracticeError(f"No practice server can be {name!r} on {debian!r}: a-z, 0-9 and -; trixie or bookworm.")
     engine, voice = connect(), Voice(say)
-    with access.exclusive(voice), _explained():
-        net = network(engine)
-        services = internet.start(engine, net, voice)
-        acme = internet.authority(services)
-        publishing = [partial(registry.publish, services["registry"], IMAGES[each], voice) for each in PUBLISHED]
-        with _meanwhile(voice, *publishing):
-            practice = birth.start(birth.Wanted(name, debian, image), engine, net, acme, voice)
-        server.admit(practice)
+    with _explained():
+        with access.exclusive(voice):
+            net = network(engine)
+            services = internet.start(engine, net, voice)
+            acme = internet.authority(services)
+            publishing = [partial(registry.publish, services["registry"], IMAGES[each], voice) for each in PUBLISHED]
+            with _meanwhile(voice, *publishing):
+                practice = birth.start(birth.Wanted(name, debian, image), engine, net, acme, voice)
+        practice.wait()  # in which others may begin
+        with access.exclusive(lambda _: None):
+            server.admit(practice)
     return practice
 
 

@@ -37,7 +37,7 @@ class Wanted:
 
 
 def start(wanted: Wanted, engine: DockerClient, network: Network, acme: Acme, voice: Voice) -> Practice:
-    """Has the server running and letting people in. Raises PracticeError."""
+    """Has the server running; it may not let people in yet. Raises PracticeError."""
     there = servers(engine, acme)
     if wanted.name not in there:
         if not wanted.snapshot:
@@ -49,9 +49,7 @@ def start(wanted: Wanted, engine: DockerClient, network: Network, acme: Acme, vo
     if found.status != "running":
         voice(f"{wanted.name}: booting")
         found = _boot(engine, wanted, found)
-    up = practice(engine, found.labels, acme)
-    up.wait()
-    return up
+    return practice(engine, found.labels, acme)
 
 
 def choose_address(name: str, subnet: IPv4Network, taken: set[str]) -> str:
