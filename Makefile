@@ -64,7 +64,7 @@ e2e-images: setup engine
 e2e-servers: setup engine
 	@PORTSIDE_E2E=servers .venv/bin/python -m pytest -v tests/e2e/test_2[78]*
 
-# Takes all practice servers away and brings them up again, so it goes last.
+# Takes all practice servers away, so it goes last.
 e2e-practice: setup engine
 	@.venv/bin/python -m pytest -v tests/e2e/test_20_practice.py
 

@@ -129,10 +129,22 @@ def _only(settings: Settings, chosen: Callable[[str], bool]) -> Hosts:
 def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, str]:
     """The site's own files: its servers, its lines of the map that says which answers carry HSTS, and, where settings
     ask for them, its passwords and its owner's own lines."""
+    values = _site_values(settings, site, edge, facts)
+    files = {site.nginx_file: _render("site.conf.j2", values), site.nginx_hsts: _render("site.hsts.j2", values)}
+    if values["http3"]:
+        files[site.nginx_http3] = _render("site.http3.j2", values)
+    if settings.basic_auth:
+        files[site.nginx_passwords] = access.password_file(site.name, settings.basic_auth)
+    if settings.nginx_include:
+        files[site.nginx_include] = (settings.folder / settings.nginx_include).read_text(encoding="utf-8")
+    return files
+
+
+def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, Any]:
+    """What the templates of a site's files are rendered with."""
     encrypted = secure(settings, facts)
     upstream = f"portside_{site.name.replace('-', '_')}"
-    has_http3 = settings.http3 and http3.able(facts) and bool(encrypted.names)
-    values = _values(facts) | {
+    return _values(facts) | {
         "secure": encrypted,
         "plain": plain(settings, facts),
         "canonical": address(settings, facts),
@@ -140,7 +152,7 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
         "certificate_key": site.certificate_key,
         "hsts": settings.hsts,
         "https_hosts": [hosts[0] for hosts in (encrypted.domains, encrypted.redirect_domains) if hosts],
-        "http3": has_http3,
+        "http3": settings.http3 and http3.able(facts) and bool(encrypted.names),
         "name": site.name,
         "upstream": upstream,
         "backends": _backends(site, edge, upstream),
@@ -169,14 +181,6 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
         "static_pool": site.static_pool,
         "media_root": site.media,
     }
-    files = {site.nginx_file: _render("site.conf.j2", values), site.nginx_hsts: _render("site.hsts.j2", values)}
-    if has_http3:
-        files[site.nginx_http3] = _render("site.http3.j2", values)
-    if settings.basic_auth:
-        files[site.nginx_passwords] = access.password_file(site.name, settings.basic_auth)
-    if settings.nginx_include:
-        files[site.nginx_include] = (settings.folder / settings.nginx_include).read_text(encoding="utf-8")
-    return files
 
 
 def _health(settings: Settings, edge: Edge) -> str:

@@ -506,6 +506,14 @@ def test_files_of_any_name_are_compressed(static: Path) -> None:
     assert (new / f"new {C}.css.gz").exists()
 
 
+def test_without_room_for_the_lists_nothing_counts_as_compressed(static: Path) -> None:
+    new = static / f"releases/{C}/static"
+    sample.files(new, {"a.html": "b" * 2000})
+    (static.parent / "compress/all").mkdir(parents=True)
+    with pytest.raises(subprocess.CalledProcessError):
+        run(static, "compress", str(new), f"{static}/current/static")
+
+
 def test_files_are_compressed_where_no_release_is_live_yet(static: Path) -> None:
     new = static / f"releases/{C}/static"
     sample.files(new, {"a.html": "b" * 2000})

@@ -6,8 +6,8 @@
 export LC_ALL=C # by which sort and comm agree
 folder=$1 pool=$2
 cd "$folder" || exit 1
-lists=$(mktemp -d) || exit 1
-trap 'rm -rf "$lists"' EXIT
+lists=$PORTSIDE/compress
+mkdir -p "$lists" || exit 1
 kinds=gz
 ! command -v brotli >/dev/null || kinds="gz br"
 
@@ -28,7 +28,7 @@ compress() {
 
 find . -type f -size +1k \( -name '*.css' -o -name '*.js' -o -name '*.mjs' -o -name '*.svg' -o -name '*.json' \
     -o -name '*.html' -o -name '*.htm' -o -name '*.xml' -o -name '*.txt' -o -name '*.csv' -o -name '*.map' -o -name '*.wasm' \
-    -o -name '*.ttf' -o -name '*.otf' -o -name '*.webmanifest' \) -print0 | sort -z >"$lists/all"
+    -o -name '*.ttf' -o -name '*.otf' -o -name '*.webmanifest' \) -print0 | sort -z >"$lists/all" || exit 1
 sums . >"$lists/here"
 sums "$pool" >"$lists/there"
 comm -z -12 "$lists/here" "$lists/there" | cut -z -c 67- >"$lists/same"
