@@ -16,6 +16,7 @@ from . import known_hosts, ssh_agent
 from .connecting import CONNECT_SECONDS, DEAD_LINK_SECONDS, Door, no_connection
 from .errors import Refused
 from .ssh_config import SSHConfig, asked_for
+from .transport import Transport
 
 PRACTICE_SSH_CONFIG = Path(__file__).parent.parent / ".practice" / "ssh_config"
 BRACKETED = re.compile(r"\[(?P<host>[^\[\]]+)\](:(?P<port>[0-9]*))?")
@@ -90,7 +91,7 @@ class _Link(Connection):  # type: ignore[misc]
 
     def _transport(self, connected: Any, **options: Any) -> paramiko.Transport:
         """A transport that asks first for a key of a type that is known: a server has several."""
-        transport = _prompt(connected, **options)
+        transport = Transport(connected, **options)
         kinds, wanted = known_hosts.of(self).kinds, transport.get_security_options()
         wanted.key_types = sorted(
             wanted.key_types, key=lambda name: re.sub(r"^rsa-sha2-.*", "ssh-rsa", name) not in kinds
@@ -151,14 +152,6 @@ def _watch(transport: paramiko.Transport) -> None:
     transport.set_keepalive(10)
     if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_LINK_SECONDS * 1000)
-
-
-def _prompt(connected: Any, **options: Any) -> paramiko.Transport:
-    """A transport that sends at once: paramiko leaves Nagle's algorithm on, which costs 40 ms a command, and turns of
-    the handshake."""
-    if isinstance(connected, socket.socket):
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return paramiko.Transport(connected, **options)
 
 
 def links(connection: Connection) -> list[Connection]:

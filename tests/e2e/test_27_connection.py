@@ -15,13 +15,14 @@ from pathlib import Path
 import paramiko
 import pytest
 from fabric import Config, Connection
+from paramiko.common import MSG_CHANNEL_DATA
 
 from deploy import route
 from deploy.practice import Practice, access
 from deploy.report import Report
 from deploy.server import Server
 
-from .kit import CHECKOUT, FAB, STRIPPED, Done, Fab, Project, ask, shell
+from .kit import CHECKOUT, FAB, STRIPPED, Done, Fab, Project, ask, shell, until
 
 USER, PASSWORD, DOMAIN = "ann", "correct horse battery", "hello.test"
 ADD_USER = """
@@ -280,4 +281,20 @@ def test_every_hop_is_lively(laptop: Laptop, server: Practice, second: Practice)
     assert first.transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert first.transport.packetizer._Packetizer__keepalive_interval == 10
     assert last.transport.packetizer._Packetizer__keepalive_interval == 10
+    at.close()
+
+
+def test_what_is_sent_to_a_command_that_has_just_ended_costs_no_connection(server: Practice) -> None:
+    at = given(f"root@{server.name}")
+    at.connect()
+    transport = at._connection.transport
+    channel = transport.open_session()
+    channel.exec_command("true")
+    until(lambda: channel.closed, "the command's end")
+    late = paramiko.Message()
+    late.add_byte(bytes([MSG_CHANNEL_DATA]))
+    late.add_int(channel.remote_chanid)
+    late.add_string(b"late")
+    transport._send_user_message(late)  # as of a thread that saw the channel open a moment before
+    assert list(at.stream(("id", "-un"))) == ["root"]
     at.close()
