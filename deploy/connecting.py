@@ -155,3 +155,11 @@ def no_root(text: str, target: str) -> PortsideError:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     said = next((line for word in ("sudo:", "sudoers") for line in lines if word in line), "")
     return PortsideError(f"No root on {target}: {said}", state="Nothing was changed.", hint=hint)
+
+
+def no_session(target: str) -> PortsideError:
+    return PortsideError(
+        f"sshd on {target} opens no further session on our connection.",
+        hint="A run needs two at once, and a third for a moment: set MaxSessions to 3 or more in its sshd_config "
+        "(10 is usual), reload sshd, then type the same command again.",
+    )

@@ -22,7 +22,7 @@ import paramiko
 from fabric import Connection
 
 from . import route
-from .connecting import CONNECT_SECONDS, DEAD_LINK_SECONDS, no_root
+from .connecting import CONNECT_SECONDS, DEAD_LINK_SECONDS, no_root, no_session
 from .errors import Locked, Lost, StepFailed
 from .facts import Facts
 from .report import Report
@@ -33,6 +33,8 @@ from .sudo import GIVEN, Answer, Sudo
 
 HEARTBEAT_SECONDS, SILENCE_SECONDS = 5, 30  # the lock ends after this much silence
 BUSY, FENCED = 75, 77  # exit codes: a lock doesn't come free; somebody else has our lock
+LOST = -1  # paramiko's, where the connection ended before the command
+BROKEN = (OSError, EOFError, paramiko.SSHException)  # what a lost connection raises
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")  # what a terminal would obey
 
 # A lost connection is told by us, in one line.
@@ -169,7 +171,10 @@ class Server:
             sender.start()
             yield from self._lines(channel, said)
             status = channel.recv_exit_status()
-            if sender.error:
+            # What is left to send is nobody's any more: it mustn't meet the next command.
+            channel.close()
+            sender.join(HEARTBEAT_SECONDS)
+            if sender.error and status != LOST:
                 raise sender.error
         if status:
             raise CommandFailed(status)
@@ -208,7 +213,7 @@ class Server:
         script = (REMOTE / "lock.sh").read_text(encoding="utf-8")
         words = ("sh", "-c", script, "lock", site.name, who, token, str(SILENCE_SECONDS), site.current)
         with self._running((*words, "yes" if waiting else "no")) as (channel, said):
-            busy, _, current = self._held(site, self._lines(channel, said), waiting).partition(" ")
+            busy, _, current = self._held(site, channel, said, waiting).partition(" ")
             self._awaited, self._fence = None, (site.name, token)
             self._heart = heart = _Heart(channel)
             heart.start()
@@ -218,16 +223,18 @@ class Server:
                 heart.stopped.set()
                 self._heart, self._fence = None, ("", "")
 
-    def _held(self, site: Site, lines: Iterator[str], waiting: Callable[[str], None] | None) -> str:
+    def _held(self, site: Site, channel: paramiko.Channel, said: bytes, waiting: Callable[[str], None] | None) -> str:
         """Read that we have the lock. Returns what comes with it."""
         holder = ""
-        for line in lines:
+        for line in self._lines(channel, said):
             word, _, rest = line.partition(" ")
             if word == "held":
                 return rest
             holder = rest or "it has just begun"
             if waiting:
                 waiting(holder)
+        if channel.recv_exit_status() == LOST:
+            raise Lost(f"The connection to {self.target} was lost.")
         hint = "Wait until it has ended and type the same command again, or wait for it with --wait."
         raise Locked.by(holder or "no answer", site.name, self.target, hint)
 
@@ -274,8 +281,13 @@ class Server:
 
     @contextmanager
     def _channel(self) -> Iterator[paramiko.Channel]:
-        with self._noticing_loss():
-            channel = self._connection.create_session()
+        try:
+            with self._noticing_loss():
+                channel = self._connection.create_session()
+        except Lost as error:
+            if isinstance(error.__cause__, paramiko.ChannelException):
+                raise no_session(self.target) from error
+            raise
         channel.settimeout(None)
         with channel:
             yield channel
@@ -303,7 +315,7 @@ class Server:
         """What goes wrong with the connection inside, as one clear error."""
         try:
             yield
-        except (paramiko.SSHException, EOFError, OSError) as error:
+        except BROKEN as error:
             raise Lost(
                 f"The connection to {self.target} was lost: {str(error) or type(error).__name__}.",
                 hint="Type the same command again; it goes on from what it finds.",
@@ -341,13 +353,16 @@ class _Heart(threading.Thread):
         self._listening = threading.Lock()
 
     def run(self) -> None:
-        unanswered = 0
+        unanswered, beating = 0, None
         while not self.stopped.wait(HEARTBEAT_SECONDS) and not self.channel.eof_received:
             unanswered = 0 if self._answered() else unanswered + 1
             if unanswered * HEARTBEAT_SECONDS >= DEAD_LINK_SECONDS:
                 self.channel.get_transport().close()
                 return
-            self.beat("")
+            # Where a link is dead in the middle of a transfer, a beat doesn't return: somebody has to go on counting.
+            if not beating or not beating.is_alive():
+                beating = threading.Thread(target=self.beat, args=("",), daemon=True)
+                beating.start()
 
     def _answered(self) -> bool:
         answered = False
@@ -361,7 +376,7 @@ class _Heart(threading.Thread):
     def answers(self) -> bool:
         """Whether an answer comes to a beat of now."""
         self._answered()
-        with self._listening, suppress(OSError):
+        with self._listening, suppress(*BROKEN):
             self.channel.settimeout(CONNECT_SECONDS)
             self.channel.sendall(b"\n")
             return bool(self.channel.recv(4096))
@@ -369,7 +384,7 @@ class _Heart(threading.Thread):
 
     def beat(self, stage: str) -> None:
         """Say that we are here, and at which stage."""
-        with suppress(OSError):
+        with suppress(*BROKEN):
             self.channel.sendall(f"{stage}\n".encode())
 
 
@@ -432,7 +447,7 @@ class _Run:
         text = "\n".join(self.output)
         if not self.results and "sudo:" in text:
             raise no_root(text, self.server.target)
-        if status == -1:
+        if status == LOST:
             raise Lost(
                 f"The connection to {self.server.target} was lost in the stage “{self.stage}”.",
                 hint="Type the same command again; it goes on from what it finds.",

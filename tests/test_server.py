@@ -65,6 +65,9 @@ class Pipe:
     def recv_ready(self) -> bool:
         return bool(select.select([self.process.stdout], [], [], 0)[0]) and not self.eof_received
 
+    def recv_exit_status(self) -> int:
+        return self.process.wait(timeout=10)
+
     def close(self) -> None:
         assert self.process.stdin
         assert self.process.stdout
@@ -530,6 +533,26 @@ def test_who_waits_no_more_gets_no_lock(here: Here, tmp_path: Path) -> None:
     assert (tmp_path / "locks/site-art.token").read_text() == token
 
 
+def test_who_has_just_begun_is_told_as_such(here: Here, tmp_path: Path) -> None:
+    lock_file = sample.files(tmp_path, {"locks/site-art.lock": ""}) / "locks/site-art.lock"
+    with lock_file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(Locked, match=r"is under way on .*: it has just begun"), here.lock(site(tmp_path)):
+            pass
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_a_link_that_is_lost_before_we_have_the_lock_is_told_as_lost(
+    patient: bool, here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with here.lock(site(tmp_path)):
+        monkeypatch.setattr(Pipe, "recv", lambda pipe, size: b"")  # as of a connection that ended
+        monkeypatch.setattr(Pipe, "recv_exit_status", lambda pipe: server.LOST)
+        waiting = (lambda holder: None) if patient else None
+        with pytest.raises(Lost, match="was lost"), another().lock(site(tmp_path), waiting):
+            pass
+
+
 def test_a_lock_lasts_for_as_long_as_its_heart_beats(
     here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -666,6 +689,92 @@ def test_a_server_that_does_not_answer_any_more_is_cut_off(
         assert not cut.wait(1), "it answers"
         monkeypatch.setattr(Pipe, "recv_ready", lambda pipe: False)
         assert cut.wait(5)
+
+
+def test_a_link_that_takes_no_heartbeat_any_more_is_cut_off(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it dies in the middle of a transfer: who sends holds the connection until it is closed."""
+    monkeypatch.setattr(server, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(server, "DEAD_LINK_SECONDS", 0.3)
+    cut = threading.Event()
+    monkeypatch.setattr(Pipe, "get_transport", lambda pipe: SimpleNamespace(close=cut.set), raising=False)
+    monkeypatch.setattr(Pipe, "recv_ready", lambda pipe: False)
+    with here.lock(site(tmp_path)) as (tell, _, _):
+        monkeypatch.setattr(Pipe, "sendall", lambda pipe, data: cut.wait(10))
+        assert cut.wait(5)
+        monkeypatch.undo()
+        tell("gate")
+
+
+@pytest.mark.parametrize("error", [OSError(), EOFError(), paramiko.SSHException()])
+def test_a_heartbeat_that_meets_a_lost_link_says_nothing(
+    error: Exception, here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(pipe: Pipe, data: bytes) -> None:
+        raise error
+
+    with here.lock(site(tmp_path)) as (tell, _, _), monkeypatch.context() as patch:
+        patch.setattr(Pipe, "sendall", broken)
+        tell("gate")
+        with pytest.raises(Lost, match="doesn't answer any more"):
+            here.check_link()
+
+
+class Ending(Server):
+    """A server whose connection ends, or whose command does, while something is sent to it."""
+
+    status = server.LOST
+
+    def connect(self) -> None:
+        """It is here already."""
+
+    @contextmanager
+    def _channel(self) -> Iterator[Any]:
+        def sendall(data: bytes) -> None:
+            raise EOFError
+
+        yield SimpleNamespace(
+            recv=lambda size: b"",
+            sendall=sendall,
+            closed=False,
+            close=lambda: None,
+            exit_status_ready=lambda: False,
+            shutdown_write=lambda: None,
+            recv_exit_status=lambda: self.status,
+            set_combine_stderr=lambda wanted: None,
+            exec_command=lambda line: None,
+        )
+
+
+def test_a_link_lost_while_something_is_sent_counts_as_lost() -> None:
+    at = Ending(Connection("root@server.example", config=Config(lazy=True)), Report(quiet=True))
+    with pytest.raises(Lost, match=r"The connection to server\.example was lost in the stage “build”"):
+        at.apply([script("Build", "build")], stage="build")
+
+
+def test_what_fails_here_while_something_is_sent_is_told() -> None:
+    at = Ending(Connection("root@server.example", config=Config(lazy=True)), Report(quiet=True))
+    at.status = 1
+    with pytest.raises(EOFError):
+        at.apply([script("Build", "build")], stage="build")
+
+
+class Narrow(Server):
+    """A server whose sshd opens no second session."""
+
+    def connect(self) -> None:
+        self._connection.create_session = self.refuse
+
+    def refuse(self) -> None:
+        raise paramiko.ChannelException(2, "Connect failed")
+
+
+def test_an_sshd_that_opens_no_second_session_is_told_as_such() -> None:
+    at = Narrow(Connection("root@server.example", config=Config(lazy=True)), Report(quiet=True))
+    with pytest.raises(PortsideError, match=r"sshd on server\.example opens no further session") as caught:
+        list(at.stream(("true",)))
+    assert "MaxSessions" in caught.value.hint
 
 
 def test_it_is_reached_while_other_things_go_on_and_connecting_tells_how_that_ended() -> None:

@@ -38,7 +38,7 @@ lock=$locks/site-$1.lock
 same() { [ "$(stat -Lc %d:%i /proc/self/fd/9)" = "$(stat -c %d:%i "$lock" 2>/dev/null)" ]; }
 
 exec 9>"$lock"
-holder=
+holder=- # of somebody who has just begun, nothing stands there yet
 until flock -n 9 && same; do
     exec 9>"$lock"
     now=$(cat "$locks/site-$1.holder" 2>/dev/null)
