@@ -218,3 +218,25 @@ def test_an_authority_that_is_not_there_is_said(
     monkeypatch.setenv("PORTSIDE_FILES", str(tmp_path))
     told = names.authority("https://127.0.0.1:1/dir")
     assert json.loads(json.dumps(told))["error"]
+
+
+def test_one_that_was_damaged_is_put_in_place_again(top: Path) -> None:
+    folder = made(top, "new")
+    put(top, folder)
+    (top / "certificates/art/live/privkey.pem").write_text("")
+    assert (put(top, folder).returncode, reloads(top)) == (0, 2)
+    assert (top / "certificates/art/live/privkey.pem").read_text() == (top / "new/privkey.pem").read_text()
+    (top / "certificates/art/live/fullchain.pem").unlink()
+    (top / "broken").touch()
+    assert put(top, folder).returncode == 1
+    assert live(top) == (top / "new/fullchain.pem").read_text()
+
+
+def test_one_is_on_the_disk_before_it_is_live(top: Path) -> None:
+    note = '#!/bin/sh\necho $(ls "$TOP/certificates/art") "$*" >>"$TOP/synced"\nexec /bin/sync "$@"\n'
+    (sample.files(top, {"bin/sync": note}) / "bin/sync").chmod(0o755)
+    put(top, made(top, "new"))
+    first, last = (top / "synced").read_text().splitlines()
+    home, folder = top / "certificates/art", next(top.glob("certificates/art/issued-*"))
+    assert first == f"{folder.name} {folder}/fullchain.pem {folder}/privkey.pem {folder}"
+    assert last == f"{folder.name} live {home}"

@@ -271,3 +271,23 @@ def test_workers_of_before_are_waited_for_as_long_as_is_given(machine: Machine, 
             worker.terminate()
             assert script.wait(20) == 0
         reaper.join()
+
+
+def test_a_generation_is_nobodys_to_read_until_its_passwords_are_hidden(machine: Machine) -> None:
+    look = '#!/bin/sh\nstat -c %a "$(dirname "$(dirname "$2")")" >>"$LOG"\n'
+    sample.files(machine.top, {"bin/chgrp": look, "files/final/new/sites/art.htpasswd": "ann:hash"})
+    (machine.top / "bin/chgrp").chmod(0o755)
+    machine.switch(final="final")
+    made = machine.top / "nginx/portside.d/final"
+    assert "700" in machine.log
+    assert (made.stat().st_mode & 0o777, (made / "sites/art.htpasswd").stat().st_mode & 0o777) == (0o755, 0o640)
+
+
+def test_a_generation_is_on_the_disk_before_it_is_live(machine: Machine) -> None:
+    note = '#!/bin/sh\necho "sync $*" >>"$LOG"\nexec /bin/sync "$@"\n'
+    (sample.files(machine.top, {"bin/sync": note}) / "bin/sync").chmod(0o755)
+    machine.switch(final="final")
+    files, folder = (number for number, line in enumerate(machine.log) if line.startswith("sync "))
+    assert f"{machine.top}/nginx/portside.d/final.new/is-final" in machine.log[files]
+    assert machine.log[folder] == f"sync {machine.top}/nginx/portside.d"
+    assert folder < machine.log.index("reload final")

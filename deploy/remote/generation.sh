@@ -57,10 +57,12 @@ tidy() {
     done
 }
 
+# On the disk before it is live: after a power cut Nginx would find empty files, and start for no site.
 assemble() {
     [ "$wanted" != "$previous" ] && [ "$wanted" != "$origin" ] || return 0
     rm -rf "$wanted.new" "$wanted"
-    mkdir -p "$wanted.new/sites" || return 1
+    # Password files are among them: until they are hidden, all is.
+    mkdir -p "$generations" && mkdir -m 700 "$wanted.new" && mkdir "$wanted.new/sites" || return 1
     while IFS= read -r file; do
         mkdir -p "$(dirname "$wanted.new/$file")" && cp "$link/$file" "$wanted.new/$file" || return 1
     done <"$PORTSIDE_FILES/$1/kept"
@@ -69,7 +71,8 @@ assemble() {
     printf 'map "" $portside_generation {\n    default "%s";\n}\n' "$1" >"$wanted.new/generation.conf"
     # What differs from these sums later was changed by hand.
     (cd "$wanted.new" && find . -type f ! -name 'generation.*' -exec sha256sum {} + >generation.sums) || return 1
-    chmod -R u=rwX,go=rX "$wanted.new" && hide_passwords && mv "$wanted.new" "$wanted"
+    chmod -R u=rwX,go=rX "$wanted.new"/* && hide_passwords && chmod 755 "$wanted.new" &&
+        find "$wanted.new" -exec sync {} + && mv "$wanted.new" "$wanted" && sync "$generations"
 }
 
 # Nginx's workers read password files at every request; nobody else has to.

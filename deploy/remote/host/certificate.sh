@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts a site's certificate where Nginx reads it: a folder of its own, then one rename, so that certificate and key
-# always belong together. Nginx tests it before it reloads; what it refuses is taken back.
+# Puts a site's certificate where Nginx reads it: a folder of its own, on the disk, then one rename, so that certificate
+# and key always belong together, after a power cut too. Nginx tests it before it reloads; what it refuses is taken back.
 #   certificate.sh SITE KIND FOLDER      KIND: issued or own; FOLDER: holds fullchain.pem and privkey.pem
 # Portside calls it, and after each renewal certbot.
 site=$1 kind=$2 folder=$3
@@ -14,7 +14,11 @@ python3 -c 'import ssl, sys; ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_c
     "$folder/fullchain.pem" "$folder/privkey.pem" || { echo "Certificate and key of $site don't belong together."; exit 1; }
 new=$kind-$(cat "$folder/fullchain.pem" "$folder/privkey.pem" | sha256sum | cut -c1-12)
 before=$(readlink "$home/live")
-[ "$before" != "$new" ] || exit 0
+same() { cmp -s "$folder/$1" "$home/live/$1"; }
+if [ "$before" = "$new" ]; then
+    same fullchain.pem && same privkey.pem && exit 0
+    before= # somebody has damaged it, and there is no other to go back to
+fi
 
 point() { ln -sfn "$1" "$home/live.new" && mv -fT "$home/live.new" "$home/live"; }
 
@@ -25,7 +29,8 @@ reload() {
 }
 
 rm -rf "${home:?}/$new"
-mkdir -p "$home/$new" && cp "$folder/fullchain.pem" "$folder/privkey.pem" "$home/$new/" && point "$new" || exit 1
+mkdir -p "$home/$new" && cp "$folder/fullchain.pem" "$folder/privkey.pem" "$home/$new/" &&
+    sync "$home/$new"/* "$home/$new" && point "$new" && sync "$home" || exit 1
 if ! reload; then
     [ -n "$before" ] || { echo "Nginx can't be reloaded; the certificate waits for its next reload."; exit 1; }
     point "$before"
