@@ -9,6 +9,8 @@ PortsideError          1  something failed
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 
 class PortsideError(Exception):
     """A failure a user reads: what failed, what the state now is, and what to type next."""
@@ -22,6 +24,10 @@ class PortsideError(Exception):
         self.state = state
         self.hint = hint
         self.log = ""  # where the run's log is
+
+    def mask(self, masked: Callable[[str], str]) -> None:
+        """Tell it with its secrets hidden."""
+        self.message, self.state, self.hint = masked(self.message), masked(self.state), masked(self.hint)
 
     def __str__(self) -> str:
         log = f"The log of this run: {self.log}" if self.log else ""

@@ -170,6 +170,7 @@ def _logged(run: Run) -> Iterator[None]:
     try:
         yield
     except PortsideError as error:
+        error.mask(run.report.mask)
         run.report.note(str(error))
         error.log = str(run.report.log.path) if run.report.log else ""
         raise
@@ -227,11 +228,12 @@ def _state(run: Run) -> str:
 def _as_before(run: Run) -> str:
     if run.behind:
         return "but its migrations are taken back: the next command applies them again"
-    return (
-        f"but {migrating.listed(migrating.disturbing(run))} may make it err"
-        if migrating.disturbing(run)
-        else "as before"
-    )
+    if names := migrating.disturbing(run):
+        return f"but {migrating.listed(names)} may make it err"
+    if run.broken_in and run.answer.breaking:
+        breaking = migrating.listed(list(run.answer.breaking))
+        return f"but {breaking} may be applied by now, and make it err until the next command takes that back"
+    return "as before"
 
 
 def _migrated(run: Run) -> str:

@@ -71,6 +71,10 @@ class Source:
         """Seven hex digits that name it: the commit's if it is exactly that, else the content's."""
         return (self.commit if self.commit and not self.changed else self.digest)[:7]
 
+    def moved_on(self) -> tuple[str, ...]:
+        """The files that by now are others than those it names."""
+        return tuple(name for name, path in self.files.items() if not _exists(path) or _what(path) != self.sums[name])
+
     def read(self, path: str) -> str:
         return self.files[path].read_text(encoding="utf-8", errors="replace")
 

@@ -231,6 +231,8 @@ def is_live(run: Run, stage: Stage) -> bool:
 
 def begin(run: Run, stage: Stage) -> None:
     """Name the new release. From here on it may have something on the server."""
+    if moved := run.source.moved_on():
+        raise PortsideError(f"Changed on this machine since the deploy began: {_some(moved)}.")
     run.release = run.site.release(release.identity(run.facts, run.source))
     run.begun = True
     stage.note(run.new.id)
@@ -277,6 +279,9 @@ def _migrated(run: Run, stage: Stage, ask: Step, steps: list[Step]) -> list[Resu
     except StepFailed as error:
         if run.answer.pending and error.step == steps[-1].name:
             _see_how_far(run, stage, ask)
+        raise
+    except KeyboardInterrupt:
+        run.broken_in = True
         raise
     pending = run.answer.pending
     run.migrated = pending

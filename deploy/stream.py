@@ -55,6 +55,8 @@ def add(archive: tarfile.TarFile, name: str, content: Content) -> None:
         entry.size, entry.mode = content.stat().st_size, mode(content)
         with content.open("rb") as stream:
             archive.addfile(entry, stream)
+    else:
+        raise FileNotFoundError(f"{content} isn't there any more")
 
 
 class _Input(io.RawIOBase):

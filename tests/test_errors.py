@@ -26,3 +26,9 @@ def test_a_failed_step_tells_its_last_thirty_lines() -> None:
     text = str(StepFailed("h", "s", "x", 1, [f"line {number}" for number in range(100)]))
     assert "line 70" in text
     assert "line 69" not in text
+
+
+def test_an_error_can_be_masked() -> None:
+    error = PortsideError("a secret", state="a secret", hint="a secret")
+    error.mask(lambda text: text.replace("secret", "[hidden]"))
+    assert str(error) == "a [hidden]\na [hidden]\na [hidden]"

@@ -14,6 +14,7 @@ from deploy import flow, publishing, stages
 from deploy.errors import Lost, PortsideError, StepFailed
 from deploy.facts import Facts
 from deploy.run import Run
+from deploy.secret import Secret
 from deploy.server import Result
 from deploy.settings import Settings
 from deploy.steps import Step
@@ -24,9 +25,9 @@ FLOWS = [value for name, value in vars(flow).items() if name.isupper() and isins
 STATIC = ("preflight", "lock", "provision", "build", "gate", "live", "prune")
 
 
-def failed(settings: Settings, paper: Paper) -> PortsideError:
+def failed(settings: Settings, paper: Paper, **given: object) -> PortsideError:
     with pytest.raises(PortsideError) as caught:
-        flow.follow(flow.DEPLOY, sample.run(settings, paper))
+        flow.follow(flow.DEPLOY, sample.run(settings, paper, **given))
     return caught.value
 
 
@@ -141,6 +142,36 @@ def test_an_interrupted_migration_is_said_to_end(settings: Settings, project: Pa
     error = failed(settings, Interrupted(sample.live(settings)))
     ended = "A migration that was at work is ended, and PostgreSQL takes back what it had begun."
     assert error.state == f"Release {sample.OLD} is live, as before. {ended}"
+
+
+def test_an_interrupted_migration_that_breaks_the_live_release_may_be_applied(
+    settings: Settings, project: Path
+) -> None:
+    class Interrupted(Paper):
+        def _result(self, step, stage):  # type: ignore[no-untyped-def]
+            if step.words[1] == "migrate":
+                raise KeyboardInterrupt
+            return super()._result(step, stage)
+
+    breaking = {"breaking": {"works.0002_more": ["drops a column"]}}
+    paper = Interrupted(sample.live(settings), answer=sample.ANSWER | breaking)
+    state = failed(settings, paper, allow_breaking=True).state
+    assert f"Release {sample.OLD} is live, but works.0002_more may be applied by now, and make it err" in state
+
+
+def test_what_fails_is_told_with_its_secrets_hidden(
+    settings: Settings, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaking(run: Run, stage: object) -> None:
+        raise PortsideError("The image can't be built. Docker printed:\n    https://ann:hunter2-secret@index.example")
+
+    monkeypatch.setattr(stages, "build", leaking)
+    run = sample.run(settings, Paper(sample.live(settings)))
+    run.report.hide([Secret("hunter2-secret")])
+    with pytest.raises(PortsideError) as caught:
+        flow.follow(flow.DEPLOY, run)
+    assert "https://ann:[hidden]@index.example" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 MANY = sample.ANSWER | {"pending": ["a.0002", "a.0003", "a.0004"], "applied": 20}

@@ -370,3 +370,12 @@ def test_an_image_stands_for_a_project(tmp_path: Path) -> None:
 def test_no_commit_can_be_asked_for_where_an_image_is_pulled(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="--ref: DEPLOY_BUILD names an image"):
         source.find(sample.settings(tmp_path, **sample.PULLED), "HEAD", KEEP)
+
+
+def test_what_changes_after_it_was_summed_is_noticed(project: Path, tmp_path: Path) -> None:
+    found = find(tmp_path)
+    assert found.moved_on() == ()
+    (project / "manage.py").chmod(0o755)
+    (project / "config/settings.py").write_text("DEBUG = True\n")
+    (project / "requirements.txt").unlink()
+    assert set(found.moved_on()) == {"manage.py", "config/settings.py", "requirements.txt"}

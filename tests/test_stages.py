@@ -594,3 +594,16 @@ def test_a_tag_that_did_not_move_is_nothing_to_do(digest: str, scripts: list[str
     run = deploy(settings, paper)
     assert paper.scripts[: len(scripts)] == scripts
     assert run.unchanged == (scripts == ["pull"])
+
+
+def test_a_project_that_changes_while_it_is_deployed_makes_no_release(settings: Settings, project: Path) -> None:
+    class Meanwhile(Paper):
+        def _result(self, step: Step, stage: str) -> Result:
+            if stage == "provision":
+                (project / "manage.py").write_text("# another branch\n")
+            return super()._result(step, stage)
+
+    paper = Meanwhile(sample.bare())
+    with pytest.raises(PortsideError, match=r"Changed on this machine since the deploy began: manage\.py\."):
+        deploy(settings, paper)
+    assert "build" not in paper.scripts

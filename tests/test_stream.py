@@ -123,3 +123,9 @@ def test_a_command_that_ended_early_tells_why_in_its_own_words(how: str) -> None
 
 def test_a_sender_keeps_no_program_from_ending() -> None:
     assert Sender(Far(), None).daemon  # type: ignore[arg-type]
+
+
+def test_a_file_that_is_gone_by_now_is_not_left_out_silently(tmp_path: Path) -> None:
+    step = script("Build", "build", files={"a.py": tmp_path / "a.py"})
+    with pytest.raises(FileNotFoundError, match=r"a\.py isn't there any more"):
+        stream.pack([step], io.BytesIO())
