@@ -819,3 +819,23 @@ def test_who_takes_the_lock_ends_what_a_silent_laptop_had_running(tmp_path: Path
             assert silent.wait(30) == 77
             assert b"failed" not in silent.stdout.read()
             assert list(room.iterdir()) == []
+
+
+DUMPING = """#!/bin/sh
+case "$*" in
+*pg_dump*) printf half; ls "$TOP/backups" >"$TOP/meanwhile"; [ ! -e "$TOP/fails" ] || exit 1; printf " and whole" ;;
+esac
+"""
+
+
+def test_half_a_dump_never_looks_like_one(root: Path) -> None:
+    top = root.parent
+    sample.files(top, {"bin/docker": DUMPING, "backups/before-1.dump.part": "of a run that was ended"})
+    dump = top / "backups/before-2.dump"
+    run(root, "dump", "data.yaml", str(dump), TOP=str(top))
+    assert (dump.read_text(), dump.stat().st_mode & 0o777) == ("half and whole", 0o600)
+    assert (top / "meanwhile").read_text().split() == ["before-2.dump.part"]
+    (top / "fails").touch()
+    with pytest.raises(subprocess.CalledProcessError):
+        run(root, "dump", "data.yaml", f"{top}/backups/before-3.dump", TOP=str(top))
+    assert [path.name for path in (top / "backups").iterdir()] == ["before-2.dump"]
