@@ -18,7 +18,8 @@ LINGER = struct.pack("ii", 1, 0)
 
 @dataclass
 class Relay:
-    """Passes connections on to a port of this machine. ``name``: what to type after -H to go through it."""
+    """Passes connections on to a port of this machine. ``name``: what to type after -H to go through it; ``passed``:
+    bytes, both ways together."""
 
     name: str
     target: int
@@ -26,8 +27,11 @@ class Relay:
     port: int = 0
     ends: list[socket.socket] = field(default_factory=list)
     silent: threading.Event = field(default_factory=threading.Event)
+    flowing: threading.Event = field(default_factory=threading.Event)
+    passed: int = 0
 
     def __post_init__(self) -> None:
+        self.flowing.set()
         self.port = int(self.listener.getsockname()[1])
 
     def serve(self) -> None:
@@ -44,8 +48,10 @@ class Relay:
     def _pass_on(self, one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError):
             while block := one.recv(65536):
+                self.flowing.wait()
                 if not self.silent.is_set():
                     other.sendall(block)
+                    self.passed += len(block)
         if not self.silent.is_set():
             with suppress(OSError):
                 other.shutdown(socket.SHUT_WR)
@@ -62,7 +68,13 @@ class Relay:
         """Let nothing through any more; neither end is told."""
         self.silent.set()
 
+    def stall(self) -> None:
+        """Take nothing more, so that what is on its way stays there; neither end is told."""
+        self.flowing.clear()
+
     def close(self) -> None:
+        self.silent.set()
+        self.flowing.set()
         with suppress(OSError):
             self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()

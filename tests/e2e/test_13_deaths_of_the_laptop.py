@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -121,6 +122,25 @@ def test_cut_off_without_a_word(site: Tiny, stage: str) -> None:
         done = run.end()
     assert done.code == 1
     assert "The connection to" in done.err
+
+
+def test_cut_off_without_a_word_in_the_middle_of_an_upload(site: Tiny) -> None:
+    """The laptop notices although whoever sends is held up for ever."""
+    large = site.project.root / "app/large"
+    with nobody_lost(site), relay.in_front_of(site.project.server) as between:
+        large.write_bytes(os.urandom(30_000_000))
+        site.change()
+        run = site.start("deploy", on=between.name)
+        until(lambda: between.passed > 5_000_000, "the upload")
+        between.stall()
+        until(site.free, "the lock to be given back")
+        large.unlink()
+        site.change()
+        site.deploy()
+        done = run.end()
+    assert done.code == 1
+    assert f"The connection to {between.name} was lost" in done.err
+    assert "it goes on from what it finds" in done.err
 
 
 # Somebody changes his mind
