@@ -148,8 +148,8 @@ def follow(flow: tuple[str, ...], run: Run) -> None:
     run.report.log = runlog.begin(run.site.name, run.command, run.server.target)
     with run.stack, _logged(run):
         for name in stages_of(flow, run.settings):
-            run.tell(name)
             try:
+                run.tell(name)
                 run.turn(name)
                 with run.report.stage(name) as stage:
                     stage_of(name, run.settings)(run, stage)
