@@ -16,7 +16,7 @@ from docker import DockerClient
 from docker.errors import APIError, DockerException
 
 from deploy.practice import access, birth, internet, registry, server
-from deploy.practice.engine import FOLDER, LABEL, NoEngine, PracticeError, Say, Voice, connect, containers
+from deploy.practice.engine import FOLDER, LABEL, NoEngine, PracticeError, Say, Voice, connect, containers, take_away
 from deploy.practice.images import IMAGES, PUBLISHED, REPOSITORY
 from deploy.practice.internet import Acme
 from deploy.practice.network import network
@@ -57,7 +57,7 @@ def down(*, keep_images: bool = False, say: Say = print) -> None:
     with access.exclusive(voice), _explained():
         for name, found in containers(engine).items():
             voice(f"removing {name}")
-            found.remove(force=True, v=True)
+            take_away(found)
         for volume in engine.volumes.list(filters={"label": LABEL}):
             volume.remove(force=True)
         for net in engine.networks.list(filters={"label": LABEL}):

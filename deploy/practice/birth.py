@@ -13,7 +13,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import HostConfig
 
-from deploy.practice.engine import LABEL, Voice, archive
+from deploy.practice.engine import LABEL, Voice, archive, take_away
 from deploy.practice.images import IMAGES, ensure
 from deploy.practice.internet import FIRST_SERVER, NAMESERVER, REGISTRY_ADDRESS, Acme
 from deploy.practice.network import LOOPBACK, MTU, NETWORK, endpoint, mtu, subnet_of
@@ -69,7 +69,7 @@ def _boot(engine: DockerClient, wanted: Wanted, found: Container) -> Container:
         if not new or not (taken or "port" in str(error)):
             raise
         address = str(IPv4Address(found.labels[ADDRESS]) + taken)
-        found.remove(force=True, v=True)
+        take_away(found)
         found = _create(engine, wanted, address, Ports.choose({80, 443}))
         _power_on(wanted, found)
     return found

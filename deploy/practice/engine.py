@@ -30,6 +30,9 @@ FOLDER = Path(__file__).resolve().parents[2] / ".practice"
 """This checkout's keys and ssh files; the only place outside the engine that is written to."""
 
 
+END = 60
+"""Seconds a container may take to end."""
+
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -141,6 +144,27 @@ def containers(engine: DockerClient) -> dict[str, Container]:
     """Every container of ours by name, running or not."""
     found = engine.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
     return {str(container.name): container for container in found}
+
+
+def power_off(container: Container) -> None:
+    """End a container at once. A busy engine gives up waiting for the end, and says so, a moment before it comes."""
+    try:
+        container.kill()
+    except APIError as error:
+        if "is not running" not in str(error) and "exit event" not in str(error):
+            raise
+    watch(lambda: not _runs(container), END, lambda: PracticeError(f"{container.name} doesn't end."))
+
+
+def _runs(container: Container) -> bool:
+    container.reload()
+    return container.status == "running"
+
+
+def take_away(container: Container) -> None:
+    """End a container and remove it with its volumes."""
+    power_off(container)
+    container.remove(force=True, v=True)
 
 
 class Result(NamedTuple):

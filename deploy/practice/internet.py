@@ -18,7 +18,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from deploy.practice.access import write
-from deploy.practice.engine import FOLDER, LABEL, PracticeError, Voice, checked, containers, run, watch
+from deploy.practice.engine import FOLDER, LABEL, PracticeError, Voice, checked, containers, run, take_away, watch
 from deploy.practice.images import IMAGES, ensure, fingerprint
 from deploy.practice.network import LOOPBACK, NETWORK, endpoint, free_port, subnet_of
 
@@ -93,7 +93,7 @@ def _start(
     engine: DockerClient, service: Service, network: Network, found: Container | None, voice: Voice
 ) -> Container:
     if found and found.labels.get(MADE_OF) != service.made_of(network):
-        found.remove(force=True, v=True)
+        take_away(found)
         found = None
     if found and found.status == "running":
         return found

@@ -12,7 +12,17 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from deploy.practice import access
-from deploy.practice.engine import FILES, LABEL, PracticeError, checked, containers, run, watch
+from deploy.practice.engine import (
+    FILES,
+    LABEL,
+    PracticeError,
+    checked,
+    containers,
+    power_off,
+    run,
+    take_away,
+    watch,
+)
 from deploy.practice.images import REPOSITORY, discard
 from deploy.practice.internet import Acme
 from deploy.practice.network import LOOPBACK, free_port
@@ -83,7 +93,7 @@ class Practice:
 
     def kill(self) -> None:
         """A power cut."""
-        self._it.kill()
+        power_off(self._it)
 
     def start(self) -> None:
         """Power again after ``kill``; returns once the server lets people in."""
@@ -162,7 +172,7 @@ def remove(engine: DockerClient, name: str, ssh_port: int) -> None:
     """Takes a server, its volume and what is known of it away: first that, since another may have its port at once."""
     with access.exclusive(lambda _: None):
         access.forget(name, ssh_port)
-    engine.containers.get(container_name(name)).remove(force=True, v=True)
+    take_away(engine.containers.get(container_name(name)))
     engine.volumes.get(volume_name(name)).remove(force=True)
 
 
