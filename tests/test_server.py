@@ -556,10 +556,10 @@ def test_a_link_that_is_lost_before_we_have_the_lock_is_told_as_lost(
 def test_a_lock_lasts_for_as_long_as_its_heart_beats(
     here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "SILENCE_SECONDS", 1)
+    monkeypatch.setattr(server, "SILENCE_SECONDS", 3)
     monkeypatch.setattr(server, "HEARTBEAT_SECONDS", 0.2)
     with here.lock(site(tmp_path)):
-        time.sleep(1.5)
+        time.sleep(4)
         with pytest.raises(Locked), another().lock(site(tmp_path)):
             pass
 
@@ -567,10 +567,10 @@ def test_a_lock_lasts_for_as_long_as_its_heart_beats(
 def test_a_link_is_checked_by_asking_who_holds_our_lock(
     here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "CONNECT_SECONDS", 0.5)
     here.check_link()  # which asks nobody: nothing is begun without a lock
     with here.lock(site(tmp_path)):
         here.check_link()
+        monkeypatch.setattr(server, "CONNECT_SECONDS", 0.5)
         monkeypatch.setattr(Pipe, "sendall", lambda pipe, data: None)  # as a cut cable has it
         with pytest.raises(Lost, match="it doesn't answer any more"):
             here.check_link()
@@ -681,14 +681,14 @@ def test_what_a_silent_laptop_runs_ends_once_somebody_takes_over(
 def test_a_server_that_does_not_answer_any_more_is_cut_off(
     here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "HEARTBEAT_SECONDS", 0.1)
-    monkeypatch.setattr(server, "DEAD_LINK_SECONDS", 0.3)
+    monkeypatch.setattr(server, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(server, "DEAD_LINK_SECONDS", 3)
     cut = threading.Event()
     monkeypatch.setattr(Pipe, "get_transport", lambda pipe: SimpleNamespace(close=cut.set), raising=False)
     with here.lock(site(tmp_path)):
-        assert not cut.wait(1), "it answers"
+        assert not cut.wait(4), "it answers"
         monkeypatch.setattr(Pipe, "recv_ready", lambda pipe: False)
-        assert cut.wait(5)
+        assert cut.wait(15)
 
 
 def test_a_link_that_takes_no_heartbeat_any_more_is_cut_off(
@@ -702,7 +702,7 @@ def test_a_link_that_takes_no_heartbeat_any_more_is_cut_off(
     monkeypatch.setattr(Pipe, "recv_ready", lambda pipe: False)
     with here.lock(site(tmp_path)) as (tell, _, _):
         monkeypatch.setattr(Pipe, "sendall", lambda pipe, data: cut.wait(10))
-        assert cut.wait(5)
+        assert cut.wait(15)
         monkeypatch.undo()
         tell("gate")
 

@@ -25,7 +25,10 @@ from .kit import Fab, Project, new_repository, with_sample_app
 
 PREFIX = os.environ.get("PORTSIDE_E2E", "e2e")
 """What the servers' names begin with: with another one, another run goes on beside this one."""
-DOMAIN = "portfolio.test"
+BROWSER = 120_000
+"""Milliseconds a browser may take to start on a busy machine."""
+DOMAIN = f"portfolio-{PREFIX}.test"
+"""Names are one for all servers of this machine, so no two runs have the same."""
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync",
@@ -185,7 +188,7 @@ def browser(server: Practice, site: Project, browser_path: str) -> Iterator[Brow
     rules = f"MAP {site.domain}:80 127.0.0.1:{server.http_port}"
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=browser_path, args=[*FLAGS, f"--host-resolver-rules={rules}"]
+            executable_path=browser_path, args=[*FLAGS, f"--host-resolver-rules={rules}"], timeout=BROWSER
         )
         yield chromium
         chromium.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from pathlib import Path
 from deploy import flow
 
 from . import small
-from .kit import Done, Project, Running, Visitors, ask, live, patient_visitor, shell, sql, until, visitors
+from .kit import Done, Project, Running, Visitors, ask, left, live, patient_visitor, shell, sql, until, visitors
 
 WHOLE = Path(__file__).with_name("whole.sh").read_text()
 VERSION = "app/hello/__init__.py"
@@ -98,19 +97,17 @@ class Tiny:
 
     def left(self) -> str:
         """What isn't as it should be once nothing is under way."""
-        left, looked, _ = self.inside(WHOLE).partition("looked everywhere")
+        return left(self._left)
+
+    def _left(self) -> str:
+        found, looked, _ = self.inside(WHOLE).partition("looked everywhere")
         assert looked, "whole.sh didn't reach its end"
-        return left
+        return found
 
     def check_whole(self) -> None:
-        """Fails where something half-done stays, or a lock, or the site isn't at its source's version.
-
-        What ends with our connection ends a moment after it; a dead laptop's, when somebody else comes, within seconds.
-        """
-        limit = time.monotonic() + 30
-        while (left := self.left()) and time.monotonic() < limit:
-            time.sleep(0.3)
-        assert not left, f"left:\n{left}"
+        """Fails where something half-done stays, or a lock, or the site isn't at its source's version."""
+        found = self.left()
+        assert not found, f"left:\n{found}"
         assert (answers := self.answers()) == self.version, f"version {answers} is live, not {self.version}"
 
     def reached(self, run: Running, stage: str, flow_of_it: tuple[str, ...] = flow.DEPLOY) -> None:
@@ -148,8 +145,8 @@ class Tiny:
         done = self.project.fab("rollback", "--to", to, on=self.project.server, project=self.project)
         assert done.code == 0 or f"{to} is live already" in done.err
         assert self.live == to, f"{self.live} is live, not {to}"
-        left = self.left()
-        assert not left, f"left:\n{left}"
+        found = self.left()
+        assert not found, f"left:\n{found}"
         return done
 
 

@@ -30,12 +30,23 @@ FEW_WORKERS = "1"
 STRIPPED = re.compile(r"(DEPLOY_|DJANGO_|POSTGRES_|PG)\w*|SECRET_KEY|DATABASE_URL|ALLOWED_HOSTS|SSH_AUTH_SOCK")
 
 
-def until(true: Callable[[], object], what: str, seconds: float = 60) -> None:
+def until(true: Callable[[], object], what: str, seconds: float = 180) -> None:
     """Returns as soon as ``true()`` is; fails, naming ``what`` was waited for, once ``seconds`` have passed."""
     limit = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < limit, f"waited {seconds:.0f} s for {what}"
         time.sleep(0.05)
+
+
+def left(look: Callable[[], str]) -> str:
+    """What ``look()`` still finds after half a minute, nothing as soon as it finds nothing.
+
+    What ends with our connection ends a moment after it; a dead laptop's, when somebody else comes, within seconds.
+    """
+    limit = time.monotonic() + 30
+    while (found := look()) and time.monotonic() < limit:
+        time.sleep(0.3)
+    return found
 
 
 def free_port() -> int:

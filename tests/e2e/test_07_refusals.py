@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from .conftest import DOMAIN
 from .kit import PRACTICE, Done, Fab, Project, fingerprint, free_port, shell
 
 USAGE = 2
@@ -208,7 +209,7 @@ def test_other_values_that_cannot_be(site: Project, name: str, value: str) -> No
         ("DEPLOY_BUILD_SECRETS", "NOWHERE", "NOWHERE"),
         ("DEPLOY_DATABASE", "external", "DATABASE_URL"),
         ("DEPLOY_DATABASE", "postgres:16", "postgres:17"),
-        ("DEPLOY_REDIRECT_DOMAINS", "portfolio.test", "portfolio.test"),
+        ("DEPLOY_REDIRECT_DOMAINS", DOMAIN, DOMAIN),
     ],
 )
 def test_settings_that_lead_nowhere(site: Project, name: str, value: str, said: str) -> None:

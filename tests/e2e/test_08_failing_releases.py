@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from .kit import Done, Project, ask, fingerprint, live, shell, sql, until, visitors
+from .kit import Done, Project, ask, fingerprint, left, live, shell, sql, until, visitors
 
 WSGI = "app/config/wsgi.py"
 PATIENCE = "15"  # seconds: long enough for a busy machine to start the application, which is well or never
@@ -167,7 +167,7 @@ def test_a_second_deploy_meanwhile_is_told_who_is_at_it(site: Project) -> None:
     assert "@" in second.err, "who it is"
     assert "Nothing was changed." in second.err
     assert live(site.server, site.name) == done.release
-    assert held(site) == "", "no lock is left"
+    assert left(lambda: held(site)) == "", "no lock is left"
 
 
 def test_an_interrupted_deploy_says_what_is_so(site: Project) -> None:

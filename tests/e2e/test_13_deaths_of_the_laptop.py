@@ -117,7 +117,7 @@ def test_cut_off_without_a_word(site: Tiny, stage: str) -> None:
     with nobody_lost(site), relay.in_front_of(site.project.server) as between:
         with deploying(site, stage, on=between.name) as run:
             between.silence()
-        until(site.free, "the lock to be given back")
+        until(site.free, "the lock to be given back", 60)
         site.deploy()
         done = run.end()
     assert done.code == 1
@@ -133,7 +133,7 @@ def test_cut_off_without_a_word_in_the_middle_of_an_upload(site: Tiny) -> None:
         run = site.start("deploy", on=between.name)
         until(lambda: between.passed > 5_000_000, "the upload")
         between.stall()
-        until(site.free, "the lock to be given back")
+        until(site.free, "the lock to be given back", 60)
         large.unlink()
         site.change()
         site.deploy()
@@ -151,6 +151,7 @@ def test_interrupted_while_it_deploys(site: Tiny, stage: str) -> None:
     before = site.live
     with nobody_lost(site):
         with deploying(site, stage) as run:
+            until(lambda: f"  {stage}: " in run.out.read_text(), "a step of this stage")
             run.process.send_signal(signal.SIGINT)
             done = run.end()
         assert done.code == 1
@@ -170,7 +171,7 @@ def test_asleep_until_somebody_else_took_over(site: Tiny, stage: str) -> None:
     with nobody_lost(site):
         with deploying(site, stage) as run:
             run.process.send_signal(signal.SIGSTOP)
-        until(site.free, "the lock to be given back")
+        until(site.free, "the lock to be given back", 60)
         site.change()
         after = site.deploy().release
         run.process.send_signal(signal.SIGCONT)
@@ -185,7 +186,7 @@ def test_asleep_for_a_moment(site: Tiny) -> None:
     """Nobody else came: it goes on where it was."""
     with nobody_lost(site), deploying(site, "gate") as run:
         run.process.send_signal(signal.SIGSTOP)
-        until(site.free, "the lock to be given back")
+        until(site.free, "the lock to be given back", 60)
         run.process.send_signal(signal.SIGCONT)
         assert run.end().code == 0
     site.check_whole()

@@ -22,7 +22,7 @@ from deploy import flow
 from deploy.practice import Practice
 
 from . import small
-from .kit import Answer, Project, ask, live, shell, until, visitors
+from .kit import Answer, Project, ask, left, live, shell, until, visitors
 
 DOMAIN, SECOND = "pages.test", "again.pages.test"
 OLD_STYLE, NEW_STYLE = "style.0123abcd.css", "style.4567cdef.css"
@@ -266,7 +266,7 @@ def test_a_release_without_its_page_never_goes_live(site: Project) -> None:
     assert "shows nothing at /status/: there is no status/index.html" in done.err
     assert f"Release {release} is live, as before." in done.err
     assert (live(site.server, "pages"), ask(site.server, DOMAIN).text) == (release, text)
-    assert check_whole(site) == ""
+    assert left(lambda: half_done(site)) == ""
 
 
 def test_settings_of_an_application_are_refused(site: Project) -> None:
@@ -308,12 +308,12 @@ def test_releases_are_listed_and_no_more_are_kept_than_wanted(site: Project) -> 
     assert get(site, f"/{OLD_STYLE}")[0] == 404, "no kept release has it"
 
 
-def check_whole(site: Project) -> str:
+def half_done(site: Project) -> str:
     """What isn't as it should be once nothing is under way."""
     script = (Path(__file__).with_name("whole.sh")).read_text()
-    left, looked, _ = shell(site.server, "docker() { :; }\n" + script, site.name).partition("looked everywhere")
+    found, looked, _ = shell(site.server, "docker() { :; }\n" + script, site.name).partition("looked everywhere")
     assert looked
-    return left
+    return found
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -331,14 +331,14 @@ def test_a_laptop_that_is_killed(stage: str, site: Project) -> None:
         site.deploy()
     assert seen.lost == []
     assert title(site) == f"killed at {count}"
-    assert check_whole(site) == ""
+    assert left(lambda: half_done(site)) == ""
 
 
 def test_abort_clears_away_what_was_left(site: Project) -> None:
     shell(site.server, "mkdir -p /srv/portside/pages/releases/20990101-000000-abcdef0/static")
     done = site.fab("abort", on=site.server, project=site, check=True)
     assert "20990101-000000-abcdef0: taken away" in done.out + done.err
-    assert check_whole(site) == ""
+    assert left(lambda: half_done(site)) == ""
 
 
 # Its own words for what an application has

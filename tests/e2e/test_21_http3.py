@@ -19,7 +19,7 @@ from deploy.practice.engine import connect
 from deploy.practice.internet import INTERNET
 
 from . import small
-from .conftest import FLAGS
+from .conftest import BROWSER, FLAGS
 from .https import Root, certificate, get
 from .kit import Project, ask, shell, until
 
@@ -149,7 +149,7 @@ def test_a_browser_comes_by_it(secure: Project, root: Root, browser_path: str) -
         f"--origin-to-force-quic-on={DOMAIN}:443",
     )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=browser_path, args=[*FLAGS, *flags])
+        browser = playwright.chromium.launch(executable_path=browser_path, args=[*FLAGS, *flags], timeout=BROWSER)
         page = browser.new_page()
         answer = page.goto(f"https://{DOMAIN}/")
         assert answer

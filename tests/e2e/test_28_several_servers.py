@@ -196,10 +196,9 @@ def test_one_that_is_cut_off_while_the_other_gets_ready_keeps_both_as_they_were(
     fab: Fab, everywhere: Project, both: str, server: Practice, second: Practice
 ) -> None:
     before = now(server, second)
-    with another_commit(everywhere, "cut"):
-        running = fab.start("deploy", on=both, project=everywhere)
-        until(lambda: re.search(rf"{server.name} *\| ✓ start", running.out.read_text()), "the first to start")
+    with another_commit(everywhere, "cut"), everywhere.with_settings(DEPLOY_HEALTH_TIMEOUT="120"):
         with paper(server, "slow"):
+            running = fab.start("deploy", on=both, project=everywhere)
             until(lambda: f"ready for “live”; waiting for {server.name}" in running.out.read_text(), "the second")
             second.disconnect()
         done = running.end()
