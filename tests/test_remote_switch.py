@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -283,11 +284,19 @@ def test_a_generation_is_nobodys_to_read_until_its_passwords_are_hidden(machine:
     assert (made.stat().st_mode & 0o777, (made / "sites/art.htpasswd").stat().st_mode & 0o777) == (0o755, 0o640)
 
 
+def test_a_release_is_on_the_disk_before_it_is_live(machine: Machine) -> None:
+    note = '#!/bin/sh\necho "sync $* while $(readlink "$TOP/site/current") is live" >>"$LOG"\n'
+    (sample.files(machine.top, {"bin/sync": note}) / "bin/sync").chmod(0o755)
+    assert machine.switch().returncode == 0
+    assert machine.log[-1] == f"sync -f {machine.top}/site /var/lib/docker while releases/{OLD} is live"
+    assert machine.live == NEW
+
+
 def test_a_generation_is_on_the_disk_before_it_is_live(machine: Machine) -> None:
     note = '#!/bin/sh\necho "sync $*" >>"$LOG"\nexec /bin/sync "$@"\n'
     (sample.files(machine.top, {"bin/sync": note}) / "bin/sync").chmod(0o755)
     machine.switch(final="final")
-    files, folder = (number for number, line in enumerate(machine.log) if line.startswith("sync "))
+    files, folder = (number for number, line in enumerate(machine.log) if re.match("sync [^-]", line))
     assert f"{machine.top}/nginx/portside.d/final.new/is-final" in machine.log[files]
     assert machine.log[folder] == f"sync {machine.top}/nginx/portside.d"
     assert folder < machine.log.index("reload final")

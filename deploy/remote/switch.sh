@@ -22,6 +22,10 @@ come_back() {
     [ -z "$ids" ] || { docker update --restart unless-stopped $ids && docker start $ids; } >/dev/null
 }
 
+# All that the release is made of is on the disk before it is live, so that it comes back after a power cut too; not at any
+# price, where somebody else keeps the disk busy.
+put_on_disk() { timeout 30 sync -f "$root" /var/lib/docker 2>/dev/null; }
+
 point() { ln -sfn "$1" "$root/current.new" && mv -fT "$root/current.new" "$root/current"; }
 
 ask() { curl -s --noproxy '*' --max-time 15 -H "User-Agent: Portside" "$@"; }
@@ -63,6 +67,7 @@ undo() {
 }
 
 come_back || exit 1
+put_on_disk
 [ -z "$bridge$final" ] || begin "$before"
 [ -z "$bridge" ] || { put "$bridge" && retired "$reading"; } || undo
 point "releases/$id" || undo
