@@ -127,7 +127,7 @@ class Tiny:
         return f"/run/portside/site-{self.project.name}.holder"
 
     def free(self) -> bool:
-        """Whether the lock is given back. Told by a word, since an engine under load may lose what a command prints."""
+        """Whether the lock is given back."""
         return "free" in shell(self.project.server, '[ -e "$1" ] || echo free', self.lock, check=False)
 
     def holder(self) -> str:
