@@ -13,8 +13,9 @@ from . import nginx
 from . import site as names
 from .errors import Locked
 from .facts import Facts, FileFact
+from .following import Result
 from .report import Report
-from .server import Result, Server
+from .server import Server
 from .site import Site
 from .steps import Step
 

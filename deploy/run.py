@@ -12,8 +12,9 @@ from .command import words
 from .edge import Served
 from .errors import PortsideError
 from .facts import Facts
+from .following import Result
 from .report import Report, Stage
-from .server import Result, Server
+from .server import Server
 from .settings import Settings
 from .site import ReleasePaths, Site
 from .steps import Step

@@ -6,52 +6,38 @@ their files. That is one round trip, however many steps there are; results come 
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import contextmanager
 from getpass import getuser
-from typing import IO, Any
+from typing import IO
 
 import paramiko
 from fabric import Connection
 
 from . import route
-from .connecting import CONNECT_SECONDS, DEAD_LINK_SECONDS, no_root, no_session
-from .errors import Locked, Lost, StepFailed
+from .connecting import no_session
+from .errors import Locked, Lost
 from .facts import Facts
+from .following import LOST, CommandFailed, Following, Result
+from .heart import Heart
 from .report import Report
 from .site import Site
 from .steps import Step, quote
 from .stream import REMOTE, Sender, pack
 from .sudo import GIVEN, Answer, Sudo
+from .transport import BROKEN
 
-HEARTBEAT_SECONDS, SILENCE_SECONDS = 5, 30  # the lock ends after this much silence
-BUSY, FENCED = 75, 77  # exit codes: a lock doesn't come free; somebody else has our lock
-LOST = -1  # paramiko's, where the connection ended before the command
-BROKEN = (OSError, EOFError, paramiko.SSHException)  # what a lost connection raises
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")  # what a terminal would obey
+SILENCE_SECONDS = 30  # the lock ends after this much silence
+ENDING_SECONDS = 5  # for a thread that sends, once nobody reads any more
 
 # A lost connection is told by us, in one line.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 MEMORY, DISK = "/run", "/var/tmp"
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a step ended. ``state``: changed or unchanged; ``why``: of unchanged; ``answer``: what it was asked for."""
-
-    step: Step
-    state: str
-    why: str
-    answer: Any
-    output: tuple[str, ...]
 
 
 class Server:
@@ -70,7 +56,7 @@ class Server:
         self._interrupted = False
         self._noticing = threading.Lock()
         self._fence = ("", "")  # the site whose lock we hold, and our token
-        self._heart: _Heart | None = None  # while we hold it
+        self._heart: Heart | None = None  # while we hold it
 
     @property
     def target(self) -> str:
@@ -137,7 +123,7 @@ class Server:
             ("sh", "-c", receive, "receive", room, nonce, locks, site, token, how),
             lambda sink: pack(steps, sink),
         )
-        return _Run(self, steps, stage, f"@@{nonce} ").follow(lines)
+        return Following(self.target, self.report, steps, stage, f"@@{nonce} ").follow(lines)
 
     def send(self, step: Step, content: Callable[[IO[bytes]], None], *, stage: str) -> Result:
         """Run one step that reads its input itself, while we hold the site's lock: what arrives is kept where it
@@ -145,7 +131,7 @@ class Server:
         nonce, (site, token), script = secrets.token_hex(8), self._fence, step.words[1]
         text = (REMOTE / f"{script}.sh").read_text(encoding="utf-8")
         lines = self.stream(("sh", "-c", text, script, nonce, site, token, *step.words[2:]), content)
-        (result,) = _Run(self, [step], stage, f"@@{nonce} ").follow(lines)
+        (result,) = Following(self.target, self.report, [step], stage, f"@@{nonce} ").follow(lines)
         return result
 
     def stream(self, words: Sequence[str], send: Callable[[IO[bytes]], None] | None = None) -> Iterator[str]:
@@ -173,7 +159,7 @@ class Server:
             status = channel.recv_exit_status()
             # What is left to send is nobody's any more: it mustn't meet the next command.
             channel.close()
-            sender.join(HEARTBEAT_SECONDS)
+            sender.join(ENDING_SECONDS)
             if sender.error and status != LOST:
                 raise sender.error
         if status:
@@ -215,7 +201,7 @@ class Server:
         with self._running((*words, "yes" if waiting else "no")) as (channel, said):
             busy, _, current = self._held(site, channel, said, waiting).partition(" ")
             self._awaited, self._fence = None, (site.name, token)
-            self._heart = heart = _Heart(channel)
+            self._heart = heart = Heart(channel)
             heart.start()
             try:
                 yield heart.beat, current, busy == "yes"
@@ -341,126 +327,3 @@ class _Reaching(threading.Thread):
         self.join()
         if self.error:
             raise self.error
-
-
-class _Heart(threading.Thread):
-    """Keeps a lock alive by writing to its holder now and then. Where no answer comes, it cuts the dead link."""
-
-    def __init__(self, channel: paramiko.Channel) -> None:
-        super().__init__(daemon=True)
-        self.channel = channel
-        self.stopped = threading.Event()
-        self._listening = threading.Lock()
-
-    def run(self) -> None:
-        unanswered, beating = 0, None
-        while not self.stopped.wait(HEARTBEAT_SECONDS) and not self.channel.eof_received:
-            unanswered = 0 if self._answered() else unanswered + 1
-            if unanswered * HEARTBEAT_SECONDS >= DEAD_LINK_SECONDS:
-                self.channel.get_transport().close()
-                return
-            # Where a link is dead in the middle of a transfer, a beat doesn't return: somebody has to go on counting.
-            if not beating or not beating.is_alive():
-                beating = threading.Thread(target=self.beat, args=("",), daemon=True)
-                beating.start()
-
-    def _answered(self) -> bool:
-        answered = False
-        with self._listening:
-            while self.channel.recv_ready():
-                answered = bool(self.channel.recv(4096))
-                if not answered:
-                    break
-        return answered
-
-    def answers(self) -> bool:
-        """Whether an answer comes to a beat of now."""
-        self._answered()
-        with self._listening, suppress(*BROKEN):
-            self.channel.settimeout(CONNECT_SECONDS)
-            self.channel.sendall(b"\n")
-            return bool(self.channel.recv(4096))
-        return False
-
-    def beat(self, stage: str) -> None:
-        """Say that we are here, and at which stage."""
-        with suppress(*BROKEN):
-            self.channel.sendall(f"{stage}\n".encode())
-
-
-class CommandFailed(Exception):
-    """A command ended with another status than 0."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-class _Run:
-    """Follows a run of steps through the lines that come back."""
-
-    def __init__(self, server: Server, steps: Sequence[Step], stage: str, mark: str) -> None:
-        self.server, self.steps, self.stage, self.mark = server, steps, stage, mark
-        self.results: list[Result] = []
-        self.output: list[str] = []
-        self.answer: Any = None
-        self.status = 0
-
-    def follow(self, lines: Iterator[str]) -> list[Result]:
-        try:
-            for line in lines:
-                if line.startswith(self.mark):
-                    self._mark(*line.removeprefix(self.mark).split(" ", 2))
-                elif line or self.output:
-                    self.output.append(CONTROL.sub("", line))
-                    self.server.report.output(self.output[-1])
-        except CommandFailed as error:
-            self.status = self.status or error.status
-        if self.status or len(self.results) < len(self.steps):
-            self._give_up(self.status)
-        return self.results
-
-    def _mark(self, what: str, number: str, rest: str = "") -> None:
-        if what == "exit":
-            self.status = int(number)
-            return
-        step = self.steps[int(number) - 1]
-        if what == "begin":
-            self.output, self.answer = [], None
-            self.server.report.begin(step.name, small=step.words[0] != "script")
-            self.server.report.command(quote(step.words))
-        elif what == "answer":
-            self.answer = json.loads(rest)
-        elif what == "ended":
-            state, _, why = rest.partition(" ")
-            output = tuple(self.output[:-1] if self.output and not self.output[-1] else self.output)
-            self.results.append(Result(step, state, why, self.answer, output))
-        elif what == "failed":
-            raise self._failed(step, int(rest))
-
-    def _failed(self, step: Step, status: int) -> StepFailed:
-        lines = [self.server.report.mask(line) for line in self.output if line.strip()]
-        return StepFailed(self.server.target, self.stage, step.name, status, lines)
-
-    def _give_up(self, status: int) -> None:
-        """The run ended before its steps did."""
-        text = "\n".join(self.output)
-        if not self.results and "sudo:" in text:
-            raise no_root(text, self.server.target)
-        if status == LOST:
-            raise Lost(
-                f"The connection to {self.server.target} was lost in the stage “{self.stage}”.",
-                hint="Type the same command again; it goes on from what it finds.",
-            )
-        if status == BUSY:
-            raise Locked(
-                f"Another deploy has kept {self.server.target} busy for 15 minutes.",
-                hint="See what it does there, then type the same command again.",
-            )
-        if status == FENCED:
-            raise Locked(
-                f"Somebody else has taken over the lock on {self.server.target}: this machine was silent for too long.",
-                state="Nothing more was changed from here.",
-                hint="fab releases shows what is live now.",
-            )
-        raise self._failed(self.steps[min(len(self.results), len(self.steps) - 1)], status)

@@ -20,10 +20,10 @@ from shutil import copyfileobj
 from typing import IO, Any
 
 from . import image, owner, release
+from .following import Result
 from .gzipping import Gzip, Writer
 from .report import Stage, count
 from .run import Run
-from .server import Result
 from .site import ReleasePaths, Site
 from .steps import Step, script
 

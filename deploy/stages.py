@@ -36,10 +36,10 @@ from . import (
 from .certifying import edge, issue, prove  # noqa: F401 - stages too
 from .containers import Answer
 from .errors import Lost, PortsideError, Refused, StepFailed
+from .following import Result
 from .removing import confirm, remove  # noqa: F401 - and these
 from .report import Stage, count
 from .run import Run
-from .server import Result
 from .steps import Content, Step, script, write
 from .stream import REMOTE
 

@@ -10,10 +10,10 @@ from . import edge, nginx, release
 from . import site as names
 from .edge import Edge, Served
 from .errors import PortsideError, StepFailed
+from .following import Result
 from .nginx import Generation
 from .report import Stage, count
 from .run import Run
-from .server import Result
 from .steps import Step, script
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import paramiko
 from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EOF
 
+BROKEN = (OSError, EOFError, paramiko.SSHException)  # what a connection raises that is lost
+
 
 class Transport(paramiko.Transport):
     """paramiko's, with two of its habits mended.

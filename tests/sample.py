@@ -18,9 +18,9 @@ from deploy.containers import Answer
 from deploy.edge import Served
 from deploy.errors import Locked, Lost, Refused, StepFailed
 from deploy.facts import Container, Facts, FileFact
+from deploy.following import Result
 from deploy.report import Report
 from deploy.run import Run
-from deploy.server import Result
 from deploy.settings import Settings
 from deploy.site import NGINX_CONF, Site
 from deploy.steps import Step

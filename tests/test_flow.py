@@ -13,9 +13,9 @@ import pytest
 from deploy import flow, publishing, stages
 from deploy.errors import Lost, PortsideError, StepFailed
 from deploy.facts import Facts
+from deploy.following import Result
 from deploy.run import Run
 from deploy.secret import Secret
-from deploy.server import Result
 from deploy.settings import Settings
 from deploy.steps import Step
 from tests import sample

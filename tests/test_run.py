@@ -6,8 +6,8 @@ import pytest
 
 from deploy import host
 from deploy.errors import PortsideError
+from deploy.following import Result
 from deploy.report import Stage
-from deploy.server import Result
 from deploy.settings import Settings
 from deploy.site import Site
 from deploy.steps import Step, folder

@@ -22,11 +22,12 @@ import paramiko
 import pytest
 from fabric import Config, Connection
 
-from deploy import server, stream
+from deploy import heart, server, stream
 from deploy.errors import Locked, Lost, PortsideError, StepFailed
+from deploy.following import LOST, CommandFailed
 from deploy.report import Report
 from deploy.secret import Secret
-from deploy.server import CommandFailed, Server
+from deploy.server import Server
 from deploy.site import Site
 from deploy.steps import Step, folder, remove, script, write
 from tests import sample
@@ -316,47 +317,6 @@ def test_a_run_that_is_killed_is_a_failure_of_the_step_it_was_at(here: Here, tmp
     assert not (tmp_path / "b").exists()
 
 
-def follow(lines: list[str], status: int = 0) -> None:
-    """Reads these lines as those of two steps."""
-
-    def come() -> Iterator[str]:
-        yield from lines
-        if status:
-            raise CommandFailed(status)
-
-    report = Report(quiet=True)
-    at = Server(Connection("server.example", config=Config(lazy=True)), report)
-    server._Run(at, [folder("/a"), folder("/b")], "test", "@@n ").follow(come())
-
-
-def test_a_lost_connection_says_so() -> None:
-    with pytest.raises(PortsideError, match=r"The connection to server\.example was lost in the stage “test”"):
-        follow(["@@n begin 1", "@@n ended 1 changed"], status=-1)
-
-
-def test_a_server_that_others_keep_busy_is_told_as_locked() -> None:
-    with pytest.raises(Locked, match="busy for 15 minutes"):
-        follow([], status=server.BUSY)
-
-
-def test_a_run_that_ends_early_is_a_failure_without_an_error_too() -> None:
-    with pytest.raises(StepFailed, match="Folder /b"):
-        follow(["@@n begin 1", "@@n ended 1 changed", "@@n begin 2"])
-
-
-def test_a_run_whose_lock_is_somebody_elses_is_told_as_locked() -> None:
-    with pytest.raises(Locked, match="Somebody else has taken over the lock") as caught:
-        follow(["@@n begin 1", "@@n ended 1 changed", "@@n exit 77"], status=server.FENCED)
-    assert caught.value.exit_code == 3
-
-
-def test_a_detached_run_tells_its_exit_code_in_its_log() -> None:
-    with pytest.raises(Locked, match="busy for 15 minutes"):
-        follow([f"@@n exit {server.BUSY}"])
-    with pytest.raises(StepFailed, match="exit code 9"):
-        follow(["@@n begin 1", "@@n exit 9"])
-
-
 @pytest.mark.parametrize("use", [lambda at: list(at.stream(("true",))), lambda at: at.interactive(("true",))])
 def test_a_link_that_is_dead_counts_as_lost_and_is_not_opened_again(use: Callable[[Server], object]) -> None:
     at = Server(Connection("root@server.example", config=Config(lazy=True)), Report(quiet=True))
@@ -389,16 +349,6 @@ def test_a_link_lost_at_sudos_question_counts_as_lost() -> None:
     at._sudo.ask()
     with pytest.raises(Lost, match="Socket is closed"), at._running(("true",)):
         pass
-
-
-def test_sudo_that_refuses_is_told_as_such() -> None:
-    with pytest.raises(PortsideError, match=r"No root on server\.example: sudo: a password is required"):
-        follow(["sudo: a password is required"], status=1)
-
-
-def test_sudo_in_a_steps_own_words_is_that_steps_failure() -> None:
-    with pytest.raises(StepFailed, match="sudo: not found"):
-        follow(["@@n begin 1", "sudo: not found", "@@n failed 1 127"], status=1)
 
 
 def received(at: Here, monkeypatch: pytest.MonkeyPatch, **how: Any) -> tuple[str, ...]:
@@ -547,7 +497,7 @@ def test_a_link_that_is_lost_before_we_have_the_lock_is_told_as_lost(
 ) -> None:
     with here.lock(site(tmp_path)):
         monkeypatch.setattr(Pipe, "recv", lambda pipe, size: b"")  # as of a connection that ended
-        monkeypatch.setattr(Pipe, "recv_exit_status", lambda pipe: server.LOST)
+        monkeypatch.setattr(Pipe, "recv_exit_status", lambda pipe: LOST)
         waiting = (lambda holder: None) if patient else None
         with pytest.raises(Lost, match="was lost"), another().lock(site(tmp_path), waiting):
             pass
@@ -557,7 +507,7 @@ def test_a_lock_lasts_for_as_long_as_its_heart_beats(
     here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "SILENCE_SECONDS", 3)
-    monkeypatch.setattr(server, "HEARTBEAT_SECONDS", 0.2)
+    monkeypatch.setattr(heart, "HEARTBEAT_SECONDS", 0.2)
     with here.lock(site(tmp_path)):
         time.sleep(4)
         with pytest.raises(Locked), another().lock(site(tmp_path)):
@@ -570,7 +520,7 @@ def test_a_link_is_checked_by_asking_who_holds_our_lock(
     here.check_link()  # which asks nobody: nothing is begun without a lock
     with here.lock(site(tmp_path)):
         here.check_link()
-        monkeypatch.setattr(server, "CONNECT_SECONDS", 0.5)
+        monkeypatch.setattr(heart, "CONNECT_SECONDS", 0.5)
         monkeypatch.setattr(Pipe, "sendall", lambda pipe, data: None)  # as a cut cable has it
         with pytest.raises(Lost, match="it doesn't answer any more"):
             here.check_link()
@@ -678,53 +628,10 @@ def test_what_a_silent_laptop_runs_ends_once_somebody_takes_over(
             assert not run.is_alive()
 
 
-def test_a_server_that_does_not_answer_any_more_is_cut_off(
-    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "HEARTBEAT_SECONDS", 0.2)
-    monkeypatch.setattr(server, "DEAD_LINK_SECONDS", 3)
-    cut = threading.Event()
-    monkeypatch.setattr(Pipe, "get_transport", lambda pipe: SimpleNamespace(close=cut.set), raising=False)
-    with here.lock(site(tmp_path)):
-        assert not cut.wait(4), "it answers"
-        monkeypatch.setattr(Pipe, "recv_ready", lambda pipe: False)
-        assert cut.wait(15)
-
-
-def test_a_link_that_takes_no_heartbeat_any_more_is_cut_off(
-    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As where it dies in the middle of a transfer: who sends holds the connection until it is closed."""
-    monkeypatch.setattr(server, "HEARTBEAT_SECONDS", 0.1)
-    monkeypatch.setattr(server, "DEAD_LINK_SECONDS", 0.3)
-    cut = threading.Event()
-    monkeypatch.setattr(Pipe, "get_transport", lambda pipe: SimpleNamespace(close=cut.set), raising=False)
-    monkeypatch.setattr(Pipe, "recv_ready", lambda pipe: False)
-    with here.lock(site(tmp_path)) as (tell, _, _):
-        monkeypatch.setattr(Pipe, "sendall", lambda pipe, data: cut.wait(10))
-        assert cut.wait(15)
-        monkeypatch.undo()
-        tell("gate")
-
-
-@pytest.mark.parametrize("error", [OSError(), EOFError(), paramiko.SSHException()])
-def test_a_heartbeat_that_meets_a_lost_link_says_nothing(
-    error: Exception, here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(pipe: Pipe, data: bytes) -> None:
-        raise error
-
-    with here.lock(site(tmp_path)) as (tell, _, _), monkeypatch.context() as patch:
-        patch.setattr(Pipe, "sendall", broken)
-        tell("gate")
-        with pytest.raises(Lost, match="doesn't answer any more"):
-            here.check_link()
-
-
 class Ending(Server):
     """A server whose connection ends, or whose command does, while something is sent to it."""
 
-    status = server.LOST
+    status = LOST
 
     def connect(self) -> None:
         """It is here already."""

@@ -13,8 +13,8 @@ import pytest
 from deploy import flow, nginx
 from deploy.errors import PortsideError, Refused, StepFailed
 from deploy.facts import Facts
+from deploy.following import Result
 from deploy.run import Run
-from deploy.server import Result
 from deploy.settings import Settings
 from deploy.steps import Step
 from tests import sample

@@ -11,8 +11,8 @@ import pytest
 from deploy import edge, nginx, release, switching
 from deploy.edge import Served
 from deploy.facts import Facts
+from deploy.following import Result
 from deploy.run import Run
-from deploy.server import Result
 from deploy.settings import Settings
 from deploy.steps import Step
 from tests import sample
