@@ -44,7 +44,8 @@ fault() {
     status=$(status "$path")
     case $status in [123]??) ;; *) echo "Through Nginx $path answers $status."; return ;; esac
     [ -n "$static" ] || return 0
-    file=$(cd "$root/current/static/" && find . -type f ! -name '*.gz' ! -name '*.br' ! -path '*/.*' | grep -E '^[A-Za-z0-9._/-]+$' | head -n 1)
+    file=$(cd "$root/current/static/" && find . -type f ! -name '*.gz' ! -name '*.br' ! -path '*/.*' \
+        -regextype posix-extended -regex '[A-Za-z0-9._/-]+' -print -quit)
     [ -n "$file" ] || return 0
     status=$(status "$static${file#./}")
     [ "$status" = 200 ] || echo "Through Nginx the static file $static${file#./} answers $status."
