@@ -27,12 +27,19 @@ class Heart(threading.Thread):
         while not self.stopped.wait(HEARTBEAT_SECONDS) and not self.channel.eof_received:
             unanswered = 0 if self._answered() else unanswered + 1
             if unanswered * HEARTBEAT_SECONDS >= DEAD_LINK_SECONDS:
-                self.channel.get_transport().close()
+                self._cut()
                 return
             # Where a link is dead in the middle of a transfer, a beat doesn't return: somebody has to go on counting.
             if not beating or not beating.is_alive():
                 beating = threading.Thread(target=self.beat, args=("",), daemon=True)
                 beating.start()
+
+    def _cut(self) -> None:
+        """Close the first hop: to close one behind it would be to send, which a dead link takes no more."""
+        transport = self.channel.get_transport()
+        while isinstance(transport.sock, paramiko.Channel):
+            transport = transport.sock.get_transport()
+        transport.close()
 
     def _answered(self) -> bool:
         answered = False

@@ -58,7 +58,7 @@ class Run:
     unchanged: bool = False
     migrated: tuple[str, ...] = ()
     broke_off: str = ""  # the migration that failed
-    broken_in: bool = False  # somebody interrupted them, so nobody knows how far they came
+    broken_in: bool = False  # interrupted, or the connection lost: nobody knows how far they came
     behind: bool = False  # migrations of the live release are taken back
     afterwards: list[Step] = field(default_factory=list)  # what a rollback does to the database after the switch
     changes: int = 0

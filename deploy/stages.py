@@ -280,7 +280,7 @@ def _migrated(run: Run, stage: Stage, ask: Step, steps: list[Step]) -> list[Resu
         if run.answer.pending and error.step == steps[-1].name:
             _see_how_far(run, stage, ask)
         raise
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Lost):
         run.broken_in = True
         raise
     pending = run.answer.pending

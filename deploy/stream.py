@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import paramiko
 
+from .errors import PortsideError
 from .gzipping import Gzip
 from .steps import Content, Step, mode
 
@@ -56,7 +57,7 @@ def add(archive: tarfile.TarFile, name: str, content: Content) -> None:
         with content.open("rb") as stream:
             archive.addfile(entry, stream)
     else:
-        raise FileNotFoundError(f"{content} isn't there any more")
+        raise PortsideError(f"{content} isn't there any more.")
 
 
 class _Input(io.RawIOBase):

@@ -144,13 +144,14 @@ def test_an_interrupted_migration_is_said_to_end(settings: Settings, project: Pa
     assert error.state == f"Release {sample.OLD} is live, as before. {ended}"
 
 
+@pytest.mark.parametrize("how", [KeyboardInterrupt(), Lost("The connection was lost.")])
 def test_an_interrupted_migration_that_breaks_the_live_release_may_be_applied(
-    settings: Settings, project: Path
+    how: BaseException, settings: Settings, project: Path
 ) -> None:
     class Interrupted(Paper):
         def _result(self, step, stage):  # type: ignore[no-untyped-def]
             if step.words[1] == "migrate":
-                raise KeyboardInterrupt
+                raise how
             return super()._result(step, stage)
 
     breaking = {"breaking": {"works.0002_more": ["drops a column"]}}

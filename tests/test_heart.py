@@ -41,7 +41,7 @@ class Far:
         """Nobody waits here."""
 
     def get_transport(self) -> SimpleNamespace:
-        return SimpleNamespace(close=self.cut.set)
+        return SimpleNamespace(close=self.cut.set, sock=None)
 
 
 @contextmanager
@@ -78,6 +78,17 @@ def test_a_link_that_takes_no_beat_any_more_is_cut_off() -> None:
     far.takes = lambda data: far.cut.wait(20)
     with beating(far):
         assert far.cut.wait(15)
+
+
+def test_behind_a_jump_host_the_first_hop_is_cut() -> None:
+    far, last = Far(answers=False), threading.Event()
+    through = paramiko.Channel(1)
+    through.get_transport = far.get_transport  # type: ignore[method-assign,assignment]
+    behind = Far(answers=False)
+    behind.get_transport = lambda: SimpleNamespace(close=last.set, sock=through)  # type: ignore[method-assign]
+    with beating(behind):
+        assert far.cut.wait(20)
+    assert not last.is_set()
 
 
 def test_a_server_that_has_ended_it_is_sent_nothing_more() -> None:

@@ -21,6 +21,7 @@ OLD, NEW = sample.OLD, sample.NEW
 PROGRAMS = {
     "docker": 'echo "docker $*" >>"$LOG"\n',
     "journalctl": "",
+    "sync": '[ "$1" = -f ] || exec /bin/sync "$@"\n',
     "unshare": 'case $FAULT in refused) ! grep -qx "$AT" "$7/new-name" ;; esac\n',
     "systemctl": """\
 case $1 in

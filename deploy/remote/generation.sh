@@ -117,7 +117,7 @@ point_nginx() { ln -sfn "$1" "$link.new" && mv -fT "$link.new" "$link"; }
 install_main() {
     cmp -s "$PORTSIDE_FILES/main" "$conf" && return
     cp -p "$conf" "$conf.before-portside" && cp "$PORTSIDE_FILES/main" "$conf.new" && chmod 644 "$conf.new" &&
-        mv -f "$conf.new" "$conf" && main_installed=1
+        sync "$conf.new" && mv -f "$conf.new" "$conf" && main_installed=1
 }
 
 take_page_away() {

@@ -22,9 +22,13 @@ come_back() {
     [ -z "$ids" ] || { docker update --restart unless-stopped $ids && docker start $ids; } >/dev/null
 }
 
-# All that the release is made of is on the disk before it is live, so that it comes back after a power cut too; not at any
-# price, where somebody else keeps the disk busy.
-put_on_disk() { timeout 30 sync -f "$root" /var/lib/docker 2>/dev/null; }
+# All that the release is made of is on the disk before it is live, so that it comes back after a power cut too. Where
+# somebody else keeps the disk busy, half a minute is given to it; nothing ends a sync that is under way.
+put_on_disk() {
+    sync -f "$root" /var/lib/docker >/dev/null 2>&1 &
+    limit=$(($(now) + 30))
+    while kill -s 0 $! 2>/dev/null && [ "$(now)" -lt "$limit" ]; do sleep 0.02; done
+}
 
 point() { ln -sfn "$1" "$root/current.new" && mv -fT "$root/current.new" "$root/current"; }
 
