@@ -29,7 +29,7 @@ from .site import Site
 from .steps import Step, quote
 from .stream import REMOTE, Sender, pack
 from .sudo import GIVEN, Answer, Sudo
-from .transport import BROKEN
+from .transport import BROKEN, close
 
 SILENCE_SECONDS = 30  # the lock ends after this much silence
 ENDING_SECONDS = 5  # for a thread that sends, once nobody reads any more
@@ -158,7 +158,7 @@ class Server:
             yield from self._lines(channel, said)
             status = channel.recv_exit_status()
             # What is left to send is nobody's any more: it mustn't meet the next command.
-            channel.close()
+            close(channel)
             sender.join(ENDING_SECONDS)
             if sender.error and status != LOST:
                 raise sender.error
@@ -170,7 +170,7 @@ class Server:
         with self._noticing:  # or this one clears away already, and it is that which is ended
             self._interrupted = True
             if self._awaited:
-                self._awaited.close()
+                close(self._awaited)
 
     def heed(self) -> bool:
         """Whether there was an interruption. Notice is taken of it once: what is cleared away after it goes
@@ -275,8 +275,10 @@ class Server:
                 raise no_session(self.target) from error
             raise
         channel.settimeout(None)
-        with channel:
+        try:
             yield channel
+        finally:
+            close(channel)
 
     def _lines(self, channel: paramiko.Channel, said: bytes = b"") -> Iterator[str]:
         """The lines a channel prints, without their ends, as they come; ``said``: what was read already."""

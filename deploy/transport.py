@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Any
 
 import paramiko
 from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EOF
 
 BROKEN = (OSError, EOFError, paramiko.SSHException)  # what a connection raises that is lost
+
+
+def close(channel: paramiko.Channel) -> None:
+    """Close a channel. Where the connection is lost, to say so fails, and nobody needs to be told."""
+    with suppress(*BROKEN):
+        channel.close()
 
 
 class Transport(paramiko.Transport):

@@ -667,6 +667,27 @@ def test_what_fails_here_while_something_is_sent_is_told() -> None:
         at.apply([script("Build", "build")], stage="build")
 
 
+class Resetting(Server):
+    """A server whose connection is reset just as a command is to begin: paramiko doesn't know it yet."""
+
+    def connect(self) -> None:
+        self._connection.create_session = lambda: SimpleNamespace(
+            settimeout=lambda seconds: None,
+            set_combine_stderr=lambda wanted: None,
+            exec_command=self.reset,
+            close=self.reset,
+        )
+
+    def reset(self, *_: object) -> None:
+        raise EOFError
+
+
+def test_a_link_that_is_lost_is_told_as_lost_though_its_channel_can_not_be_closed() -> None:
+    at = Resetting(Connection("root@server.example", config=Config(lazy=True)), Report(quiet=True))
+    with pytest.raises(Lost, match=r"The connection to server\.example was lost"):
+        list(at.stream(("true",)))
+
+
 class Narrow(Server):
     """A server whose sshd opens no second session."""
 
