@@ -37,6 +37,8 @@ KNOWN = {
     "cert_extlifeSpan": "its certificates last for years; Let's Encrypt's don't",
     "BREACH": "pages are compressed; Django masks its tokens against just this",
     "engine_problem": "of the OpenSSL that testssl.sh itself runs with",
+    "sessionresumption_ticket": "a busy machine keeps it from telling; test_no_session_ticket_is_given does",
+    "sessionresumption_ID": "the same; it is no fault either way",
 }
 INTERMEDIATE = {
     "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256", "ECDHE-ECDSA-AES128-GCM-SHA256",
@@ -188,6 +190,18 @@ def test_no_header_comes_twice_whoever_sends_it(secure: Project, root: Path) -> 
         for name in ("strict-transport-security", "x-content-type-options", "referrer-policy", "x-request-id"):
             assert page.one(name), (path, name)
         assert page.one("server") == "nginx", "no version is told"
+
+
+def test_no_session_ticket_is_given(secure: Project, root: Path) -> None:
+    """By TLS 1.2; by 1.3 what is called a ticket names an entry of Nginx's own cache."""
+    context = ssl.create_default_context(cafile=str(root))
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with (
+        socket.create_connection(("127.0.0.1", secure.server.https_port), 20) as plain,
+        context.wrap_socket(plain, server_hostname=secure.domain) as encrypted,
+    ):
+        assert encrypted.session
+        assert not encrypted.session.has_ticket
 
 
 def test_testssl_gives_its_best_grade_and_finds_nothing_below_intermediate(secure: Project) -> None:
