@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from hypothesis import given, strategies
+from hypothesis import given, settings, strategies
 
 from deploy.steps import Step, script, write
 from tests import goldens
@@ -67,6 +67,7 @@ def made_from(base: str, shown: list[str]) -> str:
 LINES = strategies.lists(strategies.sampled_from(["", "a", " a", "b ", "-b"]), max_size=9).map("\n".join)
 
 
+@settings(derandomize=True, database=None, deadline=None)
 @given(base=LINES, other=LINES)
 def test_a_difference_is_of_one_text_alone(base: str, other: str) -> None:
     shown = difference("the base", base, other)
