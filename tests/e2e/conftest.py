@@ -20,8 +20,10 @@ from deploy.practice import Practice
 from deploy.practice.engine import connect, containers
 from deploy.practice.images import IMAGES
 
+from . import nginx_container
 from .https import Root
 from .kit import Fab, Project, new_repository, with_sample_app
+from .nginx_container import Edge
 
 PREFIX = os.environ.get("PORTSIDE_E2E", "e2e")
 """What the servers' names begin with: with another one, another run goes on beside this one."""
@@ -104,6 +106,13 @@ def bring_up(tell: Callable[[str], None], alone: None, clean_machine: bool) -> I
 
 def _is_there(name: str) -> bool:
     return f"portside-server-{name}" in containers(connect())
+
+
+@pytest.fixture(scope="module")
+def edges(request: pytest.FixtureRequest, alone: None, tell: Callable[[str], None]) -> Iterator[Callable[..., Edge]]:
+    """Brings up containers with the real Nginx and no more; those of a module are taken away after its tests."""
+    with nginx_container.edges(f"{PREFIX}-{request.path.stem}", tell) as bring_up:
+        yield bring_up
 
 
 @pytest.fixture(scope="session")

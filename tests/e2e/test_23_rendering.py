@@ -8,17 +8,14 @@ from pathlib import Path
 import pytest
 
 from deploy import nginx, site
-from deploy.practice import Practice
-from deploy.practice.engine import archive, connect
 from tests import renderings
 
 from .kit import shell
+from .nginx_container import IMAGES, Edge
 
 TRY = (Path(__file__).parent / "nginx-try.sh").read_text(encoding="utf-8")
-INSTALL = f"""
-apt-get -qq update
-apt-get -qqy install --no-install-recommends nginx {nginx.BROTLI_MODULE} >/dev/null 2>&1
-rm -f /etc/nginx/sites-enabled/default
+PREPARE = f"""
+rm -f {site.NGINX_DEFAULT_PAGE}
 mkdir -p {site.NGINX_CACHE}
 nginx -V 2>&1
 """
@@ -36,26 +33,23 @@ def shipped(name: str, files: Mapping[str, str], others: Mapping[str, str]) -> d
     }
 
 
-def tried(server: Practice, files: Mapping[str, bytes]) -> dict[str, str]:
+def tried(edge: Edge, files: Mapping[str, bytes]) -> dict[str, str]:
     """What Nginx says of each rendering. All travel in one go and are tested in one."""
-    connect().containers.get(server.container).put_archive("/", archive(files))
-    said = shell(server, TRY).split("\n")
+    edge.put(files)
+    said = shell(edge, TRY).split("\n")
     return dict(line.split(" ", 1) for line in said if line[:2].isdigit())
 
 
-@pytest.mark.parametrize(("debian", "version"), [("bookworm", "1.22.1"), ("trixie", "1.26.3")])
-def test_nginx_takes_any_two_settings_together(
-    debian: str, version: str, bring_up: Callable[..., Practice], tmp_path: Path
-) -> None:
-    server = bring_up(f"nginx-{debian}", debian)
-    told = shell(server, INSTALL)
+@pytest.mark.parametrize("debian", ["bookworm", "trixie"])
+def test_nginx_takes_any_two_settings_together(debian: str, edges: Callable[..., Edge], tmp_path: Path) -> None:
+    edge, version = edges(debian), IMAGES[debian].version
+    told = shell(edge, PREPARE)
     assert f"nginx/{version}" in told
     for build in renderings.BACKPORTED[version].values():
-        shell(server, MENDED, build)
+        shell(edge, MENDED, build)
     made = renderings.renderings(tmp_path, told)
     files = {path: text for each in made for path, text in shipped(each.name, each.files, each.others).items()}
-    said = tried(server, files | shipped("99", {"nginx.conf": BROKEN}, {"/etc/portside/none": ""}))
-    server.remove()
+    said = tried(edge, files | shipped("99", {"nginx.conf": BROKEN}, {"/etc/portside/none": ""}))
     assert '"proxy_pass" directive is not allowed here' in said.pop("99"), "a fault is found"
     assert {name: text for name, text in said.items() if text != "ok"} == {}
     assert len(said) == len(renderings.COMBINATIONS)
