@@ -12,8 +12,10 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from . import small
+from .edge_site import LOG, EdgeSite, bring_live
 from .hostile import DOMAIN, PLAIN, SECRET, SETTINGS, URLS, http2, raw, request, smuggled
-from .kit import Project, ask, shell, until, visitors
+from .kit import FEW_WORKERS, ask, shell, until, visitors
+from .nginx_container import Edge
 
 FORGED = "evil"
 """Stands in every value that a client forges; the application must never be told it."""
@@ -32,29 +34,27 @@ SLOW = 300
 
 
 @pytest.fixture(scope="module")
-def site(projects: Callable[[str], Project]) -> Project:
+def site(edges: Callable[..., Edge], tmp_path_factory: pytest.TempPathFactory) -> EdgeSite:
     """A small site that tells what it was asked, live."""
-    project = projects("hostile")
-    project.write(small.files("app", SETTINGS) | {"app/hello/urls.py": URLS, "app/files/plain.css": "p {}\n"})
-    project.commit("Begin")
-    project.set(
-        DEPLOY_DOMAINS=DOMAIN, DEPLOY_DATABASE="none", SECRET_KEY="x" * 60, DEPLOY_VOLUMES="shared:/data",
-        DEPLOY_MAX_BODY="1m",
+    project = small.files("", SETTINGS) | {"hello/urls.py": URLS, "files/plain.css": "p {}\n"}
+    site = bring_live(
+        edges(), tmp_path_factory.mktemp("hostile"), {name: text.encode() for name, text in project.items()},
+        DEPLOY_SITE="hostile", DEPLOY_DOMAINS=DOMAIN, DEPLOY_DATABASE="none", SECRET_KEY="x" * 60,
+        DEPLOY_WORKERS=FEW_WORKERS, DEPLOY_VOLUMES="shared:/data", DEPLOY_MAX_BODY="1m",
     )  # fmt: skip
-    project.deploy()
-    shell(project.server, PREPARE, SECRET)
-    return project
+    shell(site.server, PREPARE, SECRET)
+    return site
 
 
 @pytest.fixture(autouse=True)
-def unharmed(site: Project) -> Iterator[None]:
+def unharmed(site: EdgeSite) -> Iterator[None]:
     """After each attack the site answers."""
     yield
     if ask(site.server, DOMAIN, "/after").status != 200:
         assert '"path": "/after"' in http2(site.server, changed(path="/after"))
 
 
-def test_what_these_tests_go_by_is_there(site: Project) -> None:
+def test_what_these_tests_go_by_is_there(site: EdgeSite) -> None:
     told = raw(site.server, request("X-Own: kept", line="GET /here?a=b HTTP/1.1")).told
     assert (told["host"], told["path"], told["HTTP_X_OWN"]) == (DOMAIN, "/here?a=b", "kept")
     assert ask(site.server, DOMAIN, "/files/plain.css").text == "p {}\n"
@@ -76,7 +76,7 @@ ENDS = ("secret.txt", "media-beside/secret.txt", "volumes/shared/secret.txt", ".
 
 
 @pytest.mark.parametrize("start", ["/files", "/files/", "/uploads", "/uploads/", "/files/x/", "/_private/shared/", "/"])
-def test_nothing_outside_the_folders_is_served(site: Project, start: str) -> None:
+def test_nothing_outside_the_folders_is_served(site: EdgeSite, start: str) -> None:
     for step in STEPS:
         for end in ENDS:
             heard = raw(site.server, request(line=f"GET {start}{step}/{end} HTTP/1.1"))
@@ -96,7 +96,7 @@ def test_nothing_outside_the_folders_is_served(site: Project, start: str) -> Non
         "/files/",
     ],
 )  # fmt: skip
-def test_what_lies_beside_is_nobodys(site: Project, path: str) -> None:
+def test_what_lies_beside_is_nobodys(site: EdgeSite, path: str) -> None:
     heard = raw(site.server, request("X-Accel-Redirect: /_private/shared/secret.txt", line=f"GET {path} HTTP/1.1"))
     assert SECRET not in heard.text
     assert heard.told or heard.status in {400, 403, 404}
@@ -112,23 +112,18 @@ CLAIMS = (
 )  # fmt: skip
 
 
-def gateway(site: Project) -> str:
-    """Where these tests come from, as the server sees it."""
-    return f"{site.server.ip.rpartition('.')[0]}.1"
-
-
-def told_nothing_forged(site: Project, *headers: str) -> None:
+def told_nothing_forged(site: EdgeSite, *headers: str) -> None:
     heard = raw(site.server, request(*headers))
     assert FORGED not in heard.text
     if heard.told:
         assert (heard.told["host"], heard.told["scheme"]) == (DOMAIN, "http")
-        assert heard.told["HTTP_X_FORWARDED_FOR"] == heard.told["HTTP_X_REAL_IP"] == gateway(site)
+        assert heard.told["HTTP_X_FORWARDED_FOR"] == heard.told["HTTP_X_REAL_IP"] == site.server.gateway
     else:
         assert heard.status == 400
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_no_claim_reaches_the_application(site: Project, name: str) -> None:
+def test_no_claim_reaches_the_application(site: EdgeSite, name: str) -> None:
     value = f"{FORGED}, 127.0.0.1"
     for header in (name, name.lower(), name.upper(), name.replace("-", "_"), name.upper().replace("-", "_")):
         told_nothing_forged(site, f"{header}: {value}")
@@ -141,11 +136,11 @@ def test_no_claim_reaches_the_application(site: Project, name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["SCRIPT_NAME", "PATH_INFO", "REMOTE_USER", "REMOTE_ADDR", "HTTP_HOST", "CONTENT_LENGTH"]
 )
-def test_no_variable_of_the_application_server_is_set_from_outside(site: Project, name: str) -> None:
+def test_no_variable_of_the_application_server_is_set_from_outside(site: EdgeSite, name: str) -> None:
     told_nothing_forged(site, f"{name}: /{FORGED}")
 
 
-def test_no_upgrade_is_passed_on_but_to_a_websocket(site: Project) -> None:
+def test_no_upgrade_is_passed_on_but_to_a_websocket(site: EdgeSite) -> None:
     def passed(upgrade: str) -> str:
         asked = (
             f"GET / HTTP/1.1\r\nHost: {DOMAIN}\r\nUpgrade: {upgrade}\r\nConnection: Upgrade, HTTP2-Settings, close\r\n"
@@ -194,7 +189,7 @@ def test_no_upgrade_is_passed_on_but_to_a_websocket(site: Project) -> None:
         ("OPTIONS * HTTP/1.1", f"{FORGED}.test"),
     ],
 )
-def test_another_hosts_name_is_refused_or_not_believed(site: Project, line: str, host: str) -> None:
+def test_another_hosts_name_is_refused_or_not_believed(site: EdgeSite, line: str, host: str) -> None:
     heard = raw(site.server, request(line=line, host=f"Host: {host}"))
     told = {name: value for name, value in heard.told.items() if name != "path"}
     assert FORGED not in str(told)
@@ -202,11 +197,11 @@ def test_another_hosts_name_is_refused_or_not_believed(site: Project, line: str,
 
 
 @pytest.mark.parametrize("host", [DOMAIN, f"{DOMAIN}.", f"{DOMAIN}:80", f"{DOMAIN}:65000", DOMAIN.upper()])
-def test_its_own_name_however_it_is_written(site: Project, host: str) -> None:
+def test_its_own_name_however_it_is_written(site: EdgeSite, host: str) -> None:
     assert raw(site.server, request(host=f"Host: {host}")).told["host"] == DOMAIN
 
 
-def test_no_name_at_all_gets_no_answer(site: Project) -> None:
+def test_no_name_at_all_gets_no_answer(site: EdgeSite) -> None:
     assert raw(site.server, "GET / HTTP/1.0\r\n\r\n").status == 0
     assert raw(site.server, "GET / HTTP/1.1\r\n\r\n").status == 400
     assert raw(site.server, "GET /\r\n").status == 0
@@ -260,7 +255,7 @@ POSTED = "POST /outer HTTP/1.1"
     ],
     ids=range(34),
 )
-def test_no_request_hides_in_another(site: Project, headers: tuple[str, ...], body: str) -> None:
+def test_no_request_hides_in_another(site: EdgeSite, headers: tuple[str, ...], body: str) -> None:
     """Whatever Nginx makes of it, the application is asked under an id of Nginx's own."""
     for kept in ("close", "keep-alive"):
         asked = request(*headers, line=POSTED, body=body).replace("Connection: close", f"Connection: {kept}")
@@ -269,7 +264,7 @@ def test_no_request_hides_in_another(site: Project, headers: tuple[str, ...], bo
         assert '"HTTP_X_REQUEST_ID": "smuggled"' not in heard.text
 
 
-def test_the_application_saw_only_what_nginx_asked(site: Project) -> None:
+def test_the_application_saw_only_what_nginx_asked(site: EdgeSite) -> None:
     assert smuggled(site.server) == []
 
 
@@ -299,14 +294,14 @@ def test_the_application_saw_only_what_nginx_asked(site: Project) -> None:
     ],
     ids=range(17),
 )
-def test_too_much_is_refused(site: Project, asked: str) -> None:
+def test_too_much_is_refused(site: EdgeSite, asked: str) -> None:
     heard = raw(site.server, asked)
     assert heard.status in {0, 400, 413, 414, 505}
     assert "nginx/" not in heard.text, "no version is told"
 
 
 @contextmanager
-def slow(site: Project, begin: str) -> Iterator[list[socket.socket]]:
+def slow(site: EdgeSite, begin: str) -> Iterator[list[socket.socket]]:
     """Hundreds of connections that have sent this much, and don't hurry."""
     with ExitStack() as stack:
         made = []
@@ -338,7 +333,7 @@ def given_up(talking: list[socket.socket], sending: list[socket.socket]) -> bool
     return not dripped(talking, b"x")
 
 
-def test_slow_clients_by_the_hundred_keep_nobody_waiting(site: Project) -> None:
+def test_slow_clients_by_the_hundred_keep_nobody_waiting(site: EdgeSite) -> None:
     """Headers that come byte by byte are given up; bodies reach the application only when they are whole."""
     headers = f"GET /slow HTTP/1.1\r\nHost: {DOMAIN}\r\nX-Own: "
     body = f"POST /slow HTTP/1.1\r\nHost: {DOMAIN}\r\nContent-Length: 100000\r\n\r\nx"
@@ -346,17 +341,16 @@ def test_slow_clients_by_the_hundred_keep_nobody_waiting(site: Project) -> None:
         until(lambda: given_up(talking, sending), "Nginx to give up on the headers")
         until(lambda: seen.answered > 100, "visitors")
     assert seen.lost == []
-    assert "/slow" not in shell(site.server, "docker logs $(docker ps -qf label=portside.site=hostile) 2>&1")
+    assert "/slow" not in shell(site.server, 'cat "$1" "$2"', LOG, "/srv/portside/hostile/volumes/shared/seen")
 
 
 # By HTTP/2
 
 
 @pytest.fixture(scope="module")
-def secure(site: Project) -> Project:
+def secure(site: EdgeSite) -> EdgeSite:
     """The same by HTTPS."""
-    site.server.acme.point(DOMAIN, site.server.ip)
-    site.fab("certs", on=site.server, project=site, check=True)
+    site.encrypt()
     return site
 
 
@@ -400,7 +394,9 @@ CRLF = f"a\r\nX-Forwarded-Host: {FORGED}.test\r\n\r\n{INNER}"
     ],
     ids=range(27),
 )
-def test_nothing_gets_through_by_http2_either(secure: Project, headers: tuple[tuple[str, str], ...], body: str) -> None:
+def test_nothing_gets_through_by_http2_either(
+    secure: EdgeSite, headers: tuple[tuple[str, str], ...], body: str
+) -> None:
     answer = http2(secure.server, headers, body.encode())
     assert FORGED not in answer
     assert '"HTTP_X_REQUEST_ID": "smuggled"' not in answer
@@ -408,6 +404,6 @@ def test_nothing_gets_through_by_http2_either(secure: Project, headers: tuple[tu
     assert told in {"", DOMAIN}
 
 
-def test_nothing_was_smuggled_by_http2(secure: Project) -> None:
+def test_nothing_was_smuggled_by_http2(secure: EdgeSite) -> None:
     assert '"path": "/by-http2"' in http2(secure.server, changed(path="/by-http2"))
     assert smuggled(secure.server) == []

@@ -8,33 +8,27 @@ import re
 import socket
 import ssl
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from deploy.practice import Practice
+from .edge_site import EdgeSite, bring_live, sample_app
+from .kit import ask, shell, until
+from .nginx_container import Edge, Started
 
-from .kit import Project, ask, shell, until
-
-INSTALL = """
-said=$(apt-get -qq update 2>&1 && apt-get -qqy install --no-install-recommends testssl.sh procps 2>&1) && exit
-printf '%s\n' "$said"
-exit 1
-"""
 # What the grade is made of, and all that intermediate asks for. Runs by itself, while the other tests go on; on a busy
 # machine a page may take longer than the 5 seconds that it would wait.
-START = """
-printf %s "$2" >/root/root.pem
-systemd-run --quiet --unit e2e-testssl --setenv=TERM=dumb --setenv=HEADER_MAXSLEEP=60 \
-    testssl --quiet --color 0 --warnings off --nodns none \
-    --ip 127.0.0.1 --add-ca /root/root.pem --jsonfile /root/testssl.json --protocols --std --fs --server-defaults \
-    --headers --heartbleed --ccs-injection --ticketbleed --robot --renegotiation --crime --breach --poodle \
-    --tls-fallback --sweet32 --freak --drown --logjam --beast --lucky13 --rc4 "https://$1"
+TESTSSL = """
+domain=$1
+set -- --protocols --std --fs --server-defaults --headers --heartbleed --ccs-injection --ticketbleed --robot \
+    --renegotiation --crime --breach --poodle --tls-fallback --sweet32 --freak --drown --logjam --beast --lucky13 --rc4
+TERM=dumb HEADER_MAXSLEEP=60 exec testssl --quiet --color 0 --warnings off --nodns none --ip 127.0.0.1 \
+    --add-ca /root/root.pem --jsonfile /root/testssl.json "$@" "https://$domain"
 """
-# What testssl.sh finds at fault, and why it stays so: the first two are the practice authority's.
+# What testssl.sh finds at fault, and why it stays so.
 KNOWN = {
-    "cert_revocation": "its certificates name no list of revoked ones; Let's Encrypt's do",
-    "cert_extlifeSpan": "its certificates last for years; Let's Encrypt's don't",
+    "cert_revocation": "a test's certificate names no list of revoked ones; Let's Encrypt's do",
     "BREACH": "pages are compressed; Django masks its tokens against just this",
     "engine_problem": "of the OpenSSL that testssl.sh itself runs with",
     "sessionresumption_ticket": "a busy machine keeps it from telling; test_no_session_ticket_is_given does",
@@ -48,26 +42,34 @@ INTERMEDIATE = {
 
 
 @pytest.fixture(scope="module")
-def root(server: Practice, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("graders") / "root.pem"
-    path.write_text(server.acme.root())
-    return path
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Whom a visitor trusts (PEM)."""
+    return tmp_path_factory.mktemp("graders") / "root.pem"
+
+
+@pytest.fixture(scope="module")
+def secure(edges: Callable[..., Edge], root: Path) -> EdgeSite:
+    """The sample site by HTTPS."""
+    site = bring_live(
+        edges(), root.parent, sample_app(), DEPLOY_SITE="portfolio", DEPLOY_DOMAINS="portfolio.test",
+        DEPLOY_DATABASE="external", DATABASE_URL="sqlite:////data/db.sqlite3", DEPLOY_VOLUMES="data:/data",
+        SECRET_KEY="x" * 60,
+    )  # fmt: skip
+    root.write_text(site.encrypt())
+    return site
 
 
 @pytest.fixture(scope="module", autouse=True)
-def secure(site: Project, root: Path) -> Project:
-    """The sample site by HTTPS, with testssl.sh at work on it."""
-    site.server.acme.point(site.domain, site.server.ip)
-    site.fab("certs", on=site.server, project=site, check=True)
-    shell(site.server, INSTALL)
-    shell(site.server, START, site.domain, root.read_text())
-    return site
+def testssl(secure: EdgeSite, root: Path) -> Started:
+    """testssl.sh at work on it."""
+    secure.server.put({"root/root.pem": root.read_bytes()})
+    return secure.server.start(("sh", "-c", TESTSSL, "sh", secure.domain), "/root/testssl.log")
 
 
 class Page:
     """An answer by HTTPS, every header line as it came."""
 
-    def __init__(self, site: Project, root: Path, path: str) -> None:
+    def __init__(self, site: EdgeSite, root: Path, path: str) -> None:
         context = ssl.create_default_context(cafile=str(root))
         with (
             socket.create_connection(("127.0.0.1", site.server.https_port), 20) as plain,
@@ -152,26 +154,26 @@ def score(page: Page) -> int:
     return bad + sum(point for point in points if point > 0) if bad >= 90 else bad
 
 
-def test_the_observatory_gives_the_site_what_its_own_scanner_gave(secure: Project, root: Path) -> None:
+def test_the_observatory_gives_the_site_what_its_own_scanner_gave(secure: EdgeSite, root: Path) -> None:
     """120 points, of @mdn/mdn-http-observatory 1.4.8."""
     assert score(Page(secure, root, "/")) == 120
 
 
 @pytest.mark.parametrize("path", ["/", "/about/", "/admin/login/", "/nowhere/", "/api/works/"])
-def test_the_observatory_gives_every_page_its_best_grade(secure: Project, root: Path, path: str) -> None:
+def test_the_observatory_gives_every_page_its_best_grade(secure: EdgeSite, root: Path, path: str) -> None:
     page = Page(secure, root, path)
     assert score(page) >= 100, {rule.__name__: rule(page) for rule in RULES}
     plain = ask(secure.server, secure.domain, path)
     assert (plain.status, plain.headers["location"]) == (301, f"https://{secure.domain}{path}")
 
 
-def test_a_bare_answer_would_not_get_it(secure: Project, root: Path) -> None:
+def test_a_bare_answer_would_not_get_it(secure: EdgeSite, root: Path) -> None:
     page = Page(secure, root, "/")
     page.lines = []
     assert score(page) == 100 - 25 - 20 - 20 - 5 - 5
 
 
-def test_no_header_comes_twice_whoever_sends_it(secure: Project, root: Path) -> None:
+def test_no_header_comes_twice_whoever_sends_it(secure: EdgeSite, root: Path) -> None:
     style = re.findall(r'href="(/static/[^"]+\.css)"', Page(secure, root, "/").text)[0]
     kinds = (
         "/",
@@ -192,7 +194,7 @@ def test_no_header_comes_twice_whoever_sends_it(secure: Project, root: Path) -> 
         assert page.one("server") == "nginx", "no version is told"
 
 
-def test_no_session_ticket_is_given(secure: Project, root: Path) -> None:
+def test_no_session_ticket_is_given(secure: EdgeSite, root: Path) -> None:
     """By TLS 1.2; by 1.3 what is called a ticket names an entry of Nginx's own cache."""
     context = ssl.create_default_context(cafile=str(root))
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -204,9 +206,8 @@ def test_no_session_ticket_is_given(secure: Project, root: Path) -> None:
         assert not encrypted.session.has_ticket
 
 
-def test_testssl_gives_its_best_grade_and_finds_nothing_below_intermediate(secure: Project) -> None:
-    state = "systemctl show --property ActiveState --value e2e-testssl"
-    until(lambda: shell(secure.server, state, check=False).strip() in {"inactive", "failed"}, "testssl.sh", 900)
+def test_testssl_gives_its_best_grade_and_finds_nothing_below_intermediate(secure: EdgeSite, testssl: Started) -> None:
+    until(lambda: not testssl.running, "testssl.sh", 900)
     found = {finding["id"]: finding for finding in json.loads(shell(secure.server, "cat /root/testssl.json"))}
     at_fault = {name for name, finding in found.items() if finding["severity"] not in {"OK", "INFO"}}
     assert at_fault - set(KNOWN) == set(), [found[name] for name in at_fault]
