@@ -1,10 +1,12 @@
 # Everything here works from a bare clone; what it needs and hasn't got, it makes.
 PYTHON ?= python3
 FAB := .venv/bin/fab
-# Each has a practice server of its own; the long ones first.
-LISTS := e2e-change e2e-laptop e2e-use e2e-server e2e-edge e2e-sites e2e-images e2e-servers
+PYTEST := .venv/bin/python -m pytest
+# Files side by side, the longest first; tests of one file in their order, on servers of its own. JOBS: how many files at once.
+JOBS ?= 3
+E2E := $(PYTEST) -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup engine demo test unit e2e $(LISTS) e2e-practice check fmt bench clean
+.PHONY: help setup engine demo test test-all unit e2e e2e-core beginnings durations check fmt bench clean
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -24,49 +26,32 @@ engine:
 demo: setup engine  ## the whole thing on a practice server: a live site in minutes
 	@.venv/bin/python -m deploy.demo
 
-test: setup engine  ## every test: the checks, units, and end to end on a practice server
-	@$(MAKE) --no-print-directory check
-	@$(MAKE) --no-print-directory --jobs 4 unit $(LISTS)
-	@$(MAKE) --no-print-directory e2e-practice
+test: setup engine  ## checks, units, and a core of end-to-end cases: what every change passes
+	@$(MAKE) --no-print-directory --jobs 2 beginnings check unit
+	@$(MAKE) --no-print-directory e2e-core
+
+test-all: setup engine  ## everything; in the end no practice server is left
+	@$(MAKE) --no-print-directory --jobs 2 beginnings check unit
+	@$(MAKE) --no-print-directory e2e
 
 unit: setup  ## tests without a server
 	@echo "test: units"
-	@.venv/bin/python -m pytest -q tests --ignore tests/e2e
+	@$(PYTEST) -q -n 4 tests --ignore tests/e2e
 	@echo "test: the sample site"
 	@cd app && DEBUG=on SECRET_KEY=test ../.venv/bin/python -W error manage.py test --verbosity 1
 
-e2e: setup engine  ## tests on a practice server
-	@echo "test: end to end, four lists side by side"
-	@$(MAKE) --no-print-directory --jobs 4 $(LISTS)
-	@$(MAKE) --no-print-directory e2e-practice
+beginnings: setup engine  # what servers of tests begin as
+	@.venv/bin/python -m tests.e2e.kit.beginnings
 
-e2e-use: setup engine
-	@PORTSIDE_E2E=use .venv/bin/python -m pytest -v tests/e2e/test_0*
+e2e-core: setup engine  ## the core of tests on practice servers
+	@$(E2E) -m core tests/e2e
 
-e2e-change: setup engine
-	@PORTSIDE_E2E=change .venv/bin/python -m pytest -v tests/e2e/test_18* tests/e2e/test_1[012]*
+e2e: setup engine  ## all tests on practice servers; some: make e2e E2E_OF=tests/e2e/edge
+	@$(E2E) $(or $(E2E_OF),tests/e2e --ignore tests/e2e/server/test_practice.py)
+	@$(if $(E2E_OF),,$(PYTEST) -v tests/e2e/server/test_practice.py)
 
-e2e-laptop: setup engine
-	@PORTSIDE_E2E=laptop .venv/bin/python -m pytest -v tests/e2e/test_1[37]*
-
-e2e-server: setup engine
-	@PORTSIDE_E2E=server .venv/bin/python -m pytest -v tests/e2e/test_1[45]*
-
-e2e-edge: setup engine
-	@PORTSIDE_E2E=edge .venv/bin/python -m pytest -v tests/e2e/test_16* tests/e2e/test_2[1-5]*
-
-e2e-sites: setup engine
-	@PORTSIDE_E2E=sites .venv/bin/python -m pytest -v tests/e2e/test_19* tests/e2e/test_31* tests/e2e/test_26*
-
-e2e-images: setup engine
-	@PORTSIDE_E2E=images .venv/bin/python -m pytest -v tests/e2e/test_29* tests/e2e/test_30*
-
-e2e-servers: setup engine
-	@PORTSIDE_E2E=servers .venv/bin/python -m pytest -v tests/e2e/test_2[78]*
-
-# Takes all practice servers away, so it goes last.
-e2e-practice: setup engine
-	@.venv/bin/python -m pytest -v tests/e2e/test_20_practice.py
+durations: setup  # what the last runs measured, for the first run of a fresh clone
+	@.venv/bin/python -m tests.e2e.kit.schedule
 
 check: setup  ## ruff, mypy, shellcheck
 	@echo "check: ruff, mypy, shellcheck"

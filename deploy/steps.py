@@ -7,7 +7,7 @@ plan can be printed, compared and tested without a server, and a run of steps is
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,15 +31,25 @@ class Step:
         """The step as a line of the script that ``apply.sh`` runs."""
         return f"step {number} {quote(self.words)}"
 
-    def transcript(self) -> str:
-        """The step as a plan shows it: its name, its words and its text files, without a secret."""
+    def transcript(self, show: Callable[[str, str], list[str]] | None = None) -> str:
+        """The step as a plan shows it: its name, its words and its text files, without a secret.
+
+        ``show``: how a file's name and text become lines, if not the whole of it.
+        """
         lines = [f"- {self.name}", f"    {quote(self.words)}"]
         for name, content in sorted(self.files.items()):
-            lines.append(f"    {name}:" if isinstance(content, bytes) else f"    {name} <- the project's file")
-            if isinstance(content, bytes):
-                text = "[hidden]" if self.secret or name.endswith(SECRET_FILES) else content.decode()
-                lines += [f"      | {line}".rstrip() for line in text.splitlines()]
+            if isinstance(content, Path):
+                lines.append(f"    {name} <- the project's file")
+            elif self.secret or name.endswith(SECRET_FILES):
+                lines.append(f"    {name}: [hidden]")
+            else:
+                lines += (show or whole)(name, content.decode())
         return "\n".join(lines)
+
+
+def whole(name: str, text: str) -> list[str]:
+    """A file in a transcript, with all of its text."""
+    return [f"    {name}:", *(f"      | {line}".rstrip() for line in text.splitlines())]
 
 
 def quote(words: Sequence[str]) -> str:

@@ -13,9 +13,7 @@ import pytest
 from deploy import release, stages, switching
 from deploy.settings import Settings
 from deploy.source import Source, find
-from tests import sample
-
-GOLDEN = Path(__file__).parent / "golden"
+from tests import goldens, sample
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -38,12 +36,19 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Compares a text with tests/golden/NAME."""
 
     def compare(name: str, text: str) -> None:
-        path = GOLDEN / name
+        path = goldens.FOLDER / name
         if request.config.getoption("--update-golden"):
             path.write_text(text, encoding="utf-8")
         assert text == (path.read_text(encoding="utf-8") if path.exists() else "")
 
     return compare
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> goldens.Texts:
+    """The texts that stand in tests/golden once, as they are rendered now."""
+    (tmp_path / "texts").mkdir()
+    return goldens.texts(tmp_path / "texts")
 
 
 @pytest.fixture

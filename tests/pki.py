@@ -42,11 +42,15 @@ def issued(*hosts: str, days: float = 90, since: float = 1) -> Issued:
     begins = NOW - timedelta(days=since)
     names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
     leaf = (
-        _builder(hosts[0][:64] if hosts else "nobody", key, middle.subject, begins, begins + timedelta(days=days))
+        _builder(_common(hosts), key, middle.subject, middle_key, begins, begins + timedelta(days=days))
         .add_extension(names, critical=False)
         .sign(middle_key, SHA256())
     )
     return Issued(_pem(leaf), _pem(middle), _pem(root), key_pem(key))
+
+
+def _common(hosts: Sequence[str]) -> str:
+    return hosts[0][:64] if hosts else "nobody"
 
 
 def key_pem(key: Any, password: bytes = b"") -> str:
@@ -65,15 +69,27 @@ def _authority() -> tuple[x509.Certificate, Any, x509.Certificate]:
     root_key, middle_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     begins, ends = NOW - timedelta(days=400), NOW + timedelta(days=4000)
     name = _name("A test's root")
-    root = _builder("A test's root", root_key, name, begins, ends).add_extension(_IS_CA, critical=True)
-    middle = _builder("A test's intermediate", middle_key, name, begins, ends).add_extension(_IS_CA, critical=True)
+    root = _as_authority(_builder("A test's root", root_key, name, root_key, begins, ends))
+    middle = _as_authority(_builder("A test's intermediate", middle_key, name, root_key, begins, ends))
     return root.sign(root_key, SHA256()), middle_key, middle.sign(root_key, SHA256())
 
 
-_IS_CA = x509.BasicConstraints(ca=True, path_length=None)
+def _as_authority(builder: x509.CertificateBuilder) -> x509.CertificateBuilder:
+    signs = dict.fromkeys(_USES, False) | {"key_cert_sign": True, "crl_sign": True}
+    limits = x509.BasicConstraints(ca=True, path_length=None)
+    return builder.add_extension(limits, critical=True).add_extension(x509.KeyUsage(**signs), critical=True)
 
 
-def _builder(name: str, key: Any, issuer: x509.Name, begins: datetime, ends: datetime) -> x509.CertificateBuilder:
+_USES = (
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+    "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+)  # fmt: skip
+
+
+def _builder(
+    name: str, key: Any, issuer: x509.Name, issuer_key: Any, begins: datetime, ends: datetime
+) -> x509.CertificateBuilder:
+    """With what Python, since 3.13, wants of every certificate (RFC 5280)."""
     return (
         x509.CertificateBuilder()
         .subject_name(_name(name))
@@ -82,6 +98,8 @@ def _builder(name: str, key: Any, issuer: x509.Name, begins: datetime, ends: dat
         .serial_number(x509.random_serial_number())
         .not_valid_before(begins)
         .not_valid_after(ends)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
 
 

@@ -1,6 +1,6 @@
 """Everything that changes what Nginx's files say, and the combinations of it that are tried: any two values together.
 
-tests/test_rendering.py reads the text; tests/e2e/test_23_rendering.py hands it to the real Nginx of two Debians.
+tests/test_rendering.py reads the text; tests/e2e/edge/test_rendering.py hands it to the real Nginx of two Debians.
 """
 
 from __future__ import annotations

@@ -344,7 +344,7 @@ class Paper:
         self.current = current
         self.busy = busy
         self.holder = holder
-        self.told: list[str] = []
+        self.parts: list[tuple[str, Sequence[Step]]] = []
         self.steps: list[Step] = []
         self.scripts: list[str] = []
         self.stages: list[str] = []
@@ -375,7 +375,7 @@ class Paper:
             raise Locked(f"Another deploy of {site.name} is under way: {self.holder}.")
         if self.holder and waiting:
             waiting(self.holder)
-        self.told.append(f"## lock\n(the lock of {site.name})")
+        self.parts.append((f"## lock\n(the lock of {site.name})", ()))
         try:
             yield self.stages.append, self.last.current if self.current is None else self.current, self.busy
         finally:
@@ -387,13 +387,18 @@ class Paper:
         if steps:
             how = [f"under {lock}"] * bool(lock) + ["by way of the disk"] * big + ["detached"] * detached
             heading = f"## {stage}" + (f" ({', '.join(how)})" if how else "")
-            self.told.append("\n".join([heading, *(step.transcript() for step in steps)]))
+            self.parts.append((heading, steps))
         return [self._result(step, stage) for step in steps]
 
     def send(self, step: Step, content: Callable[[IO[bytes]], None], *, stage: str) -> Result:
-        self.told.append(f"## {stage}\n{step.transcript()}")
+        self.parts.append((f"## {stage}", [step]))
         content(self.sent)
         return self._result(step, stage)
+
+    @property
+    def told(self) -> list[str]:
+        """Each part of what the server was told, as text."""
+        return ["\n".join([heading, *(step.transcript() for step in steps)]) for heading, steps in self.parts]
 
     def transcript(self) -> str:
         return "\n\n".join(self.told) + "\n"

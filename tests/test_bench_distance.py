@@ -40,7 +40,7 @@ def distance() -> Iterator[Distance]:
 def ask(relay: Distance, *bursts: tuple[bytes, ...]) -> float:
     """Say each burst's words at once and read the answer before the next; how many seconds that took."""
     began = time.monotonic()
-    with socket.create_connection(("127.0.0.1", relay.port), timeout=15) as caller:
+    with socket.create_connection(("127.0.0.1", relay.port), timeout=180) as caller:
         caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for words in bursts:
             for word in words:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -44,24 +43,6 @@ def environment(folder: Path, **changed: str) -> dict[str, str]:
 
 def made_environment(settings: Settings) -> dict[str, str]:
     return containers.made_environment(settings, sample.SITE, sample.NEW, "config.settings")
-
-
-def test_a_releases_compose_file(settings: Settings, golden: Callable[[str, str], None]) -> None:
-    golden("compose-release.yaml", compose(settings))
-
-
-def test_a_releases_compose_file_to_ask_with(settings: Settings, golden: Callable[[str, str], None]) -> None:
-    golden("compose-release-to-ask.yaml", containers.release_compose(settings, RELEASE, FACTS, None))
-
-
-def test_the_datas_compose_file(settings: Settings, golden: Callable[[str, str], None]) -> None:
-    golden("compose-data.yaml", data_compose(settings))
-
-
-def test_the_compose_files_with_every_setting(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
-    settings = sample.settings(tmp_path, sample.EVERY_SETTING)
-    golden("compose-release-every-setting.yaml", compose(settings))
-    golden("compose-data-every-setting.yaml", data_compose(settings))
 
 
 def test_what_the_application_is_handed(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def beating(far: Far) -> Iterator[Heart]:
     made.start()
     yield made
     made.stopped.set()
-    made.join(timeout=10)
+    made.join(timeout=180)
 
 
 @pytest.fixture(autouse=True)
@@ -69,15 +69,15 @@ def test_a_server_that_answers_is_left_alone() -> None:
 def test_a_server_that_does_not_answer_any_more_is_cut_off() -> None:
     far = Far(answers=False)
     with beating(far):
-        assert far.cut.wait(20)
+        assert far.cut.wait(180)
 
 
 def test_a_link_that_takes_no_beat_any_more_is_cut_off() -> None:
     """As where it dies in the middle of a transfer: who sends holds the connection until it is closed."""
     far = Far()
-    far.takes = lambda data: far.cut.wait(20)
+    far.takes = lambda data: far.cut.wait(180)
     with beating(far):
-        assert far.cut.wait(15)
+        assert far.cut.wait(180)
 
 
 def test_behind_a_jump_host_the_first_hop_is_cut() -> None:
@@ -87,7 +87,7 @@ def test_behind_a_jump_host_the_first_hop_is_cut() -> None:
     behind = Far(answers=False)
     behind.get_transport = lambda: SimpleNamespace(close=last.set, sock=through)  # type: ignore[method-assign]
     with beating(behind):
-        assert far.cut.wait(20)
+        assert far.cut.wait(180)
     assert not last.is_set()
 
 
@@ -95,7 +95,7 @@ def test_a_server_that_has_ended_it_is_sent_nothing_more() -> None:
     far = Far()
     far.eof_received = True
     with beating(far) as made:
-        made.join(timeout=10)
+        made.join(timeout=180)
         assert not made.is_alive()
     assert (far.beats, far.cut.is_set()) == (0, False)
 

@@ -15,16 +15,18 @@ from deploy.errors import PortsideError
 from deploy.facts import Facts, Listener
 from deploy.settings import Settings
 from tests import sample
+from tests.goldens import Texts, Transcript, difference
 
 
-def plan(settings: Settings, facts: Facts) -> str:
+def plan(settings: Settings, facts: Facts, texts: Texts | None = None) -> str:
     phases = {
         "packages": host.packages(settings, facts),
         "rest": host.rest(settings, facts),
         "nginx": nginx.steps(nginx.base(facts), facts, "base settings and catch-all"),
     }
-    texts = {name: "\n".join(step.transcript() for step in steps) for name, steps in phases.items()}
-    return "\n\n".join(f"## {name}\n{text or '(nothing to do)'}" for name, text in texts.items()) + "\n"
+    return Transcript(texts or {})(
+        [(f"## {name}" if steps else f"## {name}\n(nothing to do)", steps) for name, steps in phases.items()]
+    )
 
 
 def reasons(settings: Settings, facts: Facts) -> str:
@@ -34,11 +36,16 @@ def reasons(settings: Settings, facts: Facts) -> str:
     return caught.value.message
 
 
-@pytest.mark.parametrize("name", ["debian-13-bare", "ubuntu-24.04-bare"])
-def test_the_plan_for_a_bare_server(name: str, settings: Settings, golden: Callable[[str, str], None]) -> None:
-    facts = sample.facts(name)
+def test_the_plan_for_a_bare_server(settings: Settings, texts: Texts, golden: Callable[[str, str], None]) -> None:
+    host.check(settings, sample.bare())
+    golden("provision-debian-13-bare.txt", plan(settings, sample.bare(), texts))
+
+
+def test_the_plan_for_a_bare_ubuntu(settings: Settings, golden: Callable[[str, str], None]) -> None:
+    facts = sample.facts("ubuntu-24.04-bare")
     host.check(settings, facts)
-    golden(f"provision-{name}.txt", plan(settings, facts))
+    debian, ubuntu = plan(settings, sample.bare()), plan(settings, facts)
+    golden("provision-ubuntu-24.04-bare.txt", difference("provision-debian-13-bare.txt", debian, ubuntu))
 
 
 def test_a_provisioned_server_needs_nothing(settings: Settings, golden: Callable[[str, str], None]) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.e2e.kit.names import server_name
 
 CHECKOUT = Path(__file__).parent.parent
 MODULES = sorted((CHECKOUT / "deploy").glob("*.py"))
@@ -103,11 +106,28 @@ def test_every_module_has_its_tests() -> None:
     assert {module for module in modules if not (CHECKOUT / f"tests/test_{module}.py").exists()} == set()
 
 
-def test_no_golden_is_left_without_a_test() -> None:
-    tests = "".join(path.read_text(encoding="utf-8") for path in (CHECKOUT / "tests").glob("test_*.py"))
-    goldens = {path.name for path in (CHECKOUT / "tests/golden").iterdir()}
-    rendered = {"provision-debian-13-bare.txt", "provision-ubuntu-24.04-bare.txt"}
-    assert {golden for golden in goldens - rendered if f'"{golden}"' not in tests} == set()
+def test_files_of_end_to_end_tests_have_names_of_their_own() -> None:
+    """Servers are named after them, in as many letters as a host's name has room for."""
+    files = sorted((CHECKOUT / "tests/e2e").rglob("test_*.py"))
+    names = [server_name(path.stem.removeprefix("test_")) for path in files]
+    assert len(set(names)) == len(names) > 20
+
+
+def test_every_subject_has_core_cases() -> None:
+    folders = [path for path in (CHECKOUT / "tests/e2e").iterdir() if any(path.glob("test_*.py"))]
+    lacking = [
+        folder.name
+        for folder in folders
+        if not any("core" in path.read_text(encoding="utf-8") for path in folder.glob("test_*.py"))
+    ]
+    assert folders
+    assert lacking == []
+
+
+def test_tests_that_are_named_are_there() -> None:
+    files = [*CHECKOUT.glob("*.md"), *(CHECKOUT / "docs").glob("*.md"), *(CHECKOUT / "tests").rglob("*.py"), *MODULES]
+    named = {found for path in files for found in re.findall(r"tests/[\w/]+\.(?:py|sh|json)", path.read_text("utf-8"))}
+    assert {path for path in named if not (CHECKOUT / path).exists()} == set()
 
 
 @pytest.mark.parametrize("host", REGISTRIES)

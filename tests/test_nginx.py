@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from deploy.facts import Facts, FileFact
 from deploy.nginx import MAIN
 from deploy.settings import Settings
 from deploy.site import Site
-from tests import sample
+from tests import goldens, sample
+from tests.goldens import Texts, difference
 
 FACTS = sample.facts("debian-13-live")
 
@@ -33,26 +34,26 @@ def certified(*hosts: str) -> Facts:
     return sample.certified(FACTS, *hosts)
 
 
-def test_the_site_file(settings: Settings, golden: Callable[[str, str], None]) -> None:
-    golden("nginx-site.conf.txt", site_file(settings))
+def differing(texts: Texts, files: str | Mapping[str, str], end: str = "") -> str:
+    """The golden file of a site's files: how they differ from the plain ones."""
+    name = f"nginx-site{end}.conf.txt"
+    return difference(name, goldens.text(texts[name]), files if isinstance(files, str) else goldens.text(files))
 
 
-def test_the_site_file_with_every_setting(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
-    settings = sample.settings(tmp_path, sample.EVERY_SETTING)
-    golden("nginx-site-every-setting.conf.txt", site_file(settings, sample.EVERY_EDGE))
-
-
-def test_the_site_file_with_a_certificate(settings: Settings, golden: Callable[[str, str], None]) -> None:
+def test_the_site_file_with_a_certificate(settings: Settings, texts: Texts, golden: Callable[[str, str], None]) -> None:
     files = nginx.site_file(settings, sample.SITE, sample.EDGE, certified(settings.canonical))
-    golden("nginx-site-https.conf.txt", "\n".join(f"## {path}\n{text}" for path, text in sorted(files.items())))
+    golden("nginx-site-https.conf.txt", differing(texts, files))
 
 
-def test_the_site_file_with_a_certificate_for_some_names(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+def test_the_site_file_with_a_certificate_for_some_names(
+    tmp_path: Path, texts: Texts, golden: Callable[[str, str], None]
+) -> None:
     settings = sample.settings(tmp_path, sample.EVERY_SETTING)
-    golden(
-        "nginx-site-half-https.conf.txt",
-        site_file(settings, sample.EVERY_EDGE, certified("gallery.example", "old.example")),
-    )
+    text = site_file(settings, sample.EVERY_EDGE, certified("gallery.example", "old.example"))
+    name = "nginx-site-every-setting.conf.txt"
+    plain = goldens.text(texts[name])
+    twice = plain + plain[plain.rindex("\nserver {") :]
+    golden("nginx-site-half-https.conf.txt", difference(f"{name}, its last server twice", twice, text))
 
 
 def test_the_file_of_a_static_site(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
@@ -155,11 +156,6 @@ def test_the_address_is_https_once_the_certificate_is_for_it(settings: Settings)
     assert nginx.address(settings, FACTS) == "http://portfolio.localhost"
     assert nginx.address(settings, certified("other.example")) == "http://portfolio.localhost"
     assert nginx.address(settings, certified(settings.canonical)) == "https://portfolio.localhost"
-
-
-def test_the_servers_files(golden: Callable[[str, str], None]) -> None:
-    files = nginx.base(FACTS)
-    golden("nginx-base.txt", "\n".join(f"## {path}\n{text}" for path, text in sorted(files.items())))
 
 
 def test_every_template_of_the_folder_is_used(settings: Settings) -> None:
@@ -265,12 +261,13 @@ def test_several_replicas_are_balanced_and_a_dead_one_is_passed_over(settings: S
     assert "proxy_next_upstream error timeout;" in nginx.base(FACTS)["snippets/upstream-timeouts.conf"]
 
 
-def test_the_site_file_of_two_releases(settings: Settings, golden: Callable[[str, str], None]) -> None:
+def test_the_site_file_of_two_releases(settings: Settings, texts: Texts, golden: Callable[[str, str], None]) -> None:
     places = (
         Place("/files/"), Place("/static/", own=False), Place("/uploads/", media=True),
         Place("/media/", media=True, own=False),
     )  # fmt: skip
-    golden("nginx-site-two-releases.conf.txt", site_file(settings, Edge(3, (8101, 8102, 8103), places)))
+    text = site_file(settings, Edge(3, (8101, 8102, 8103), places))
+    golden("nginx-site-two-releases.conf.txt", differing(texts, text))
 
 
 def test_every_location_of_a_site_sends_the_headers(tmp_path: Path) -> None:
@@ -404,8 +401,11 @@ def every_setting(folder: Path) -> Settings:
     return sample.settings(folder, sample.EVERY_SETTING, DEPLOY_WORKER_CLASS="gthread", DEPLOY_PROTOCOL="uwsgi")
 
 
-def test_the_site_file_while_the_protocol_changes(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
-    golden("nginx-site-two-protocols.conf.txt", site_file(every_setting(tmp_path), BOTH))
+def test_the_site_file_while_the_protocol_changes(
+    tmp_path: Path, texts: Texts, golden: Callable[[str, str], None]
+) -> None:
+    text = differing(texts, site_file(every_setting(tmp_path), BOTH), "-every-setting")
+    golden("nginx-site-two-protocols.conf.txt", text)
 
 
 def test_a_site_by_uwsgi_uses_nothing_of_http(tmp_path: Path) -> None:

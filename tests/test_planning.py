@@ -247,9 +247,10 @@ def test_a_reader_sees(
         planning.show(run, as_json=False)
     text = capsys.readouterr().out
     assert "correct-horse-battery" not in text
-    if not verbose:
-        goldens = {"bare": "plan-bare.txt", "next": "plan-next.txt"}
-        golden(goldens[name], text)
+    if name == "bare" and not verbose:
+        golden("plan-bare.txt", text)
+    if name == "next" and not verbose:
+        golden("plan-next.txt", text.replace(facts.nginx_generation, "(the live one)"))
 
 
 def test_another_commit_can_be_planned(settings: Settings, project: Path, source: Source) -> None:

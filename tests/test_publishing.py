@@ -13,6 +13,7 @@ from deploy.errors import Refused, StepFailed
 from deploy.run import Run
 from deploy.settings import Settings
 from tests import sample
+from tests.goldens import Texts, transcript
 from tests.sample import Paper
 
 pytestmark = pytest.mark.usefixtures("steady")
@@ -38,17 +39,17 @@ def deploy(settings: Settings, paper: Paper, **given: str) -> Run:
     return run
 
 
-def test_a_first_deploy(settings: Settings, golden: Callable[[str, str], None]) -> None:
+def test_a_first_deploy(settings: Settings, texts: Texts, golden: Callable[[str, str], None]) -> None:
     paper = Paper(sample.provisioned())
     run = deploy(settings, paper)
-    golden("deploy-static-first.txt", paper.transcript())
+    golden("deploy-static-first.txt", transcript(paper, texts, run.new.id))
     assert run.switched
 
 
-def test_a_deploy_over_a_live_release(settings: Settings, golden: Callable[[str, str], None]) -> None:
+def test_a_deploy_over_a_live_release(settings: Settings, texts: Texts, golden: Callable[[str, str], None]) -> None:
     paper = Paper(sample.live_static(settings, RELEASES))
-    deploy(settings, paper)
-    golden("deploy-static-next.txt", paper.transcript())
+    run = deploy(settings, paper)
+    golden("deploy-static-next.txt", transcript(paper, texts, run.new.id))
 
 
 def test_a_bare_server_gets_no_engine(settings: Settings) -> None:
@@ -75,11 +76,11 @@ def test_a_release_without_its_page_is_taken_away(settings: Settings) -> None:
     assert caught.value.state == f"Release {sample.OLD} is live, as before."
 
 
-def test_going_back_looks_and_switches(settings: Settings, golden: Callable[[str, str], None]) -> None:
+def test_going_back_looks_and_switches(settings: Settings, texts: Texts, golden: Callable[[str, str], None]) -> None:
     paper = Paper(sample.live_static(settings, RELEASES))
     run = sample.run(settings, paper, "rollback")
     flow.rollback(run)
-    golden("rollback-static.txt", paper.transcript())
+    golden("rollback-static.txt", transcript(paper, texts))
     assert paper.scripts == ["look", "switch", "finish"]
 
 

@@ -258,7 +258,7 @@ def test_the_applications_values_arrive_as_they_are(values: dict[str, str], fold
 
 
 def read_env_file(text: str) -> dict[str, str]:
-    """As Compose does what stands in double quotes; that it does, tests/e2e/test_04_values.py shows."""
+    """As Compose does what stands in double quotes; that it does, tests/e2e/use/test_values.py shows."""
     meant = {"\\n": "\n", "\\r": "\r"}
     found = re.findall(r'^(\w+)="((?:\\.|[^"\\])*)"$', text, re.MULTILINE)
     assert len(found) == text.count("\n")

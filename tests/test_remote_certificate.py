@@ -39,7 +39,7 @@ def top(tmp_path: Path) -> Path:
 def run(top: Path, script: str, *words: str, **given: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PATH": f"{top}/bin:{os.environ['PATH']}", "TOP": str(top)} | given
     return subprocess.run(
-        ("sh", top / f"{script}.sh", *words), env=environment, capture_output=True, text=True, timeout=30, check=False
+        ("sh", top / f"{script}.sh", *words), env=environment, capture_output=True, text=True, timeout=180, check=False
     )
 
 

@@ -77,7 +77,7 @@ class Machine:
         }  # fmt: skip
         return subprocess.run(
             ("sh", self.top / f"remote/{script}.sh", *words), env=environment, capture_output=True, text=True,
-            timeout=60, check=False,
+            timeout=180, check=False,
         )  # fmt: skip
 
     def switch(
@@ -266,12 +266,12 @@ def test_workers_of_before_are_waited_for_as_long_as_is_given(machine: Machine, 
         words = ("sh", "-c", RETIRED, "sh", str(worker.pid), seconds)
         with subprocess.Popen(words, env={**os.environ, "PORTSIDE": str(machine.top)}) as script:
             if seconds == "0":
-                assert script.wait(20) == 0
+                assert script.wait(180) == 0
             else:
                 with pytest.raises(subprocess.TimeoutExpired):
                     script.wait(0.5)
             worker.terminate()
-            assert script.wait(20) == 0
+            assert script.wait(180) == 0
         reaper.join()
 
 

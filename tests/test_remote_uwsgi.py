@@ -45,7 +45,7 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     folder, port = sample.files(tmp_path_factory.mktemp("app"), {"wsgi.py": APPLICATION}), free_port()
     words = ("--bind", f"127.0.0.1:{port}", "--protocol", "uwsgi", "--no-control-socket", "wsgi:application")
     with subprocess.Popen((sys.executable, "-m", "gunicorn", *words), cwd=folder, stderr=subprocess.DEVNULL) as process:
-        limit = time.monotonic() + 30
+        limit = time.monotonic() + 180
         while not listens(port):
             assert time.monotonic() < limit, "gunicorn doesn't listen"
             time.sleep(0.05)
@@ -57,7 +57,7 @@ def ask(folder: Path, port: int, path: str, scheme: str = "http") -> tuple[str, 
     """The status, the head and the body."""
     words = (str(port), "art.example", path, scheme, folder / "head", folder / "body")
     done = subprocess.run(
-        (sys.executable, REMOTE / "uwsgi.py", *words), capture_output=True, text=True, check=True, timeout=30
+        (sys.executable, REMOTE / "uwsgi.py", *words), capture_output=True, text=True, check=True, timeout=180
     )
     return done.stdout.strip(), (folder / "head").read_text(), (folder / "body").read_text()
 
@@ -96,4 +96,4 @@ def test_what_is_no_answer_is_none(tmp_path: Path) -> None:
             with connection:
                 connection.recv(65536)
                 connection.sendall(b"what?")
-            assert asker.communicate(timeout=30)[0] == "000\n"
+            assert asker.communicate(timeout=180)[0] == "000\n"

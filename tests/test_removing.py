@@ -18,6 +18,7 @@ from deploy.run import Run
 from deploy.settings import Settings
 from deploy.steps import Step
 from tests import sample
+from tests.goldens import Texts, transcript
 from tests.sample import Paper
 
 FOLDER = "/var/lib/portside/backups/portfolio/20261120-192010"
@@ -41,10 +42,10 @@ def gone() -> Facts:
     return replace(sample.provisioned(), there=False, kept=("/b/1", "/b/2"))
 
 
-def test_the_whole_removal(settings: Settings, steady: None, golden: Callable[[str, str], None]) -> None:
+def test_the_whole_removal(settings: Settings, steady: None, texts: Texts, golden: Callable[[str, str], None]) -> None:
     paper = Removing(sample.live(settings))
     flow.remove(begun(settings, paper))
-    golden("remove.txt", paper.transcript())
+    golden("remove.txt", transcript(paper, texts))
 
 
 def test_it_says_where_the_backup_is_and_how_to_bring_it_back(

@@ -1,6 +1,6 @@
 """Rules that hold for what the templates make of any two settings together, on two versions of Nginx.
 
-Whether Nginx takes it, tests/e2e/test_23_rendering.py asks Nginx.
+Whether Nginx takes it, tests/e2e/edge/test_rendering.py asks Nginx.
 """
 
 from __future__ import annotations

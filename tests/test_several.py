@@ -16,7 +16,7 @@ import pytest
 from fabric import Config, Connection
 from invoke.exceptions import Exit
 
-from deploy import flow, sudo
+from deploy import flow, several, sudo
 from deploy.errors import Locked, PortsideError, Refused
 from deploy.report import Report
 from deploy.settings import Settings
@@ -73,7 +73,7 @@ def test_at_once_they_run_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[
     def body(c: Any, **options: Any) -> None:
         member = c.member
         report = speaking(member)
-        together.wait(15)
+        together.wait(180)
         report.say("[bold]here\nand there")
 
     assert run(How.AT_ONCE, body, tmp_path) == 0
@@ -234,17 +234,37 @@ def test_servers_that_go_back_to_different_releases_need_a_command_each(settings
     ]
 
 
-def test_an_interruption_waits_until_all_have_cleared_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def press_ctrl_c(monkeypatch: pytest.MonkeyPatch, once: Callable[[], object]) -> None:
+    """While the command waits for its servers, once this has returned."""
+    wait, here = several._await, threading.get_ident()
+
+    def press() -> None:
+        once()
+        signal.pthread_kill(here, signal.SIGINT)
+
+    def waiting(members: list[Member]) -> None:
+        monkeypatch.setattr(several, "_await", wait)
+        threading.Thread(target=press).start()
+        wait(members)
+
+    monkeypatch.setattr(several, "_await", waiting)
+
+
+def test_an_interruption_waits_until_all_have_cleared_away(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cleared: list[str] = []
+    begun = threading.Barrier(len(HOSTS) + 1)
 
     def body(c: Any, **options: Any) -> None:
+        begun.wait(180)
         while not c.member.interrupted:
             time.sleep(0.01)
         time.sleep(0.5)
         cleared.append(c.member.name)
         raise KeyboardInterrupt
 
-    threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+    press_ctrl_c(monkeypatch, lambda: begun.wait(180))
     assert run(How.AT_ONCE, body, tmp_path) == 1
     assert sorted(cleared) == HOSTS
     assert capsys.readouterr().err.count("failed: Interrupted.") == 3
@@ -271,7 +291,7 @@ def test_what_is_listed_is_told_in_order(tmp_path: Path, capsys: pytest.CaptureF
     def body(c: Any, **options: Any) -> None:
         member = c.member
         after = HOSTS[HOSTS.index(member.name) + 1 :]
-        assert not after or said[after[0]].wait(15), "the last one is the first to speak"
+        assert not after or said[after[0]].wait(180), "the last one is the first to speak"
         speaking(member).say("here")
         said[member.name].set()
 
@@ -353,13 +373,14 @@ def test_a_terminal_on_which_nobody_was_asked_is_left_alone(tmp_path: Path, monk
 def test_who_presses_ctrl_c_when_asked_sees_again_what_is_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terminal, end = Terminal(monkeypatch), threading.Event()
+    terminal, asked, end = Terminal(monkeypatch), threading.Event(), threading.Event()
 
     def body(c: Any, **options: Any) -> None:
         with sudo._terminal:
-            end.wait(15)
+            asked.set()
+            end.wait(180)
 
-    threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+    press_ctrl_c(monkeypatch, lambda: asked.wait(180))
     with pytest.raises(KeyboardInterrupt):
         run(How.AT_ONCE, body, tmp_path)
     end.set()

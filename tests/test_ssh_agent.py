@@ -27,7 +27,7 @@ def test_the_agent_is_the_one_that_ssh_config_names(
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(path))
         listening.listen()
-        listening.settimeout(5)
+        listening.settimeout(180)
         assert of(reconnected(given("x", f"Host *\n    {setting.format(path)}\n")))
         listening.accept()[0].close()
 

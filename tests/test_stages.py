@@ -18,6 +18,7 @@ from deploy.run import Run
 from deploy.settings import Settings
 from deploy.steps import Step
 from tests import sample
+from tests.goldens import Texts, difference, transcript
 from tests.sample import Paper
 
 pytestmark = pytest.mark.usefixtures("steady")
@@ -38,27 +39,29 @@ def live_with_this(settings: Settings, project: Path) -> Facts:
     return replace(facts, releases={sample.OLD: facts.releases[sample.OLD] | kept})
 
 
-def test_a_first_deploy(settings: Settings, project: Path, golden: Callable[[str, str], None]) -> None:
+def test_a_first_deploy(settings: Settings, project: Path, texts: Texts, golden: Callable[[str, str], None]) -> None:
     paper = Paper(sample.provisioned())
     run = deploy(settings, paper)
-    golden("deploy-first.txt", paper.transcript())
+    golden("deploy-first.txt", transcript(paper, texts, run.new.id))
     assert run.switched
 
 
-def test_a_deploy_over_a_live_release(settings: Settings, project: Path, golden: Callable[[str, str], None]) -> None:
+def test_a_deploy_over_a_live_release(
+    settings: Settings, project: Path, texts: Texts, golden: Callable[[str, str], None]
+) -> None:
     paper = Paper(sample.live(settings), answer=sample.ANSWER | {"applied": 20})
-    deploy(settings, paper)
-    golden("deploy-next.txt", paper.transcript())
+    run = deploy(settings, paper)
+    golden("deploy-next.txt", transcript(paper, texts, run.new.id))
 
 
-def test_a_deploy_with_every_setting(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+def test_a_deploy_with_every_setting(tmp_path: Path, texts: Texts, golden: Callable[[str, str], None]) -> None:
     sample.repository(tmp_path / "app", sample.PROJECT | {"build/Dockerfile": "FROM scratch\n"})
     sample.files(tmp_path, {"ca.pem": "", "overlay.ini": ""})
     sample.with_own_certificate(tmp_path, *sample.GALLERY)
     settings = sample.settings(tmp_path, sample.EVERY_SETTING)
     paper = Paper(sample.provisioned())
-    deploy(settings, paper)
-    golden("deploy-every-setting.txt", paper.transcript())
+    run = deploy(settings, paper)
+    golden("deploy-every-setting.txt", transcript(paper, texts, run.new.id))
 
 
 def test_a_transcript_shows_no_secret(tmp_path: Path) -> None:
@@ -189,10 +192,10 @@ def roll_back(settings: Settings, paper: Paper, to: str = "") -> Run:
     return run
 
 
-def test_a_rollback(settings: Settings, golden: Callable[[str, str], None]) -> None:
+def test_a_rollback(settings: Settings, texts: Texts, golden: Callable[[str, str], None]) -> None:
     paper = Paper(sample.going_back(settings))
     run = roll_back(settings, paper)
-    golden("rollback.txt", paper.transcript())
+    golden("rollback.txt", transcript(paper, texts))
     assert (run.switched, run.new.id) == (True, sample.OLDER)
 
 
@@ -360,9 +363,7 @@ def back(
     return run, paper
 
 
-def test_a_rollback_asks_the_newer_release_what_stays(
-    settings: Settings, capsys: pytest.CaptureFixture[str], golden: Callable[[str, str], None]
-) -> None:
+def test_a_rollback_asks_the_newer_release_what_stays(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     _, paper = back(settings, {})
     assert "! The database stays as it is: 1 migration not undone (portfolio.0002_drop)." in capsys.readouterr().out
     assert "migrate" not in paper.scripts
@@ -395,10 +396,10 @@ def test_a_rollback_to_what_can_not_work_goes_there_where_it_is_allowed(settings
 
 
 def test_migrations_that_break_nobody_are_taken_back_after_the_switch(
-    settings: Settings, golden: Callable[[str, str], None]
+    settings: Settings, texts: Texts, golden: Callable[[str, str], None]
 ) -> None:
     run, paper = back(settings, {}, "migrations")
-    golden("rollback-migrations.txt", paper.transcript())
+    golden("rollback-migrations.txt", transcript(paper, texts))
     assert run.switched
     assert paper.scripts[-3:] == ["finish", "dump", "migrate"]
 
@@ -568,14 +569,24 @@ def test_a_deploy_asks_by_https_once_there_is_a_certificate(settings: Settings, 
     assert " https portfolio.localhost /healthz /static/ 0 0\n" in told
 
 
-def test_an_image_is_pulled_and_needs_no_project(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
+def test_an_image_is_pulled_and_needs_no_project(tmp_path: Path) -> None:
     paper = Paper(sample.provisioned())
     run = deploy(sample.settings(tmp_path, **sample.PULLED), paper)
-    golden("deploy-pulled.txt", paper.transcript())
     assert paper.scripts[:3] == ["pull", "build", "network"]
     assert run.new.id.endswith("-3d3d3d3")
     assert f'"pulled": "registry.example:5000/shop/web@sha256:{"3d" * 32}"' in paper.transcript()
     assert "token-of-registry" not in paper.transcript()
+
+
+def test_a_deploy_of_a_pulled_image_is_as_any_other(
+    settings: Settings, project: Path, tmp_path: Path, texts: Texts, golden: Callable[[str, str], None]
+) -> None:
+    built, pulled = Paper(sample.provisioned()), Paper(sample.provisioned())
+    run = deploy(settings, built)
+    shown = transcript(built, texts, run.new.id)
+    again = deploy(sample.settings(tmp_path, **sample.PULLED), pulled)
+    other = transcript(pulled, texts, again.new.id).replace(again.new.id, run.new.id)
+    golden("deploy-pulled.txt", difference("deploy-first.txt", shown, other))
 
 
 def test_a_pulled_project_gets_the_settings_that_the_image_names(tmp_path: Path) -> None:

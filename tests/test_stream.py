@@ -88,7 +88,7 @@ class Far:
 def sent(far: Far, send: Callable[[IO[bytes]], None] | None) -> Sender:
     sender = Sender(far, send)  # type: ignore[arg-type]
     sender.start()
-    sender.join(timeout=10)
+    sender.join(timeout=180)
     assert not sender.is_alive()
     return sender
 

@@ -35,7 +35,7 @@ def fab(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
         (Path(sys.executable).with_name("fab"), *words),
-        cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False, timeout=60,
+        cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False, timeout=180,
     )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_a_module_is_imported_when_a_function_of_it_is_called() -> None:
         "import sys, fabfile\nassert 'deploy.flow' not in sys.modules\n"
         "assert fabfile.flow.stages_of(('prune',), type('S', (), {'containers': True})) == ('prune',)\n"
     )
-    subprocess.run((sys.executable, "-c", code), cwd=CHECKOUT, check=True, timeout=60)
+    subprocess.run((sys.executable, "-c", code), cwd=CHECKOUT, check=True, timeout=180)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_the_tab_key_completes_tasks_and_options(typed: str, word: int, offered:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ("bash", "-c", COMPLETE, "bash", typed, str(word)),
-        cwd=CHECKOUT, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True, timeout=60,
+        cwd=CHECKOUT, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True, timeout=180,
     )  # fmt: skip
     assert set(done.stdout.split()) == offered
 

@@ -41,7 +41,7 @@ class Servers:
                 self.turns.begin(name, stage, lambda other: None, lambda: self._check(name))
                 self.begun.append((name, stage))
                 if (name, stage) in self.held:
-                    assert self.held[name, stage].wait(15)
+                    assert self.held[name, stage].wait(180)
                 if (name, stage) == fails:
                     self.ends[name] = "failed"
                     return
@@ -63,7 +63,7 @@ class Servers:
 
     def join(self) -> dict[str, str]:
         for thread in self.threads:
-            thread.join(15)
+            thread.join(180)
         return self.ends
 
     def live(self) -> list[str]:
@@ -76,7 +76,7 @@ def servers(tmp_path: Path) -> Servers:
 
 
 def until(so: Callable[[], bool]) -> bool:
-    limit = time.monotonic() + 15
+    limit = time.monotonic() + 180
     while not so() and time.monotonic() < limit:
         time.sleep(0.01)
     return so()

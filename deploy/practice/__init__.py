@@ -28,11 +28,11 @@ NAMES = re.compile(r"[a-z][a-z0-9-]{0,30}")
 AGAIN = "Run it again; if that doesn't help, begin anew: fab practice --down, then fab practice."
 
 
-def up(name: str = "practice", debian: str = "trixie", *, image: str | None = None, say: Say = print) -> Practice:
+def up(name: str = "practice", debian: str = "trixie", *, snapshot: str | None = None, say: Say = print) -> Practice:
     """Brings up a server and the small internet, or whatever of it is missing; all there: nothing to do.
 
-    ``debian``: trixie or bookworm. ``image``: begin from this snapshot. ``say`` gets a line whenever something begins,
-    and about one a second while it lasts. Raises PracticeError.
+    ``debian``: trixie or bookworm. ``snapshot``: the tag of one to begin from. ``say`` gets a line whenever something
+    begins, and about one a second while it lasts. Raises PracticeError.
     """
     if not NAMES.fullmatch(name) or f"server:{debian}" not in IMAGES:
         raise PracticeError(f"No practice server can be {name!r} on {debian!r}: a-z, 0-9 and -; trixie or bookworm.")
@@ -44,7 +44,7 @@ def up(name: str = "practice", debian: str = "trixie", *, image: str | None = No
             acme = internet.authority(services)
             publishing = [partial(registry.publish, services["registry"], IMAGES[each], voice) for each in PUBLISHED]
             with _meanwhile(voice, *publishing):
-                practice = birth.start(birth.Wanted(name, debian, image), engine, net, acme, voice)
+                practice = birth.start(birth.Wanted(name, debian, snapshot), engine, net, acme, voice)
         practice.wait()  # in which others may begin
         with access.exclusive(lambda _: None):
             server.admit(practice)

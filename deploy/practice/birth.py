@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from docker import DockerClient
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 from docker.models.containers import Container
 from docker.models.networks import Network
 from docker.types import HostConfig
 
+from deploy.practice import snapshots
 from deploy.practice.engine import LABEL, Voice, archive, take_away
 from deploy.practice.images import IMAGES, ensure
 from deploy.practice.internet import FIRST_SERVER, NAMESERVER, REGISTRY_ADDRESS, Acme
@@ -25,7 +25,7 @@ FIRST_NAME = "practice"
 
 @dataclass(frozen=True)
 class Wanted:
-    """A server by name, and what its disk begins as: a Debian, or a snapshot of another server."""
+    """A server by name, and what its disks begin as: a Debian, or a snapshot of another server, by its tag."""
 
     name: str
     debian: str
@@ -33,7 +33,7 @@ class Wanted:
 
     @property
     def image(self) -> str:
-        return self.snapshot or IMAGES[f"server:{self.debian}"].tag
+        return snapshots.image_name(self.snapshot) if self.snapshot else IMAGES[f"server:{self.debian}"].tag
 
 
 def start(wanted: Wanted, engine: DockerClient, network: Network, acme: Acme, voice: Voice) -> Practice:
@@ -83,7 +83,7 @@ def _power_on(wanted: Wanted, found: Container) -> None:
 
 def _create(engine: DockerClient, wanted: Wanted, address: str, ports: Ports) -> Container:
     """A container for the server. A machine may lack CAP_SYS_RESOURCE: its engine won't give, or won't drop, it."""
-    volume = _volume(engine, wanted.name)
+    volume = _volume(engine, wanted)
     try:
         return _container(engine, wanted, address, ports, _host(engine, ports, volume, cap_drop=["SYS_RESOURCE"]))
     except APIError as error:
@@ -129,11 +129,12 @@ def _container(engine: DockerClient, wanted: Wanted, address: str, ports: Ports,
     return engine.containers.get(made["Id"])
 
 
-def _volume(engine: DockerClient, name: str) -> str:
-    """An empty volume for /var/lib/docker: overlayfs can't lie on the container's own."""
-    with contextlib.suppress(NotFound):
-        engine.volumes.get(volume_name(name)).remove(force=True)
-    return str(engine.volumes.create(volume_name(name), labels={LABEL: "volume"}).name)
+def _volume(engine: DockerClient, wanted: Wanted) -> str:
+    """A volume for /var/lib/docker, as the snapshot has it or empty: overlayfs can't lie on the container's own."""
+    made = snapshots.volume(engine, volume_name(wanted.name), "volume")
+    if wanted.snapshot:
+        snapshots.copy(engine, snapshots.volume_name(wanted.snapshot), made)
+    return str(made.name)
 
 
 def daemon_json(mtu: int, debian: str) -> str:

@@ -46,6 +46,10 @@ class Image:
     def folder(self) -> Path:
         return FILES / self.name.partition(":")[0]
 
+    def files(self) -> dict[str, bytes]:
+        """What it is built of, by name."""
+        return {path.name: path.read_bytes() for path in self.folder.iterdir() if path.is_file()}
+
 
 IMAGES = {
     image.name: image
@@ -175,8 +179,7 @@ def discard(engine: DockerClient, name: str) -> None:
 
 def _context(image: Image) -> dict[str, bytes]:
     """The files a build gets, by name."""
-    files = {path.name: path.read_bytes() for path in image.folder.iterdir() if path.is_file()}
-    return {**files, "laptop-ca.crt": _authorities()}
+    return {**image.files(), "laptop-ca.crt": _authorities()}
 
 
 @cache

@@ -11,7 +11,7 @@ from pathlib import Path
 from docker import DockerClient
 from docker.models.containers import Container
 
-from deploy.practice import access
+from deploy.practice import access, snapshots
 from deploy.practice.engine import (
     FILES,
     LABEL,
@@ -23,7 +23,6 @@ from deploy.practice.engine import (
     take_away,
     watch,
 )
-from deploy.practice.images import REPOSITORY, discard
 from deploy.practice.internet import Acme
 from deploy.practice.network import LOOPBACK, free_port
 
@@ -109,12 +108,9 @@ class Practice:
         self.exec(("ip", "link", "set", "eth0", "up"))
         self.exec(("ip", "route", "replace", "default", "via", f"{self.ip.rpartition('.')[0]}.1"))
 
-    def snapshot(self, tag: str) -> str:
-        """An image of the server's disk, without /var/lib/docker, for ``up(name, image=...)``; its name."""
-        name = f"{REPOSITORY}/snapshot:{tag}"
-        discard(self.engine, name)
-        self._it.commit(f"{REPOSITORY}/snapshot", tag)
-        return name
+    def snapshot(self, tag: str) -> None:
+        """Shuts the server down and keeps its disks as they are, for ``up(name, snapshot=tag)``."""
+        snapshots.take(self.engine, self._it, volume_name(self.name), tag)
 
     def remove(self) -> None:
         """Takes the server and its volume away for good."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from queue import SimpleQueue
 
 from deploy.practice import Practice
-from tests.e2e.relay import Relay, known
+from tests.e2e.kit.relay import Relay, known
 
 
 @dataclass

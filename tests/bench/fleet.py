@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy import practice
-from deploy.practice import Practice
-from deploy.practice.images import discard
+from deploy.practice import Practice, snapshots
+from deploy.practice.engine import connect
 
 from . import rivals
 from .distance import Distance, away
@@ -68,13 +68,13 @@ def measure(folder: Path, console: Console) -> list[Table]:
     settings = {"DEPLOY_SITE": "bench", "DEPLOY_DOMAINS": "bench.test"}
     env = project(folder / "fleet", NAME, {"manage.py": ""}, **settings).env
     servers: list[Practice] = []
-    snapshot = ""
     try:
         servers.append(practice.up(NAME, say=lambda line: console.print(f"  {line}")))
         rivals.download(servers[0], env)
-        snapshot = servers[0].snapshot("fleet")
+        servers[0].snapshot("fleet")
+        servers[0].start()
         for number in range(1, SIZE + 1):
-            servers.append(practice.up(f"{NAME}-{number}", image=snapshot, say=lambda line: None))
+            servers.append(practice.up(f"{NAME}-{number}", snapshot="fleet", say=lambda line: None))
             console.print(f"  {number} servers, and one to be alone")
         with ExitStack() as stack:
             distances = [stack.enter_context(away(server)) for server in servers]
@@ -82,8 +82,7 @@ def measure(folder: Path, console: Console) -> list[Table]:
     finally:
         for server in servers:
             server.remove()
-        if snapshot:
-            discard(servers[0].engine, snapshot)
+        snapshots.remove(connect(), "fleet")
 
 
 def _table(fleet: Fleet, console: Console) -> Table:

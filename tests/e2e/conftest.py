@@ -1,4 +1,8 @@
-"""The practice servers, the laptop's `fab`, the project, the browser. What is made here is taken away at the end."""
+"""The practice servers, the laptop's `fab`, the project, the browser. What is made here is taken away at the end.
+
+Each file has servers of its own, so that files can run side by side; the tests in one run in order. The marker
+``begins`` says what its server begins as (kit/beginnings.py).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,10 @@ import os
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from docker import DockerClient
@@ -20,62 +26,104 @@ from deploy.practice import Practice
 from deploy.practice.engine import connect, containers
 from deploy.practice.images import IMAGES
 
-from .https import Root
-from .kit import Fab, Project, new_repository, with_sample_app
+from .kit import beginnings, nginx_container, schedule
+from .kit.https import Root
+from .kit.laptop import Fab
+from .kit.names import PREFIX, server_name
+from .kit.nginx_container import Edge
+from .kit.project import Project, new_repository, with_sample_app
+from .kit.tiny import Tiny
+from .kit.visitors import status
+from .kit.waiting import until
 
-PREFIX = os.environ.get("PORTSIDE_E2E", "e2e")
-"""What the servers' names begin with: with another one, another run goes on beside this one."""
-BROWSER = 120_000
+BROWSER = 180_000
 """Milliseconds a browser may take to start on a busy machine."""
-DOMAIN = f"portfolio-{PREFIX}.test"
-"""Names are one for all servers of this machine, so no two runs have the same."""
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
     "--disable-sync",
 )  # fmt: skip
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+# The run
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The Docker SDK leaves its sockets to the garbage collector, which is no fault of a test."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"))
+    schedule.longest_first(items, schedule.known(config))
 
 
-@pytest.fixture(scope="session")
-def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Says on the terminal what goes on, so that a long wait isn't silent."""
-    terminal = request.config.pluginmanager.getplugin("terminalreporter")
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    started = time.monotonic()
-
-    def say(line: str) -> None:
-        with capture.global_and_fixture_disabled():
-            terminal.ensure_newline()
-            terminal.write_line(f"  {time.monotonic() - started:4.0f} s  {line}")
-
-    return say
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Durations(config))
 
 
-@pytest.fixture(scope="session")
-def fab(request: pytest.FixtureRequest, tell: Callable[[str], None]) -> Fab:
-    """The laptop. What each `fab` prints is kept until the next run."""
-    logs = request.config.cache.mkdir(PREFIX)
-    for old in logs.iterdir():
-        old.unlink()
-    tell(f"what every fab prints is kept in {logs}")
-    return Fab(logs, tell)
+class Durations:
+    """Measures each test, with what is set up for it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config, self._measured = config, Counter[str]()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._measured[report.nodeid] += report.duration
+
+    def pytest_sessionfinish(self) -> None:
+        if not hasattr(self._config, "workerinput"):  # those are told on to the process that gives out the tests
+            schedule.record(self._config, self._measured)
 
 
 @pytest.fixture(scope="session")
 def alone() -> Iterator[None]:
     """One run of a prefix at a time on this machine: the servers' names are the engine's."""
-    with (Path(tempfile.gettempdir()) / f"portside-{PREFIX}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    with (Path(tempfile.gettempdir()) / f"portside-{PREFIX}.lock").open("a+") as lock:
+        if not _shared(lock, run):
             pytest.exit("Another run of these tests is under way on this machine.", returncode=2)
         yield
+
+
+def _shared(lock: IO[str], run: str) -> bool:
+    """Holds the lock together with the other processes of this run; whether it is this run's."""
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.truncate(0)
+        lock.write(run)
+        lock.flush()
+    fcntl.flock(lock, fcntl.LOCK_SH)
+    lock.seek(0)
+    return lock.read() == run
+
+
+@pytest.fixture(scope="module")
+def file(request: pytest.FixtureRequest) -> str:
+    """The file's name, which its servers' names are made of."""
+    return request.path.stem.removeprefix("test_")
+
+
+@pytest.fixture(scope="module")
+def tell(request: pytest.FixtureRequest, file: str) -> Callable[[str], None]:
+    """Says on the terminal what goes on, so that a long wait isn't silent."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    started = time.monotonic()
+
+    def say(line: str) -> None:
+        with capture.global_and_fixture_disabled():
+            os.write(2, f"  {file} {time.monotonic() - started:4.0f} s  {line}\n".encode())
+
+    return say
+
+
+# The laptop and the servers
+
+
+@pytest.fixture(scope="module")
+def fab(request: pytest.FixtureRequest, file: str, tell: Callable[[str], None]) -> Fab:
+    """The laptop. What each `fab` prints is kept until the next run, in pytest's cache (.pytest_cache/d)."""
+    logs = request.config.cache.mkdir(f"{PREFIX}-{file}")
+    for old in logs.iterdir():
+        old.unlink()
+    return Fab(logs, tell)
 
 
 @pytest.fixture(scope="session")
@@ -84,60 +132,89 @@ def clean_machine() -> bool:
     return not any(name.startswith("portside-server-") for name in containers(connect()))
 
 
-@pytest.fixture(scope="session")
-def bring_up(tell: Callable[[str], None], alone: None, clean_machine: bool) -> Iterator[Callable[..., Practice]]:
-    """Makes a bare practice server for a purpose; all of them are taken away at the end."""
+@pytest.fixture(scope="module")
+def bring_up(
+    file: str, fab: Fab, tell: Callable[[str], None], alone: None, clean_machine: bool
+) -> Iterator[Callable[..., Practice]]:
+    """Makes a practice server for a purpose, ``begins`` as said; all of them are taken away at the end."""
     made: dict[str, Practice] = {}
 
-    def up(purpose: str = "", debian: str = "trixie") -> Practice:
-        name = f"{PREFIX}-{purpose}" if purpose else PREFIX
-        if _is_there(name):
-            practice.up(name, debian, say=tell).remove()
-        made[name] = practice.up(name, debian, say=tell)
-        return made[name]
+    def up(purpose: str = "", debian: str = "trixie", begins: str = "bare") -> Practice:
+        known = server_name(file, purpose)
+        _remove(known)
+        made[known] = beginnings.begin(known, begins, debian, fab, tell)
+        return made[known]
 
     yield up
-    for name, server in made.items():
-        if _is_there(name):
-            server.remove()
+    for known in made:
+        _remove(known)
 
 
-def _is_there(name: str) -> bool:
-    return f"portside-server-{name}" in containers(connect())
+def _remove(name: str) -> None:
+    if f"portside-server-{name}" in containers(connect()):
+        practice.down_only(name, say=lambda line: None)
 
 
-@pytest.fixture(scope="session")
-def server(bring_up: Callable[..., Practice]) -> Practice:
-    """The server that the tests share: bare at first, then ever more on it."""
-    return bring_up()
+@pytest.fixture(scope="module")
+def edges(file: str, alone: None, tell: Callable[[str], None]) -> Iterator[Callable[..., Edge]]:
+    """Brings up containers with the real Nginx and no more; those of a module are taken away after its tests."""
+    with nginx_container.edges(f"{PREFIX}-{file}", tell) as bring_up:
+        yield bring_up
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def begins(request: pytest.FixtureRequest) -> str:
+    """What the file's server begins as."""
+    marker = request.node.get_closest_marker("begins")
+    return str(marker.args[0]) if marker else "provisioned"
+
+
+@pytest.fixture(scope="module")
+def server(bring_up: Callable[..., Practice], begins: str) -> Practice:
+    """The server that the tests of a file share."""
+    return bring_up(begins=begins)
+
+
+@pytest.fixture(scope="module")
 def scratch(bring_up: Callable[..., Practice]) -> Practice:
-    """Another server, for what would hurt the first."""
-    return bring_up("used")
+    """A bare server, for what would hurt the first."""
+    return bring_up("bare")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def projects(tmp_path_factory: pytest.TempPathFactory, fab: Fab, server: Practice) -> Callable[[str], Project]:
     """Makes an empty project in git, in a folder of this name."""
     folder = tmp_path_factory.mktemp("projects")
     return lambda name: new_repository(folder / name, fab, server)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory, fab: Fab, server: Practice, begins: str) -> Project:
+    """The project whose site is live from the beginning."""
+    assert begins in {"portfolio", "tiny"}, 'the file lacks its marker: pytestmark = pytest.mark.begins("portfolio")'
+    return beginnings.kept(server, tmp_path_factory.mktemp("projects") / begins, fab)
+
+
+@pytest.fixture(scope="module")
 def project(projects: Callable[[str], Project]) -> Project:
-    """The project that the tests share: the sample site; as yet without a .env."""
+    """The sample site in a project of its own; as yet without a .env."""
     return with_sample_app(projects("portfolio"))
 
 
-@pytest.fixture(scope="session")
-def site(project: Project) -> Project:
-    """The same, live: by the tests before, or, where one file runs alone, by a deploy of its own."""
-    if not project.env.exists():
-        project.fab("init", "--domains", DOMAIN, "--env", str(project.env), check=True)
-        project.deploy()
-    return project
+@pytest.fixture(scope="module")
+def site(kept: Project) -> Project:
+    """The sample site, live; for files that are marked begins("portfolio")."""
+    until(lambda: status(kept.server, kept.domain) == 200, "the sample site")
+    return kept
+
+
+@pytest.fixture(scope="module")
+def tiny(kept: Project) -> Iterator[Tiny]:
+    """The tiny site, live, with a release before it; for files that are marked begins("tiny")."""
+    made = Tiny(kept, version=2)
+    until(lambda: made.answers() == made.version, "the tiny site")
+    yield made
+    made.end()
 
 
 @pytest.fixture(scope="session")
@@ -153,7 +230,7 @@ def engine() -> Iterator[DockerClient]:
         client.images.remove(official.name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def laptop(server: Practice, engine: DockerClient) -> dict[str, str]:
     """A shell's environment in which the docker command can use BuildKit: of several, not each one may."""
     for folder in os.get_exec_path():
@@ -168,7 +245,7 @@ def laptop(server: Practice, engine: DockerClient) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def browser_path() -> str:
     """Where a real browser is on this machine."""
-    script = Path(__file__).with_name("browser.sh")
+    script = Path(__file__).parent / "kit" / "browser.sh"
     found = subprocess.run(("sh", str(script)), capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
     return found.stdout.split()[-1]
@@ -182,7 +259,7 @@ def root(server: Practice, tmp_path_factory: pytest.TempPathFactory) -> Root:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(server: Practice, site: Project, browser_path: str) -> Iterator[Browser]:
     """A real browser, to which every name under test is the server."""
     rules = f"MAP {site.domain}:80 127.0.0.1:{server.http_port}"

@@ -1,0 +1,82 @@
+"""Snapshots of practice servers: their disks, kept as an image and a volume, from which other servers begin."""
+
+from __future__ import annotations
+
+import contextlib
+
+from docker import DockerClient
+from docker.errors import APIError, ImageNotFound, NotFound
+from docker.models.containers import Container
+from docker.models.volumes import Volume
+
+from deploy.practice.engine import FILES, LABEL, checked
+from deploy.practice.images import IMAGES, REPOSITORY, discard
+
+KIND = "snapshot"
+SHUTDOWN = 60
+"""Seconds a server may take to shut down."""
+# A copy gets an identity and a name server of its own at its first boot.
+FORGET = "rm -f /etc/ssh/ssh_host_* && : >/etc/machine-id && : >/etc/resolv.conf && sync"
+
+
+def image_name(tag: str) -> str:
+    return f"{REPOSITORY}/{KIND}:{tag}"
+
+
+def volume_name(tag: str) -> str:
+    return f"portside-{KIND}-{tag}"
+
+
+def exists(engine: DockerClient, tag: str) -> bool:
+    """Whether the snapshot is there, whole: the image is made last."""
+    try:
+        engine.images.get(image_name(tag))
+        engine.volumes.get(volume_name(tag))
+    except (ImageNotFound, NotFound):
+        return False
+    return True
+
+
+def take(engine: DockerClient, server: Container, disk: str, tag: str) -> None:
+    """Shuts the server down and keeps its disks. ``disk``: the volume of its /var/lib/docker. Raises PracticeError."""
+    remove(engine, tag)
+    checked(server, ("sh", "-c", FORGET))
+    server.stop(timeout=SHUTDOWN)
+    copy(engine, disk, volume(engine, volume_name(tag), KIND))
+    server.commit(f"{REPOSITORY}/{KIND}", tag)
+
+
+def remove(engine: DockerClient, tag: str) -> None:
+    """Removes a snapshot, or what is left of it. Servers that began from it stay."""
+    discard(engine, image_name(tag))
+    with contextlib.suppress(NotFound, APIError):
+        engine.volumes.get(volume_name(tag)).remove(force=True)
+
+
+def tags(engine: DockerClient) -> list[str]:
+    """Every snapshot's tag, the newest first."""
+    found = engine.images.list(name=f"{REPOSITORY}/{KIND}")
+    newest = sorted(found, key=lambda image: str(image.attrs["Created"]), reverse=True)
+    return [name.rpartition(":")[2] for image in newest for name in image.tags if name.startswith(f"{REPOSITORY}/")]
+
+
+def volume(engine: DockerClient, name: str, kind: str) -> Volume:
+    """Makes an empty volume of this name, whatever was there before."""
+    with contextlib.suppress(NotFound):
+        engine.volumes.get(name).remove(force=True)
+    return engine.volumes.create(name, labels={LABEL: kind})
+
+
+def copy(engine: DockerClient, disk: str, to: Volume) -> None:
+    """Copies a volume that no engine uses. In a container that sees all volumes: links can't cross a mount."""
+    folders = (f"/volumes/{name}/_data" for name in (disk, to.name))
+    engine.containers.run(
+        IMAGES["debian:trixie-slim"].tag,
+        ["sh", "-c", (FILES / "copy-docker.sh").read_text(), "copy-docker.sh", *folders],
+        volumes={f"{engine.info()['DockerRootDir']}/volumes": {"bind": "/volumes", "mode": "rw"}},
+        cap_add=["SYS_ADMIN", "MKNOD"],  # overlayfs' own attributes, and the devices that stand for removed files
+        security_opt=["seccomp=unconfined", "apparmor=unconfined"],
+        network_mode="none",
+        labels={LABEL: KIND},
+        remove=True,
+    )
