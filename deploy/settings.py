@@ -137,7 +137,9 @@ class Settings(BaseModel):
     before: str | None = Field(None, description="command in the new release before the switch")
     after: str | None = Field(None, description="command in the new release after the switch")
     health_path: Annotated[str, matching(r"/[A-Za-z0-9._~/?=&%+-]*", "a path such as /healthz")] = Field(
-        "/", description="asked with the canonical Host; any answer below 400 is well"
+        "/",
+        description="path of the health check; redirects within the site's names are followed, and the page they "
+        "end at must answer below 400",
     )
     health_timeout: int = Field(60, ge=1, le=3600, description="seconds until a release must be healthy")
     drain: int = Field(30, ge=0, le=3600, description="seconds that old connections are given")

@@ -32,6 +32,7 @@ from . import (
     source,
     static,
     switching,
+    visiting,
 )
 from .certifying import edge, issue, prove  # noqa: F401 - stages too
 from .containers import Answer
@@ -41,7 +42,6 @@ from .removing import confirm, remove  # noqa: F401 - and these
 from .report import Stage, count
 from .run import Run
 from .steps import Content, Step, script, write
-from .stream import REMOTE
 
 WORTH_ASKING = 1_000_000
 """Bytes of a project. To ask which of them the server has costs a round trip, in which a smaller one has travelled."""
@@ -390,31 +390,14 @@ def start(run: Run, stage: Stage) -> None:
 
 
 def gate(run: Run, stage: Stage) -> None:
-    """Ask the new release as a visitor comes. One that isn't well never gets a visitor."""
+    """Visit the new release. One that isn't healthy never gets a visitor."""
     if run.unchanged:
         stage.skipped = True
         return
-    settings = run.settings
-    step = script(
-        f"Ask the new release for {settings.health_path}",
-        "gate",
-        run.new.compose,
-        settings.canonical,
-        settings.health_path,
-        _scheme(run),
-        str(settings.health_timeout),
-        # One that was live and good before has shown that it doesn't die by itself.
-        "0" if run.command == "rollback" else "2",
-        run.served.protocol,
-        files={"uwsgi.py": REMOTE / "uwsgi.py"} if run.served.protocol == "uwsgi" else {},
-    )
-    run.apply(stage, [step])
-    stage.note(f"{settings.health_path} is well")
-
-
-def _scheme(run: Run) -> str:
-    """How a visitor comes today."""
-    return nginx.address(run.settings, run.facts).partition(":")[0]
+    # One that was live and good before has shown that it doesn't die by itself.
+    again = 0 if run.command == "rollback" else 2
+    (result,) = run.apply(stage, [visiting.gate(run.settings, run.new, run.served, run.facts, again=again)])
+    stage.note(visiting.note(run.settings, result.answer))
 
 
 def live(run: Run, stage: Stage) -> None:

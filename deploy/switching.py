@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from . import edge, nginx, release
+from . import edge, nginx, release, visiting
 from . import site as names
 from .edge import Edge, Served
 from .errors import PortsideError, StepFailed
@@ -59,7 +59,10 @@ def switch(run: Run, identity: str, served: Served, old: str, *, patience: int =
         served.static_url if served.replicas else "",  # a folder of files: the health check's path is one
         str(patience),
         str(_reading(run, served, old)),
-        files={name: content for generation in made for name, content in generation.payload().items()},
+        files={
+            **{name: content for generation in made for name, content in generation.payload().items()},
+            **visiting.files(settings, run.facts),
+        },
     )
 
 

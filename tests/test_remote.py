@@ -557,13 +557,8 @@ def test_the_gate_finds_what_nginx_would(path: str, found: bool, static: Path) -
 
 
 def test_to_ask_changes_nothing(root: Path) -> None:
-    fakes = {"docker": "echo 'portside-answer:{}'", "curl": "echo 200"}
-    sample.files(root.parent, {f"bin/{name}": f"#!/bin/sh\n{line}\n" for name, line in fakes.items()})
-    (root.parent / "bin/curl").chmod(0o755)
-    compose = root / f"releases/{C}/compose.yaml"
-    assert run(root, "ask", str(compose), "", "").startswith("unchanged")
-    sample.files(compose.parent, {".env": "PORTSIDE_PORT_1=8100\n"})
-    assert run(root, "gate", str(compose), "a.example", "/", "http", "1", "0", "http").startswith("unchanged")
+    sample.files(root.parent, {"bin/docker": "#!/bin/sh\necho 'portside-answer:{}'\n"})
+    assert run(root, "ask", str(root / f"releases/{C}/compose.yaml"), "", "").startswith("unchanged")
 
 
 def test_what_nginx_may_not_read_is_no_page(static: Path) -> None:

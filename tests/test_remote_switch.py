@@ -35,13 +35,18 @@ live=$(basename "$(readlink "$TOP/site/current")")
 case $url in
 */generation) basename "$(cat "$TOP/served")" ;;
 */release/*) echo "$live" ;;
-*/well | */s/x.css) case $FAULT in
-    ill) [ "$live" != "$AT" ] && printf 200 || printf 500 ;;
-    ill-by-nginx) grep -q "/$AT$" "$TOP/served" && printf 500 || printf 200 ;;
-    *) printf 200 ;;
-    esac ;;
+*/s/x.css) printf 200 ;;
 *) printf 404 ;;
 esac
+""",
+    # visit.py
+    "python3": """\
+[ "$3 $4 $5" = "$PORTSIDE_FILES/visit.py $PORTSIDE_FILES/nginx.json https://art.example/well" ] || exit 2
+live=$(basename "$(readlink "$TOP/site/current")")
+case $FAULT in
+ill) [ "$live" != "$AT" ] ;;
+ill-by-nginx) ! grep -q "/$AT$" "$TOP/served" ;;
+esac || { echo "Redirects:"; echo "Through Nginx it answers 500."; exit 1; }
 """,
 }
 
@@ -174,6 +179,7 @@ def test_whatever_fails_everything_is_as_before(machine: Machine, bridge: str, f
     done = machine.switch(bridge, final, fault=fault, at=at)
     assert (done.returncode, machine.live, machine.generation, machine.served) == (1, OLD, "g0", "g0")
     assert done.stdout.splitlines()[-1] == f"The release before, {OLD}, is live again."
+    assert ("Redirects:\nThrough Nginx it answers 500.\n" in done.stdout) is fault.startswith("ill")
 
 
 @pytest.mark.parametrize(("fault", "at"), [("refused", "final"), ("unproved", "final"), ("ill-by-nginx", "final")])

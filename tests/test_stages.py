@@ -564,7 +564,7 @@ def test_a_deploy_asks_by_https_once_there_is_a_certificate(settings: Settings, 
     paper = Paper(sample.encrypted(settings))
     deploy(settings, paper)
     told = paper.transcript()
-    assert "compose.yaml portfolio.localhost /healthz https 60 2 http\n" in told
+    assert "compose.yaml https://portfolio.localhost/healthz 60 2 http\n" in told
     assert " https portfolio.localhost /healthz /static/ 0 0\n" in told
 
 
