@@ -36,6 +36,7 @@ case $url in
 */generation) basename "$(cat "$TOP/served")" ;;
 */release/*) echo "$live" ;;
 */s/x.css) printf 200 ;;
+*/well) case $FAULT in ill*) printf 302 ;; *) printf 200 ;; esac ;;
 *) printf 404 ;;
 esac
 """,

@@ -1,8 +1,8 @@
-"""Visits each web container of a release until all are healthy, and again for a few seconds. See gate.sh.
+"""Visits each web container of a release until all are healthy. See gate.sh.
 
-gate.py SEEN COMPOSE URL SECONDS AGAIN PROTOCOL PORT...
-SEEN: a folder for what was found: "well" (JSON), or "name", "why", "answer", "way" and "request" of the container that
-isn't healthy.
+gate.py SEEN COMPOSE URL SECONDS PROTOCOL PORT...
+SECONDS: how long it may take; empty for a single visit of a release that was healthy before. SEEN: a folder for what
+was found: "well" (JSON), or "name", "why", "log", "answer", "way" and "request" of the container that isn't healthy.
 """
 
 import json
@@ -55,12 +55,12 @@ class Gate:
 
     def look_again(self):
         """An application can die after its first answers."""
-        time.sleep(1)
         name, made = self.ask()
         if ended := self.fallen():
             self.refuse(ended, made, "it ended after its first answers.")
         if made.fault:
             self.refuse(name, made, f"{made.fault} Before that it was healthy.")
+        return made
 
     def refuse(self, name, made, why):
         status = made.answer.status
@@ -77,12 +77,10 @@ class Gate:
                 stream.write(text)
 
 
-def main(seen, compose, url, seconds, again, protocol, *ports):
+def main(seen, compose, url, seconds, protocol, *ports):
     edge = Edge.load(os.path.join(os.environ["PORTSIDE_FILES"], "nginx.json"))
     gate = Gate(seen, compose, url, edge, protocol, ports)
-    made = gate.wait(int(seconds))
-    for _ in range(int(again)):
-        gate.look_again()
+    made = gate.wait(int(seconds)) if seconds else gate.look_again()
     gate.note(well=json.dumps({"way": [url for url, _ in made.way], "elsewhere": made.elsewhere}))
 
 
