@@ -103,6 +103,7 @@ def release() -> Iterator[Release]:
 def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[str]]:
     """What DNS knows of names: nothing, unless a test says so."""
     known: dict[str, set[str]] = {}
+    visiting._answers.cache_clear()
     monkeypatch.setattr(visiting, "addresses", lambda name: known.get(name, set()))
     return known
 
@@ -284,35 +285,33 @@ def test_a_proxy_in_front_may_speak_https(release: Release) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "healthy"),
-    [({}, False), ({"sso.art.example": {"192.0.2.9"}}, True), ({"sso.art.example": {"192.0.2.1"}}, False)],
+    ("status", "healthy"), [(200, True), (302, True), (401, True), (400, False), (520, False), (0, False)]
 )
-def test_a_name_below_the_sites_may_be_another_server(
-    release: Release,
-    names: dict[str, set[str]],
-    found: dict[str, set[str]],
-    healthy: bool,
-    monkeypatch: pytest.MonkeyPatch,
+def test_a_name_below_the_sites_is_another_site_if_one_answers(
+    status: int, healthy: bool, names: dict[str, set[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(visiting, "_asked", lambda address, *words: visiting.Answer())
-    names |= {"art.example": {"192.0.2.1"}} | found
+    asked = []
+
+    def answer(address: str, port: int, *more: object) -> Any:
+        asked.append(f"{address} {port}")
+        return visiting.Answer(status if address == "192.0.2.9" else 0)
+
+    monkeypatch.setattr(visiting, "_asked", answer)
+    names["sso.art.example"] = {"192.0.2.9"}
     edge = visiting.Edge(**SECURE)
-    sso = visiting.urlsplit("https://sso.art.example/")
-    assert visiting._is_another_site(sso, edge, "art.example") is healthy
+    assert visiting._is_another_site(visiting.urlsplit("https://sso.art.example/"), edge, "art.example") is healthy
+    assert asked == ["127.0.0.1 443", "192.0.2.9 443"]
 
 
-@pytest.mark.parametrize("status", [200, 302, 401, 520])
-def test_or_another_site_on_this_one(status: int, release: Release, names: dict[str, set[str]]) -> None:
-    release.routes = {"/": (status, {})}
-    release.answer = lambda path, headers: (status, {}, b"")  # type: ignore[method-assign]
-    names |= {"art.example": {"127.0.0.1", "192.0.2.1"}, "blog.art.example": {"127.0.0.1", "192.0.2.9"}}
-    blog = visiting.urlsplit(f"http://blog.art.example:{release.port}/")
-    port = dict(visiting.PORTS, http=release.port)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(visiting, "PORTS", port)
-        plain = visiting.urlsplit("http://blog.art.example/")
-        assert visiting._is_another_site(plain, visiting.Edge(**SECURE), "art.example") is (status < 500)
-    assert not visiting._is_another_site(blog, visiting.Edge(**SECURE), "art.example"), "a local port isn't a visitor's"
+@pytest.mark.parametrize("known", [True, False])
+def test_another_port_of_the_site_is_asked_where_dns_leads(
+    release: Release, names: dict[str, set[str]], known: bool
+) -> None:
+    release.routes = {"/": OK}
+    release.answer = lambda path, headers: (200, {}, b"")  # type: ignore[method-assign]
+    names |= {"art.example": {"127.0.0.1"}} if known else {}
+    parts = visiting.urlsplit(f"http://art.example:{release.port}/")
+    assert visiting._is_another_site(parts, visiting.Edge(**SECURE), "art.example") is known
 
 
 def cookie(name: str, value: str, more: str = "") -> dict[str, str]:

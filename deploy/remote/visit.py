@@ -5,6 +5,7 @@ NGINX: a JSON file; see Edge. gate.py uses the same code to ask a release that i
 """
 
 import contextlib
+import functools
 import json
 import os
 import posixpath
@@ -185,9 +186,9 @@ def _target(parts):
     return parts.path + (f"?{parts.query}" if parts.query else "")
 
 
-def _asked(address, port, packet, scheme="http", name=""):
+def _asked(address, port, packet, scheme="http", name="", seconds=SECONDS):
     try:
-        with socket.create_connection((address, port), SECONDS) as plain:
+        with socket.create_connection((address, port), seconds) as plain:
             if scheme == "http":
                 return Answer.read(exchange(plain, packet))
             import ssl
@@ -390,9 +391,8 @@ def _why_not_served(parts, edge):
 
 
 def _is_another_site(parts, edge, canonical):
-    """Whether a visitor arrives somewhere at an address that isn't the site's. Of an unrelated name that is assumed, as
-    single sign-on needs it. A related one, such as www., may be missing in the settings: it must lead to another
-    server, or something on this one must answer."""
+    """Whether a visitor arrives somewhere at an address that isn't the site's. Of an unrelated name that is assumed,
+    as single sign-on needs it. A related one, such as www., may be missing in the settings: a site must answer."""
     host = parts.hostname
     if parts.scheme not in PORTS:
         return True
@@ -400,9 +400,7 @@ def _is_another_site(parts, edge, canonical):
         return False
     if not _is_address(host) and not edge.is_related(host):
         return True
-    found = addresses(host)
-    here = (found & addresses(canonical)) | {address for address in found if _is_ours(address)}
-    return bool(found and not here) or _answers(parts, here or {LOOPBACK})
+    return _answers(parts)
 
 
 def _is_loopback(host, canonical):
@@ -415,32 +413,22 @@ def _is_address(host):
     return bool(re.fullmatch(r"[0-9.]+|.*:.*", host))
 
 
+@functools.cache
+def _answers(parts):
+    """Whether a site answers at an address: where DNS leads it, or Nginx here. 400 is the answer to an unknown name."""
+    port = parts.port or PORTS[parts.scheme]
+    found = addresses(parts.hostname) | (set() if parts.port else {LOOPBACK})
+    packet = request(parts.netloc, "/", {})
+    answers = (_asked(address, port, packet, parts.scheme, parts.hostname, 5) for address in sorted(found))
+    return any(0 < answer.status < 500 and answer.status != 400 for answer in answers)
+
+
 def addresses(host):
     """The addresses of a name, as this server's DNS has them."""
     try:
         return {entry[4][0] for entry in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
     except (OSError, UnicodeError):
         return set()
-
-
-def _is_ours(address):
-    """Whether an address is this machine's."""
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as trial:
-        try:
-            trial.bind((address, 0))
-        except OSError:
-            return False
-    return True
-
-
-def _answers(parts, found):
-    """Whether a site answers at an address. On loopback, only Nginx's ports are a visitor's."""
-    port = parts.port or PORTS[parts.scheme]
-    if found == {LOOPBACK} and parts.port:
-        return False
-    packet = request(parts.netloc, "/", {})
-    answers = (_asked(address, port, packet, parts.scheme, parts.hostname) for address in sorted(found))
-    return any(0 < answer.status < 500 for answer in answers)
 
 
 def main(nginx, url):

@@ -91,6 +91,8 @@ def site(projects: Callable[[str], Project]) -> Project:
         DEPLOY_DOMAINS=DOMAIN, DEPLOY_REDIRECT_DOMAINS=f"www.{DOMAIN}", DEPLOY_APP=".", DEPLOY_DATABASE="none",
         SECRET_KEY="k" * 50, TOKEN=TOKEN, DEPLOY_BASIC_AUTH="ann:horse-battery",
     )  # fmt: skip
+    for name in (DOMAIN, f"www.{DOMAIN}"):
+        made.server.acme.point(name, made.server.ip)
     done = made.deploy()
     assert f"/ redirects to http://{DOMAIN}/en/, which is healthy" in done.out
     made.fab("maintenance", on=made.server, project=made, check=True)
@@ -150,6 +152,19 @@ def test_a_second_release_whose_login_page_raises_is_refused_and_the_first_stays
     assert "RuntimeError: the token is [hidden]" in done.err
     ann = {"Authorization": "Basic YW5uOmhvcnNlLWJhdHRlcnk="}
     assert ask(site.server, DOMAIN, "/en/", headers=ann).text == "login"
+
+
+def test_the_switch_asks_through_nginx_and_follows_it_too(site: Project) -> None:
+    """What only Nginx does, here by lines of the site's owner, can be wrong as well."""
+    before = live(site.server, site.name)
+    lines = ("location = /de/ { return 302 /en/; }", "location = /en/ { return 302 /de/; }")
+    (site.root / "loop.conf").write_text("\n".join(lines))
+    with site.with_settings(DEPLOY_NGINX_INCLUDE="loop.conf", DEPLOY_HEALTH_PATH=go("/de/")):
+        done = site.deploy(check=False)
+    assert (done.code, live(site.server, site.name)) == (1, before)
+    assert f"  http://{DOMAIN}/de/  again" in done.err
+    assert "Through Nginx it redirects in a loop." in done.err
+    assert f"The release before, {before}, is live again." in done.err
 
 
 @pytest.mark.parametrize(
