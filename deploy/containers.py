@@ -16,6 +16,7 @@ from urllib.parse import quote as percent
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from . import access
 from . import site as names
 from .edge import URL_PATH, Served
 from .environment import for_compose
@@ -77,6 +78,7 @@ def made_environment(settings: Settings, site: Site, release: str, settings_modu
         "ALLOWED_HOSTS": ",".join(host.removeprefix("*") for host in hosts),
         "CSRF_TRUSTED_ORIGINS": ",".join(f"{scheme}://{host}" for scheme in ("https", "http") for host in hosts),
         "DEPLOY_RELEASE": release,
+        "PORTSIDE_PROOF": access.proof(settings),
     }
     if settings_module and "DJANGO_SETTINGS_MODULE" not in settings.env:
         made["DJANGO_SETTINGS_MODULE"] = settings_module
@@ -213,6 +215,7 @@ def release_compose(settings: Settings, release: ReleasePaths, facts: Facts, ans
         worker_class=settings.worker_class,
         workers=workers(settings, facts),
         threads=threads(settings),
+        preload=settings.preload,
         replicas=settings.replicas,
         processes={name: in_its_place(line) for name, line in settings.processes.items()},
         memory=settings.memory,

@@ -108,6 +108,11 @@ class Settings(BaseModel):
         None, ge=1, le=256, description="Gunicorn's workers in a web container; by the server's cores if not given"
     )
     threads: int | None = Field(None, ge=1, le=256, description="Gunicorn's threads a worker")
+    preload: Switch = Field(
+        False,
+        description="on: load the application once, before Gunicorn forks its workers. Saves memory; threads that the "
+        "application starts while it loads don't run in them",
+    )
     memory: Annotated[str, matching(r"[1-9]\d*[kmg]", "a size such as 512m or 2g")] | None = Field(
         None, description="memory limit of a web container"
     )

@@ -163,6 +163,11 @@ class Site:
         return f"sites/{self.name}{NGINX_HTTP3}"
 
     @property
+    def nginx_proof(self) -> str:
+        """What proves that Nginx asks: lines of a map, inside a generation. Only if it uses the local ports."""
+        return f"sites/{self.name}.proof"
+
+    @property
     def nginx_passwords(self) -> str:
         """The site's password file inside a generation."""
         return f"sites/{self.name}.htpasswd"

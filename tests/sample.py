@@ -65,6 +65,7 @@ EVERY_SETTING = {
     "DEPLOY_WORKER_CLASS": "uvicorn.workers.UvicornWorker",
     "DEPLOY_WORKERS": "3",
     "DEPLOY_THREADS": "2",
+    "DEPLOY_PRELOAD": "on",
     "DEPLOY_MEMORY": "512m",
     "DEPLOY_CPUS": "1.5",
     "DEPLOY_REPLICAS": "2",

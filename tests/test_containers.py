@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from deploy import containers
+from deploy import access, containers
 from deploy.errors import Refused
 from deploy.facts import Facts
 from deploy.settings import Settings
@@ -79,6 +79,7 @@ def test_what_the_application_is_handed(tmp_path: Path) -> None:
         "POSTGRES_USER": "portfolio",
         "POSTGRES_DB": "portfolio",
         "POSTGRES_PASSWORD": "correct-horse-battery",
+        "PORTSIDE_PROOF": access.proof(sample.settings(tmp_path)),
         "SECRET_KEY": "not-so-secret-key",
     }
 
@@ -90,7 +91,7 @@ def test_a_release_keeps_its_own_names_and_follows_the_present_settings_in_the_o
     assert own == {"SECRET_KEY", "DJANGO_SETTINGS_MODULE", "EMAIL_URL", "PGSSLMODE"}
     assert made == {
         "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASE_URL", "DEPLOY_RELEASE", "REDIS_URL", "PGHOST", "PGPORT",
-        "PGUSER", "PGPASSWORD", "PGDATABASE", "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD",
+        "PGUSER", "PGPASSWORD", "PGDATABASE", "PORTSIDE_PROOF", "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD",
     }  # fmt: skip
 
 

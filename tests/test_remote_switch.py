@@ -275,14 +275,17 @@ def test_workers_of_before_are_waited_for_as_long_as_is_given(machine: Machine, 
         reaper.join()
 
 
-def test_a_generation_is_nobodys_to_read_until_its_passwords_are_hidden(machine: Machine) -> None:
+def test_a_generation_is_nobodys_to_read_until_its_secrets_are_hidden(machine: Machine) -> None:
     look = '#!/bin/sh\nstat -c %a "$(dirname "$(dirname "$2")")" >>"$LOG"\n'
-    sample.files(machine.top, {"bin/chgrp": look, "files/final/new/sites/art.htpasswd": "ann:hash"})
+    secrets = {"art.htpasswd": "ann:hash", "art.proof": "proof"}
+    new = {f"files/final/new/sites/{name}": text for name, text in secrets.items()}
+    sample.files(machine.top, {"bin/chgrp": look, **new})
     (machine.top / "bin/chgrp").chmod(0o755)
     machine.switch(final="final")
     made = machine.top / "nginx/portside.d/final"
     assert "700" in machine.log
-    assert (made.stat().st_mode & 0o777, (made / "sites/art.htpasswd").stat().st_mode & 0o777) == (0o755, 0o640)
+    modes = [path.stat().st_mode & 0o777 for path in (made, made / "sites/art.htpasswd", made / "sites/art.proof")]
+    assert modes == [0o755, 0o640, 0o600]
 
 
 def test_a_release_is_on_the_disk_before_it_is_live(machine: Machine) -> None:
