@@ -145,9 +145,9 @@ class Running:
             opened.settimeout(180)
             opened.connect(address)
             opened.sendall(_uwsgi(path, headers) if self.uwsgi else _http(path, headers))
-            answer = HTTPResponse(opened)
-            answer.begin()
-            body = answer.read().decode()
+            with HTTPResponse(opened) as answer:
+                answer.begin()
+                body = answer.read().decode()
         return json.loads(body) if body.startswith("{") else body
 
 
@@ -264,10 +264,14 @@ def test_each_worker_has_what_the_application_began_while_it_loaded(gunicorn: Ru
 # Django
 
 SETTINGS = """\
+import os
+LOADED_BY = os.getpid()
 DEBUG, SECRET_KEY, ALLOWED_HOSTS, ROOT_URLCONF = False, "x" * 60, ["*"], "urls"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db", "CONN_MAX_AGE": None}}
 """
 URLS = """\
+import os
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.http import JsonResponse
@@ -278,7 +282,8 @@ cache.closed = False
 cache.close = lambda: setattr(cache, "closed", True)
 
 def seen(request):
-    return JsonResponse({"connected": connection.connection is not None, "cache closed": cache.closed})
+    own = settings.LOADED_BY == os.getpid()
+    return JsonResponse({"own": own, "connected": connection.connection is not None, "cache closed": cache.closed})
 
 def boom(request):
     raise ValueError("the cause")
@@ -300,12 +305,40 @@ def django(settings: str = "") -> dict[str, str]:
 
 def test_what_a_preloaded_application_opened_is_closed_before_the_fork(tmp_path: Path) -> None:
     with running(tmp_path, django(), **KINDS["sync"], PORTSIDE_PRELOAD="on") as found:
-        assert found.ask({}) == {"connected": False, "cache closed": True}
+        assert found.ask({}) == {"own": False, "connected": False, "cache closed": True}
 
 
 def test_without_preload_nothing_of_it_is_touched(tmp_path: Path) -> None:
     with running(tmp_path, django(), **KINDS["sync"]) as found:
-        assert found.ask({}) == {"connected": True, "cache closed": False}
+        assert found.ask({}) == {"own": True, "connected": True, "cache closed": False}
+
+
+def test_what_workers_share_of_django_needs_no_settings_and_starts_nothing(tmp_path: Path) -> None:
+    script = """
+import importlib, runpy, sys, threading
+for name in runpy.run_path(sys.argv[1])["LIBRARIES"]:
+    importlib.import_module(name)
+from django.conf import settings
+print(settings.configured, threading.active_count(), [name for name in sys.modules if name == "settings"])
+"""
+    environment = {**os.environ, **GIVEN, "DJANGO_SETTINGS_MODULE": "settings"}
+    words = (sys.executable, "-c", script, CONF)
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "1", "[]"]
+
+
+@pytest.mark.parametrize(("kind", "shared"), [("gthread", True), ("sync", True), ("other.Worker", False)])
+def test_only_plain_workers_share_django(tmp_path: Path, kind: str, shared: bool) -> None:
+    """gevent replaces parts of Python in each worker, and Django must not have taken hold of them before."""
+    script = """
+import runpy, sys
+runpy.run_path(sys.argv[1])["on_starting"](None)
+print("django.core.wsgi" in sys.modules)
+"""
+    environment = {**os.environ, **GIVEN, "PORTSIDE_WORKER_CLASS": kind}
+    words = (sys.executable, "-c", script, CONF)
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(shared)]
 
 
 HANDLERS = '"own": {"class": "logging.StreamHandler"}, "null": {"class": "logging.NullHandler"}'
