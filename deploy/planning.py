@@ -161,7 +161,7 @@ def environment(plan: Plan) -> dict[str, list[str]]:
         return {"added": [], "changed": [], "gone": []}
     made = containers.made_environment(run.settings, run.site, NEW, _settings_module(plan))
     values = containers.own_environment(run.settings) | made
-    own = {"DEPLOY_RELEASE"}  # another at every deploy
+    own = {"DEPLOY_RELEASE", "PORTSIDE_PROOF"}  # another at every deploy; made of SECRET_KEY
     before = {name: digest for name, digest in plan.present.environment.items() if name not in own}
     wanted = {name: value for name, value in values.items() if name not in own}
     return differing.environment(before, wanted, plan.nonce)

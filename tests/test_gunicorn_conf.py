@@ -168,7 +168,7 @@ def _uwsgi(path: str, headers: Mapping[str, str]) -> bytes:
 
 
 @contextmanager
-def running(folder: Path, files: Mapping[str, str], **given: str) -> Iterator[Running]:
+def running(folder: Path, files: Mapping[str, str], *more: str, **given: str) -> Iterator[Running]:
     """Gunicorn as a release's container starts it, but for the port."""
     sample.files(folder, files)
     with socket.socket() as trial:
@@ -178,7 +178,7 @@ def running(folder: Path, files: Mapping[str, str], **given: str) -> Iterator[Ru
     environment = {**os.environ, **GIVEN, "PORTSIDE_WORKERS": "1", "PORTSIDE_PROOF": PROOF, **given}
     name = "asgi" if environment["PORTSIDE_WORKER_CLASS"] == "asgi" else "application"
     binds = ("--bind", f"unix:{found.path}", "--bind", f"127.0.0.1:{port}")
-    words = (sys.executable, "-m", "gunicorn", "--config", CONF, *binds, f"wsgi:{name}")
+    words = (sys.executable, "-m", "gunicorn", "--config", CONF, *binds, *more, f"wsgi:{name}")
     with found.log.open("wb") as log, subprocess.Popen(words, cwd=folder, env=environment, stderr=log) as process:
         try:
             limit = time.monotonic() + 180
@@ -255,6 +255,13 @@ def test_the_port_believes_no_claim_that_nginx_overwrites() -> None:
     assert set(re.findall(r'"([^"]+)"', listed.group(1))) == {name.upper() for name in overwritten()}
 
 
+def test_a_worker_may_take_longer_to_load_than_a_request_may(tmp_path: Path) -> None:
+    slow = f"import time\ntime.sleep(4)\n{APPLICATION}"
+    with running(tmp_path, {"wsgi.py": slow}, "--timeout", "2") as found:
+        assert found.ask({})["loaded"]
+    assert "WORKER TIMEOUT" not in found.log.read_text()
+
+
 def test_each_worker_has_what_the_application_began_while_it_loaded(gunicorn: Running) -> None:
     seen = gunicorn.ask({})
     assert seen["loaded"]
@@ -327,7 +334,9 @@ print(settings.configured, threading.active_count(), [name for name in sys.modul
     assert done.stdout.split() == ["False", "1", "[]"]
 
 
-@pytest.mark.parametrize(("kind", "shared"), [("gthread", True), ("sync", True), ("other.Worker", False)])
+@pytest.mark.parametrize(
+    ("kind", "shared"), [("gthread", True), ("uvicorn_worker.UvicornWorker", True), ("gevent", False)]
+)
 def test_only_plain_workers_share_django(tmp_path: Path, kind: str, shared: bool) -> None:
     """gevent replaces parts of Python in each worker, and Django must not have taken hold of them before."""
     script = """

@@ -51,8 +51,8 @@ def deploy_fails(site: Tiny, files: dict[str, str], stage: str, **values: str) -
     return done
 
 
-def test_it_never_listens(site: Tiny) -> None:
-    done = deploy_fails(site, {WSGI: HANGS_AT_START}, "start")
+def test_it_never_ends_to_load(site: Tiny) -> None:
+    done = deploy_fails(site, {WSGI: HANGS_AT_START}, "gate")
     assert "DEPLOY_HEALTH_TIMEOUT" in done.err
 
 
