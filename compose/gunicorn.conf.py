@@ -7,7 +7,6 @@ import importlib
 import logging
 import os
 import sys
-import threading
 
 # Nginx uses the socket, the gate and people the port, which is published on the host's loopback only.
 bind = ["unix:" + os.environ["PORTSIDE_SOCKET"], "0.0.0.0:8000"]
@@ -42,7 +41,7 @@ proc_name = os.environ["PORTSIDE_PROJECT"]
 # Of Django itself what every worker needs, imported once before they are forked: they share its memory, and start
 # sooner. Nothing of the application is among it, nor its settings: it opens nothing and starts no thread.
 LIBRARIES = ("django.core.wsgi", "django.core.asgi", "django.db.backends.postgresql.base")
-# Other kinds of workers may want to patch Python before anything is imported or a thread started: gevent's do.
+# Other kinds of workers may want to patch Python before anything is imported: gevent's do.
 plain = worker_class in {"sync", "gthread", "asgi"} or "uvicorn" in worker_class
 
 
@@ -72,22 +71,8 @@ def pre_fork(server, worker):
         cache.caches.close_all()
 
 
-def post_fork(server, worker):
-    """Loading isn't hanging: as long as the worker loads the application, tell Gunicorn that it lives, or it would be
-    killed after the time that a request may take. A large project takes longer, with all workers loading at once."""
-    worker.loaded = threading.Event()
-    if plain:
-        threading.Thread(target=live_while_loading, args=(worker,), daemon=True).start()
-
-
-def live_while_loading(worker):
-    while not worker.loaded.wait(1):
-        worker.notify()
-
-
 def post_worker_init(worker):
     """The application is loaded: put what knows the visitor's address in front of it, and have its errors logged."""
-    worker.loaded.set()
     if hasattr(worker, "asgi"):  # Gunicorn's own ASGI worker
         worker.asgi = asgi_behind_nginx(worker.asgi)
     elif hasattr(worker, "config"):  # uvicorn's, which would believe anybody's X-Forwarded-For
