@@ -53,6 +53,15 @@ def on_starting(server):
                 importlib.import_module(name)
     gc.collect()
     gc.freeze()
+    sys.excepthook = without_its_own_traceback
+
+
+def without_its_own_traceback(kind, error, traceback):
+    """Workers that can't load the application say why, and end Gunicorn. Its own traceback would hide theirs."""
+    if kind.__name__ == "HaltServer":
+        print(f"Gunicorn ends: {error.reason}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, traceback)
 
 
 def pre_fork(server, worker):

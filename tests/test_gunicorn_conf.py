@@ -170,16 +170,13 @@ def _uwsgi(path: str, headers: Mapping[str, str]) -> bytes:
 @contextmanager
 def running(folder: Path, files: Mapping[str, str], *more: str, **given: str) -> Iterator[Running]:
     """Gunicorn as a release's container starts it, but for the port."""
-    sample.files(folder, files)
     with socket.socket() as trial:
         trial.bind(("127.0.0.1", 0))
         port = int(trial.getsockname()[1])
     found = Running(folder / "s", port, given.get("PORTSIDE_PROTOCOL") == "uwsgi", folder / "log")
-    environment = {**os.environ, **GIVEN, "PORTSIDE_WORKERS": "1", "PORTSIDE_PROOF": PROOF, **given}
-    name = "asgi" if environment["PORTSIDE_WORKER_CLASS"] == "asgi" else "application"
-    binds = ("--bind", f"unix:{found.path}", "--bind", f"127.0.0.1:{port}")
-    words = (sys.executable, "-m", "gunicorn", "--config", CONF, *binds, *more, f"wsgi:{name}")
-    with found.log.open("wb") as log, subprocess.Popen(words, cwd=folder, env=environment, stderr=log) as process:
+    with started(
+        folder, files, *more, "--bind", f"unix:{found.path}", "--bind", f"127.0.0.1:{port}", **given
+    ) as process:
         try:
             limit = time.monotonic() + 180
             while not found.listens():
@@ -189,6 +186,20 @@ def running(folder: Path, files: Mapping[str, str], *more: str, **given: str) ->
             yield found
         finally:
             process.terminate()
+
+
+@contextmanager
+def started(folder: Path, files: Mapping[str, str], *more: str, **given: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Gunicorn with Portside's settings and these files, which writes its log to the file log."""
+    sample.files(folder, files)
+    environment = {**os.environ, **GIVEN, "PORTSIDE_WORKERS": "1", "PORTSIDE_PROOF": PROOF, **given}
+    name = "asgi" if environment["PORTSIDE_WORKER_CLASS"] == "asgi" else "application"
+    words = (sys.executable, "-m", "gunicorn", "--config", CONF, *more, f"wsgi:{name}")
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(words, cwd=folder, env=environment, stderr=log) as process,
+    ):
+        yield process
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -260,6 +271,16 @@ def test_a_worker_may_take_longer_to_load_than_a_request_may(tmp_path: Path) -> 
     with running(tmp_path, {"wsgi.py": slow}, "--timeout", "2") as found:
         assert found.ask({})["loaded"]
     assert "WORKER TIMEOUT" not in found.log.read_text()
+
+
+@pytest.mark.parametrize("preload", ["off", "on"])
+def test_of_an_application_that_cannot_be_loaded_the_log_ends_with_the_reason(tmp_path: Path, preload: str) -> None:
+    broken = {"wsgi.py": "import time\ntime.sleep(0.2)\nraise ValueError('kaboom at import')\n"}
+    bind = ("--bind", f"unix:{tmp_path / 's'}")
+    with started(tmp_path, broken, *bind, PORTSIDE_WORKERS="5", PORTSIDE_PRELOAD=preload) as process:
+        assert process.wait(180) != 0
+    log = (tmp_path / "log").read_text().splitlines()
+    assert "ValueError: kaboom at import" in log[-18:], "as many lines of it as a failed deploy shows"
 
 
 def test_each_worker_has_what_the_application_began_while_it_loaded(gunicorn: Running) -> None:
