@@ -32,6 +32,7 @@ from . import (
     source,
     static,
     switching,
+    tracked,
 )
 from .certifying import edge, issue, prove  # noqa: F401 - stages too
 from .containers import Answer
@@ -104,15 +105,12 @@ def _say_source(run: Run) -> None:
         return
     if not project.commit:
         run.report.warn(f"{project.root} isn't in git, or has no commit: all of its files are deployed.")
-    elif project.changed:
-        run.report.warn(f"Not committed, deployed as it is here: {_some(project.changed)}.")
+    if project.commit and project.changed:
+        run.report.warn(f"Not committed, deployed as it is here: {tracked.some(project.changed)}.")
+    if project.deleted:
+        run.report.warn(f"Deleted here, so not in the release: {tracked.some(project.deleted)}.")
     if project.untracked:
-        run.report.warn(f"Not in git, so not in the release: {_some(project.untracked)}.")
-
-
-def _some(paths: tuple[str, ...]) -> str:
-    rest = len(paths) - 4
-    return ", ".join(paths[:4]) + (f" and {rest} more" if rest > 0 else "")
+        run.report.warn(f"Not in git, so not in the release: {tracked.some(project.untracked)}.")
 
 
 def lock(run: Run, stage: Stage) -> None:
@@ -232,7 +230,7 @@ def is_live(run: Run, stage: Stage) -> bool:
 def begin(run: Run, stage: Stage) -> None:
     """Name the new release. From here on it may have something on the server."""
     if moved := run.source.moved_on():
-        raise PortsideError(f"Changed on this machine since the deploy began: {_some(moved)}.")
+        raise PortsideError(f"Changed on this machine since the deploy began: {tracked.some(moved)}.")
     run.release = run.site.release(release.identity(run.facts, run.source))
     run.begun = True
     stage.note(run.new.id)
