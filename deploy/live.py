@@ -6,6 +6,7 @@ import shlex
 
 from invoke.exceptions import Exit
 
+from . import owner
 from .errors import PortsideError, Refused
 from .run import Run
 
@@ -19,6 +20,7 @@ def manage(run: Run, command: str) -> None:
     except ValueError as error:
         raise Refused(f"The command can't be read: {error}.") from error
     run.look()
+    owner.check_name(run)
     current = run.facts.current
     if not current:
         raise PortsideError(f"{run.site.name} isn't live on {run.server.target}.", hint="Type fab deploy first.")

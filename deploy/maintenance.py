@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from . import owner
 from .errors import Refused
 from .run import Run
 from .steps import script
@@ -14,6 +15,7 @@ def switch(run: Run, *, closed: bool, allow: str = "") -> None:
     allowed = _addresses(allow)
     run.server.connect()
     run.look()
+    owner.check_name(run)
     if not run.facts.current:
         raise Refused(f"{run.settings.canonical} isn't live on {run.server.target}, so there is nothing to close.")
     state = "closed" if closed else "open"

@@ -25,6 +25,7 @@ from .foresight import NEW, Foreseen, Notes, Unknown
 from .host import DISK_NEEDED_MB
 from .report import Stage, count
 from .run import Run
+from .source import described
 from .steps import Step, script
 
 MB = 1024 * 1024
@@ -245,6 +246,7 @@ def _json(plan: Plan) -> dict[str, Any]:
     run, names = plan.run, environment(plan)
     return {
         "site": run.site.name,
+        "project": described(run.source, run.settings),
         "server": run.server.target,
         "live": plan.facts.current,
         "changes": plan.changes,

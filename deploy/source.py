@@ -24,6 +24,7 @@ from .errors import Refused
 from .settings import Settings
 from .tracked import Tracked
 
+SAMPLE = Path(__file__).resolve().parent.parent / "app"  # never goes live unless it is named
 RUBBISH = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 PYTHONS = ("3.13", "3.12", "3.14", "3.11", "3.10")  # tried in this order
 DEPENDENCY_FILES = (
@@ -205,6 +206,20 @@ def _listed(settings: Settings, root: Path, ref: str, keep: ExitStack) -> Tracke
     return Tracked("", {name: root / name for name in _walk(root) if _exists(root / name)})
 
 
+def described(source: Source, settings: Settings) -> str:
+    """Which project this is, in one line: its folder, its commit, the settings module that will run."""
+    if source.pulled:
+        return f"the image {settings.build}"
+    folder = source.root / source.manage
+    what = " (Portside's own sample site)" if folder == SAMPLE else ""
+    commit = f"commit {source.commit[:7]}" if source.commit else "no commit"
+    changes = ", with changes" if source.commit and not source.is_commit else ""
+    given = settings.env.get("DJANGO_SETTINGS_MODULE")
+    module = given.reveal() if given else source.settings_module()
+    told = f", settings {module or 'as the image names them'}" if settings.containers else ""
+    return f"{folder}{what}, {commit}{changes}{told}"
+
+
 def listed(name: str, found: str) -> str:
     """A file as a line of a listing, whatever its name holds."""
     return f"{found} {json.dumps(name)}\n"
@@ -217,18 +232,29 @@ def of_image(settings: Settings, digest: str = "") -> Source:
 
 
 def _folder(settings: Settings) -> Path:
-    """DEPLOY_APP, from the folder of the .env file or else from the current one."""
-    places = [settings.folder / settings.app, Path.cwd() / settings.app]
-    for place in places:
-        if place.is_dir():
-            return place.resolve()
-    raise Refused(f"DEPLOY_APP: there is no folder {places[0]}.", hint="Say in .env where the project is.")
+    """DEPLOY_APP, from the folder of the .env file alone: what is current for whoever runs fab may be another's."""
+    place = settings.folder / settings.app
+    if place.is_dir():
+        return place.resolve()
+    raise Refused(
+        f"DEPLOY_APP: there is no folder {place}.",
+        state="Nothing was changed.",
+        hint=f"Set it in {settings.dotenv.path}: it starts from that file's folder.",
+    )
 
 
 def _manage(root: Path, files: Iterable[str]) -> str:
-    found = [name for name in files if name == "manage.py" or name.endswith("/manage.py")]
+    every = [name for name in files if name == "manage.py" or name.endswith("/manage.py")]
+    found = [name for name in every if root == SAMPLE or root / name != SAMPLE / "manage.py"]
     if "manage.py" in found:
         return ""
+    if every and not found:
+        raise Refused(
+            f"DEPLOY_APP: the only manage.py in {root} is that of Portside's own sample site.",
+            state="Nothing was changed.",
+            hint="Say in .env where your project is, such as DEPLOY_APP=../mysite; for the sample site, "
+            f"DEPLOY_APP={os.path.relpath(SAMPLE, root)}.",
+        )
     if len(found) == 1:
         return found[0].rpartition("/")[0]
     what = f"more than one manage.py ({', '.join(found)})" if found else "no manage.py"

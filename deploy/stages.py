@@ -52,6 +52,7 @@ def preflight(run: Run, stage: Stage) -> None:
     """Settings, project, connection and facts; refuse here what can be refused."""
     if run.command == "deploy":
         run.source = source.find(run.settings, run.ref, run.stack)
+        run.report.say(f"  {run.settings.canonical}: {source.described(run.source, run.settings)}")
         _say_source(run)
         _check_source(run)
     if run.command in {"deploy", "certs"}:
@@ -133,6 +134,7 @@ def lock(run: Run, stage: Stage) -> None:
         return
     # Under the lock, looking waits for what goes on there by itself on behalf of a laptop that is gone.
     run.look()
+    owner.check(run)  # of somebody else by now, as far as they came meanwhile
     recovery.put_right(run, stage)
 
 
@@ -298,6 +300,9 @@ def _see_how_far(run: Run, stage: Stage, ask: Step) -> None:
 def _warn(run: Run) -> None:
     """What works, but not as its owner may believe."""
     answer = run.answer
+    if answer.applied and not run.facts.current:
+        before = f"{count(answer.applied, 'migration')} {'is' if answer.applied == 1 else 'are'} applied in it already"
+        run.report.warn(f"The database isn't new, though no release is live: {before}.")
     if answer.debug:
         run.report.warn("DEBUG is on: Django shows its insides to every visitor.")
     code = answer.folder.removesuffix(run.source.manage).rstrip("/")

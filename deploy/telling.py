@@ -24,6 +24,7 @@ class Text:
         self.report, self.plan, self.told = report, plan, told
 
     def tell(self) -> None:
+        self.report.say(f"{self.plan.run.settings.canonical}: {self.told['project']}")
         for stage in flow.stages_of(flow.DEPLOY, self.plan.run.settings):
             self._stage(stage)
         self._environment()

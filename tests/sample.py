@@ -37,13 +37,19 @@ EVERY_EDGE = replace(EDGE, asynchronous=True)
 
 LINES = {
     "DEPLOY_SITE": "portfolio",
+    "DEPLOY_APP": "app",
     "DEPLOY_DOMAINS": "portfolio.localhost",
     "DEPLOY_HEALTH_PATH": "/healthz",
     "SECRET_KEY": "not-so-secret-key",
     "POSTGRES_PASSWORD": "correct-horse-battery",
 }
 
-STATIC = {"DEPLOY_SITE": "portfolio", "DEPLOY_DOMAINS": "portfolio.localhost", "DEPLOY_KIND": "static"}
+STATIC = {
+    "DEPLOY_SITE": "portfolio",
+    "DEPLOY_DOMAINS": "portfolio.localhost",
+    "DEPLOY_KIND": "static",
+    "DEPLOY_APP": "app",
+}
 
 EVERY_SETTING = {
     "DEPLOY_SITE": "gallery-2",
