@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -16,7 +18,7 @@ from fabric.main import program
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from . import route
+from . import mask, route
 from .command import words
 from .errors import PortsideError, Refused
 from .report import Report
@@ -28,8 +30,7 @@ from .several import Body, How, Member, follow, members, named
 from .site import Site
 from .ssh_config import SSHConfig
 
-# Names whose values are no secret: hiding them would only make the report unreadable.
-PUBLIC = {"ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DJANGO_SETTINGS_MODULE", "POSTGRES_USER", "POSTGRES_DB"}
+LEAST = 6  # characters of what a GitHub job's log hides everywhere
 
 HELP = {
     "env": "the site's environment file (default: .env)",
@@ -158,16 +159,30 @@ def _hosts() -> list[str]:
 
 
 def _secrets(settings: Settings) -> list[Secret]:
-    """Values to mask: the application's, but for what everybody may know, and an index's password."""
-    known = " ".join((*settings.domains, *settings.redirect_domains, settings.site, settings.app)).lower()
-    values = [
-        value for name, value in settings.env.items() if name not in PUBLIC and value.reveal().lower() not in known
-    ]
-    index = settings.pip_index or ""
-    ours = [Secret(index)] * ("@" in index) + [settings.acme_eab_hmac_key] * bool(settings.acme_eab_hmac_key)
-    ours += [password for _, password in settings.basic_auth]
-    ours += [settings.registry_password] * bool(settings.registry_password)
-    return values + [secret for secret in ours if secret]
+    """Values to mask: what is secret of the application's, and passwords of our own."""
+    ours = {"PIP_INDEX": settings.pip_index or ""}
+    ours |= {f"BASIC_AUTH_{user}_PASSWORD": password.reveal() for user, password in settings.basic_auth}
+    for name in ("acme_eab_hmac_key", "registry_password"):
+        value = getattr(settings, name)
+        ours[f"{name}_SECRET"] = value.reveal() if value else ""
+    values = {name: value.reveal() for name, value in settings.env.items()} | ours
+    found = {leaf for name, value in values.items() for leaf in mask.leaves(name, value, _public(settings))}
+    return [Secret(leaf) for leaf in sorted(found)]
+
+
+def _public(settings: Settings) -> tuple[str, ...]:
+    """What every visitor knows."""
+    return *settings.names, settings.site
+
+
+def _hide(report: Report, settings: Settings) -> None:
+    """Mask what is secret here, and in the log of a GitHub job, which knows only whole values of its own."""
+    secrets = _secrets(settings)
+    report.hide(secrets, _public(settings))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        lines = {line.strip() for secret in secrets for line in secret.reveal().splitlines()}
+        for line in sorted(line for line in lines if len(line) >= LEAST):
+            print(f"::add-mask::{line.replace('%', '%25')}", file=sys.stderr, flush=True)
 
 
 def run(
@@ -186,7 +201,7 @@ def run(
     member.speak(report)
     if json:
         report.aside()
-    report.hide(_secrets(settings))
+    _hide(report, settings)
     if settings.dotenv.overridden and command != "doctor":  # which tells it as a finding
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
     server = Server(member.connection, report)
