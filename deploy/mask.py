@@ -74,21 +74,28 @@ def _parts(text: str) -> Iterator[str]:
 
 
 def _of_url(name: str, text: str, public: set[str]) -> Iterator[str]:
-    """Password, or a user's name without one; parameters by their names; parts of the path that look like keys."""
+    """Password, or a user's name without one; parameters by their names; parts of the path that look like keys; all of
+    it where its name says so."""
     try:
         url = urlsplit(text)
-        user, password, host = url.username or "", url.password or "", url.hostname or ""
+        user, password = url.username or "", url.password or ""
     except ValueError:
         yield text
         return
     found = [password, unquote(password)] if password else [user, unquote(user)] * (not HARMLESS.fullmatch(user))
     found += [user] * is_strong(user)
     found += [value for key, value in parse_qsl(url.query) if _is_secret(key) or is_strong(value)]
-    found += [part for part in re.split(r"[/#]", f"{url.path}/{url.fragment}") if is_strong(part)]
+    found += [part for part in re.split(r"[/#]", f"{url.path}/{url.fragment}") if _is_key(part)]
     if found := [part for part in found if part]:
         yield from found
-    elif host.lower() not in public and (url.path.strip("/") or url.query or _is_secret(name)):
+    elif (url.hostname or "").lower() not in public and _is_secret(name):
         yield text
+
+
+def _is_key(part: str) -> bool:
+    """Whether a part of a path looks like a key: letters and digits that are no word and no number."""
+    words = re.split(r"[-_.~]", part)
+    return len(part) >= 8 and any(re.fullmatch(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{6,}", word) for word in words)
 
 
 def _json(text: str) -> object | None:

@@ -21,12 +21,12 @@ def weakness(value: str) -> str:
         return "is missing"
     if len(value) < SHORTEST:
         return f"is too short ({len(value)} characters)"
-    plain = re.sub(r"[^a-z0-9]", "", value.lower())
-    word = plain.strip("0123456789")
+    lower = value.lower()
+    words, digits = re.findall(r"[a-z]+", lower), re.sub(r"[^0-9]", "", value)
+    guessed = "".join(words) in GUESSES or (words and all(word in GUESSES for word in words))
     few = len(set(value)) < 4 and len(value) < 24
-    words = re.findall(r"[a-z]+", value.lower())
-    guessed = word in GUESSES or (bool(words) and all(each in GUESSES for each in words))
-    if guessed or few or value.startswith("django-insecure-") or any(plain in known for known in SEQUENCES):
+    row = any(lower in known for known in SEQUENCES)
+    if (guessed and len(digits) < SHORTEST) or few or row or value.startswith("django-insecure-"):
         return "can be guessed"
     return ""
 

@@ -124,6 +124,7 @@ def test_what_the_environment_file_says_wins(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [value for value in HARD if value])
 def test_a_password_of_any_characters_reaches_the_application(value: str, tmp_path: Path) -> None:
+    value = f"x7Gq{value}2lPz"
     values = environment(tmp_path, POSTGRES_PASSWORD=value, POSTGRES_USER=value, POSTGRES_DB=value)
     parts = urlsplit(values["DATABASE_URL"])
     assert (parts.hostname, parts.port, unquote(parts.path[1:])) == ("db", 5432, value)

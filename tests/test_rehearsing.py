@@ -127,7 +127,7 @@ def test_the_database_is_asked_as_the_deploy_will_find_it(tmp_path: Path, source
     with pytest.raises(Unknown, match="database is to be started"):
         ask(made)
     made = run(sample.settings(tmp_path), source)
-    made.settings = sample.settings(tmp_path, POSTGRES_PASSWORD="another")
+    made.settings = sample.settings(tmp_path, POSTGRES_PASSWORD="another-of-the-same")
     with pytest.raises(Unknown, match="database is to be started or changed"):
         ask(made)
 

@@ -243,7 +243,16 @@ def test_a_secret_that_can_be_guessed_is_refused(name: str, value: str, tmp_path
 
 
 @pytest.mark.parametrize(
-    "value", ["correct-horse-battery", "notreallysecret-but-long-enough", "k" * 50, "p@ss %/#$'\"\\word", "x7Gq-2lPz"]
+    "value",
+    [
+        "correct-horse-battery",
+        "notreallysecret-but-long-enough",
+        "k" * 50,
+        "p@ss %/#$'\"\\word",
+        "x7Gq-2lPz",
+        "a@b%c/d#e",
+        "%$#@!*&^",
+    ],
 )
 def test_a_secret_that_can_not_be_guessed_is_taken(value: str, tmp_path: Path) -> None:
     sample.settings(tmp_path, SECRET_KEY=value, POSTGRES_PASSWORD=value)

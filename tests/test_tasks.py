@@ -14,7 +14,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 import fabfile
-from deploy import tasks
+from deploy import mask, tasks
 from deploy.errors import Refused
 from tests import sample
 
@@ -246,8 +246,8 @@ def test_other_shells_have_a_script_too(shell: str, home: Path) -> None:
 
 
 def test_names_that_are_no_secret_stay_readable() -> None:
-    assert {"ALLOWED_HOSTS", "POSTGRES_USER"} <= tasks.PUBLIC
-    assert not {"SECRET_KEY", "POSTGRES_PASSWORD", "DATABASE_URL"} & tasks.PUBLIC
+    assert {"ALLOWED_HOSTS", "POSTGRES_USER"} <= mask.PUBLIC
+    assert not {"SECRET_KEY", "POSTGRES_PASSWORD", "DATABASE_URL"} & mask.PUBLIC
 
 
 def secrets(folder: Path, **changed: str) -> set[str]:
@@ -268,8 +268,8 @@ def test_an_account_of_the_authoritys_is_masked(tmp_path: Path) -> None:
 
 
 def test_a_password_in_an_index_is_masked(tmp_path: Path) -> None:
-    for index, hidden in (("https://ann:hunter2@packages.example/simple", True), ("https://packages.example", False)):
-        assert (index in secrets(tmp_path, DEPLOY_PIP_INDEX=index)) is hidden
+    assert "hunter2" in secrets(tmp_path, DEPLOY_PIP_INDEX="https://ann:hunter2@packages.example/simple")
+    assert secrets(tmp_path, DEPLOY_PIP_INDEX="https://packages.example/simple") == secrets(tmp_path)
 
 
 @pytest.mark.parametrize(
