@@ -36,19 +36,31 @@ DATABASE_CONNECTIONS = 97  # that PostgreSQL has for others than itself, as it c
 class Answer:
     """What a container of the new image said of its Django project: see ``remote/ask.py``."""
 
-    folder: str
-    manage: str
-    settings_module: str
-    static_url: str
-    static_root: str
-    media_url: str
-    media_root: str
-    wsgi: str
-    asgi: str
-    gunicorn: str
-    debug: bool
-    pending: tuple[str, ...]
-    applied: int
+    folder: str = ""
+    manage: str = ""
+    settings_module: str = ""
+    static_url: str = ""
+    static_root: str = ""
+    media_url: str = ""
+    media_root: str = ""
+    wsgi: str = ""  # the applications that exist
+    asgi: str = ""
+    missing: dict[str, str] = field(default_factory=dict)  # those that are named and don't: wsgi, asgi, given
+    gunicorn: str = ""
+    debug: bool = False
+    databases: dict[str, dict[str, Any]] = field(default_factory=dict)  # alias -> engine, vendor, host, port, name, ...
+    unreachable: dict[str, str] = field(default_factory=dict)  # of those: alias -> why
+    key: str = ""  # where SECRET_KEY is from: environment; else random or fixed
+    allowed_hosts: tuple[str, ...] = ()
+    csrf_origins: tuple[str, ...] = ()
+    csrf_checked: bool = False
+    knows_https: bool = False
+    places: dict[str, str] = field(default_factory=dict)  # setting -> the file and line that set it
+    beside: tuple[str, ...] = ()  # settings modules for production that aren't used
+    failed: dict[str, Any] = field(default_factory=dict)  # why the project doesn't start: kind, about, text, where
+    pending: tuple[str, ...] = ()
+    applied: int = 0
+    unmigrated: tuple[str, ...] = ()  # apps with models and no migrations
     leaves: dict[str, str] = field(default_factory=dict)  # app -> the last migration the code knows
     breaking: dict[str, list[str]] = field(default_factory=dict)  # of the pending: what breaks the other release
     unjudged: dict[str, list[str]] = field(default_factory=dict)  # of the pending: what nobody can tell of
@@ -161,7 +173,7 @@ def data_steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
         path in facts.files and facts.files[path].sha256 == sha256(text.encode()).hexdigest()
         for path, text in files.items()
     )
-    if same and any(c.healthy for c in facts.role("db")):
+    if same and site.data_ready in facts.files and any(c.healthy for c in facts.role("db")):
         return []
     secret = f"{site.data_secrets}/password"
     return [
@@ -169,7 +181,15 @@ def data_steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
         folder(site.data_secrets, 0o700),
         write(site.data_compose, files[site.data_compose]),
         write(secret, files[secret], 0o600, secret=True),
-        script("Start the database and wait until it is healthy", "data", site.data_compose),
+        script(
+            "Start the database and wait until it is healthy",
+            "data",
+            site.data_compose,
+            site.root,
+            site.postgres_volume,
+            site.data_begun,
+            site.data_ready,
+        ),
     ]
 
 

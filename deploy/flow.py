@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from . import causes, migrating, nginx, publishing, recovery, removing, runlog, stages
 from . import certs as certificates
-from . import migrating, nginx, publishing, recovery, removing, runlog, stages
 from .certificate import Certificate
-from .errors import Lost, PortsideError
+from .errors import Lost, PortsideError, StepFailed
 from .report import Stage, count
 from .run import Run
 from .settings import Settings
@@ -57,6 +57,8 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
     _say_plain(run)
     if site.containers:
         report.say(f"  An admin:     {run.fab('manage', command='createsuperuser')}")
+    for line in report.reminders:
+        report.warn(line)
 
 
 def certs(run: Run) -> None:
@@ -198,10 +200,13 @@ def _undo(run: Run, stage: str) -> None:
 
 
 def _explain(run: Run, error: PortsideError) -> None:
+    error.warnings = list(run.report.reminders)
     if not error.state:
         error.state = _state(run)
     if isinstance(error, Lost):
         error.hint = f"Type {run.again()} again; it goes on from what it finds."
+    elif not error.hint and isinstance(error, StepFailed) and (way := causes.hint(error.lines)):
+        error.hint = f"{way}\nThen type {run.again()} again."
     elif not error.hint:
         error.hint = f"Mend it, then type {run.again()} again."
 

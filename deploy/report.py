@@ -36,6 +36,7 @@ class Report:
         self._status: Status | None = None
         self._stage = ""
         self._hidden: list[str] = []
+        self.reminders: list[str] = []  # warnings that are told once more in the last lines
         self.log: RunLog | None = None  # has every line, also with --quiet
 
     def hide(self, secrets: Iterable[Secret]) -> None:
@@ -111,6 +112,11 @@ class Report:
     def warn(self, line: str) -> None:
         self.note(f"! {line}")
         self._print(f"! {line}", style="yellow")
+
+    def remind(self, line: str) -> None:
+        """A warning that somebody should act on: told now, and once more at the end."""
+        self.reminders.append(line)
+        self.warn(line)
 
     def ask(self, question: str) -> str:
         """What somebody types on the terminal; nothing where it is closed."""

@@ -94,7 +94,14 @@ class Run:
         from . import host  # noqa: PLC0415 - as above
 
         site = self.site
-        own = [site.data_compose, f"{site.data_secrets}/password", site.record, site.acme_dns(), site.live_compose]
+        own = [
+            site.data_compose,
+            f"{site.data_secrets}/password",
+            site.data_ready,
+            site.record,
+            site.acme_dns(),
+            site.live_compose,
+        ]
         return [*host.watched(), *own]
 
     def look(self) -> None:

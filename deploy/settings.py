@@ -134,6 +134,7 @@ class Settings(BaseModel):
     database_port: int | None = Field(
         None, ge=1024, le=65535, description="also publish the database on 127.0.0.1 here"
     )
+    allow_debug: Switch = Field(False, description="DEBUG on is refused otherwise")
     before: str | None = Field(None, description="command in the new release before the switch")
     after: str | None = Field(None, description="command in the new release after the switch")
     health_path: Annotated[str, matching(r"/[A-Za-z0-9._~/?=&%+-]*", "a path such as /healthz")] = Field(

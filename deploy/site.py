@@ -133,6 +133,16 @@ class Site:
         return f"{self.data}/secrets"
 
     @property
+    def data_begun(self) -> str:
+        """When the database was first started, until it is ready."""
+        return f"{self.data}/begun"
+
+    @property
+    def data_ready(self) -> str:
+        """When the database was ready for the first time: it is never made anew after that."""
+        return f"{self.data}/ready"
+
+    @property
     def data_project(self) -> str:
         """The compose project of the long-lived services."""
         return f"{self.name}-data"

@@ -89,6 +89,22 @@ class Source:
         found = re.search(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""", text)
         return found.group(1) if found else ""
 
+    def has_module(self, module: str) -> bool:
+        """Whether the files have this Python module or package, beside manage.py."""
+        place = self.below_manage(module.replace(".", "/"))
+        return any(name.startswith((f"{place}.", f"{place}/")) for name in self.files)
+
+    def lies_here(self, path: str) -> bool:
+        """Whether there is such a file beside manage.py, tracked or not."""
+        return (self.root / self.below_manage(path)).is_file()
+
+    def modules_beside(self, module: str) -> tuple[str, ...]:
+        """The modules of the same package."""
+        package = module.rpartition(".")[0]
+        place = self.below_manage(package.replace(".", "/"))
+        found = (re.fullmatch(rf"{re.escape(place)}/(\w+)\.py", name) for name in self.files)
+        return tuple(f"{package}.{each[1]}" for each in found if each and each[1] != "__init__") if package else ()
+
     def python(self) -> str:
         """The Python version the project asks for, such as 3.12, or empty."""
         for name in (".python-version", "runtime.txt"):

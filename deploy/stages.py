@@ -14,6 +14,7 @@ from typing import Any
 
 from . import (
     acme_dns,
+    causes,
     certifying,
     certs,
     containers,
@@ -24,6 +25,7 @@ from . import (
     migrating,
     nginx,
     owner,
+    project,
     recovery,
     release,
     removing,
@@ -94,6 +96,7 @@ def _check_source(run: Run) -> None:
     """Raises Refused where no release can be made of the source as it is."""
     if run.settings.containers:
         image.build(run.settings, run.source, run.site.release("00000000-000000-0000000"))
+        project.check_settings_module(run.settings, run.source)
     else:
         static.check(run.source)
 
@@ -198,7 +201,21 @@ def _build_there(run: Run, stage: Stage) -> list[Result]:
     if run.facts.current and lacking.size(files) >= WORTH_ASKING:
         there = has(run, stage, run.site.context, files)
         stage.note(f"{len(files) - len(there)} of {count(len(files), 'file')} sent")
-    return run.apply(stage, [*owner.claim(run), image.build(run.settings, run.source, run.new, there)], big=True)
+    step = image.build(run.settings, run.source, run.new, there)
+    try:
+        return run.apply(stage, [*owner.claim(run), step], big=True)
+    except StepFailed as error:
+        raise _build_failed(run, error) if error.step == step.name else error from None
+
+
+def _build_failed(run: Run, error: StepFailed) -> StepFailed:
+    """The failure with its cause, and what helps where that is known."""
+    own = bool(not run.settings.pulls and image.own_dockerfile(run.settings, run.source))
+    way = causes.hint_for_build(error.lines, own_dockerfile=own)
+    lines = causes.of_build(error.lines)
+    told = StepFailed(run.server.target, "build", error.step, error.status, lines)
+    told.hint = f"{way}\nThen type {run.again()} again." if way else ""
+    return told
 
 
 def has(run: Run, stage: Stage, folder: str, files: Mapping[str, Content]) -> set[str]:
@@ -253,10 +270,11 @@ def prepare(run: Run, stage: Stage) -> None:
     module = run.source.settings_module()
     below = run.source.manage
     known = facts.releases[facts.current].get("leaves", {}) if facts.current in facts.releases else None
-    ask = migrating.ask(run.new, below, known)
-    check = migrating.ask(run.new, below, known, check=True)
+    ask = migrating.ask(run.new, below, known, settings.application)
+    check = migrating.ask(run.new, below, known, settings.application, check=True)
     *_, asked = run.apply(stage, [*containers.release_steps(settings, run.new, facts, module), check])
     run.answer = Answer.parse(asked.answer)
+    _judge(run, stage, asked)
     run.served = containers.served(settings, run.answer)
     _warn(run)
     migrating.check(run, run.answer)
@@ -297,11 +315,31 @@ def _see_how_far(run: Run, stage: Stage, ask: Step) -> None:
         run.broke_off = left[0] if left else ""
 
 
+def _judge(run: Run, stage: Stage, asked: Result) -> None:
+    """Go on only with a project that starts, and that uses what this site has for it."""
+    answer = run.answer
+    try:
+        project.check(run.settings, run.site, answer)
+    except Refused as error:
+        error.hint = f"{error.hint}\nThen type {run.again()} again.".lstrip()
+        raise
+    except PortsideError as error:
+        error.hint = f"{error.hint}\nThen type {run.again()} again.".lstrip()
+        if project.is_clear(answer):
+            raise
+        lines = [run.report.mask(line) for line in asked.output if line.strip()]
+        failed = StepFailed(run.server.target, stage.name, asked.step.name, 1, lines)
+        failed.message, failed.hint = f"{failed.message}\n{error.message}", error.hint
+        raise failed from None
+
+
 def _warn(run: Run) -> None:
     """What works, but not as its owner may believe."""
     answer = run.answer
-    if answer.debug:
-        run.report.warn("DEBUG is on: Django shows its insides to every visitor.")
+    for line in project.warnings(run.settings, answer):
+        run.report.remind(line)
+    if others := project.other_databases(answer):
+        run.report.say(f"  databases that Portside doesn't look after: {others}")
     code = answer.folder.removesuffix(run.source.manage).rstrip("/")
     static = answer.static_root if run.settings.collectstatic else ""
     for name, root in (("STATIC_ROOT", static), ("MEDIA_ROOT", answer.media_root)):
@@ -336,6 +374,8 @@ def migrations(run: Run, stage: Stage) -> None:
         step for paths, mine, other in asked for step in migrating.questions(run, paths, mine, other.get("leaves"))
     ]
     answers = [Answer.parse(result.answer) for result in run.apply(stage, steps) if result.answer]
+    for failed in (answer for answer in answers if answer.failed):
+        raise project.failure(run.settings, failed)
     run.answer = answers[-1]
     if live:
         _go_back(run, stage, answers[0])

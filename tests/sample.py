@@ -77,6 +77,7 @@ EVERY_SETTING = {
     "DEPLOY_COLLECTSTATIC": "on",
     "DEPLOY_DATABASE": "postgres:18-alpine",
     "DEPLOY_DATABASE_PORT": "54320",
+    "DEPLOY_ALLOW_DEBUG": "on",
     "DEPLOY_BEFORE": 'python manage.py compress && echo "it\'s $HOME"',
     "DEPLOY_AFTER": "python manage.py clear_cache",
     "DEPLOY_HEALTH_PATH": "/health?full=1",
@@ -149,6 +150,12 @@ ANSWER = {
     "asgi": "config.asgi.application",
     "gunicorn": "26.1.0",
     "debug": False,
+    "databases": {},
+    "key": "environment",
+    "allowed_hosts": ["*"],
+    "csrf_origins": [],
+    "csrf_checked": True,
+    "knows_https": True,
     "pending": ["portfolio.0001_initial"],
     "applied": 0,
     "leaves": {"portfolio": "0001_initial"},
@@ -231,7 +238,7 @@ def live(settings: Settings, site: Site = SITE) -> Facts:
     read = facts("debian-13-live")
     own = nginx.site_file(settings, site, EDGE, read)
     files = {**nginx.base(read, own), **own}
-    return _settled(read, files, containers.data_files(settings, site, read))
+    return _settled(read, files, containers.data_files(settings, site, read) | {site.data_ready: "(when)"})
 
 
 def live_static(settings: Settings, releases: Mapping[str, Mapping[str, Any]]) -> Facts:

@@ -248,8 +248,17 @@ def test_data_services_that_run_as_they_should_need_nothing(settings: Settings) 
 
 def test_data_services_are_started_where_they_do_not_run(settings: Settings) -> None:
     steps = containers.data_steps(settings, sample.SITE, replace(sample.live(settings), containers=()))
-    assert steps[-1].words == ("script", "data", sample.SITE.data_compose)
+    site = sample.SITE
+    marks = (site.postgres_volume, site.data_begun, site.data_ready)
+    assert steps[-1].words == ("script", "data", site.data_compose, site.root, *marks)
     assert steps[0].words == ("script", "network", "portside-portfolio", "portfolio")
+
+
+def test_a_database_that_was_never_said_to_be_ready_is_looked_at(settings: Settings) -> None:
+    """It may run, and lack what its first start makes last."""
+    live = sample.live(settings)
+    files = {path: fact for path, fact in live.files.items() if path != sample.SITE.data_ready}
+    assert containers.data_steps(settings, sample.SITE, replace(live, files=files))[-1].words[1] == "data"
 
 
 def test_a_changed_password_reaches_the_database(settings: Settings, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_live_image_is_asked_of_the_new_code(settings: Settings, source: Sou
     ask(made)
     (step,) = made.server.steps  # type: ignore[attr-defined]
     assert step.words == (
-        "script", "rehearse", f"portside/portfolio:{sample.OLD}", "60", "", '{"app": "0001_initial"}',
+        "script", "rehearse", f"portside/portfolio:{sample.OLD}", "60", "", '{"app": "0001_initial"}', "",
     )  # fmt: skip
     assert {"compose.yaml", "env", "env.portside", "ask/ask.py", "src/manage.py"} <= set(step.files)
     assert step.secret

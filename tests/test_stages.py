@@ -367,7 +367,7 @@ def test_a_rollback_asks_the_newer_release_what_stays(
     assert "! The database stays as it is: 1 migration not undone (portfolio.0002_drop)." in capsys.readouterr().out
     assert "migrate" not in paper.scripts
     asked = next(step for step in paper.steps if step.words[1] == "ask")
-    assert asked.words[2:] == (sample.SITE.release(sample.OLD).compose, "/app", json.dumps(OLD_LEAVES))
+    assert asked.words[2:] == (sample.SITE.release(sample.OLD).compose, "/app", json.dumps(OLD_LEAVES), "")
 
 
 def test_a_rollback_between_the_same_migrations_asks_nobody(settings: Settings) -> None:
@@ -540,7 +540,8 @@ def test_what_is_not_committed_is_said(settings: Settings, project: Path, capsys
 
 
 def test_a_project_in_debug_mode_is_said(settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    deploy(settings, Paper(sample.provisioned(), answer=sample.ANSWER | {"debug": True}))
+    allowed = settings.model_copy(update={"allow_debug": True})
+    deploy(allowed, Paper(sample.provisioned(), answer=sample.ANSWER | {"debug": True}))
     assert "! DEBUG is on" in capsys.readouterr().out
 
 
