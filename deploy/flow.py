@@ -43,7 +43,8 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
     seconds = time.monotonic() - run.started
     if as_json:
         told = {"site": run.site.name, "server": run.server.target, "release": identity, "new": not run.unchanged}
-        run.report.result(told | {"changed": run.changed, "seconds": round(seconds, 1)})
+        told |= {"changed": run.changed, "warnings": run.report.reminders, "seconds": round(seconds, 1)}
+        run.report.result(told)
     report, site = run.report, run.settings
     report.say()
     if run.unchanged:

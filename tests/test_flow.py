@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy import flow, publishing, stages
-from deploy.errors import Lost, PortsideError, StepFailed
+from deploy.errors import Lost, PortsideError, Refused, StepFailed
 from deploy.facts import Facts
 from deploy.following import Result
 from deploy.run import Run
@@ -377,6 +377,43 @@ def test_the_last_lines_of_a_deploy_say_what_is_not_encrypted_yet(
     assert "! Not in the certificate yet, so without HTTPS: new.example.\n" in told
 
 
+def test_warnings_that_matter_are_the_last_lines(
+    settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper = Paper(sample.live(settings), answer=sample.ANSWER | {"unmigrated": ["notes"]})
+    flow.deploy(sample.run(settings, paper))
+    assert capsys.readouterr().out.splitlines()[-1].startswith("! No table is made for the models of notes")
+
+
+def test_warnings_that_matter_are_told_with_a_later_failure(settings: Settings, project: Path) -> None:
+    paper = Paper(sample.live(settings), fails="gate", answer=sample.ANSWER | {"allowed_hosts": ["other.example"]})
+    with pytest.raises(PortsideError) as caught:
+        flow.deploy(sample.run(settings, paper))
+    assert "\n! ALLOWED_HOSTS () doesn't have portfolio.localhost" in str(caught.value)
+
+
+def test_a_project_that_is_refused_is_taken_away_before_its_migrations(settings: Settings, project: Path) -> None:
+    paper = Paper(sample.live(settings), answer=sample.ANSWER | {"debug": True})
+    with pytest.raises(Refused) as caught:
+        flow.deploy(sample.run(settings, paper))
+    assert caught.value.state == f"Release {sample.OLD} is live, as before."
+    assert caught.value.hint.splitlines()[-1] == "Then type fab deploy -H server.example again."
+    assert paper.scripts[-2:] == ["ask", "discard"]
+
+
+@pytest.mark.parametrize(("kind", "traced"), [("driver", False), ("other", True)])
+def test_a_project_that_does_not_start_is_refused_with_its_own_words_where_nothing_else_says_it(
+    kind: str, traced: bool, settings: Settings, project: Path
+) -> None:
+    failed = {"kind": kind, "about": "psycopg", "text": "Error: in its own words", "where": ""}
+    paper = Paper(sample.live(settings), answer=sample.ANSWER | {"failed": failed})
+    with pytest.raises(PortsideError) as caught:
+        flow.deploy(sample.run(settings, paper))
+    assert ("failed on server.example" in caught.value.message) == traced
+    assert "in its own words" in caught.value.message
+    assert paper.scripts[-2:] == ["ask", "discard"]
+
+
 def test_as_json_a_deploy_says_what_it_changed(
     settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -386,3 +423,4 @@ def test_as_json_a_deploy_says_what_it_changed(
     assert (told["site"], told["release"], told["new"]) == ("portfolio", run.new.id, True)
     assert {"stage": "build", "step": "Build the image"} in told["changed"]
     assert len(told["changed"]) == run.changes
+    assert told["warnings"] == []

@@ -828,6 +828,64 @@ esac
 """
 
 
+DATABASE = """#!/bin/sh
+echo "$*" >>"$DOCKER_LOG"
+case $* in
+"volume inspect"*) [ -e "$VOLUME" ] ;;
+"volume rm"*) rm "$VOLUME" ;;
+*" up "*) [ -e "$VOLUME" ] || echo whole >"$VOLUME" ;;
+*exec*) cat >/dev/null; [ "$(cat "$VOLUME")" = whole ] ;;
+*) true ;;
+esac
+"""
+
+
+def start_database(root: Path, volume: str = "", *marks: str, current: bool = False) -> tuple[list[str], str]:
+    """Run data.sh upon this volume and these marks. Which marks there are then, and what was done to the volume."""
+    sample.files(root.parent, {"bin/docker": DATABASE, **({"volume": volume} if volume else {})})
+    sample.files(root / "data", {"compose.yaml": "", **dict.fromkeys(marks, "then")})
+    if not current:
+        (root / "current").unlink()
+    words = (f"{root}/data/compose.yaml", str(root), "x-postgres", f"{root}/data/begun", f"{root}/data/ready")
+    try:
+        run(root, "data", *words, VOLUME=f"{root.parent}/volume")
+        ended = "well"
+    except subprocess.CalledProcessError:
+        ended = "failed"
+    done = "made anew" if any(line.startswith("volume rm") for line in docker(root)) else ended
+    return sorted(path.name for path in (root / "data").iterdir() if path.suffix != ".yaml"), done
+
+
+def test_a_database_is_noted_when_it_is_ready_first(root: Path) -> None:
+    assert start_database(root) == (["ready"], "well")
+
+
+def test_a_mark_of_a_volume_that_is_gone_means_nothing(root: Path) -> None:
+    assert start_database(root, "", "ready") == (["ready"], "well")
+    assert (root / "data/ready").read_text() != "then"
+
+
+def test_a_database_whose_first_start_was_cut_off_is_made_anew(root: Path) -> None:
+    assert start_database(root, "half", "begun") == (["ready"], "made anew")
+
+
+def test_a_database_whose_first_start_only_was_not_noted_stays(root: Path) -> None:
+    assert start_database(root, "whole", "begun") == (["ready"], "well")
+
+
+@pytest.mark.parametrize(
+    ("marks", "live"), [(("begun",), True), (("ready",), False), (("begun", "ready"), False), ((), False)]
+)
+def test_a_database_that_may_hold_something_is_never_made_anew(marks: tuple[str, ...], live: bool, root: Path) -> None:
+    """One that was ready, one of a site that is live, one of which nobody knows."""
+    assert start_database(root, "half", *marks, current=live) == (sorted(marks), "failed")
+
+
+def test_a_release_that_was_good_keeps_the_database(root: Path) -> None:
+    sample.files(root / "releases" / A, {"release.json": "{}"})
+    assert start_database(root, "half", "begun")[1] == "failed"
+
+
 def test_half_a_dump_never_looks_like_one(root: Path) -> None:
     top = root.parent
     sample.files(top, {"bin/docker": DUMPING, "backups/before-1.dump.part": "of a run that was ended"})

@@ -15,9 +15,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from glob import glob
 
 SECONDS = 8  # in which a database must take a connection
+SILENT = f"nothing answers there within {SECONDS} s"
 VENDORS = {"sqlite": "sqlite", "spatialite": "sqlite", "postg": "postgresql", "psql": "postgresql", "mysql": "mysql"}
 VENDORS.update({"mariadb": "mysql", "oracle": "oracle", "dummy": "none"})
 PORTS = {"postgresql": "5432", "mysql": "3306", "oracle": "1521"}
@@ -126,13 +128,14 @@ def unreachable(databases):
     ]
     for each in tries:
         each.start()
+    limit = time.monotonic() + SECONDS + 1
     for each in tries:
-        each.join(SECONDS + 1)
+        each.join(max(0, limit - time.monotonic()))
     return {alias: why for alias, why in found.items() if why}
 
 
 def _try(alias, hosts, port, found):
-    found[alias] = f"its name isn't resolved within {SECONDS} s"
+    found[alias] = SILENT
     for host in hosts.split(","):
         found[alias] = _refusal(host, int(port))
         if not found[alias]:
@@ -141,11 +144,12 @@ def _try(alias, hosts, port, found):
 
 def _refusal(host, port):
     try:
-        socket.create_connection((host, port), SECONDS).close()
-    except socket.gaierror:
+        many = len(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+        socket.create_connection((host, port), SECONDS / many).close()
+    except (socket.gaierror, UnicodeError):
         return f"the name {host} doesn't exist in DNS"
     except socket.timeout:  # noqa: UP041 - of Python 3.9
-        return f"nothing answers there within {SECONDS} s"
+        return SILENT
     except OSError as error:
         return "nothing listens there" if error.errno == errno.ECONNREFUSED else (error.strerror or str(error)).lower()
     return ""

@@ -168,9 +168,14 @@ def silent(site: Project) -> Iterator[str]:
 
 
 def elsewhere(site: Project, host: str) -> Done:
-    text = "from urllib.parse import urlsplit\n"
-    text += "DATABASES['default'].update(HOST=urlsplit(os.environ['DATABASE_URL']).hostname, NAME='shop')\n"
-    return refused(site, more(text), DEPLOY_DATABASE="external", DATABASE_URL=f"postgres://shop@{host}/shop")
+    text = "from urllib.parse import urlsplit\nINSTALLED_APPS = []\nDATABASES = {'default': {"
+    text += "'ENGINE': 'django.db.backends.postgresql', 'HOST': urlsplit(os.environ['DATABASE_URL']).hostname}}\n"
+    return refused(
+        site,
+        {SETTINGS: small.SETTINGS + text + WITH_NOTES},
+        DEPLOY_DATABASE="external",
+        DATABASE_URL=f"postgres://shop@{host}/shop",
+    )
 
 
 def test_a_database_elsewhere_that_does_not_answer(silent: str, site: Project) -> None:
