@@ -95,6 +95,11 @@ def run_checks(answer: dict) -> None:
 def find_folder(below: str) -> str:
     """The folder of manage.py: the working one, the one below it, or else the only one that has one."""
     here = os.getcwd()
+    if not os.access(here, os.R_OK | os.X_OK):
+        sys.exit(
+            f"User {os.getuid()}, as whom the image runs, can't read its WORKDIR, {here}: choose one that isn't below "
+            "/root or in another's home, such as /app, or chmod a+rx the folders above it in the Dockerfile."
+        )
     for folder in (os.path.join(here, below), here):
         if os.path.exists(os.path.join(folder, "manage.py")):
             return os.path.abspath(folder)

@@ -7,6 +7,6 @@
 said=$(manage "$1" --volume "$PORTSIDE_FILES:/portside/ask:ro" manage python /portside/ask/ask.py "$2" "$3" "$4" "${5:-}" </dev/null 2>&1)
 printf '%s\n' "$said" | grep -v -e '^portside-answer:' -e '^$'
 json=$(printf '%s\n' "$said" | sed -n 's/^portside-answer://p')
-[ -n "$json" ] || die "The new image can't be asked what its Django project needs."
+[ -n "$json" ] || exit 1 # and above is why
 answer "$json"
 unchanged "it only asks"

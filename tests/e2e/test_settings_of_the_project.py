@@ -158,6 +158,14 @@ def test_packages_that_only_root_can_read(site: Project) -> None:
     assert "DJANGO_SETTINGS_MODULE" not in done.err
 
 
+IN_A_HOME = "FROM python:3.13-slim\nRUN install -d -m 700 /home/app\nWORKDIR /home/app/src\nCOPY . .\n"
+
+
+def test_a_project_in_a_home_that_is_closed(site: Project) -> None:
+    done = refused(site, {**more(""), "Dockerfile": IN_A_HOME})
+    assert "User 10001, as whom the image runs, can't read its WORKDIR, /home/app/src" in done.err
+
+
 @pytest.fixture
 def silent(site: Project) -> Iterator[str]:
     """An address that no packet comes back from."""
