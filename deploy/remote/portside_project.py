@@ -18,7 +18,7 @@ import threading
 import time
 from glob import glob
 
-SECONDS = 8  # in which a database must take a connection
+SECONDS = 6  # in which a database must take a connection
 SILENT = f"nothing answers there within {SECONDS} s"
 VENDORS = {"sqlite": "sqlite", "spatialite": "sqlite", "postg": "postgresql", "psql": "postgresql", "mysql": "mysql"}
 VENDORS.update({"mariadb": "mysql", "oracle": "oracle", "dummy": "none"})

@@ -188,7 +188,7 @@ def elsewhere(site: Project, host: str) -> Done:
 
 def test_a_database_elsewhere_that_does_not_answer(silent: str, site: Project) -> None:
     done = elsewhere(site, silent)
-    assert f"The database at {silent}:5432 can't be reached: nothing answers there within 8 s." in done.err
+    assert f"The database at {silent}:5432 can't be reached: nothing answers there within 6 s." in done.err
     assert "Is DATABASE_URL in .env right" in done.err
     seconds = re.search(r"✗ prepare +([0-9.]+) s", done.out)
     assert seconds
