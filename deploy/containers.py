@@ -29,6 +29,8 @@ from .values import postgres_major, reserved
 COMPOSE = Path(__file__).parent.parent / "compose"
 START_INTERVAL_SINCE = (25, 0)  # Docker Engine: healthcheck's start_interval
 GUNICORN_SINCE = (25, 1)  # its own ASGI worker, its uwsgi protocol
+# The image's user has no entry in its passwd, where programs would look for a name and for a folder to write in.
+WHO = {"HOME": "/tmp", "LOGNAME": "app"}
 DATABASE_CONNECTIONS = 97  # that PostgreSQL has for others than itself, as it comes
 
 
@@ -78,6 +80,7 @@ def made_environment(settings: Settings, site: Site, release: str, settings_modu
         "CSRF_TRUSTED_ORIGINS": ",".join(f"{scheme}://{host}" for scheme in ("https", "http") for host in hosts),
         "DEPLOY_RELEASE": release,
     }
+    made |= {name: value for name, value in WHO.items() if name not in settings.env}
     if settings_module and "DJANGO_SETTINGS_MODULE" not in settings.env:
         made["DJANGO_SETTINGS_MODULE"] = settings_module
     if settings.own_database:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from . import certs as certificates
-from . import migrating, nginx, publishing, recovery, removing, runlog, stages
+from . import migrating, nginx, publishing, recovery, removing, restarts, runlog, stages
 from .certificate import Certificate
 from .errors import Lost, PortsideError
 from .report import Stage, count
@@ -48,15 +48,26 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
     report.say()
     if run.unchanged:
         what = "nothing to do" if not run.changes else f"{count(run.changes, 'change')}, same release"
-        report.say(f"{site.canonical}: {what}; {identity} is live ({seconds:.1f} s).", style="bold green")
+        live = f"{site.canonical}: {what}; {identity} is live on {run.server.target}"
     else:
-        report.say(f"{site.canonical} is live: release {identity} ({seconds:.1f} s).", style="bold green")
+        live = f"{site.canonical} is live on {run.server.target}: release {identity}"
+    report.say(f"{live} ({seconds:.1f} s).", style="bold green")
     report.say(f"  Look at it:   {nginx.address(site, run.facts)}/")
     if run.facts.closed:
         report.warn(f"It is closed for visitors: {run.fab('maintenance', off=True)} opens it.")
     _say_plain(run)
     if site.containers:
         report.say(f"  An admin:     {run.fab('manage', command='createsuperuser')}")
+    _say_hosts(run)
+    restarts.tell(run)
+
+
+def _say_hosts(run: Run) -> None:
+    """After a first deploy to servers that -H named: what makes -H unnecessary. Of several it is said once."""
+    if run.facts.current or run.settings.hosts or not run.hosts:
+        return
+    line = f"DEPLOY_HOSTS={','.join(run.hosts)}"
+    run.report.say(f"  Without -H:   add this line to {run.env}, and tasks know where to go: {line}")
 
 
 def certs(run: Run) -> None:
@@ -68,14 +79,16 @@ def certs(run: Run) -> None:
     report.say()
     if run.staging:
         report.say(
-            f"{run.authority.directory} issued a certificate for {names}; it was deleted again.", style="bold green"
+            f"{run.authority.directory} issued a certificate for {names} to {run.server.target}; it was deleted again.",
+            style="bold green",
         )
         report.say(f"  The real one:  {run.fab('certs')}")
         return
     certificate = Certificate.parse(run.facts.certificate)
     until = certificate.until if certificate else ""
     what = f"{settings.canonical}: nothing to do; the" if run.unchanged else "The"
-    report.say(f"{what} certificate for {names} is valid until {until}.", style="bold green")
+    where = run.server.target
+    report.say(f"{what} certificate for {names} on {where} is valid until {until}.", style="bold green")
     if not settings.tls_cert:
         report.say("  certbot.timer renews it, and Nginx takes the new one.")
     if run.facts.current:
@@ -130,8 +143,10 @@ def rollback(run: Run) -> None:
     run.report.say()
     forward = run.new.id > run.facts.current  # an identity begins with its time
     now, other = ("forward", "Back") if forward else ("back", "Forward")
-    run.report.say(f"{run.settings.canonical} is {now} at {run.new.id} ({seconds:.1f} s).", style="bold green")
+    live = f"{run.settings.canonical} is {now} at {run.new.id} on {run.server.target}"
+    run.report.say(f"{live} ({seconds:.1f} s).", style="bold green")
     run.report.say(f"  {other} again: {run.fab('rollback', to=run.facts.current)}")
+    restarts.tell(run)
 
 
 def _say_round_trips(run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import Refused
@@ -11,7 +12,7 @@ from .errors import Refused
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 
 
-def write(path: Path, domains: str) -> None:
+def write(path: Path, domains: str, hosts: Sequence[str] = ()) -> None:
     """Write ``path`` from .env.example, with secrets made anew. Raises Refused where it exists: it never overwrites."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines(keepends=True)
     values = {
@@ -19,7 +20,7 @@ def write(path: Path, domains: str) -> None:
         "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
         "DEPLOY_DOMAINS": domains,
         "DEPLOY_APP": find_app(path.resolve().parent),
-    }
+    } | ({"DEPLOY_HOSTS": ",".join(hosts)} if hosts else {})
     text = "".join(_filled(line, values) for line in lines)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

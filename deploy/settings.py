@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +33,7 @@ from .values import (
     Networks,
     Password,
     PathPair,
+    Servers,
     SiteName,
     Switch,
     User,
@@ -56,6 +58,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     site: SiteName = Field(description="the site's name on the server, unique there")
+    hosts: Servers = Field((), description="where tasks go without `-H`: the server or servers, as `-H` takes them")
     domains: Hosts = Field(min_length=1, description="comma-separated; the first is canonical")
     redirect_domains: Hosts = Field((), description="redirect to the canonical one, permanently")
     kind: Annotated[str, matching(r"django|static", "django or static")] = Field(
@@ -289,17 +292,27 @@ class Settings(BaseModel):
 _OF_THE_SERVER = {
     "registry_user", "redirect_domains", "max_body", "firewall", "acme_email", "acme_server", "acme_ca", "acme_eab_kid",
     "acme_eab_hmac_key", "acme_dns", "acme_dns_credentials", "acme_dns_seconds", "tls_cert", "tls_key", "hsts", "http3",
-    "basic_auth", "allow", "deny", "rate_limit", "cache", "nginx_include", "real_ip", "block_agents",
+    "basic_auth", "allow", "deny", "rate_limit", "cache", "nginx_include", "real_ip", "block_agents", "hosts",
 }  # fmt: skip
 
 
 # What a folder of files has a use for. Whatever else is set for one is refused: nobody is to believe it is in force.
 _OF_A_FOLDER = {
-    "site", "kind", "domains", "redirect_domains", "app", "health_path", "keep", "firewall", "acme_email",
+    "site", "hosts", "kind", "domains", "redirect_domains", "app", "health_path", "keep", "firewall", "acme_email",
     "acme_server", "acme_ca", "acme_eab_kid", "acme_eab_hmac_key", "acme_dns", "acme_dns_credentials",
     "acme_dns_seconds", "tls_cert", "tls_key", "hsts", "http3", "basic_auth", "allow", "deny", "nginx_include",
     "real_ip", "block_agents",
 }  # fmt: skip
+
+
+def whereabouts(path: Path) -> tuple[bool, str]:
+    """Of a site, before its settings are checked: whether they say where it is, and the site's name."""
+    with suppress(Refused):
+        values = environment.read(path).values
+        name = values[f"{PREFIX}SITE"].reveal() if f"{PREFIX}SITE" in values else ""
+        hosts = values[f"{PREFIX}HOSTS"].reveal() if f"{PREFIX}HOSTS" in values else ""
+        return bool(hosts.strip()), name or _site_name(path)
+    return False, _site_name(path)
 
 
 def contents(settings: Settings, field: str) -> bytes:

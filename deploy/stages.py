@@ -28,6 +28,7 @@ from . import (
     release,
     removing,
     renewal,
+    restarts,
     shipping,
     source,
     static,
@@ -422,8 +423,8 @@ def live(run: Run, stage: Stage) -> None:
     if run.unchanged:
         edge = switching.planned(run, stage, lambda: switching.settle(run, run.served))
         revived = run.apply(stage, switching.revive(run))
-        for result in revived:
-            switching.tell(run, result)
+        switching.tell(run, revived)
+        run.ending = run.ending or restarts.ending(run.facts)
         notes = ["Nginx has new settings"] * bool(edge) + ["processes started"] * bool(revived)
         stage.note(", ".join(notes) or "nothing to do")
         return
@@ -436,12 +437,13 @@ def live(run: Run, stage: Stage) -> None:
         run.unattended = False
         afterwards = [step.name for step in run.afterwards]
         failed = error.step if isinstance(error, StepFailed) else ""
-        run.switched = failed in {_finish(run).name, *afterwards}  # only these come after the switch is proved
+        proved = [step.name for step in [_finish(run), *_watch(run)]]
+        run.switched = failed in {*proved, *afterwards}  # only these come after the switch is proved
         if failed in afterwards:
             migrating.explain_afterwards(run, error)
         raise
     run.unattended, run.switched = False, True
-    switching.tell(run, results[-1 - len(run.afterwards)])
+    switching.tell(run, results)
     if run.facts.current:
         stage.note(f"{run.facts.current} is {'stopped and ' * bool(run.served.replicas)}kept")
     if run.afterwards and not run.behind:
@@ -458,7 +460,12 @@ def _live_steps(run: Run) -> list[Step]:
         switching.switch(run, run.new.id, run.served, run.facts.current),
         _finish(run),
         *run.afterwards,
+        *_watch(run),
     ]
+
+
+def _watch(run: Run) -> list[Step]:
+    return switching.watch(run, run.new.id, release.processes(_record(run)))
 
 
 def _finish(run: Run) -> Step:

@@ -123,7 +123,7 @@ class Text:
             return
         if self.plan.makes_release:
             self.report.say(f"Disk: at most {disk['needed_mb']} MB needed, {disk['free_mb']} MB free.")
-        run, changes = self.plan.run, count(self.plan.changes, "change")
+        run, changes = self.plan.run, f"{count(self.plan.changes, 'change')} on {target}"
         breaks = any(migration["breaking"] for migration in self.told["migrations"])
         if breaks:
             self.report.say(f"fab deploy refuses this: it breaks {self.plan.facts.current}. {SPLIT}", style="bold red")

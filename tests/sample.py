@@ -47,6 +47,7 @@ STATIC = {"DEPLOY_SITE": "portfolio", "DEPLOY_DOMAINS": "portfolio.localhost", "
 
 EVERY_SETTING = {
     "DEPLOY_SITE": "gallery-2",
+    "DEPLOY_HOSTS": "server.example,ann@[2001:db8::1]:2222",
     "DEPLOY_DOMAINS": "gallery.example,www.gallery.example",
     "DEPLOY_REDIRECT_DOMAINS": "old.example,xn--bcher-kva.example",
     "DEPLOY_KIND": "django",
@@ -416,7 +417,7 @@ class Paper:
         ended = {"seconds": 2, "left": 0, "working": [], "dying": []}
         if script == "names":
             return self.names or pki.looked(step.words[5:])
-        return answers.get(script) or (ended if script in {"finish", "revive"} else None)
+        return answers.get(script) or (ended if script in {"finish", "watch"} else None)
 
 
 def run(settings: Settings, paper: Paper, command: str = "deploy", ref: str = "", to: str = "", **given: Any) -> Run:

@@ -71,6 +71,8 @@ def test_what_the_application_is_handed(tmp_path: Path) -> None:
         "DATABASE_URL": "postgres://portfolio:correct-horse-battery@db:5432/portfolio",
         "DEPLOY_RELEASE": sample.NEW,
         "DJANGO_SETTINGS_MODULE": "config.settings",
+        "HOME": "/tmp",
+        "LOGNAME": "app",
         "PGHOST": "db",
         "PGPORT": "5432",
         "PGUSER": "portfolio",
@@ -90,8 +92,13 @@ def test_a_release_keeps_its_own_names_and_follows_the_present_settings_in_the_o
     assert own == {"SECRET_KEY", "DJANGO_SETTINGS_MODULE", "EMAIL_URL", "PGSSLMODE"}
     assert made == {
         "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASE_URL", "DEPLOY_RELEASE", "REDIS_URL", "PGHOST", "PGPORT",
-        "PGUSER", "PGPASSWORD", "PGDATABASE", "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD",
+        "PGUSER", "PGPASSWORD", "PGDATABASE", "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "HOME", "LOGNAME",
     }  # fmt: skip
+
+
+def test_a_home_of_the_applications_own_stays(tmp_path: Path) -> None:
+    assert "HOME" not in made_environment(sample.settings(tmp_path, HOME="/data"))
+    assert containers.own_environment(sample.settings(tmp_path, HOME="/data"))["HOME"] == "/data"
 
 
 def test_no_name_stands_in_both_parts_of_the_environment(tmp_path: Path) -> None:

@@ -549,7 +549,7 @@ def test_processes_that_do_not_run_are_started_by_the_same_deploy_again(settings
     facts.releases[sample.OLD]["processes"] = ["queue"]
     paper = Paper(facts)
     run = deploy(settings, paper)
-    assert (run.unchanged, paper.scripts) == (True, ["revive"])
+    assert (run.unchanged, paper.scripts) == (True, ["revive", "watch"])
 
 
 def test_more_connections_than_the_database_has_are_told_before_anything_is_done(

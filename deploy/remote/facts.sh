@@ -59,6 +59,17 @@ docker_facts() {
     docker images --filter "label=portside.site=$site" --filter dangling=false --format '{{"image\t"}}{{.Repository}}:{{.Tag}}' 2>/dev/null
 }
 
+# Of the site's containers that run, those that ended and were started again: how often, how many seconds ago (-1: it is
+# about to be), the name, the end of the log, the command.
+restart_facts() {
+    has docker || return 0
+    docker ps -q --filter "label=portside.site=$site" 2>/dev/null |
+        xargs -r docker inspect --format '{{.RestartCount}} {{.State.Pid}} {{.Name}} {{.Id}} {{json .Config.Cmd}}' 2>/dev/null |
+        grep -v '^0 ' | while read -r count pid name id command; do
+        fact container.restarted "$count $(ran "$pid") ${name#/} $(docker logs --tail 8 "$id" 2>&1 | tail -c 4000 | encoded) $command"
+    done
+}
+
 # nginx.conf is the distribution's own as long as it has the sum that dpkg noted.
 distribution_file() {
     [ "$(md5sum <"$1" | cut -d' ' -f1)" = "$(dpkg-query -W -f '${Conffiles}\n' nginx-common nginx 2>/dev/null |
@@ -143,11 +154,12 @@ file_facts() {
 
 # Docker takes as long as all the rest, which is asked meanwhile; and Nginx the longer, the more sites there are.
 docker_facts >"$PORTSIDE/docker.facts" &
+restart_facts >"$PORTSIDE/restart.facts" &
 nginx_facts >"$PORTSIDE/nginx.facts" &
 host_facts
 certificate_facts
 site_facts
 file_facts "$@"
 wait
-cat "$PORTSIDE/docker.facts" "$PORTSIDE/nginx.facts"
+cat "$PORTSIDE/docker.facts" "$PORTSIDE/restart.facts" "$PORTSIDE/nginx.facts"
 exit 0
