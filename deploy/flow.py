@@ -45,6 +45,7 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
         told = {"site": run.site.name, "server": run.server.target, "release": identity, "new": not run.unchanged}
         run.report.result(told | {"changed": run.changed, "seconds": round(seconds, 1)})
     report, site = run.report, run.settings
+    _say_hosts(run)
     report.say()
     if run.unchanged:
         what = "nothing to do" if not run.changes else f"{count(run.changes, 'change')}, same release"
@@ -58,7 +59,6 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
     _say_plain(run)
     if site.containers:
         report.say(f"  An admin:     {run.fab('manage', command='createsuperuser')}")
-    _say_hosts(run)
     restarts.tell(run)
 
 
@@ -67,7 +67,7 @@ def _say_hosts(run: Run) -> None:
     if run.facts.current or run.settings.hosts or not run.hosts:
         return
     line = f"DEPLOY_HOSTS={','.join(run.hosts)}"
-    run.report.say(f"  Without -H:   add this line to {run.env}, and tasks know where to go: {line}")
+    run.report.say(f"\nTo type no -H from now on, add this line to {run.env}: {line}")
 
 
 def certs(run: Run) -> None:

@@ -250,7 +250,7 @@ def test_the_first_deploy_says_what_makes_its_servers_the_sites(
     run.report.quiet = False
     flow.deploy(run)
     told = capsys.readouterr().out
-    assert ("add this line to .env" in told, said in told) == (bool(said), True)
+    assert ("add this line to .env: DEPLOY_HOSTS" in told, said in told) == (bool(said), True)
 
 
 def test_where_the_site_knows_its_server_it_is_not_typed(tmp_path: Path, project: Path) -> None:

@@ -47,7 +47,7 @@ def chatty(projects: Callable[[str], Project], server: Practice) -> Project:
         DEPLOY_COLLECTSTATIC="off", DEPLOY_PROCESS_QUEUE='"while :; do echo at work; sleep 2; done"',
     )  # fmt: skip
     done = project.deploy()
-    assert f"add this line to {project.env}, and tasks know where to go: DEPLOY_HOSTS={server.name}" in done.out
+    assert f"add this line to {project.env}: DEPLOY_HOSTS={server.name}" in done.out
     for path in ("/", "/broken"):
         ask(server, DOMAIN, path)
     return project
