@@ -250,7 +250,7 @@ def _site(it: Examined) -> list[Finding]:
     record = facts.releases.get(facts.current, {})
     live = [c for role in ("web", "process") for c in facts.role(role, facts.current)] + facts.role("db")
     for ending in restarts.ending(facts):
-        text = "\n".join([ending.text, *(f"    {line}" for line in ending.log)])
+        text = "\n".join([ending.text, *(f"              {line}" for line in ending.log)])
         found.append(fault("site", text, it.fab("logs", service=ending.service) + " shows more"))
     for each in live:
         if each.state not in {"running", "restarting"}:

@@ -36,9 +36,13 @@ def ending(facts: Facts) -> list[Ending]:
 
 def _told(container: Container, times: Restarted) -> Ending:
     what = f"The process {container.service}" if container.role == "process" else f"The container {container.name}"
-    last = f"the last time {_ago(times.seconds)} ago" if times.seconds >= 0 else "and is about to be again"
-    often = f"it was started again {count(times.count, 'time')}, {last}"
-    return Ending(container.service, f"{what} keeps ending: {often}.{_command(container, times.command)}", times.log)
+    ago = f"{_ago(times.seconds)} ago" if times.seconds >= 0 else ""
+    if times.count == 1 and ago:
+        told = f"{what} ended, and was started again {ago}."
+    else:
+        last = f"the last time {ago}" if ago else "and is about to be again"
+        told = f"{what} keeps ending: it was started again {count(times.count, 'time')}, {last}."
+    return Ending(container.service, told + _command(container, times.command), times.log)
 
 
 def _ago(seconds: int) -> str:

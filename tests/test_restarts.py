@@ -42,6 +42,11 @@ def test_it_is_told_with_its_log_its_command_and_what_shows_more(seconds: int, l
     ]
 
 
+def test_what_ended_once_does_not_keep_ending(settings: Settings) -> None:
+    (found,) = restarts.ending(facts(settings, replace(often(18), count=1)))
+    assert found.text == "The process queue ended, and was started again 18 s ago. Its command: python work.py"
+
+
 def test_what_has_run_for_long_since_is_not_told(settings: Settings) -> None:
     assert restarts.ending(facts(settings, often(restarts.RECENTLY))) == []
 
