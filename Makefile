@@ -36,7 +36,7 @@ test-all: setup engine  ## everything; in the end no practice server is left
 
 unit: setup  ## tests without a server
 	@echo "test: units"
-	@$(PYTEST) -q -n 4 tests --ignore tests/e2e
+	@$(PYTEST) -q -n 4 --dist worksteal tests --ignore tests/e2e
 	@echo "test: the sample site"
 	@cd app && DEBUG=on SECRET_KEY=test ../.venv/bin/python -W error manage.py test --verbosity 1
 

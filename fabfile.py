@@ -7,19 +7,20 @@ from fabric import Connection
 
 from deploy.report import Report
 from deploy.several import How
-from deploy.tasks import Later, guard, run, task
+from deploy.tasks import Later, guard, hosts_given, run, task
 
 if TYPE_CHECKING:
     from deploy import doctor as checkup
     from deploy import flow, live, planning
     from deploy import init as initial
+    from deploy import logs as reading
     from deploy import maintenance as closing
     from deploy import releases as listing
     from deploy import status as condition
 else:
     flow, live, initial, closing = Later("flow"), Later("live"), Later("init"), Later("maintenance")
     listing, condition = Later("releases"), Later("status")
-    checkup, planning = Later("doctor"), Later("planning")
+    checkup, planning, reading = Later("doctor"), Later("planning"), Later("logs")
 
 guard()
 
@@ -27,9 +28,10 @@ guard()
 @task(several=How.HERE)
 def init(c: Connection, domains: str = "", env: str = ".env") -> None:
     """Write a commented .env with generated secrets; never overwrites."""
-    initial.write(Path(env), domains)
+    hosts = hosts_given()
+    initial.write(Path(env), domains, hosts)
     first = "Look it over" if domains else "Say your DEPLOY_DOMAINS in it"
-    Report().say(f"Wrote {env}. {first}, then type fab deploy -H user@server")
+    Report().say(f"Wrote {env}. {first}, then type fab deploy" + ("" if hosts else " -H user@server"))
 
 
 @task(several=How.LISTED)
@@ -129,10 +131,58 @@ def maintenance(
     closing.switch(run(c, "maintenance", env=env, verbose=verbose, quiet=quiet), closed=not off, allow=allow)
 
 
-@task
+@task(several=lambda options: How.AT_ONCE if options["follow"] else How.LISTED)
+def logs(
+    c: Connection,
+    follow: bool = False,
+    service: str = "",
+    since: str = "",
+    tail: str = "",
+    grep: str = "",
+    env: str = ".env",
+    json: bool = False,
+    verbose: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Show the logs of the live release, its database and Nginx, in order of time."""
+    options = {"follow": follow, "service": service, "since": since, "tail": tail, "grep": grep}
+    given = run(c, "logs", env=env, json=json, verbose=verbose, quiet=quiet, typed=options)
+    reading.show(given, options, as_json=json)
+
+
+@task(several=How.ATTENDED)
 def manage(c: Connection, command: str, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Run a manage.py command in the live release, such as createsuperuser."""
-    live.manage(run(c, "manage", env=env, verbose=verbose, quiet=quiet), command)
+    typed = {"command": command}
+    live.manage(run(c, "manage", env=env, verbose=verbose, quiet=quiet, typed=typed), command)
+
+
+@task(several=How.ATTENDED, name="run")
+def run_command(c: Connection, command: str, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
+    """Run a shell command in the live release."""
+    typed = {"command": command}
+    live.command(run(c, "run", env=env, verbose=verbose, quiet=quiet, typed=typed), command)
+
+
+@task(several=How.ATTENDED)
+def shell(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
+    """Open Django's shell in the live release, or run the Python code that is piped in."""
+    live.shell(run(c, "shell", env=env, verbose=verbose, quiet=quiet))
+
+
+@task(several=How.ATTENDED)
+def psql(
+    c: Connection, query: str = "", dump: bool = False, env: str = ".env", verbose: bool = False, quiet: bool = False
+) -> None:
+    """Open psql on the site's database, or run the SQL that is piped in; --dump writes a dump."""
+    typed = {"query": query, "dump": dump}
+    live.psql(run(c, "psql", env=env, verbose=verbose, quiet=quiet, typed=typed), query, dump=dump)
+
+
+@task(several=How.ATTENDED)
+def ssh(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
+    """Open a shell on the server, in the site's folder."""
+    live.ssh(run(c, "ssh", env=env, verbose=verbose, quiet=quiet))
 
 
 @task(several=How.HERE)

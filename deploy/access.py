@@ -1,20 +1,32 @@
-"""Access: who may see a site. The password file that Nginx reads."""
+"""Access: who may see a site, by the password file that Nginx reads; and what proves to the site that Nginx asks."""
 
 from __future__ import annotations
 
 import base64
+import hmac
 from collections.abc import Sequence
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import bcrypt
 
 from .secret import Secret
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 # Nginx checks a password at every request, in the worker that serves everybody else too: 2^6 rounds are some 4 ms.
 COST = 6
 LONGEST = 72  # bytes that bcrypt looks at, https://www.usenix.org/legacy/events/usenix99/provos/provos.pdf
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _BCRYPTS = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def proof(settings: Settings) -> str:
+    """What Nginx sends to the application's port and nobody on the server can guess. It is made of SECRET_KEY, so it
+    needn't be kept anywhere, and doesn't give that away."""
+    key = settings.env["SECRET_KEY"].reveal()
+    return hmac.new(key.encode(), f"portside proof of {settings.site}".encode(), sha256).hexdigest()
 
 
 def password_file(site: str, pairs: Sequence[tuple[str, Secret]]) -> str:

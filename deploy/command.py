@@ -11,7 +11,8 @@ from .steps import quote
 def words(task: str, options: Mapping[str, Any], *hosts: str) -> str:
     """``fab deploy --ref v1 -H web-1,web-2 --env staging.env``, without what is so anyway."""
     env = options.get("env", ".env")
-    return quote(("fab", task, *_given(options), "-H", ",".join(hosts), *("--env", env) * (env != ".env")))
+    where = ("-H", ",".join(hosts)) if hosts else ()
+    return quote(("fab", task, *_given(options), *where, *("--env", env) * (env != ".env")))
 
 
 def _given(options: Mapping[str, Any]) -> Iterator[str]:

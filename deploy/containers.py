@@ -16,6 +16,7 @@ from urllib.parse import quote as percent
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from . import access
 from . import site as names
 from .edge import URL_PATH, Served
 from .environment import for_compose
@@ -29,6 +30,8 @@ from .values import postgres_major, reserved
 COMPOSE = Path(__file__).parent.parent / "compose"
 START_INTERVAL_SINCE = (25, 0)  # Docker Engine: healthcheck's start_interval
 GUNICORN_SINCE = (25, 1)  # its own ASGI worker, its uwsgi protocol
+# The image's user has no entry in its passwd, where programs would look for a name and for a folder to write in.
+WHO = {"HOME": "/tmp", "LOGNAME": "app"}
 DATABASE_CONNECTIONS = 97  # that PostgreSQL has for others than itself, as it comes
 
 
@@ -36,19 +39,31 @@ DATABASE_CONNECTIONS = 97  # that PostgreSQL has for others than itself, as it c
 class Answer:
     """What a container of the new image said of its Django project: see ``remote/ask.py``."""
 
-    folder: str
-    manage: str
-    settings_module: str
-    static_url: str
-    static_root: str
-    media_url: str
-    media_root: str
-    wsgi: str
-    asgi: str
-    gunicorn: str
-    debug: bool
-    pending: tuple[str, ...]
-    applied: int
+    folder: str = ""
+    manage: str = ""
+    settings_module: str = ""
+    static_url: str = ""
+    static_root: str = ""
+    media_url: str = ""
+    media_root: str = ""
+    wsgi: str = ""  # the applications that exist
+    asgi: str = ""
+    missing: dict[str, str] = field(default_factory=dict)  # those that are named and don't: wsgi, asgi, given
+    gunicorn: str = ""
+    debug: bool = False
+    databases: dict[str, dict[str, Any]] = field(default_factory=dict)  # alias -> engine, vendor, host, port, name, ...
+    unreachable: dict[str, str] = field(default_factory=dict)  # of those: alias -> why
+    key: str = ""  # where SECRET_KEY is from: environment; else random or fixed
+    allowed_hosts: tuple[str, ...] = ()
+    csrf_origins: tuple[str, ...] = ()
+    csrf_checked: bool = False
+    knows_https: bool = False
+    places: dict[str, str] = field(default_factory=dict)  # setting -> the file and line that set it
+    beside: tuple[str, ...] = ()  # settings modules for production that aren't used
+    failed: dict[str, Any] = field(default_factory=dict)  # why the project doesn't start: kind, about, text, where
+    pending: tuple[str, ...] = ()
+    applied: int = 0
+    unmigrated: tuple[str, ...] = ()  # apps with models and no migrations
     leaves: dict[str, str] = field(default_factory=dict)  # app -> the last migration the code knows
     breaking: dict[str, list[str]] = field(default_factory=dict)  # of the pending: what breaks the other release
     unjudged: dict[str, list[str]] = field(default_factory=dict)  # of the pending: what nobody can tell of
@@ -77,7 +92,9 @@ def made_environment(settings: Settings, site: Site, release: str, settings_modu
         "ALLOWED_HOSTS": ",".join(host.removeprefix("*") for host in hosts),
         "CSRF_TRUSTED_ORIGINS": ",".join(f"{scheme}://{host}" for scheme in ("https", "http") for host in hosts),
         "DEPLOY_RELEASE": release,
+        "PORTSIDE_PROOF": access.proof(settings),
     }
+    made |= {name: value for name, value in WHO.items() if name not in settings.env}
     if settings_module and "DJANGO_SETTINGS_MODULE" not in settings.env:
         made["DJANGO_SETTINGS_MODULE"] = settings_module
     if settings.own_database:
@@ -161,7 +178,7 @@ def data_steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
         path in facts.files and facts.files[path].sha256 == sha256(text.encode()).hexdigest()
         for path, text in files.items()
     )
-    if same and any(c.healthy for c in facts.role("db")):
+    if same and site.data_ready in facts.files and any(c.healthy for c in facts.role("db")):
         return []
     secret = f"{site.data_secrets}/password"
     return [
@@ -169,7 +186,15 @@ def data_steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
         folder(site.data_secrets, 0o700),
         write(site.data_compose, files[site.data_compose]),
         write(secret, files[secret], 0o600, secret=True),
-        script("Start the database and wait until it is healthy", "data", site.data_compose),
+        script(
+            "Start the database and wait until it is healthy",
+            "data",
+            site.data_compose,
+            site.root,
+            site.postgres_volume,
+            site.data_begun,
+            site.data_ready,
+        ),
     ]
 
 
@@ -213,6 +238,7 @@ def release_compose(settings: Settings, release: ReleasePaths, facts: Facts, ans
         worker_class=settings.worker_class,
         workers=workers(settings, facts),
         threads=threads(settings),
+        preload=settings.preload,
         replicas=settings.replicas,
         processes={name: in_its_place(line) for name, line in settings.processes.items()},
         memory=settings.memory,

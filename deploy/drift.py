@@ -87,7 +87,8 @@ def _unwell(container: Container) -> Iterable[str]:
     if container.state != "running":
         yield f"The container {container.name} is {container.state}."
     elif "(unhealthy)" in container.status:
-        yield f"The container {container.name} runs, but is unhealthy: docker logs there says why."
+        why = f"fab logs --service {container.service} shows why"
+        yield f"The container {container.name} runs, but is unhealthy: {why}."
 
 
 def _missing(number: int, what: str, identity: str) -> Iterable[str]:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,8 +20,9 @@ import docker
 from docker import DockerClient
 from docker.errors import DockerException
 
+from . import causes
 from .errors import PortsideError, Refused
-from .image import Recipe
+from .image import PORTSIDE_DOCKERFILE, Recipe
 from .steps import Content
 from .stream import add
 
@@ -75,7 +77,7 @@ class Engine:
             self._run((*words, "--file", recipe.dockerfile, "-"), recipe, say)
 
     def _run(self, words: Sequence[str], recipe: Recipe, say: Callable[[str], None]) -> None:
-        lines: list[str] = []
+        lines: deque[str] = deque(maxlen=5000)
         with subprocess.Popen(
             words,
             env={**self._environment(), **recipe.arguments},
@@ -87,15 +89,17 @@ class Engine:
                 feeder = Thread(target=_feed, args=(process.stdin, recipe.files), daemon=True)
                 feeder.start()
                 for line in process.stdout or ():
-                    lines = [*lines[-29:], line.decode(errors="replace").rstrip()]
+                    lines.append(line.decode(errors="replace").rstrip())
                     say(lines[-1])
                 feeder.join()
             except BaseException:
                 process.kill()
                 raise
         if process.returncode:
-            told = "\n".join(f"    {line}" for line in lines)
-            raise PortsideError(f"The image can't be built on this machine. Docker printed:\n{told}")
+            told = "\n".join(f"    {line}" for line in causes.of_build(list(lines)))
+            own = recipe.dockerfile != PORTSIDE_DOCKERFILE
+            way = causes.hint_for_build(list(lines), own_dockerfile=own)
+            raise PortsideError(f"The image can't be built on this machine. Docker printed:\n{told}", hint=way)
 
     def save(self, tag: str, sink: IO[bytes]) -> None:
         """The image as a tar archive, a piece at a time."""

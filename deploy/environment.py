@@ -17,6 +17,9 @@ from dotenv.parser import parse_stream
 from .errors import Refused
 from .secret import Secret
 
+# What every shell has of its own: where .env says one of these, it means the application's.
+OF_THE_SHELL = {"HOME", "LOGNAME", "USER", "SHELL", "PATH", "PWD", "OLDPWD", "SHLVL", "TERM", "HOSTNAME", "_"}
+
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
@@ -40,6 +43,7 @@ def read(path: Path, process: Mapping[str, str] = os.environ) -> Dotenv:
     Raises Refused when there is neither, or the file can't be opened.
     """
     faults: list[str] = []
+    process = {name: value for name, value in process.items() if name not in OF_THE_SHELL}
     if path.exists():
         given, faults = parse(path)
         overridden = tuple(name for name in given if name in process and process[name] != given[name])

@@ -23,15 +23,18 @@ class PortsideError(Exception):
         self.message = message
         self.state = state
         self.hint = hint
+        self.warnings: list[str] = []  # that may have to do with it
         self.log = ""  # where the run's log is
 
     def mask(self, masked: Callable[[str], str]) -> None:
         """Tell it with its secrets hidden."""
         self.message, self.state, self.hint = masked(self.message), masked(self.state), masked(self.hint)
+        self.warnings = [masked(line) for line in self.warnings]
 
     def __str__(self) -> str:
         log = f"The log of this run: {self.log}" if self.log else ""
-        return "\n".join(part for part in (self.message, self.state, self.hint, log) if part)
+        warnings = [f"! {line}" for line in self.warnings]
+        return "\n".join(part for part in (self.message, *warnings, self.state, self.hint, log) if part)
 
 
 class Refused(PortsideError):

@@ -49,6 +49,24 @@ class Container:
     image: str
     ports: str
     status: str = ""
+    process: str = ""
+
+    @property
+    def service(self) -> str:
+        """Its name for ``fab logs``: that of its process, db, or web."""
+        return self.process or self.role
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """A container that ended and was started again. ``seconds``: since the last time; -1 while it is about to be.
+    ``log``: the end of it; ``command``: what runs in it."""
+
+    name: str
+    count: int
+    seconds: int
+    log: tuple[str, ...]
+    command: str
 
 
 def version(text: str) -> tuple[int, ...]:
@@ -139,7 +157,16 @@ def _container(line: str) -> Container:
         image=data.get("Image", ""),
         ports=data.get("Ports", ""),
         status=data.get("Status", ""),
+        process=labels.get("portside.process", ""),
     )
+
+
+def _restarted(line: str) -> Restarted:
+    """``COUNT SECONDS NAME LOG COMMAND``: the log in base64, the command in JSON, of which the last word is a line."""
+    count, seconds, name, log, command = line.split(" ", 4)
+    words = json.loads(command) or [""]
+    shown = tuple(part for part in _decoded(log).splitlines() if part.strip())
+    return Restarted(name, int(count), int(seconds), shown, str(words[-1]).removeprefix("exec "))
 
 
 def _one(key: str, read: Callable[[str], object] = str) -> Any:
@@ -228,6 +255,7 @@ class Facts:
     releases: dict[str, dict[str, Any]] = _all("release", _releases)
     pending: dict[str, dict[str, Any]] = _all("release.pending", _releases)
     containers: tuple[Container, ...] = _all("container", _each(_container))
+    restarted: tuple[Restarted, ...] = _all("container.restarted", _each(_restarted))
     images: tuple[str, ...] = _all("image", _of_releases)
     files: dict[str, FileFact] = _all("file", _files)
     written: dict[str, str] = _all("file.written", _sums)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import certs, host, http3, migrating, nginx, release, renewal
+from . import certs, host, http3, migrating, nginx, release, renewal, restarts
 from .certificate import Certificate, clock
 from .command import words
 from .facts import Facts, Listener
@@ -112,7 +112,8 @@ class Examined:
         return f"{self.ssh} sudo {command}"
 
     def fab(self, task: str, **options: Any) -> str:
-        return words(task, {"env": self.env} | options, self.target)
+        hosts = () if self.settings.hosts == (self.target,) else (self.target,)
+        return words(task, {"env": self.env} | options, *hosts)
 
 
 def of_server(it: Examined) -> list[Finding]:
@@ -248,10 +249,13 @@ def _site(it: Examined) -> list[Finding]:
         return [fault("site", f"{it.site.name} isn't live on {it.target}.", it.fab("deploy"))]
     record = facts.releases.get(facts.current, {})
     live = [c for role in ("web", "process") for c in facts.role(role, facts.current)] + facts.role("db")
+    for ending in restarts.ending(facts):
+        text = "\n".join([ending.text, *(f"              {line}" for line in ending.log)])
+        found.append(fault("site", text, it.fab("logs", service=ending.service) + " shows more"))
     for each in live:
-        if each.state != "running":
-            text = f"{each.name} is {each.state}."
-            found.append(fault("site", text, it.fab("deploy") + "; " + it.on_server(f"docker logs {each.name}")))
+        if each.state not in {"running", "restarting"}:
+            why = it.fab("logs", service=each.service) + " shows why it ended"
+            found.append(fault("site", f"{each.name} is {each.state}.", f"{it.fab('deploy')}; {why}"))
     lacking = release.served(record).replicas - len(facts.role("web", facts.current))
     if lacking > 0:
         found.append(fault("site", f"{count(lacking, 'web container')} of the release missing.", it.fab("deploy")))
@@ -300,8 +304,7 @@ def _dumps(it: Examined) -> list[Finding]:
         return []
     if it.facts.last_dump:
         return [fine("dumps", f"the newest dump of the database: {it.facts.last_dump}")]
-    dump = 'sh -c \'pg_dump -U "$POSTGRES_USER" "$POSTGRES_DB"\' > database.sql'
-    fix = f"on the server: sudo docker compose -f {it.site.data_compose} exec -T db {dump}"
+    fix = it.fab("psql", dump=True) + " > database.sql takes one to this machine"
     return [warning("dumps", "There is no dump of the database on the server yet.", fix)]
 
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from . import causes, migrating, nginx, publishing, recovery, removing, restarts, runlog, stages
 from . import certs as certificates
-from . import migrating, nginx, publishing, recovery, removing, runlog, stages
 from .certificate import Certificate
-from .errors import Lost, PortsideError
+from .errors import Lost, PortsideError, StepFailed
 from .report import Stage, count
 from .run import Run
 from .settings import Settings
@@ -43,20 +43,34 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
     seconds = time.monotonic() - run.started
     if as_json:
         told = {"site": run.site.name, "server": run.server.target, "release": identity, "new": not run.unchanged}
-        run.report.result(told | {"changed": run.changed, "seconds": round(seconds, 1)})
+        told |= {"changed": run.changed, "warnings": run.report.reminders, "seconds": round(seconds, 1)}
+        run.report.result(told)
     report, site = run.report, run.settings
+    _say_hosts(run)
     report.say()
     if run.unchanged:
         what = "nothing to do" if not run.changes else f"{count(run.changes, 'change')}, same release"
-        report.say(f"{site.canonical}: {what}; {identity} is live ({seconds:.1f} s).", style="bold green")
+        live = f"{site.canonical}: {what}; {identity} is live on {run.server.target}"
     else:
-        report.say(f"{site.canonical} is live: release {identity} ({seconds:.1f} s).", style="bold green")
+        live = f"{site.canonical} is live on {run.server.target}: release {identity}"
+    report.say(f"{live} ({seconds:.1f} s).", style="bold green")
     report.say(f"  Look at it:   {nginx.address(site, run.facts)}/")
     if run.facts.closed:
         report.warn(f"It is closed for visitors: {run.fab('maintenance', off=True)} opens it.")
     _say_plain(run)
     if site.containers:
         report.say(f"  An admin:     {run.fab('manage', command='createsuperuser')}")
+    for line in report.reminders:
+        report.warn(line)
+    restarts.tell(run)
+
+
+def _say_hosts(run: Run) -> None:
+    """After a first deploy to servers that -H named: what makes -H unnecessary. Of several it is said once."""
+    if run.facts.current or run.settings.hosts or not run.hosts:
+        return
+    line = f"DEPLOY_HOSTS={','.join(run.hosts)}"
+    run.report.say(f"\nTo type no -H from now on, add this line to {run.env}: {line}")
 
 
 def certs(run: Run) -> None:
@@ -68,14 +82,16 @@ def certs(run: Run) -> None:
     report.say()
     if run.staging:
         report.say(
-            f"{run.authority.directory} issued a certificate for {names}; it was deleted again.", style="bold green"
+            f"{run.authority.directory} issued a certificate for {names} to {run.server.target}; it was deleted again.",
+            style="bold green",
         )
         report.say(f"  The real one:  {run.fab('certs')}")
         return
     certificate = Certificate.parse(run.facts.certificate)
     until = certificate.until if certificate else ""
     what = f"{settings.canonical}: nothing to do; the" if run.unchanged else "The"
-    report.say(f"{what} certificate for {names} is valid until {until}.", style="bold green")
+    where = run.server.target
+    report.say(f"{what} certificate for {names} on {where} is valid until {until}.", style="bold green")
     if not settings.tls_cert:
         report.say("  certbot.timer renews it, and Nginx takes the new one.")
     if run.facts.current:
@@ -130,8 +146,10 @@ def rollback(run: Run) -> None:
     run.report.say()
     forward = run.new.id > run.facts.current  # an identity begins with its time
     now, other = ("forward", "Back") if forward else ("back", "Forward")
-    run.report.say(f"{run.settings.canonical} is {now} at {run.new.id} ({seconds:.1f} s).", style="bold green")
+    live = f"{run.settings.canonical} is {now} at {run.new.id} on {run.server.target}"
+    run.report.say(f"{live} ({seconds:.1f} s).", style="bold green")
     run.report.say(f"  {other} again: {run.fab('rollback', to=run.facts.current)}")
+    restarts.tell(run)
 
 
 def _say_round_trips(run: Run) -> None:
@@ -198,10 +216,13 @@ def _undo(run: Run, stage: str) -> None:
 
 
 def _explain(run: Run, error: PortsideError) -> None:
+    error.warnings = list(run.report.reminders)
     if not error.state:
         error.state = _state(run)
     if isinstance(error, Lost):
         error.hint = f"Type {run.again()} again; it goes on from what it finds."
+    elif not error.hint and isinstance(error, StepFailed) and (way := causes.hint(error.lines)):
+        error.hint = f"{way}\nThen type {run.again()} again."
     elif not error.hint:
         error.hint = f"Mend it, then type {run.again()} again."
 

@@ -20,8 +20,8 @@ from .site import Site
 from .steps import Step
 
 NEW = "(new)"  # what a plan calls the release that is to be: its name holds the time of the deploy that makes it
-LOOKS = {"ask", "gate", "look", "compare"}  # scripts that change nothing, and say so
-ENDED = {"seconds": 0, "left": 0, "working": [], "dying": []}
+LOOKS = {"ask", "gate", "look", "compare", "watch"}  # scripts that change nothing, and say so
+ENDED = {"seconds": 0, "left": 0, "working": [], "dying": []}  # what comes after a switch, and all is well
 
 
 class Unknown(Exception):
@@ -100,10 +100,12 @@ class Foreseen(Server):
         return Result(taken.step, "changed", "", answer, ())
 
     def _answer(self, taken: Taken) -> Any:
-        if taken.script in {"finish", "revive"}:
+        if taken.script in {"finish", "watch"}:
             return ENDED
         if taken.script in {"build", "load"}:
             return {"digest": ""}
+        if taken.script == "gate":
+            return {"way": [], "elsewhere": ""}
         if taken.script == "pull":
             return {"digest": _pinned(taken.step.words[2])}
         return self.answer(taken.step) if taken.script in {"ask", "compare", "start"} else None

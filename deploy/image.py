@@ -16,6 +16,7 @@ from .steps import Content, Step, mode, quote, script
 
 COMPOSE = Path(__file__).parent.parent / "compose"
 DEFAULT_PYTHON = "3.13"
+PORTSIDE_DOCKERFILE = "portside/Dockerfile"  # in the context
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def recipe(settings: Settings, source: Source, release: ReleasePaths) -> Recipe:
     files |= {f"deps/{name}": path for name, path in needed.items()}
     arguments = _portside_arguments(settings, source, requirements)
     arguments["BUILD_APT"] = "git" if source.needs_git(needed) else ""
-    return Recipe(files | _portside_files(), "portside/Dockerfile", labels, arguments, secrets)
+    return Recipe(files | _portside_files(), PORTSIDE_DOCKERFILE, labels, arguments, secrets)
 
 
 def build(settings: Settings, source: Source, release: ReleasePaths, there: Collection[str] = ()) -> Step:
@@ -115,7 +116,7 @@ def own_dockerfile(settings: Settings, source: Source) -> str:
 
 def _portside_files() -> dict[str, Content]:
     scripts = {f"portside/{path.name}": path for path in sorted((COMPOSE / "build").iterdir())}
-    return {"portside/Dockerfile": COMPOSE / "Dockerfile", **scripts}
+    return {PORTSIDE_DOCKERFILE: COMPOSE / "Dockerfile", **scripts}
 
 
 def _portside_arguments(settings: Settings, source: Source, requirements: str) -> dict[str, str]:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import Refused
+from .source import RUBBISH, SAMPLE
 
 EXAMPLE = Path(__file__).parent.parent / ".env.example"
 
 
-def write(path: Path, domains: str) -> None:
+def write(path: Path, domains: str, hosts: Sequence[str] = ()) -> None:
     """Write ``path`` from .env.example, with secrets made anew. Raises Refused where it exists: it never overwrites."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines(keepends=True)
     values = {
         "SECRET_KEY": secrets.token_urlsafe(48),
         "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
         "DEPLOY_DOMAINS": domains,
-        "DEPLOY_APP": find_app(path.resolve().parent),
-    }
+    } | ({"DEPLOY_HOSTS": ",".join(hosts)} if hosts else {})
+    if app := find_app(path.parent.resolve()):
+        values["DEPLOY_APP"] = app
     text = "".join(_filled(line, values) for line in lines)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -32,9 +35,13 @@ def write(path: Path, domains: str) -> None:
 
 
 def find_app(folder: Path) -> str:
-    """The one folder, at most two levels down, that holds a manage.py; ``app`` where that isn't clear."""
+    """The folder with manage.py: this one, or the one at most two levels down; empty where that isn't clear. Portside's
+    own sample site is nobody's project."""
     found = {path.parent for pattern in ("manage.py", "*/manage.py", "*/*/manage.py") for path in folder.glob(pattern)}
-    return str(found.pop().relative_to(folder)) if len(found) == 1 else "app"
+    found = {place for place in found - {SAMPLE} if not RUBBISH & set(place.relative_to(folder).parts)}
+    if folder in found:
+        return "."
+    return str(found.pop().relative_to(folder)) if len(found) == 1 else ""
 
 
 def _filled(line: str, values: dict[str, str]) -> str:

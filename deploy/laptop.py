@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import platform
 import stat
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import paramiko
 
+from . import git
+from .errors import Refused
 from .findings import Finding, fault, fine, warning
+from .git import Git
 from .settings import Settings
 
 PYTHON = (3, 11)
@@ -80,7 +82,8 @@ def _kept(path: Path) -> list[Finding]:
     found = []
     if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
         found.append(fault("secrets", f"Everybody on this machine can read {path}.", f"chmod 600 {path}"))
-    if _git(path, "ls-files", "--error-unmatch", path.name):
+    repository = _repository(path)
+    if repository and repository.knows("--literal-pathspecs", "ls-files", "--error-unmatch", path.name):
         found.append(
             fault(
                 "secrets",
@@ -88,17 +91,17 @@ def _kept(path: Path) -> list[Finding]:
                 f"git rm --cached {path}, add it to .gitignore, commit, and change the secrets in it",
             )
         )
-    elif _git(path, "rev-parse", "--git-dir") and not _git(path, "check-ignore", "--quiet", path.name):
+    elif repository and not repository.knows("check-ignore", "--quiet", path.name):
         found.append(warning("secrets", f"git doesn't pass over {path}.", f"echo {path.name} >> .gitignore"))
     return found or [fine("secrets", f"{path} is its owner's, and not in git")]
 
 
-def _git(path: Path, *words: str) -> bool:
+def _repository(path: Path) -> Git | None:
+    """That of a file's folder, if git can say anything of it."""
     try:
-        done = subprocess.run(("git", "-C", str(path.resolve().parent), *words), capture_output=True, check=False)
-    except OSError:
-        return False
-    return done.returncode == 0
+        return git.repository(path.resolve().parent)
+    except Refused:
+        return None
 
 
 def _environment(settings: Settings) -> list[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from . import owner
 from .errors import Refused
 from .run import Run
 from .steps import script
@@ -14,6 +15,7 @@ def switch(run: Run, *, closed: bool, allow: str = "") -> None:
     allowed = _addresses(allow)
     run.server.connect()
     run.look()
+    owner.check_name(run)
     if not run.facts.current:
         raise Refused(f"{run.settings.canonical} isn't live on {run.server.target}, so there is nothing to close.")
     state = "closed" if closed else "open"
@@ -22,10 +24,11 @@ def switch(run: Run, *, closed: bool, allow: str = "") -> None:
         run.apply(stage, [step])
         stage.note("" if run.changes else "nothing to do")
     if not closed:
-        run.report.say(f"{run.settings.canonical} is open.", style="bold green")
+        run.report.say(f"{run.settings.canonical} is open on {run.server.target}.", style="bold green")
         return
     who = f" but {', '.join(allowed)}" if allowed else ""
-    run.report.say(f"{run.settings.canonical} is closed: all{who} get a page that says so (503).", style="bold green")
+    where = f"{run.settings.canonical} is closed on {run.server.target}"
+    run.report.say(f"{where}: all{who} get a page that says so (503).", style="bold green")
     run.report.say(f"  Open it again: {run.fab('maintenance', off=True)}")
 
 

@@ -23,19 +23,27 @@ from .steps import Step, script, write
 from .values import postgres_major
 
 _REMOTE = Path(__file__).parent / "remote"
-_PROGRAMS = {name: _REMOTE / name for name in ("ask.py", "portside_migrations.py")}
+_PROGRAMS = {name: _REMOTE / name for name in ("ask.py", "portside_migrations.py", "portside_project.py")}
 BEHIND = "behind"  # in the site's record: the live release whose migrations were taken back before a switch
 SPLIT = "Split it over several deploys: docs/deploy.md, “Expand and contract”, has the recipe."
 
 
-def ask(paths: ReleasePaths, folder: str, known: Mapping[str, str] | None, *, check: bool = False) -> Step:
+def ask(
+    paths: ReleasePaths,
+    folder: str,
+    known: Mapping[str, str] | None,
+    application: str | None = None,
+    *,
+    check: bool = False,
+) -> Step:
     """Ask a release's project what it needs. ``known``: the last migrations that another release knows, to judge by.
 
-    ``check``: run Django's checks for a deploy too.
+    ``application``: DEPLOY_APPLICATION; ``check``: run Django's checks for a deploy too.
     """
     other = "" if known is None else json.dumps(known)
     name = "Ask Django what it needs, and for its checks" if check else "Ask Django what it needs"
-    return script(name, "ask", paths.compose, folder, other, *["check"] * check, files=_PROGRAMS)
+    words = (paths.compose, folder, other, application or "", *["check"] * check)
+    return script(name, "ask", *words, files=_PROGRAMS)
 
 
 def questions(run: Run, paths: ReleasePaths, record: Mapping[str, Any], known: Mapping[str, str] | None) -> list[Step]:

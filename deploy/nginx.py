@@ -128,11 +128,13 @@ def _only(settings: Settings, chosen: Callable[[str], bool]) -> Hosts:
 
 def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, str]:
     """The site's own files: its servers, its lines of the map that says which answers carry HSTS, and, where settings
-    ask for them, its passwords and its owner's own lines."""
+    ask for them, its proof, its passwords and its owner's own lines."""
     values = _site_values(settings, site, edge, facts)
     files = {site.nginx_file: _render("site.conf.j2", values), site.nginx_hsts: _render("site.hsts.j2", values)}
     if values["http3"]:
         files[site.nginx_http3] = _render("site.http3.j2", values)
+    if edge.ports:
+        files[site.nginx_proof] = _render("site.proof.j2", values | {"proof": access.proof(settings)})
     if settings.basic_auth:
         files[site.nginx_passwords] = access.password_file(site.name, settings.basic_auth)
     if settings.nginx_include:

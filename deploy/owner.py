@@ -11,9 +11,7 @@ from .steps import Step, write
 def check(run: Run) -> None:
     """A name belongs to the project that deployed first under it; a domain to one site."""
     domains = set(run.settings.names)
-    # What never went live owns nothing: its domains may have been mistyped.
-    if run.facts.current or run.facts.removing:
-        _check_name(run, "Give this one a name of its own: DEPLOY_SITE in .env.")
+    check_name(run)
     if run.facts.removing:
         raise Refused(
             f"{run.site.name} is being taken off {run.server.target}, and that was interrupted: a part of it is gone.",
@@ -50,11 +48,24 @@ def check_for_removal(run: Run) -> None:
     _check_name(run, "To take that one away, set its domains, and its name, in .env.")
 
 
+def check_name(run: Run) -> None:
+    """A name is its owner's from the first build on: by then there may be a database."""
+    hint = "Give this one a name of its own: DEPLOY_SITE in .env."
+    if not run.facts.current and not run.facts.removing:
+        old = ",".join(sorted(run.facts.record.get("domains", [])))
+        hint += (
+            f" If it is the same project, whose domains were others: add DEPLOY_REDIRECT_DOMAINS={old} for one deploy."
+        )
+    _check_name(run, hint)
+
+
 def _check_name(run: Run, hint: str) -> None:
     owned = set(run.facts.record.get("domains", []))
     if owned and not owned & set(run.settings.names):
+        live = "" if run.facts.current else ", which isn't live yet"
         raise Refused(
-            f"The site name {run.site.name} on {run.server.target} is another site's: {', '.join(sorted(owned))}.",
+            f"The site name {run.site.name} on {run.server.target} is another site's: "
+            f"{', '.join(sorted(owned))}{live}.",
             state="Nothing was changed.",
             hint=hint,
         )

@@ -25,6 +25,7 @@ from .foresight import NEW, Foreseen, Notes, Unknown
 from .host import DISK_NEEDED_MB
 from .report import Stage, count
 from .run import Run
+from .source import described
 from .steps import Step, script
 
 MB = 1024 * 1024
@@ -161,7 +162,7 @@ def environment(plan: Plan) -> dict[str, list[str]]:
         return {"added": [], "changed": [], "gone": []}
     made = containers.made_environment(run.settings, run.site, NEW, _settings_module(plan))
     values = containers.own_environment(run.settings) | made
-    own = {"DEPLOY_RELEASE"}  # another at every deploy
+    own = {"DEPLOY_RELEASE", "PORTSIDE_PROOF"}  # another at every deploy; made of SECRET_KEY
     before = {name: digest for name, digest in plan.present.environment.items() if name not in own}
     wanted = {name: value for name, value in values.items() if name not in own}
     return differing.environment(before, wanted, plan.nonce)
@@ -245,6 +246,7 @@ def _json(plan: Plan) -> dict[str, Any]:
     run, names = plan.run, environment(plan)
     return {
         "site": run.site.name,
+        "project": described(run.source, run.settings),
         "server": run.server.target,
         "live": plan.facts.current,
         "changes": plan.changes,

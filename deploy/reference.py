@@ -32,7 +32,7 @@ Not built yet, and refused by name so that nobody believes they are in force:
 Unless `.env` sets them: `DJANGO_SETTINGS_MODULE` as manage.py has it, `ALLOWED_HOSTS` and `CSRF_TRUSTED_ORIGINS` from
 `DEPLOY_DOMAINS`, `DEPLOY_RELEASE`, and where Portside runs the database `DATABASE_URL` (percent-encoded), `PGHOST`,
 `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `POSTGRES_USER`, `POSTGRES_DB` and `POSTGRES_PASSWORD`. The host of the
-database is `db`.
+database is `db`. `HOME` is `/tmp`, a folder of its own that may be written, and `LOGNAME` is `app`.
 
 `SECRET_KEY` must be there, and `POSTGRES_PASSWORD` unless `DEPLOY_DATABASE` is `external` or `none`.
 

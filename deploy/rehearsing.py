@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import containers, image, migrating
+from . import containers, image, migrating, project
 from .environment import for_compose
 from .errors import StepFailed
 from .foresight import Unknown
@@ -32,8 +32,13 @@ def ask(run: Run, server: Server, step: Step) -> Any:
     except StepFailed as error:
         said = error.lines[-1].strip() if error.lines else "it says nothing"
         raise Unknown(_later(f"the new code doesn't start in the live release's image ({said})")) from None
-    if result.answer["folder"] != live["folder"]:
+    answer = containers.Answer.parse(result.answer)
+    if answer.folder != live["folder"]:
         raise Unknown(_later("it has the code in another folder than the project"))
+    # What the settings themselves tell is so in any image; why the code doesn't start may lie in this one.
+    if answer.failed and not project.faults(run.settings, run.site, answer):
+        said = str(answer.failed["text"]).partition("\n")[0]
+        raise Unknown(_later(f"the new code doesn't start in the live release's image ({said})"))
     return result.answer
 
 
@@ -75,4 +80,4 @@ def rehearsal(run: Run, asked: Step) -> Step:
         **{f"ask/{name}": content for name, content in asked.files.items()},
         **{f"src/{name}": path for name, path in run.source.files.items() if path.lstat().st_size < SMALL},
     }
-    return script("Ask Django in advance", "rehearse", live.image, SECONDS, *asked.words[3:5], files=files, secret=True)
+    return script("Ask Django in advance", "rehearse", live.image, SECONDS, *asked.words[3:6], files=files, secret=True)

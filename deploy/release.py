@@ -80,7 +80,7 @@ def record(
         "id": identity,
         "kind": settings.kind,
         "commit": source.commit,
-        "uncommitted": list(source.changed),
+        "uncommitted": sorted({*source.changed, *source.deleted}),
         "source": source.digest,
         **({"pulled": source.pulled} if source.pulled else {}),
         "settings": fingerprint(settings),

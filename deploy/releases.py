@@ -29,6 +29,7 @@ def show(run: Run, *, as_json: bool) -> None:
     if not rows:
         run.report.say(f"{run.site.name} has no release on {run.server.target}.")
         return
+    run.report.say(f"{run.site.name} on {run.server.target}:", style="bold")
     table = Table("release", "commit", "age", "state", box=None, pad_edge=False)
     for row in rows:
         note = ", which rollback would choose" if row["rollback"] else ""

@@ -109,6 +109,7 @@ def _backup(run: Run) -> Step:
         site.removing,
         site.data_compose,
         site.postgres_volume,
+        site.data_begun,
         site.access_log,
         site.error_log,
         files={"backup.json": release.as_json(record(run), indent=2).encode(), "README": readme(run, folder).encode()},

@@ -6,21 +6,19 @@ import json
 import re
 import sys
 import time
-from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from getpass import getpass
 from typing import Any
-from urllib.parse import quote as percent
 
 from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from .mask import Mask
 from .runlog import RunLog
 from .secret import Secret
 
-SHORT = 6  # what has fewer characters can't be told apart from other text
 # What a terminal would obey, what turns a line's order round, and bytes of a name that are no text.
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -35,18 +33,13 @@ class Report:
         self.results = self.console
         self._status: Status | None = None
         self._stage = ""
-        self._hidden: list[str] = []
+        self.mask = Mask()
+        self.reminders: list[str] = []  # warnings that are told once more in the last lines
         self.log: RunLog | None = None  # has every line, also with --quiet
 
-    def hide(self, secrets: Iterable[Secret]) -> None:
-        """Mask these values from now on, in every form in which they may be printed."""
-        forms = {form for secret in secrets for form in spellings(secret.reveal())}
-        self._hidden = sorted(forms.union(self._hidden), key=len, reverse=True)
-
-    def mask(self, text: str) -> str:
-        for value in self._hidden:
-            text = text.replace(value, "[hidden]")
-        return text
+    def hide(self, secrets: Iterable[Secret], public: Iterable[str] = ()) -> None:
+        """Mask these values from now on, however they are spelled; not inside of a ``public`` name."""
+        self.mask.add((secret.reveal() for secret in secrets), public)
 
     def shown(self, text: str) -> str:
         """Text as it may be printed: masked, and nothing in it that a terminal would obey."""
@@ -112,6 +105,11 @@ class Report:
         self.note(f"! {line}")
         self._print(f"! {line}", style="yellow")
 
+    def remind(self, line: str) -> None:
+        """A warning that somebody should act on: told now, and once more at the end."""
+        self.reminders.append(line)
+        self.warn(line)
+
     def ask(self, question: str) -> str:
         """What somebody types on the terminal; nothing where it is closed."""
         self._end()
@@ -165,25 +163,6 @@ class Report:
         if self._status:
             self._status.stop()
             self._status = None
-
-
-def spellings(value: str) -> set[str]:
-    """A value as it may be printed: by itself and each of its lines; percent-encoded; as a shell, JSON and Compose's
-    files quote it; and in base64. What is very short is left out."""
-    lines = {line.strip() for line in value.splitlines() if sum(map(str.isalnum, line)) >= SHORT}
-    found = {value, percent(value, safe="", errors="surrogateescape"), value.replace("'", "'\"'\"'"), *lines}
-    found |= {json.dumps(form, ensure_ascii=only)[1:-1] for form in found for only in (True, False)}
-    found |= {form.replace("$", dollar) for form in found for dollar in ("$$", r"\$")}
-    found.update(_in_base64(value.encode(errors="surrogateescape")))
-    return {form for form in found if len(form) >= SHORT}
-
-
-def _in_base64(value: bytes) -> Iterator[str]:
-    """What of its base64 is the same whatever stands around it, as a user's name before a password."""
-    for before in range(3):
-        encoded = b64encode(bytes(before) + value).decode()
-        same = encoded[-(-8 * before // 6) : 8 * (before + len(value)) // 6]
-        yield from (same, same.replace("+", "-").replace("/", "_"))
 
 
 def count(number: int, noun: str) -> str:

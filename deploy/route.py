@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +12,15 @@ from typing import Any
 
 import paramiko
 from fabric import Config, Connection
+from invoke.context import Context
 
-from . import known_hosts, ssh_agent
+from . import known_hosts, ssh_agent, values
 from .connecting import CONNECT_SECONDS, DEAD_LINK_SECONDS, Door, no_connection
 from .errors import Refused
 from .ssh_config import SSHConfig, asked_for
 from .transport import Transport
 
 PRACTICE_SSH_CONFIG = Path(__file__).parent.parent / ".practice" / "ssh_config"
-BRACKETED = re.compile(r"\[(?P<host>[^\[\]]+)\](:(?P<port>[0-9]*))?")
-IPV6 = re.compile(r"(?P<host>[^\[\]:]*:[^\[\]:]*:[^\[\]]*)(?P<port>)")
-NAMED = re.compile(r"(?P<host>[^\[\]:]+)(:(?P<port>[0-9]*))?")
 
 
 class _Verify(paramiko.MissingHostKeyPolicy):
@@ -101,13 +100,12 @@ class _Link(Connection):  # type: ignore[misc]
 
 def destination(text: str) -> dict[str, Any]:
     """The parts of [user@]host[:port]; an IPv6 address is in brackets where a port follows. Raises Refused."""
-    user, _, place = text.rpartition("@")
-    found = BRACKETED.fullmatch(place) or IPV6.fullmatch(place) or NAMED.fullmatch(place)
-    host, number = found.group("host", "port") if found else ("", "")
-    if not host or (number and not 0 < int(number) < 65536):
+    try:
+        user, host, port = values.destination(text)
+    except ValueError:
         hint = "Type user@host, user@host:22 or, for IPv6, user@[2001:db8::1]:22."
-        raise Refused(f"“{text}” after -H, or in ssh_config, isn't a host.", hint=hint)
-    return {"user": user or None, "host": host, "port": int(number) if number else None}
+        raise Refused(f"“{text}” after -H, or in ssh_config, isn't a host.", hint=hint) from None
+    return {"user": user or None, "host": host, "port": port}
 
 
 def reconnected(given: Connection) -> Connection:
@@ -174,8 +172,8 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def of_hosts(given: Connection, hosts: list[str]) -> list[OneOfSeveral]:
-    """Connections to several hosts, configured as the given one is."""
+def of_hosts(given: Context, hosts: Sequence[str]) -> list[OneOfSeveral]:
+    """Connections to hosts, configured as the given one is, or as Fabric was told where -H named none."""
     return [OneOfSeveral(host, config=given.config.clone()) for host in hosts]
 
 

@@ -22,6 +22,7 @@ from .steps import Step
 if TYPE_CHECKING:  # a run begins, and reaches for its server, before all of it is imported
     from .certs import Authority
     from .containers import Answer
+    from .restarts import Ending
     from .source import Source
 
 
@@ -43,6 +44,8 @@ class Run:
     only_told: bool = False  # nothing is done, on this machine neither
     staging: bool = False  # a certificate that only proves it could be issued
     env: str = ".env"
+    name: str = ""  # of several servers, this one's
+    hosts: tuple[str, ...] = ()  # all servers of the command, for the last of them to tell
     started: float = field(default_factory=time.monotonic)
     stack: ExitStack = field(default_factory=ExitStack)
     facts: Facts = field(init=False)
@@ -59,6 +62,7 @@ class Run:
     migrated: tuple[str, ...] = ()
     broke_off: str = ""  # the migration that failed
     broken_in: bool = False  # interrupted, or the connection lost: nobody knows how far they came
+    ending: list[Ending] = field(default_factory=list)  # containers that keep ending
     behind: bool = False  # migrations of the live release are taken back
     afterwards: list[Step] = field(default_factory=list)  # what a rollback does to the database after the switch
     changes: int = 0
@@ -85,8 +89,9 @@ class Run:
         return self.fab(self.command, **self.options | more)
 
     def fab(self, task: str, **options: Any) -> str:
-        """What to type for another task for this site on this server."""
-        return words(task, {"env": self.env} | options, self.server.target)
+        """What to type for another task for this site on this server: without -H where it goes there anyway."""
+        target = self.server.target
+        return words(task, {"env": self.env} | options, *(() if self.settings.hosts == (target,) else (target,)))
 
     @property
     def watched(self) -> list[str]:
@@ -94,7 +99,14 @@ class Run:
         from . import host  # noqa: PLC0415 - as above
 
         site = self.site
-        own = [site.data_compose, f"{site.data_secrets}/password", site.record, site.acme_dns(), site.live_compose]
+        own = [
+            site.data_compose,
+            f"{site.data_secrets}/password",
+            site.data_ready,
+            site.record,
+            site.acme_dns(),
+            site.live_compose,
+        ]
         return [*host.watched(), *own]
 
     def look(self) -> None:

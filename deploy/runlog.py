@@ -12,6 +12,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+LIVE = "live"  # the stage that makes a release live
 KEPT = 50  # logs of a site
 
 
@@ -52,6 +53,24 @@ def begin(site: str, command: str, target: str) -> RunLog | None:
     except (OSError, RuntimeError):  # the latter: nobody's home is known
         return None
     return log
+
+
+def deployed_to(site: str) -> tuple[str, ...]:
+    """The servers to which the last deploy from here that went live went; none where no log tells of one."""
+    try:
+        logs = sorted(folder_of(site).glob("*-deploy-*.log"), reverse=True)
+        went = [(path.stem.rpartition("-")[2], server) for path in logs if (server := _went_live(path))]
+    except (OSError, RuntimeError):
+        return ()
+    # Of several servers each has a log; the number of the process is the same.
+    return tuple(dict.fromkeys(server for process, server in reversed(went) if process == went[0][0]))
+
+
+def _went_live(path: Path) -> str:
+    """The server of a deploy's log, where its last stages were reached; else empty."""
+    title, _, text = path.read_text(encoding="utf-8", errors="replace").partition("\n")
+    found = re.match(r"fab deploy -H (\S+), the site ", title)
+    return found[1] if found and re.search(rf"^ *[0-9.]+  ✓ {LIVE}\b", text, re.MULTILINE) else ""
 
 
 def folder_of(site: str) -> Path:

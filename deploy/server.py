@@ -7,6 +7,7 @@ their files. That is one round trip, however many steps there are; results come 
 from __future__ import annotations
 
 import logging
+import os
 import secrets
 import socket
 import threading
@@ -25,10 +26,11 @@ from .facts import Facts
 from .following import LOST, CommandFailed, Following, Result
 from .heart import Heart
 from .report import Report
+from .session import Emit, Input, Session, Unwritable, size
 from .site import Site
 from .steps import Step, quote
 from .stream import REMOTE, Sender, pack
-from .sudo import GIVEN, Answer, Sudo
+from .sudo import GIVEN, Sudo
 from .transport import BROKEN, close
 
 SILENCE_SECONDS = 30  # the lock ends after this much silence
@@ -224,28 +226,29 @@ class Server:
         hint = "Wait until it has ended and type the same command again, or wait for it with --wait."
         raise Locked.by(holder or "no answer", site.name, self.target, hint)
 
-    def interactive(self, words: Sequence[str]) -> int:
-        """Run ``words`` as root with the user's own terminal. Returns its exit code."""
+    def interactive(
+        self, words: Sequence[str], given: Input, out: Emit, errors: Emit, *, terminal: bool = False, root: bool = True
+    ) -> int:
+        """Run ``words`` as root, or as the user, with the user's own input and output. Returns its exit code."""
         self.connect()
-        self.round_trips += 1
-        terminal = self.report.console.is_terminal
-        with self._noticing_loss():
-            result = self._connection.run(
-                quote(self._sudo.words(words)),
-                pty=terminal,
-                warn=True,
-                in_stream=None if terminal else False,
-                watchers=[Answer(self._sudo)] if self._sudo.asks else [],
-            )
-        return int(result.exited)
+        try:
+            with self._running(words, terminal=terminal, root=root) as (channel, said), self._noticing_loss():
+                code = Session(channel, given, out, errors, terminal=terminal).attend(said)
+        except Unwritable as failed:
+            raise failed.error from None
+        if code == LOST:
+            raise Lost(f"The connection to {self.target} was lost.")
+        return code
 
     @contextmanager
-    def _running(self, words: Sequence[str], *, combined: bool = False) -> Iterator[tuple[paramiko.Channel, bytes]]:
-        """A channel on which ``words`` run as root, and what they have said already.
+    def _running(
+        self, words: Sequence[str], *, combined: bool = False, terminal: bool = False, root: bool = True
+    ) -> Iterator[tuple[paramiko.Channel, bytes]]:
+        """A channel on which ``words`` run, as root unless told otherwise, and what they have said already.
 
         ``combined``: their errors come as output, as they do where sudo's question has to be read.
         """
-        asks = self._sudo.asks
+        asks = root and self._sudo.asks
         self.round_trips += 3 if asks else 1
         self.report.detail(f"round trip {self.round_trips}")
         with self._channel() as channel:
@@ -253,8 +256,13 @@ class Server:
             with self._noticing_loss():
                 if combined or asks:
                     channel.set_combine_stderr(True)
-                channel.exec_command(quote(self._sudo.guarded(words)))
-            yield channel, self._entered(channel) if asks else b""
+                if terminal:
+                    channel.get_pty(os.environ.get("TERM", "xterm"), *size())
+                channel.exec_command(quote(self._sudo.guarded(words) if root else words))
+            said = self._entered(channel) if asks else b""
+            if asks and not combined:
+                channel.set_combine_stderr(False)
+            yield channel, said
 
     def _entered(self, channel: paramiko.Channel) -> bytes:
         """Past sudo's question; what came after it."""

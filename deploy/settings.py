@@ -10,13 +10,14 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from . import agreement, environment
+from . import agreement, environment, secret
 from .environment import Dotenv
 from .errors import Refused
 from .secret import Secret
@@ -32,6 +33,7 @@ from .values import (
     Networks,
     Password,
     PathPair,
+    Servers,
     SiteName,
     Switch,
     User,
@@ -55,16 +57,20 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    site: SiteName = Field(description="the site's name on the server, unique there")
+    site: SiteName = Field(
+        description="the site's name on the server, unique there; it belongs to the project that was built under it "
+        "first"
+    )
+    hosts: Servers = Field((), description="where tasks go without `-H`: the server or servers, as `-H` takes them")
     domains: Hosts = Field(min_length=1, description="comma-separated; the first is canonical")
     redirect_domains: Hosts = Field((), description="redirect to the canonical one, permanently")
     kind: Annotated[str, matching(r"django|static", "django or static")] = Field(
         "django", description="what the site is: a Django project, or `static`: a folder of files"
     )
     app: str = Field(
-        "app",
-        description="the folder of the project: where manage.py is, or below which it is found once; of a static site, "
-        "of its files",
+        ".",
+        description="the folder of the project, from that of `.env`: where manage.py is, or below which it is found "
+        "once; of a static site, of its files",
     )
     build: Build = Field(
         "server",
@@ -108,6 +114,11 @@ class Settings(BaseModel):
         None, ge=1, le=256, description="Gunicorn's workers in a web container; by the server's cores if not given"
     )
     threads: int | None = Field(None, ge=1, le=256, description="Gunicorn's threads a worker")
+    preload: Switch = Field(
+        False,
+        description="on: load the application once, before Gunicorn forks its workers. Saves memory; threads that the "
+        "application starts while it loads don't run in them",
+    )
     memory: Annotated[str, matching(r"[1-9]\d*[kmg]", "a size such as 512m or 2g")] | None = Field(
         None, description="memory limit of a web container"
     )
@@ -134,10 +145,13 @@ class Settings(BaseModel):
     database_port: int | None = Field(
         None, ge=1024, le=65535, description="also publish the database on 127.0.0.1 here"
     )
+    allow_debug: Switch = Field(False, description="DEBUG on is refused otherwise")
     before: str | None = Field(None, description="command in the new release before the switch")
     after: str | None = Field(None, description="command in the new release after the switch")
     health_path: Annotated[str, matching(r"/[A-Za-z0-9._~/?=&%+-]*", "a path such as /healthz")] = Field(
-        "/", description="asked with the canonical Host; any answer below 400 is well"
+        "/",
+        description="path of the health check; redirects within the site's names are followed, and the page they "
+        "end at must answer below 400",
     )
     health_timeout: int = Field(60, ge=1, le=3600, description="seconds until a release must be healthy")
     drain: int = Field(30, ge=0, le=3600, description="seconds that old connections are given")
@@ -207,11 +221,12 @@ class Settings(BaseModel):
         dotenv = environment.read(path)
         steer = {name.removeprefix(PREFIX): v for name, v in dotenv.values.items() if name.startswith(PREFIX)}
         env = {name: value for name, value in dotenv.values.items() if not name.startswith(PREFIX)}
-        faults = [*dotenv.faults, *_unknown(steer), *_same_process(steer)]
-        faults += _of_no_use(steer) if _is_static(steer) else _secrets_missing(steer, env)
         fields = {name.lower(): value.reveal() for name, value in steer.items() if name.lower() in cls.known()}
         given = {name: value for name, value in fields.items() if value != ""}
-        given.setdefault("site", _site_name(path))
+        faults = [*dotenv.faults, *_unknown(steer), *_same_process(steer)]
+        faults += [] if "site" in given else _same_name(path)
+        faults += _of_no_use(steer) if _is_static(steer) else _secrets_missing(steer, env)
+        given.setdefault("site", site_name(path))
         try:
             settings = cls(**given, processes=_processes(steer), env=env, dotenv=dotenv)  # type: ignore[arg-type]
             faults += _missing_names(settings)
@@ -269,8 +284,8 @@ class Settings(BaseModel):
 
     @property
     def folder(self) -> Path:
-        """The folder that relative paths of the settings start from: that of the .env file."""
-        return self.dotenv.path.resolve().parent
+        """The folder that relative paths of the settings start from: where the .env file is, or a link to it."""
+        return self.dotenv.path.parent.resolve()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -289,17 +304,27 @@ class Settings(BaseModel):
 _OF_THE_SERVER = {
     "registry_user", "redirect_domains", "max_body", "firewall", "acme_email", "acme_server", "acme_ca", "acme_eab_kid",
     "acme_eab_hmac_key", "acme_dns", "acme_dns_credentials", "acme_dns_seconds", "tls_cert", "tls_key", "hsts", "http3",
-    "basic_auth", "allow", "deny", "rate_limit", "cache", "nginx_include", "real_ip", "block_agents",
+    "basic_auth", "allow", "deny", "rate_limit", "cache", "nginx_include", "real_ip", "block_agents", "hosts",
 }  # fmt: skip
 
 
 # What a folder of files has a use for. Whatever else is set for one is refused: nobody is to believe it is in force.
 _OF_A_FOLDER = {
-    "site", "kind", "domains", "redirect_domains", "app", "health_path", "keep", "firewall", "acme_email",
+    "site", "hosts", "kind", "domains", "redirect_domains", "app", "health_path", "keep", "firewall", "acme_email",
     "acme_server", "acme_ca", "acme_eab_kid", "acme_eab_hmac_key", "acme_dns", "acme_dns_credentials",
     "acme_dns_seconds", "tls_cert", "tls_key", "hsts", "http3", "basic_auth", "allow", "deny", "nginx_include",
     "real_ip", "block_agents",
 }  # fmt: skip
+
+
+def whereabouts(path: Path) -> tuple[bool, str]:
+    """Of a site, before its settings are checked: whether they say where it is, and the site's name."""
+    with suppress(Refused):
+        values = environment.read(path).values
+        name = values[f"{PREFIX}SITE"].reveal() if f"{PREFIX}SITE" in values else ""
+        hosts = values[f"{PREFIX}HOSTS"].reveal() if f"{PREFIX}HOSTS" in values else ""
+        return bool(hosts.strip()), name or site_name(path)
+    return False, site_name(path)
 
 
 def contents(settings: Settings, field: str) -> bytes:
@@ -313,10 +338,41 @@ def contents(settings: Settings, field: str) -> bytes:
         ) from error
 
 
-def _site_name(path: Path) -> str:
-    """The site's name, from the name of the folder that holds the .env file."""
-    name = re.sub(r"[^a-z0-9]+", "-", path.resolve().parent.name.lower()).strip("-")
-    return re.sub(r"^[^a-z]+", "", name)[:31].rstrip("-") or "site"
+def site_name(path: Path) -> str:
+    """The site's name where none is set: the folder's, and of another file than .env also the file's."""
+    folder = re.sub(r"^[^a-z]+", "", _slug(path.parent.resolve().name)) or "site"
+    file = _slug(re.sub(r"^\.env\b|\.env$", "", path.name))
+    if not file:
+        return folder[:31].rstrip("-")
+    name = f"{folder}-{file}"
+    # Cut short, names that begin alike would be the same.
+    return name if len(name) <= 31 else f"{name[:22].rstrip('-')}-{sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _same_name(path: Path) -> list[str]:
+    """Another environment file of the folder by which the site's name would be the same."""
+    try:
+        beside = [other for other in path.parent.iterdir() if other.name != path.name and not other.is_dir()]
+    except OSError:
+        return []
+    return [
+        f"DEPLOY_SITE is missing: {path.name} and {other.name}, in one folder, would both name the site "
+        f"{site_name(path)}."
+        for other in sorted(beside)
+        if site_name(other) == site_name(path) and _is_environment(other)
+    ]
+
+
+def _is_environment(path: Path) -> bool:
+    """Whether a file is one of ours: a copy with another ending may be any."""
+    try:
+        return re.search(r"^(export\s+)?DEPLOY_DOMAINS\s*=", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _unknown(steer: Mapping[str, Secret]) -> list[str]:
@@ -374,8 +430,12 @@ def _secrets_missing(steer: Mapping[str, Secret], env: Mapping[str, Secret]) -> 
     """SECRET_KEY and, where Portside runs the database, POSTGRES_PASSWORD have no default that would be safe."""
     elsewhere = "DATABASE" in steer and steer["DATABASE"].reveal() in {"external", "none"}
     needed = ["SECRET_KEY"] if elsewhere else ["SECRET_KEY", "POSTGRES_PASSWORD"]
-    missing = [name for name in needed if name not in env or not env[name].reveal()]
-    return [f"{name} is missing: fab init makes a .env with one generated." for name in missing]
+    faults = {name: secret.weakness(env[name].reveal()) if name in env else "is missing" for name in needed}
+    return [
+        f"{name} {fault}: fab init{' --env new.env' * (fault != 'is missing')} makes a .env with one generated."
+        for name, fault in faults.items()
+        if fault
+    ]
 
 
 def _missing_names(settings: Settings) -> list[str]:

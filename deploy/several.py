@@ -7,6 +7,7 @@ import json
 import sys
 import termios
 import threading
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from fabric import Connection
 from invoke.exceptions import Exit
 from rich.console import Console
 
-from . import route
+from . import route, session
 from .command import words
 from .errors import PortsideError, Refused
 from .report import Report
@@ -37,6 +38,7 @@ class How(Enum):
     IN_TURN = "one after the other, until one fails"
     AT_ONCE = "all at once, each for itself"
     AS_ONE = "all at once until each is ready, then live one after the other, or none"
+    ATTENDED = "one after the other, until one fails, each with the user's own input and output"
     LISTED = "all at once, told one after the other"
     HERE = "once, on this machine"
 
@@ -53,6 +55,25 @@ class Lines(io.TextIOBase):
         for line in lines:
             self._emit(f"{self._prefix}{line}\n")
         return len(text)
+
+    def end(self) -> None:
+        """Pass on what is left without an end of its line."""
+        if self._rest:
+            self.write("\n")
+
+
+@contextmanager
+def behind(name: str, stream: Any) -> Iterator[Callable[[bytes], None]]:
+    """Writes bytes to a stream as whole lines, each behind a server's name."""
+    lines, decoder = Lines(f"{name} | ", partial(_write, stream)), getincrementaldecoder("utf-8")("replace")
+
+    def emit(block: bytes) -> None:
+        lines.write(decoder.decode(block))
+
+    try:
+        yield emit
+    finally:
+        lines.end()
 
 
 class Member:
@@ -210,8 +231,9 @@ def follow(
         turns = Turns([member.name for member in all_of_them], settings, locking=locking)
         for member in all_of_them:
             member.turns = turns
-    if how is How.IN_TURN:
-        _in_turn(all_of_them, body, options)
+    if how in {How.IN_TURN, How.ATTENDED}:
+        heading = how is How.IN_TURN or session.terminal()
+        _in_turn(all_of_them, body, options, quiet=bool(options.get("quiet")) or not heading)
     else:
         _at_once(how, all_of_them, body, options)
     code = _sum_up(how, command, all_of_them, options)
@@ -222,9 +244,9 @@ def follow(
         raise Exit(code=code)
 
 
-def _in_turn(all_of_them: list[Member], body: Body, options: dict[str, Any]) -> None:
+def _in_turn(all_of_them: list[Member], body: Body, options: dict[str, Any], *, quiet: bool) -> None:
     for member in all_of_them:
-        Report(quiet=bool(options.get("quiet"))).say(f"{member.name}:", style="bold")
+        Report(quiet=quiet).say(f"{member.name}:", style="bold")
         member.follow(body, options)
         if member.code:
             return
@@ -281,7 +303,7 @@ def _sum_up(how: How, command: str, all_of_them: list[Member], options: dict[str
     lines = [f"  {member.name:<{width}}  {outcome(member)}" for member in all_of_them]
     if not failed:
         report = Report(quiet=options.get("quiet") or listed)
-        if options.get("json"):
+        if options.get("json") or how is How.ATTENDED:
             report.aside()
         report.say("\n" + "\n".join(lines))
         return max(member.code for member in all_of_them)

@@ -133,6 +133,16 @@ class Site:
         return f"{self.data}/secrets"
 
     @property
+    def data_begun(self) -> str:
+        """When the database was first started, until it is ready."""
+        return f"{self.data}/begun"
+
+    @property
+    def data_ready(self) -> str:
+        """When the database was ready for the first time: it is never made anew after that."""
+        return f"{self.data}/ready"
+
+    @property
     def data_project(self) -> str:
         """The compose project of the long-lived services."""
         return f"{self.name}-data"
@@ -161,6 +171,11 @@ class Site:
     def nginx_http3(self) -> str:
         """The site's lines of the map that says which answers tell of HTTP/3; there only where the site has it."""
         return f"sites/{self.name}{NGINX_HTTP3}"
+
+    @property
+    def nginx_proof(self) -> str:
+        """What proves that Nginx asks: lines of a map, inside a generation. Only if it uses the local ports."""
+        return f"sites/{self.name}.proof"
 
     @property
     def nginx_passwords(self) -> str:

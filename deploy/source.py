@@ -1,7 +1,8 @@
 """Source: what of the project goes into the image: the files git tracks, as they are here.
 
-A change that isn't committed is deployed with the rest, and said. With ``--ref`` it is exactly that commit. Without
-git it is every file but the usual rubbish. A ``.env`` never goes along, tracked or not.
+A change that isn't committed is deployed with the rest, and said. With ``--ref`` it is exactly that commit, the same
+files as where it is checked out. Without git it is every file but the usual rubbish. A ``.env`` never goes along,
+tracked or not.
 """
 
 from __future__ import annotations
@@ -9,21 +10,21 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import tarfile
-import tempfile
 import tomllib
 from collections.abc import Iterable, Mapping, Set
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import file_digest, sha256
 from pathlib import Path
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from . import git, tracked
 from .errors import Refused
 from .settings import Settings
+from .tracked import Tracked
 
+SAMPLE = Path(__file__).resolve().parent.parent / "app"  # never goes live unless it is named
 RUBBISH = {".git", ".hg", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"}
 PYTHONS = ("3.13", "3.12", "3.14", "3.11", "3.10")  # tried in this order
 DEPENDENCY_FILES = (
@@ -34,6 +35,9 @@ DEPENDENCY_FILES = (
     "requirements/base.txt",
     "pyproject.toml",
 )
+BLOCK = 65536
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+POINTER = re.compile(rb"version https://(git-lfs|hawser)\.github\.com/spec/v1\n(.+\n)*oid sha256:[0-9a-f]{64}\n(.+\n)*")
 SAYS_DEPENDENCIES = re.compile(
     r"(^|/)(requirements/.+|(requirements|constraints)[^/]*\.(txt|in)|(uv|poetry|pdm|Pipfile)\.lock|Pipfile"
     r"|py(project|lock[^/]*)\.toml|setup\.(py|cfg)|environment\.ya?ml)$"
@@ -44,11 +48,11 @@ SAYS_DEPENDENCIES = re.compile(
 class Source:
     """A project's files. ``files``: path below the project's folder -> where it lies on this machine.
 
-    ``commit``: 40 hex digits, or empty without git; ``changed``: tracked files that differ from it; ``untracked``:
-    files left out; ``manage``: the folder of manage.py below the project's, empty for the folder itself and where there
-    is no Django project; ``sums``: of each file what it is (f: a file, x: one that can be run, l: a link) and the
-    SHA-256 of its content; ``digest``: SHA-256 over all of that; ``pulled``: the image that is pulled instead, with its
-    digest: then there are no files.
+    ``commit``: 40 hex digits, or empty without git; ``changed``: tracked files that differ from it; ``deleted``: those
+    of it that are gone; ``untracked``: files left out; ``manage``: the folder of manage.py below the project's, empty
+    for the folder itself and where there is no Django project; ``sums``: of each file what it is (f: a file, x: one
+    that can be run, l: a link) and the SHA-256 of its content; ``digest``: SHA-256 over all of that; ``pulled``: the
+    image that is pulled instead, with its digest: then there are no files.
     """
 
     root: Path
@@ -60,6 +64,7 @@ class Source:
     sums: Mapping[str, str]
     digest: str
     pulled: str = ""
+    deleted: tuple[str, ...] = ()
 
     @property
     def listing(self) -> str:
@@ -69,7 +74,12 @@ class Source:
     @property
     def short(self) -> str:
         """Seven hex digits that name it: the commit's if it is exactly that, else the content's."""
-        return (self.commit if self.commit and not self.changed else self.digest)[:7]
+        return (self.commit if self.is_commit else self.digest)[:7]
+
+    @property
+    def is_commit(self) -> bool:
+        """Whether the files are exactly those of the commit."""
+        return bool(self.commit) and not self.changed and not self.deleted
 
     def moved_on(self) -> tuple[str, ...]:
         """The files that by now are others than those it names."""
@@ -88,6 +98,22 @@ class Source:
         text = self.read(place) if place in self.files else ""
         found = re.search(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""", text)
         return found.group(1) if found else ""
+
+    def has_module(self, module: str) -> bool:
+        """Whether the files have this Python module or package, beside manage.py."""
+        place = self.below_manage(module.replace(".", "/"))
+        return any(name.startswith((f"{place}.", f"{place}/")) for name in self.files)
+
+    def lies_here(self, path: str) -> bool:
+        """Whether there is such a file beside manage.py, tracked or not."""
+        return (self.root / self.below_manage(path)).is_file()
+
+    def modules_beside(self, module: str) -> tuple[str, ...]:
+        """The modules of the same package."""
+        package = module.rpartition(".")[0]
+        place = self.below_manage(package.replace(".", "/"))
+        found = (re.fullmatch(rf"{re.escape(place)}/(\w+)\.py", name) for name in self.files)
+        return tuple(f"{package}.{each[1]}" for each in found if each and each[1] != "__init__") if package else ()
 
     def python(self) -> str:
         """The Python version the project asks for, such as 3.12, or empty."""
@@ -162,22 +188,52 @@ def find(settings: Settings, ref: str, keep: ExitStack) -> Source:
         return of_image(settings)
     root = _folder(settings)
     hidden = _secret_files(settings, root)
-    if ref:
-        target = Path(keep.enter_context(tempfile.TemporaryDirectory(prefix="portside-")))
-        commit = _checkout(root, ref, target)
-        root, files, changed, untracked = target, _walk(target, leave=set()), [], []
-    elif _git(root, "rev-parse", "--git-dir") and ((files := _tracked(root)) or settings.containers):
-        if not files:
-            raise Refused(f"git tracks no file in {root}.", hint="Type git add for what belongs to the project.")
-        commit = _git(root, "rev-parse", "HEAD").strip()
-        changed = _split(_git(root, "diff", "-z", "--name-only", "--relative", "HEAD")) if commit else sorted(files)
-        untracked = _split(_git(root, "ls-files", "-z", "--others", "--exclude-standard"))
-    else:  # no git; or a folder that a generator fills and git passes over
-        commit, files, changed, untracked = "", _walk(root), [], []
-    present = {name: root / name for name in sorted(files) if not _is_secret(name, hidden) and _exists(root / name)}
+    found = _listed(settings, root, ref, keep)
+    present = {name: path for name, path in sorted(found.files.items()) if not _is_secret(name, hidden)}
     manage = _manage(root, present) if settings.containers else ""
-    sums = {name: _what(path) for name, path in present.items()}
-    return Source(root, present, commit, tuple(changed), tuple(untracked), manage, sums, _digest(sums))
+    looked = {name: _look(path) for name, path in present.items()}
+    if pointers := [name for name, (_, pointer) in looked.items() if pointer]:
+        raise Refused(
+            f"Pointers of Git LFS in place of the files, in {root}: {tracked.some(pointers)}.",
+            state="Nothing was changed.",
+            hint=f"Install git-lfs and run git lfs install, then git lfs {'fetch --all' if ref else 'pull'}.",
+        )
+    sums = {name: what for name, (what, _) in looked.items()}
+    changed, deleted, untracked = (tuple(sorted(each)) for each in (found.changed, found.deleted, found.untracked))
+    return Source(root, present, found.commit, changed, untracked, manage, sums, _digest(sums), deleted=deleted)
+
+
+def _listed(settings: Settings, root: Path, ref: str, keep: ExitStack) -> Tracked:
+    """The files of a folder: those git lists, or all of them."""
+    repository = git.repository(root)
+    if ref and not repository:
+        raise Refused(
+            f"--ref: {root} isn't in a git repository.", hint="Leave --ref out to deploy the folder as it is."
+        )
+    if repository:
+        found = tracked.of_commit(repository, ref, keep) if ref else tracked.here(repository, keep)
+        if found.files:
+            return found
+        if ref:
+            raise Refused(f"--ref: the commit {found.commit[:7]} has no file in {root}.")
+        if settings.containers:
+            raise Refused(f"git tracks no file in {root}.", hint="Run git add for what belongs to the project.")
+    # No git; or a folder that a generator fills and git passes over.
+    return Tracked("", {name: root / name for name in _walk(root) if _exists(root / name)})
+
+
+def described(source: Source, settings: Settings) -> str:
+    """Which project this is, in one line: its folder, its commit, the settings module that will run."""
+    if source.pulled:
+        return f"the image {settings.build}"
+    folder = source.root / source.manage
+    what = " (Portside's own sample site)" if folder == SAMPLE else ""
+    commit = f"commit {source.commit[:7]}" if source.commit else "no commit"
+    changes = ", with changes" if source.commit and not source.is_commit else ""
+    given = settings.env.get("DJANGO_SETTINGS_MODULE")
+    module = given.reveal() if given else source.settings_module()
+    told = f", settings {module or 'as the image names them'}" if settings.containers else ""
+    return f"{folder}{what}, {commit}{changes}{told}"
 
 
 def listed(name: str, found: str) -> str:
@@ -191,23 +247,30 @@ def of_image(settings: Settings, digest: str = "") -> Source:
     return Source(settings.folder, {}, "", (), (), "", {}, digest.removeprefix("sha256:"), f"{repository}@{digest}")
 
 
-def _tracked(root: Path) -> list[str]:
-    return _split(_git(root, "ls-files", "-z", "--recurse-submodules") or _git(root, "ls-files", "-z"))
-
-
 def _folder(settings: Settings) -> Path:
-    """DEPLOY_APP, from the folder of the .env file or else from the current one."""
-    places = [settings.folder / settings.app, Path.cwd() / settings.app]
-    for place in places:
-        if place.is_dir():
-            return place.resolve()
-    raise Refused(f"DEPLOY_APP: there is no folder {places[0]}.", hint="Say in .env where the project is.")
+    """DEPLOY_APP, from the folder of the .env file alone: what is current for whoever runs fab may be another's."""
+    place = settings.folder / settings.app
+    if place.is_dir():
+        return place.resolve()
+    raise Refused(
+        f"DEPLOY_APP: there is no folder {place}.",
+        state="Nothing was changed.",
+        hint=f"Set it in {settings.dotenv.path}: it starts from that file's folder.",
+    )
 
 
 def _manage(root: Path, files: Iterable[str]) -> str:
-    found = [name for name in files if name == "manage.py" or name.endswith("/manage.py")]
+    every = [name for name in files if name == "manage.py" or name.endswith("/manage.py")]
+    found = [name for name in every if root == SAMPLE or root / name != SAMPLE / "manage.py"]
     if "manage.py" in found:
         return ""
+    if every and not found:
+        raise Refused(
+            f"DEPLOY_APP: the only manage.py in {root} is that of Portside's own sample site.",
+            state="Nothing was changed.",
+            hint="Say in .env where your project is, such as DEPLOY_APP=../mysite; for the sample site, "
+            f"DEPLOY_APP={os.path.relpath(SAMPLE, root)}.",
+        )
     if len(found) == 1:
         return found[0].rpartition("/")[0]
     what = f"more than one manage.py ({', '.join(found)})" if found else "no manage.py"
@@ -252,47 +315,25 @@ def _digest(sums: Mapping[str, str]) -> str:
 
 def _what(path: Path) -> str:
     """What a file is, and its sum."""
+    return _look(path)[0]
+
+
+def _look(path: Path) -> tuple[str, bool]:
+    """What a file is, and its sum; and whether it only stands for one that Git LFS keeps."""
     if path.is_symlink():
-        return f"l {sha256(os.fsencode(path.readlink())).hexdigest()}"
-    return f"{'x' if os.access(path, os.X_OK) else 'f'} {_sum(path)}"
+        return f"l {sha256(os.fsencode(path.readlink())).hexdigest()}", False
+    total, first = _sum(path)
+    return f"{'x' if os.access(path, os.X_OK) else 'f'} {total}", len(first) < 1024 and bool(POINTER.fullmatch(first))
 
 
-def _sum(path: Path) -> str:
+def _sum(path: Path) -> tuple[str, bytes]:
+    """The SHA-256 of a file, and its first bytes."""
     try:
-        with path.open("rb") as stream:
-            return file_digest(stream, "sha256").hexdigest()
+        with path.open("rb", buffering=0) as stream:
+            first = stream.read(BLOCK)
+            if len(first) < BLOCK:
+                return sha256(first).hexdigest(), first
+            stream.seek(0)
+            return file_digest(stream, "sha256").hexdigest(), first
     except OSError as error:
         raise Refused(f"{path} can't be read: {error.strerror}.") from error
-
-
-def _git(root: Path, *words: str) -> str:
-    """What git says, or nothing where there is no git or no repository."""
-    try:
-        done = subprocess.run(("git", "-C", str(root), *words), capture_output=True, check=False)
-    except FileNotFoundError:
-        return ""
-    if b"dubious ownership" in done.stderr:
-        raise Refused(done.stderr.decode().strip(), hint="Then type the same command again.")
-    return done.stdout.decode(errors="surrogateescape") if done.returncode == 0 else ""
-
-
-def _split(text: str) -> list[str]:
-    return [name for name in text.split("\0") if name]
-
-
-def _checkout(root: Path, ref: str, target: Path) -> str:
-    """The files of a commit, written to ``target``. Returns the commit."""
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}").strip()
-    if not commit:
-        raise Refused(f"--ref: git knows no commit {ref!r} in {root}.", hint="Type git log to see which there are.")
-    prefix = _git(root, "rev-parse", "--show-prefix").strip().rstrip("/")
-    top = _git(root, "rev-parse", "--show-toplevel").strip()
-    words = ("git", "-C", top, "archive", "--format=tar", f"{commit}:{prefix}" if prefix else commit)
-    with tempfile.TemporaryFile() as told, subprocess.Popen(words, stdout=subprocess.PIPE, stderr=told) as archive:
-        # A large project needn't fit into memory.
-        with suppress(tarfile.ReadError), tarfile.open(fileobj=archive.stdout, mode="r|") as tar:
-            tar.extractall(target, filter="tar")
-        if archive.wait():
-            told.seek(0)
-            raise Refused(f"--ref: {told.read().decode().strip()}")
-    return commit

@@ -14,6 +14,7 @@ from typing import Any
 
 from . import (
     acme_dns,
+    causes,
     certifying,
     certs,
     containers,
@@ -24,14 +25,18 @@ from . import (
     migrating,
     nginx,
     owner,
+    project,
     recovery,
     release,
     removing,
     renewal,
+    restarts,
     shipping,
     source,
     static,
     switching,
+    tracked,
+    visiting,
 )
 from .certifying import edge, issue, prove  # noqa: F401 - stages too
 from .containers import Answer
@@ -41,7 +46,6 @@ from .removing import confirm, remove  # noqa: F401 - and these
 from .report import Stage, count
 from .run import Run
 from .steps import Content, Step, script, write
-from .stream import REMOTE
 
 WORTH_ASKING = 1_000_000
 """Bytes of a project. To ask which of them the server has costs a round trip, in which a smaller one has travelled."""
@@ -51,6 +55,7 @@ def preflight(run: Run, stage: Stage) -> None:
     """Settings, project, connection and facts; refuse here what can be refused."""
     if run.command == "deploy":
         run.source = source.find(run.settings, run.ref, run.stack)
+        run.report.say(f"  {run.settings.canonical}: {source.described(run.source, run.settings)}")
         _say_source(run)
         _check_source(run)
     if run.command in {"deploy", "certs"}:
@@ -94,6 +99,7 @@ def _check_source(run: Run) -> None:
     """Raises Refused where no release can be made of the source as it is."""
     if run.settings.containers:
         image.build(run.settings, run.source, run.site.release("00000000-000000-0000000"))
+        project.check_settings_module(run.settings, run.source)
     else:
         static.check(run.source)
 
@@ -104,15 +110,12 @@ def _say_source(run: Run) -> None:
         return
     if not project.commit:
         run.report.warn(f"{project.root} isn't in git, or has no commit: all of its files are deployed.")
-    elif project.changed:
-        run.report.warn(f"Not committed, deployed as it is here: {_some(project.changed)}.")
+    if project.commit and project.changed:
+        run.report.warn(f"Not committed, deployed as it is here: {tracked.some(project.changed)}.")
+    if project.deleted:
+        run.report.warn(f"Deleted here, so not in the release: {tracked.some(project.deleted)}.")
     if project.untracked:
-        run.report.warn(f"Not in git, so not in the release: {_some(project.untracked)}.")
-
-
-def _some(paths: tuple[str, ...]) -> str:
-    rest = len(paths) - 4
-    return ", ".join(paths[:4]) + (f" and {rest} more" if rest > 0 else "")
+        run.report.warn(f"Not in git, so not in the release: {tracked.some(project.untracked)}.")
 
 
 def lock(run: Run, stage: Stage) -> None:
@@ -135,6 +138,7 @@ def lock(run: Run, stage: Stage) -> None:
         return
     # Under the lock, looking waits for what goes on there by itself on behalf of a laptop that is gone.
     run.look()
+    owner.check(run)  # of somebody else by now, as far as they came meanwhile
     recovery.put_right(run, stage)
 
 
@@ -198,7 +202,21 @@ def _build_there(run: Run, stage: Stage) -> list[Result]:
     if run.facts.current and lacking.size(files) >= WORTH_ASKING:
         there = has(run, stage, run.site.context, files)
         stage.note(f"{len(files) - len(there)} of {count(len(files), 'file')} sent")
-    return run.apply(stage, [*owner.claim(run), image.build(run.settings, run.source, run.new, there)], big=True)
+    step = image.build(run.settings, run.source, run.new, there)
+    try:
+        return run.apply(stage, [*owner.claim(run), step], big=True)
+    except StepFailed as error:
+        raise _build_failed(run, error) if error.step == step.name else error from None
+
+
+def _build_failed(run: Run, error: StepFailed) -> StepFailed:
+    """The failure with its cause, and what helps where that is known."""
+    own = bool(not run.settings.pulls and image.own_dockerfile(run.settings, run.source))
+    way = causes.hint_for_build(error.lines, own_dockerfile=own)
+    lines = causes.of_build(error.lines)
+    told = StepFailed(run.server.target, "build", error.step, error.status, lines)
+    told.hint = f"{way}\nThen type {run.again()} again." if way else ""
+    return told
 
 
 def has(run: Run, stage: Stage, folder: str, files: Mapping[str, Content]) -> set[str]:
@@ -232,7 +250,7 @@ def is_live(run: Run, stage: Stage) -> bool:
 def begin(run: Run, stage: Stage) -> None:
     """Name the new release. From here on it may have something on the server."""
     if moved := run.source.moved_on():
-        raise PortsideError(f"Changed on this machine since the deploy began: {_some(moved)}.")
+        raise PortsideError(f"Changed on this machine since the deploy began: {tracked.some(moved)}.")
     run.release = run.site.release(release.identity(run.facts, run.source))
     run.begun = True
     stage.note(run.new.id)
@@ -253,10 +271,11 @@ def prepare(run: Run, stage: Stage) -> None:
     module = run.source.settings_module()
     below = run.source.manage
     known = facts.releases[facts.current].get("leaves", {}) if facts.current in facts.releases else None
-    ask = migrating.ask(run.new, below, known)
-    check = migrating.ask(run.new, below, known, check=True)
+    ask = migrating.ask(run.new, below, known, settings.application)
+    check = migrating.ask(run.new, below, known, settings.application, check=True)
     *_, asked = run.apply(stage, [*containers.release_steps(settings, run.new, facts, module), check])
     run.answer = Answer.parse(asked.answer)
+    _judge(run, stage, asked)
     run.served = containers.served(settings, run.answer)
     _warn(run)
     migrating.check(run, run.answer)
@@ -297,11 +316,34 @@ def _see_how_far(run: Run, stage: Stage, ask: Step) -> None:
         run.broke_off = left[0] if left else ""
 
 
+def _judge(run: Run, stage: Stage, asked: Result) -> None:
+    """Go on only with a project that starts, and that uses what this site has for it."""
+    answer = run.answer
+    try:
+        project.check(run.settings, run.site, answer)
+    except Refused as error:
+        error.hint = f"{error.hint}\nThen type {run.again()} again.".lstrip()
+        raise
+    except PortsideError as error:
+        error.hint = f"{error.hint}\nThen type {run.again()} again.".lstrip()
+        if project.is_clear(answer):
+            raise
+        lines = [run.report.mask(line) for line in asked.output if line.strip()]
+        failed = StepFailed(run.server.target, stage.name, asked.step.name, 1, lines)
+        failed.message, failed.hint = f"{failed.message}\n{error.message}", error.hint
+        raise failed from None
+
+
 def _warn(run: Run) -> None:
     """What works, but not as its owner may believe."""
     answer = run.answer
-    if answer.debug:
-        run.report.warn("DEBUG is on: Django shows its insides to every visitor.")
+    if answer.applied and not run.facts.current:
+        before = f"{count(answer.applied, 'migration')} {'is' if answer.applied == 1 else 'are'} applied in it already"
+        run.report.warn(f"The database isn't new, though no release is live: {before}.")
+    for line in project.warnings(run.settings, answer):
+        run.report.remind(line)
+    if others := project.other_databases(answer):
+        run.report.say(f"  databases that Portside doesn't look after: {others}")
     code = answer.folder.removesuffix(run.source.manage).rstrip("/")
     static = answer.static_root if run.settings.collectstatic else ""
     for name, root in (("STATIC_ROOT", static), ("MEDIA_ROOT", answer.media_root)):
@@ -336,6 +378,8 @@ def migrations(run: Run, stage: Stage) -> None:
         step for paths, mine, other in asked for step in migrating.questions(run, paths, mine, other.get("leaves"))
     ]
     answers = [Answer.parse(result.answer) for result in run.apply(stage, steps) if result.answer]
+    for failed in (answer for answer in answers if answer.failed):
+        raise project.failure(run.settings, failed)
     run.answer = answers[-1]
     if live:
         _go_back(run, stage, answers[0])
@@ -390,31 +434,14 @@ def start(run: Run, stage: Stage) -> None:
 
 
 def gate(run: Run, stage: Stage) -> None:
-    """Ask the new release as a visitor comes. One that isn't well never gets a visitor."""
+    """Visit the new release. One that isn't healthy never gets a visitor."""
     if run.unchanged:
         stage.skipped = True
         return
-    settings = run.settings
-    step = script(
-        f"Ask the new release for {settings.health_path}",
-        "gate",
-        run.new.compose,
-        settings.canonical,
-        settings.health_path,
-        _scheme(run),
-        str(settings.health_timeout),
-        # One that was live and good before has shown that it doesn't die by itself.
-        "0" if run.command == "rollback" else "2",
-        run.served.protocol,
-        files={"uwsgi.py": REMOTE / "uwsgi.py"} if run.served.protocol == "uwsgi" else {},
-    )
-    run.apply(stage, [step])
-    stage.note(f"{settings.health_path} is well")
-
-
-def _scheme(run: Run) -> str:
-    """How a visitor comes today."""
-    return nginx.address(run.settings, run.facts).partition(":")[0]
+    # One that was live and good before has shown that it doesn't die by itself.
+    again = 0 if run.command == "rollback" else 2
+    (result,) = run.apply(stage, [visiting.gate(run.settings, run.new, run.served, run.facts, again=again)])
+    stage.note(visiting.note(run.settings, result.answer))
 
 
 def live(run: Run, stage: Stage) -> None:
@@ -422,8 +449,8 @@ def live(run: Run, stage: Stage) -> None:
     if run.unchanged:
         edge = switching.planned(run, stage, lambda: switching.settle(run, run.served))
         revived = run.apply(stage, switching.revive(run))
-        for result in revived:
-            switching.tell(run, result)
+        switching.tell(run, revived)
+        run.ending = run.ending or restarts.ending(run.facts)
         notes = ["Nginx has new settings"] * bool(edge) + ["processes started"] * bool(revived)
         stage.note(", ".join(notes) or "nothing to do")
         return
@@ -436,12 +463,13 @@ def live(run: Run, stage: Stage) -> None:
         run.unattended = False
         afterwards = [step.name for step in run.afterwards]
         failed = error.step if isinstance(error, StepFailed) else ""
-        run.switched = failed in {_finish(run).name, *afterwards}  # only these come after the switch is proved
+        proved = [step.name for step in [_finish(run), *_watch(run)]]
+        run.switched = failed in {*proved, *afterwards}  # only these come after the switch is proved
         if failed in afterwards:
             migrating.explain_afterwards(run, error)
         raise
     run.unattended, run.switched = False, True
-    switching.tell(run, results[-1 - len(run.afterwards)])
+    switching.tell(run, results)
     if run.facts.current:
         stage.note(f"{run.facts.current} is {'stopped and ' * bool(run.served.replicas)}kept")
     if run.afterwards and not run.behind:
@@ -458,7 +486,12 @@ def _live_steps(run: Run) -> list[Step]:
         switching.switch(run, run.new.id, run.served, run.facts.current),
         _finish(run),
         *run.afterwards,
+        *_watch(run),
     ]
+
+
+def _watch(run: Run) -> list[Step]:
+    return switching.watch(run, run.new.id, release.processes(_record(run)))
 
 
 def _finish(run: Run) -> Step:

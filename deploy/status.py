@@ -8,10 +8,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from . import nginx, release, renewal
+from . import nginx, release, renewal, restarts
 from .certificate import Certificate, clock
 from .errors import PortsideError
-from .facts import Container
+from .facts import Container, Facts
 from .releases import age
 from .report import count
 from .run import Run
@@ -53,7 +53,7 @@ def told(run: Run) -> dict[str, Any]:
         "closed": facts.closed,
         "release": {"id": facts.current, "commit": record.get("commit", ""), "by": record.get("who", "")}
         | {"age": age(facts.current, facts.clock)},
-        **{name: [_container(each) for each in found] for name, found in containers.items()},
+        **{name: [_container(each, facts) for each in found] for name, found in containers.items()},
         "nginx": {"active": facts.nginx_active, "generation": facts.nginx_generation},
         "certificate": {"until": certificate.until, "days": (certificate.ends - clock(facts.clock)).days}
         | {"names": sorted(certificate.names), "kind": facts.certificate_kind}
@@ -65,17 +65,20 @@ def told(run: Run) -> dict[str, Any]:
     }
 
 
-def _container(container: Container) -> dict[str, Any]:
-    return {"name": container.name, "state": container.state, "status": container.status}
+def _container(container: Container, facts: Facts) -> dict[str, Any]:
+    restarts = sum(each.count for each in facts.restarted if each.name == container.name)
+    return {"name": container.name, "state": container.state, "status": container.status, "restarts": restarts}
 
 
 def _problems(run: Run, containers: dict[str, list[Container]]) -> list[str]:
     facts, again = run.facts, f"{run.fab('deploy')} starts it"
-    found = [
-        f"{each.name} is {each.state}: {again}."
+    ending = restarts.ending(facts)
+    found = ["\n".join(each.lines(run.fab)) for each in ending]
+    found += [
+        f"{each.name} is {each.state}: {again}; {run.fab('logs', service=each.service)} shows why it ended."
         for group in containers.values()
         for each in group
-        if each.state != "running"
+        if each.state not in {"running", "restarting"}
     ]
     wanted = release.served(facts.releases.get(facts.current, {})).replicas
     if len(containers["web"]) < wanted:
@@ -94,7 +97,8 @@ def _lines(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "release", f"{made['id']}{commit}, {made['age']} old" + (f", by {made['by']}" if made["by"] else "")
     for name in ("web", "processes", "database"):
         for each in found[name]:
-            yield name, f"{each['name']}: {each['status'] or each['state']}"
+            often = f", started again {count(each['restarts'], 'time')}" if each["restarts"] else ""
+            yield name, f"{each['name']}: {each['status'] or each['state']}{often}"
     yield "nginx", f"{'running' if found['nginx']['active'] else 'stopped'}, generation {found['nginx']['generation']}"
     yield "certificate", _certificate(found["certificate"])
     yield "disk", f"{found['disk_free_mb'] / 1024:.0f} GB free"

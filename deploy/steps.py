@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Content = bytes | Path
-SECRET_FILES = (".htpasswd",)  # of a step that has others to show
+SECRET_FILES = (".htpasswd", ".proof")  # of a step that has others to show
 
 
 @dataclass(frozen=True)

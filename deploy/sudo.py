@@ -11,9 +11,7 @@ import re
 import secrets
 import sys
 import threading
-from collections.abc import Callable, Iterable, Sequence
-
-from invoke.watchers import StreamWatcher
+from collections.abc import Callable, Sequence
 
 from .connecting import no_root
 from .errors import PortsideError
@@ -94,8 +92,8 @@ class Sudo:
     def enter(self, received: Callable[[], bytes], send: Callable[[bytes], None]) -> bytes:
         """Answer sudo's question, if it asks; return once we are root, with what came after. Raises PortsideError."""
         seen, answered = b"", False
-        question, root = self.question.encode(), f"{self._root}\n".encode()
-        while root not in seen:
+        question, root = self.question.encode(), re.compile(re.escape(self._root.encode()) + rb"\r?\n")
+        while not root.search(seen):
             block = received()
             if not block:
                 raise no_root(seen.replace(question, b"").decode(errors="replace"), self.target)
@@ -105,7 +103,7 @@ class Sudo:
                     raise self._wrong()
                 send(self.reply)
                 answered = True
-        return seen.partition(root)[2]
+        return root.split(seen, maxsplit=1)[1]
 
     @property
     def reply(self) -> bytes:
@@ -118,17 +116,3 @@ class Sudo:
             hint="Type the same command again"
             + (", with the right one in FABRIC_SUDO_PASSWORD." if self._given else "."),
         )
-
-
-class Answer(StreamWatcher):
-    """Answers sudo's question on the user's own terminal, once."""
-
-    def __init__(self, sudo: Sudo) -> None:
-        super().__init__()
-        self.sudo, self.answered = sudo, False
-
-    def submit(self, stream: str) -> Iterable[str]:
-        if self.answered or self.sudo.question not in stream:
-            return ()
-        self.answered = True
-        return (self.sudo.reply.decode(),)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import edge, nginx, release
+from . import edge, nginx, release, restarts, visiting
 from . import site as names
 from .edge import Edge, Served
 from .errors import PortsideError, StepFailed
@@ -59,7 +59,10 @@ def switch(run: Run, identity: str, served: Served, old: str, *, patience: int =
         served.static_url if served.replicas else "",  # a folder of files: the health check's path is one
         str(patience),
         str(_reading(run, served, old)),
-        files={name: content for generation in made for name, content in generation.payload().items()},
+        files={
+            **{name: content for generation in made for name, content in generation.payload().items()},
+            **visiting.files(settings, run.facts),
+        },
     )
 
 
@@ -128,12 +131,29 @@ def revive(run: Run) -> list[Step]:
     if not release.idle(run.facts):
         return []
     processes = release.processes(run.facts.releases[current])
-    return [script("Start the processes", "revive", run.site.root, run.site.name, current, *processes)]
+    start = script("Start the processes", "revive", run.site.root, run.site.name, current, *processes)
+    return [start, *watch(run, current, processes)]
 
 
-def tell(run: Run, result: Result) -> None:
-    """What the end of the switch has to say to whom it concerns."""
-    answer, old = result.answer, run.facts.current
+def watch(run: Run, identity: str, processes: Sequence[str]) -> list[Step]:
+    """What finds out whether the processes of a release that has just gone live stay: nothing where it has none."""
+    what = f"Watch the processes for 15 s: {', '.join(processes)}"
+    return [script(what, "watch", run.site.name, identity, *processes)] if processes else []
+
+
+def tell(run: Run, results: Iterable[Result]) -> None:
+    """What the steps after the switch have to say to the user. What keeps ending is said last of all."""
+    for result in results:
+        answer = result.answer if result.step.words[:2] in _TELLING else {}
+        _tell_ended(run, answer)
+        run.ending += restarts.watched(run, answer.get("dying", []), result.output)
+
+
+_TELLING = {("script", "finish"), ("script", "watch")}
+
+
+def _tell_ended(run: Run, answer: Mapping[str, Any]) -> None:
+    old = run.facts.current
     if answer.get("left"):
         cut = count(answer["left"], "connection") + " to the old release " + ("was" if answer["left"] == 1 else "were")
         run.report.warn(f"After {run.settings.drain} s {cut} cut.")
@@ -141,11 +161,4 @@ def tell(run: Run, result: Result) -> None:
         run.report.warn(
             f"Still at work after {run.settings.drain} s: {', '.join(working)} of {old}. What it has begun it "
             "finishes, and then ends by itself."
-        )
-    if dying := answer.get("dying"):
-        log = [line for line in result.output if line.strip()]
-        starts = [number for number, line in enumerate(log) if line.startswith("The log of ")]
-        lines = log[starts[0] :] if starts else log
-        run.report.warn(
-            "\n  ".join([f"The site is live, but of its processes one keeps ending: {', '.join(dying)}.", *lines])
         )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -16,20 +18,19 @@ from fabric.main import program
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from . import route
+from . import mask, route, runlog
 from .command import words
 from .errors import PortsideError, Refused
 from .report import Report
 from .run import Run
 from .secret import Secret
 from .server import Server
-from .settings import Settings
+from .settings import Settings, whereabouts
 from .several import Body, How, Member, follow, members, named
 from .site import Site
 from .ssh_config import SSHConfig
 
-# Names whose values are no secret: hiding them would only make the report unreadable.
-PUBLIC = {"ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DJANGO_SETTINGS_MODULE", "POSTGRES_USER", "POSTGRES_DB"}
+LEAST = 6  # characters of what a GitHub job's log hides everywhere
 
 HELP = {
     "env": "the site's environment file (default: .env)",
@@ -43,13 +44,23 @@ HELP = {
     "allow": "addresses that come in all the same, comma-separated",
     "down": "take the practice server away",
     "domains": "the site's host names, comma-separated",
-    "command": "manage.py's words, quoted as one",
+    "command": "the command's words, quoted as one",
+    "follow": "go on with what comes, until Ctrl-C",
+    "service": "only this one, or several with commas: web, db, nginx, or a process's name",
+    "since": "only what is newer: 90s, 30m, 2h, 3d, or a time such as 2026-11-30T17:00 (of this machine's clock)",
+    "tail": "so many lines at most, the newest (default: 100; with --since, all)",
+    "grep": "only lines in which this regular expression is found",
+    "query": "this SQL instead of what comes from standard input",
+    "dump": "write a dump of the database to standard output, for psql to read again",
     "name": "another practice server beside the first; with --down, only this one",
     "allow_breaking": "go on although a migration breaks the release that runs beside this one",
     "migrations": "take back the migrations that the release doesn't know",
     "yes": "don't ask first",
     "wait": "wait until nobody else deploys the site",
 }
+
+
+Several = How | Callable[[dict[str, Any]], How]
 
 
 class Later:
@@ -86,7 +97,7 @@ class _Executor(Executor):  # type: ignore[misc]
                     "What follows -- would go past the tasks, over a connection that verifies no host key.",
                     hint="Type ssh user@host and the command.",
                 )
-            for host in _hosts():
+            for host in hosts_given():
                 route.destination(host)
         return super().expand_calls(calls, apply_hosts)
 
@@ -109,11 +120,13 @@ def _told() -> Iterator[None]:
 @overload
 def task(body: Body) -> Any: ...
 @overload
-def task(*, several: How) -> Callable[[Body], Any]: ...
-def task(body: Body | None = None, *, several: How = How.IN_TURN) -> Any:
-    """A Fabric task whose failures are told, not traced back. ``several``: how it goes through several servers."""
+def task(*, several: Several = ..., name: str = ...) -> Callable[[Body], Any]: ...
+def task(body: Body | None = None, *, several: Several = How.IN_TURN, name: str = "") -> Any:
+    """A Fabric task whose failures are told, not traced back. ``several``: how it goes through several servers, or what
+    tells that of its options. ``name``: the task's, where it isn't the function's."""
     if body is None:
-        return functools.partial(task, several=several)
+        return functools.partial(task, several=several, name=name)
+    body.__name__ = name or body.__name__
 
     @functools.wraps(body)
     def told(context: Context, *args: Any, **kwargs: Any) -> None:
@@ -124,19 +137,43 @@ def task(body: Body | None = None, *, several: How = How.IN_TURN) -> Any:
     return fabric_task(help=known, auto_shortflags=False)(told)
 
 
-def _each(how: How, body: Body, context: Context, args: Any, options: dict[str, Any]) -> None:
-    """Fabric calls a task once for each host: the call for the first does the work for all of them."""
-    hosts = _hosts()
+def _each(several: Several, body: Body, context: Context, args: Any, options: dict[str, Any]) -> None:
+    """Fabric calls a task once for each host: the call for the first does the work for all of them. Without -H it goes
+    where the site's DEPLOY_HOSTS say."""
+    how = several if isinstance(several, How) else several(_given(body, context, args, options))
+    if how is not How.HERE and not isinstance(context, Connection):
+        hosts = _hosts_of_the_site(body, context, args, options)
+        context = route.of_hosts(context, hosts[:1])[0] if hosts else context
+    else:
+        hosts = hosts_given()
     if len(hosts) < 2 or not isinstance(context, Connection):
         body(context, *args, **options)
     elif route.typed(context) == route.typed(route.of_hosts(context, hosts[:1])[0]):
         _all(how, body, context, hosts, args, options)
 
 
-def _all(how: How, body: Body, context: Connection, hosts: list[str], args: Any, options: dict[str, Any]) -> None:
+def _hosts_of_the_site(body: Body, context: Context, args: Any, options: dict[str, Any]) -> list[str]:
+    """The servers that DEPLOY_HOSTS names. Settings at fault are refused, but for a doctor, who tells of them."""
+    path = Path(_given(body, context, args, options).get("env", ".env"))
+    if not whereabouts(path)[0]:
+        return []
+    try:
+        return list(dict.fromkeys(Settings.load(path).hosts))
+    except Refused:
+        if body.__name__ != "doctor":
+            raise
+        return []
+
+
+def _given(body: Body, context: Context, args: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The task's options, with what they are unless somebody says so."""
     given = inspect.signature(body).bind(context, *args, **options)
     given.apply_defaults()
-    options = {name: value for name, value in given.arguments.items() if value is not context}
+    return {name: value for name, value in given.arguments.items() if value is not context}
+
+
+def _all(how: How, body: Body, context: Connection, hosts: list[str], args: Any, options: dict[str, Any]) -> None:
+    options = _given(body, context, args, options)
     if how is How.HERE:
         body(context, **options)
         return
@@ -150,7 +187,7 @@ def _all(how: How, body: Body, context: Connection, hosts: list[str], args: Any,
     follow(how, body.__name__, members(context, hosts), settings, body, options)
 
 
-def _hosts() -> list[str]:
+def hosts_given() -> list[str]:
     """What -H names; Fabric itself hands a task one at a time."""
     core = getattr(program, "core", None)
     value = core[0].args.hosts.value if core else None
@@ -158,37 +195,74 @@ def _hosts() -> list[str]:
 
 
 def _secrets(settings: Settings) -> list[Secret]:
-    """Values to mask: the application's, but for what everybody may know, and an index's password."""
-    known = " ".join((*settings.domains, *settings.redirect_domains, settings.site, settings.app)).lower()
-    values = [
-        value for name, value in settings.env.items() if name not in PUBLIC and value.reveal().lower() not in known
-    ]
-    index = settings.pip_index or ""
-    ours = [Secret(index)] * ("@" in index) + [settings.acme_eab_hmac_key] * bool(settings.acme_eab_hmac_key)
-    ours += [password for _, password in settings.basic_auth]
-    ours += [settings.registry_password] * bool(settings.registry_password)
-    return values + [secret for secret in ours if secret]
+    """Values to mask: what is secret of the application's, and passwords of our own."""
+    ours = {"PIP_INDEX": settings.pip_index or ""}
+    ours |= {f"BASIC_AUTH_{user}_PASSWORD": password.reveal() for user, password in settings.basic_auth}
+    for name in ("acme_eab_hmac_key", "registry_password"):
+        value = getattr(settings, name)
+        ours[f"{name}_SECRET"] = value.reveal() if value else ""
+    values = {name: value.reveal() for name, value in settings.env.items()} | ours
+    found = {leaf for name, value in values.items() for leaf in mask.leaves(name, value, _public(settings))}
+    return [Secret(leaf) for leaf in sorted(found)]
+
+
+def _public(settings: Settings) -> tuple[str, ...]:
+    """What every visitor knows."""
+    return *settings.names, settings.site
+
+
+def _hide(report: Report, settings: Settings) -> None:
+    """Mask what is secret here, and in the log of a GitHub job, which knows only whole values of its own."""
+    secrets = _secrets(settings)
+    report.hide(secrets, _public(settings))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        lines = {line.strip() for secret in secrets for line in secret.reveal().splitlines()}
+        for line in sorted(line for line in lines if len(line) >= LEAST):
+            print(f"::add-mask::{line.replace('%', '%25')}", file=sys.stderr, flush=True)
 
 
 def run(
-    context: Context, command: str, *, env: str, verbose: bool, quiet: bool, json: bool = False, **options: Any
+    context: Context,
+    command: str,
+    *,
+    env: str,
+    verbose: bool,
+    quiet: bool,
+    json: bool = False,
+    typed: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Run:
-    """A run against the server that -H names; ``options``: of Run, as the task has them. ``json``: what is said goes to
+    """A run against the server that -H or DEPLOY_HOSTS names.
+
+    ``options``: of Run, as the task has them; ``typed``: what else the task was given. ``json``: what is said goes to
     standard error, and the result alone to standard output.
 
     Raises Refused without a server: nothing ever runs on the laptop.
     """
     if not isinstance(context, Connection):
-        raise Refused(f"Which server? Type {words(command, {'env': env} | options, 'user@host')}")
+        raise _nowhere(Path(env), command, {"env": env, **options, **(typed or {})})
     settings = Settings.load(Path(env))
     report = Report(verbose=verbose, quiet=quiet)
-    member = context.member if isinstance(context, route.OneOfSeveral) else Member("", context)
+    member = getattr(context, "member", None) or Member("", context)
     member.speak(report)
     if json:
         report.aside()
-    report.hide(_secrets(settings))
+    _hide(report, settings)
     if settings.dotenv.overridden and command != "doctor":  # which tells it as a finding
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
     server = Server(member.connection, report)
     server.reach()
+    hosts = tuple(hosts_given())
+    options |= {"name": member.name, "hosts": hosts if len(hosts) < 2 or member.name == hosts[-1] else ()}
     return member.adopt(Run(settings, Site(settings.site), server, report, command, env=env, **options))
+
+
+def _nowhere(path: Path, command: str, options: dict[str, Any]) -> Refused:
+    """No server is named: what to type, with the one of the last deploy from here."""
+    site = whereabouts(path)[1]
+    last = ",".join(runlog.deployed_to(site))
+    asked = f"Which server? Type {words(command, options, last or 'user@host')}"
+    if last:
+        why = f" (where {site} was last deployed to from here)"
+        return Refused(f"{asked}{why}, or put DEPLOY_HOSTS={last} into {path}")
+    return Refused(f"{asked}, or put DEPLOY_HOSTS=user@host into {path}")

@@ -24,6 +24,7 @@ class Text:
         self.report, self.plan, self.told = report, plan, told
 
     def tell(self) -> None:
+        self.report.say(f"{self.plan.run.settings.canonical}: {self.told['project']}")
         for stage in flow.stages_of(flow.DEPLOY, self.plan.run.settings):
             self._stage(stage)
         self._environment()
@@ -123,7 +124,7 @@ class Text:
             return
         if self.plan.makes_release:
             self.report.say(f"Disk: at most {disk['needed_mb']} MB needed, {disk['free_mb']} MB free.")
-        run, changes = self.plan.run, count(self.plan.changes, "change")
+        run, changes = self.plan.run, f"{count(self.plan.changes, 'change')} on {target}"
         breaks = any(migration["breaking"] for migration in self.told["migrations"])
         if breaks:
             self.report.say(f"fab deploy refuses this: it breaks {self.plan.facts.current}. {SPLIT}", style="bold red")

@@ -54,6 +54,27 @@ def _hosts(value: object) -> object:
     return f"*.{name}"
 
 
+BRACKETED = re.compile(r"\[(?P<host>[^\[\]]+)\](:(?P<port>[0-9]*))?")
+IPV6 = re.compile(r"(?P<host>[^\[\]:]*:[^\[\]:]*:[^\[\]]*)(?P<port>)")
+NAMED = re.compile(r"(?P<host>[^\[\]:]+)(:(?P<port>[0-9]*))?")
+
+
+def destination(text: str) -> tuple[str, str, int | None]:
+    """User, host and port of [user@]host[:port]; an IPv6 address before a port is in brackets. Raises ValueError."""
+    user, _, place = text.rpartition("@")
+    found = BRACKETED.fullmatch(place) or IPV6.fullmatch(place) or NAMED.fullmatch(place)
+    host, number = found.group("host", "port") if found else ("", "")
+    if not host or re.search(r"\s", text) or (number and not 0 < int(number) < 65536):
+        raise ValueError(f"“{text}” should be user@host, user@host:22 or, for IPv6, user@[2001:db8::1]:22")
+    return user, host, int(number) if number else None
+
+
+def _server(value: object) -> object:
+    """A server as -H takes it."""
+    destination(str(value))
+    return value
+
+
 def postgres_major(image: str) -> int:
     """The major version an image's tag names: 17 for ``postgres:17.2-bookworm`` and ``pgvector:pg17``; 0 for none."""
     tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
@@ -138,6 +159,7 @@ SEPARATED = BeforeValidator(_comma)
 
 Host = Annotated[str, BeforeValidator(_hosts)]
 Hosts = Annotated[tuple[Host, ...], SEPARATED]
+Servers = Annotated[tuple[Annotated[str, BeforeValidator(_server)], ...], SEPARATED]
 Names = Annotated[
     tuple[Annotated[str, matching(r"[A-Za-z_][A-Za-z0-9_]*", "names of variables, comma-separated")], ...], SEPARATED
 ]

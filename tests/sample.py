@@ -37,16 +37,23 @@ EVERY_EDGE = replace(EDGE, asynchronous=True)
 
 LINES = {
     "DEPLOY_SITE": "portfolio",
+    "DEPLOY_APP": "app",
     "DEPLOY_DOMAINS": "portfolio.localhost",
     "DEPLOY_HEALTH_PATH": "/healthz",
     "SECRET_KEY": "not-so-secret-key",
     "POSTGRES_PASSWORD": "correct-horse-battery",
 }
 
-STATIC = {"DEPLOY_SITE": "portfolio", "DEPLOY_DOMAINS": "portfolio.localhost", "DEPLOY_KIND": "static"}
+STATIC = {
+    "DEPLOY_SITE": "portfolio",
+    "DEPLOY_DOMAINS": "portfolio.localhost",
+    "DEPLOY_KIND": "static",
+    "DEPLOY_APP": "app",
+}
 
 EVERY_SETTING = {
     "DEPLOY_SITE": "gallery-2",
+    "DEPLOY_HOSTS": "server.example,ann@[2001:db8::1]:2222",
     "DEPLOY_DOMAINS": "gallery.example,www.gallery.example",
     "DEPLOY_REDIRECT_DOMAINS": "old.example,xn--bcher-kva.example",
     "DEPLOY_KIND": "django",
@@ -65,6 +72,7 @@ EVERY_SETTING = {
     "DEPLOY_WORKER_CLASS": "uvicorn.workers.UvicornWorker",
     "DEPLOY_WORKERS": "3",
     "DEPLOY_THREADS": "2",
+    "DEPLOY_PRELOAD": "on",
     "DEPLOY_MEMORY": "512m",
     "DEPLOY_CPUS": "1.5",
     "DEPLOY_REPLICAS": "2",
@@ -77,6 +85,7 @@ EVERY_SETTING = {
     "DEPLOY_COLLECTSTATIC": "on",
     "DEPLOY_DATABASE": "postgres:18-alpine",
     "DEPLOY_DATABASE_PORT": "54320",
+    "DEPLOY_ALLOW_DEBUG": "on",
     "DEPLOY_BEFORE": 'python manage.py compress && echo "it\'s $HOME"',
     "DEPLOY_AFTER": "python manage.py clear_cache",
     "DEPLOY_HEALTH_PATH": "/health?full=1",
@@ -149,6 +158,12 @@ ANSWER = {
     "asgi": "config.asgi.application",
     "gunicorn": "26.1.0",
     "debug": False,
+    "databases": {},
+    "key": "environment",
+    "allowed_hosts": ["*"],
+    "csrf_origins": [],
+    "csrf_checked": True,
+    "knows_https": True,
     "pending": ["portfolio.0001_initial"],
     "applied": 0,
     "leaves": {"portfolio": "0001_initial"},
@@ -231,7 +246,7 @@ def live(settings: Settings, site: Site = SITE) -> Facts:
     read = facts("debian-13-live")
     own = nginx.site_file(settings, site, EDGE, read)
     files = {**nginx.base(read, own), **own}
-    return _settled(read, files, containers.data_files(settings, site, read))
+    return _settled(read, files, containers.data_files(settings, site, read) | {site.data_ready: "(when)"})
 
 
 def live_static(settings: Settings, releases: Mapping[str, Mapping[str, Any]]) -> Facts:
@@ -416,12 +431,13 @@ class Paper:
         of_releases = (said for name, said in self.answer.items() if f"/releases/{name}/" in " ".join(step.words))
         asked = next(of_releases, self.answer)
         answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": asked, "start": {"ports": [8101]}}
+        answers |= {"gate": {"way": ["http://portfolio.localhost/healthz"], "elsewhere": ""}}
         answers |= {"compare": [2], "rehearse": self.answer, "load": {"digest": f"sha256:{'2e' * 32}"}}
         answers |= {"pull": {"digest": f"sha256:{'3d' * 32}"}}
         ended = {"seconds": 2, "left": 0, "working": [], "dying": []}
         if script == "names":
             return self.names or pki.looked(step.words[5:])
-        return answers.get(script) or (ended if script in {"finish", "revive"} else None)
+        return answers.get(script) or (ended if script in {"finish", "watch"} else None)
 
 
 def run(settings: Settings, paper: Paper, command: str = "deploy", ref: str = "", to: str = "", **given: Any) -> Run:

@@ -1,11 +1,14 @@
-"""The password file that Nginx reads."""
+"""The password file that Nginx reads, and what proves that Nginx asks."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bcrypt
 
-from deploy.access import password_file
+from deploy.access import password_file, proof
 from deploy.secret import Secret
+from tests import sample
 
 PAIRS = [("ann", Secret("correct horse")), ("bob", Secret("p@ss:word"))]
 
@@ -36,3 +39,13 @@ def test_the_salt_tells_nothing_of_the_password() -> None:
     one, other = (lines(pairs=[("ann", Secret(password))])["ann"] for password in ("one", "other"))
     assert one[:29] == other[:29]
     assert one != other
+
+
+def test_a_proof_is_of_one_site_and_one_key(tmp_path: Path) -> None:
+    first, again, other_site, other_key = (
+        proof(sample.settings(tmp_path, **changed))
+        for changed in ({}, {"DEPLOY_WORKERS": "2"}, {"DEPLOY_SITE": "shop"}, {"SECRET_KEY": "another-key-of-a-site"})
+    )
+    assert first == again
+    assert len({first, other_site, other_key}) == 3
+    assert len(first) == 64

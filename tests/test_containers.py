@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from deploy import containers
+from deploy import access, containers
 from deploy.errors import Refused
 from deploy.facts import Facts
 from deploy.settings import Settings
@@ -52,6 +52,8 @@ def test_what_the_application_is_handed(tmp_path: Path) -> None:
         "DATABASE_URL": "postgres://portfolio:correct-horse-battery@db:5432/portfolio",
         "DEPLOY_RELEASE": sample.NEW,
         "DJANGO_SETTINGS_MODULE": "config.settings",
+        "HOME": "/tmp",
+        "LOGNAME": "app",
         "PGHOST": "db",
         "PGPORT": "5432",
         "PGUSER": "portfolio",
@@ -60,6 +62,7 @@ def test_what_the_application_is_handed(tmp_path: Path) -> None:
         "POSTGRES_USER": "portfolio",
         "POSTGRES_DB": "portfolio",
         "POSTGRES_PASSWORD": "correct-horse-battery",
+        "PORTSIDE_PROOF": access.proof(sample.settings(tmp_path)),
         "SECRET_KEY": "not-so-secret-key",
     }
 
@@ -71,8 +74,14 @@ def test_a_release_keeps_its_own_names_and_follows_the_present_settings_in_the_o
     assert own == {"SECRET_KEY", "DJANGO_SETTINGS_MODULE", "EMAIL_URL", "PGSSLMODE"}
     assert made == {
         "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASE_URL", "DEPLOY_RELEASE", "REDIS_URL", "PGHOST", "PGPORT",
-        "PGUSER", "PGPASSWORD", "PGDATABASE", "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD",
+        "PGUSER", "PGPASSWORD", "PGDATABASE", "PORTSIDE_PROOF", "POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD",
+        "HOME", "LOGNAME",
     }  # fmt: skip
+
+
+def test_a_home_of_the_applications_own_stays(tmp_path: Path) -> None:
+    assert "HOME" not in made_environment(sample.settings(tmp_path, HOME="/data"))
+    assert containers.own_environment(sample.settings(tmp_path, HOME="/data"))["HOME"] == "/data"
 
 
 def test_no_name_stands_in_both_parts_of_the_environment(tmp_path: Path) -> None:
@@ -103,8 +112,9 @@ def test_what_the_environment_file_says_wins(name: str, tmp_path: Path) -> None:
     assert environment(tmp_path, **{name: "mine"})[name] == "mine"
 
 
-@pytest.mark.parametrize("value", [value for value in HARD if value])
+@pytest.mark.parametrize("value", [f"correct horse {value}" for value in HARD])
 def test_a_password_of_any_characters_reaches_the_application(value: str, tmp_path: Path) -> None:
+    value = f"x7Gq{value}2lPz"
     values = environment(tmp_path, POSTGRES_PASSWORD=value, POSTGRES_USER=value, POSTGRES_DB=value)
     parts = urlsplit(values["DATABASE_URL"])
     assert (parts.hostname, parts.port, unquote(parts.path[1:])) == ("db", 5432, value)
@@ -229,8 +239,17 @@ def test_data_services_that_run_as_they_should_need_nothing(settings: Settings) 
 
 def test_data_services_are_started_where_they_do_not_run(settings: Settings) -> None:
     steps = containers.data_steps(settings, sample.SITE, replace(sample.live(settings), containers=()))
-    assert steps[-1].words == ("script", "data", sample.SITE.data_compose)
+    site = sample.SITE
+    marks = (site.postgres_volume, site.data_begun, site.data_ready)
+    assert steps[-1].words == ("script", "data", site.data_compose, site.root, *marks)
     assert steps[0].words == ("script", "network", "portside-portfolio", "portfolio")
+
+
+def test_a_database_that_was_never_said_to_be_ready_is_looked_at(settings: Settings) -> None:
+    """It may run, and lack what its first start makes last."""
+    live = sample.live(settings)
+    files = {path: fact for path, fact in live.files.items() if path != sample.SITE.data_ready}
+    assert containers.data_steps(settings, sample.SITE, replace(live, files=files))[-1].words[1] == "data"
 
 
 def test_a_changed_password_reaches_the_database(settings: Settings, tmp_path: Path) -> None:

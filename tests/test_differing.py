@@ -130,11 +130,11 @@ def test_of_two_generations_the_one_that_stays_is_shown(settings: Settings) -> N
     assert "+    location ^~ /files/ {" in item.diffs[path]
 
 
-def test_passwords_of_visitors_are_no_ones_to_see(settings: Settings) -> None:
+@pytest.mark.parametrize("name", ["portfolio.htpasswd", "portfolio.proof"])
+def test_passwords_of_visitors_and_proofs_are_no_ones_to_see(settings: Settings, name: str) -> None:
     facts = sample.live(settings)
-    files = {"sites/portfolio.htpasswd": "ann:$2b$hash\n"}
-    (step,) = nginx.steps(nginx.base(facts) | files, facts, "the site")
-    path = f"{NGINX_LIVE}/sites/portfolio.htpasswd"
+    (step,) = nginx.steps(nginx.base(facts) | {f"sites/{name}": "ann:$2b$hash\n"}, facts, "the site")
+    path = f"{NGINX_LIVE}/sites/{name}"
     assert differing.wanted([Taken("live", step)], facts)[path] == "-"
     (item,) = Differing(facts, Present(), mask, versions=True, surplus=()).items([Taken("live", step)])
     assert item.diffs[path] == "[hidden]\n"

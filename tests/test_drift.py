@@ -51,7 +51,7 @@ def test_a_server_as_it_was_left_has_none(settings: Settings) -> None:
         ({"containers": (DB,)}, f"1 web container of {sample.OLD} missing."),
         ({"containers": (sample.web(sample.OLD),)}, "The database's container is missing."),
         ({"containers": (replace(sample.web(sample.OLD), status="Up 2 minutes (unhealthy)"), DB)},
-         f"The container {WEB} runs, but is unhealthy: docker logs there says why."),
+         f"The container {WEB} runs, but is unhealthy: fab logs --service web shows why."),
         ({"live_restore": False},
          "Docker doesn't keep containers while it restarts: live-restore is off (/etc/docker/daemon.json)."),
         ({"renewal_timer": False}, "certbot.timer is stopped, so nothing renews certificates."),

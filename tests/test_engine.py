@@ -82,6 +82,16 @@ def test_a_build_that_fails_says_what_it_printed(tmp_path: Path, monkeypatch: py
         docker(tmp_path, monkeypatch, "echo no such thing >&2; exit 1").build(RECIPE, "x:1", "linux/amd64", print)
 
 
+def test_a_build_that_fails_says_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = (
+        "#3 [2/2] RUN pip install\\n#3 0.1 pg_config executable not found\\n#3 ERROR: exit code: 1\\n------\\nagain"
+    )
+    with pytest.raises(PortsideError, match="pg_config") as caught:
+        docker(tmp_path, monkeypatch, f"printf '{printed}' >&2; exit 1").build(RECIPE, "x:1", "linux/amd64", print)
+    assert "again" not in caught.value.message
+    assert "psycopg2-binary" in caught.value.hint
+
+
 def test_an_image_is_taken_out_piece_by_piece() -> None:
     client: Any = SimpleNamespace(api=SimpleNamespace(get_image=lambda tag: iter([tag.encode(), b"-", b"end"])))
     sink = io.BytesIO()

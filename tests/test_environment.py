@@ -157,6 +157,13 @@ def test_the_shell_wins_over_names_the_file_holds(tmp_path: Path) -> None:
     assert read.overridden == ("A",)
 
 
+def test_what_every_shell_has_of_its_own_does_not_win(tmp_path: Path) -> None:
+    path = sample.write_env(tmp_path / ".env", {"HOME": "/data", "TOKEN": "a"})
+    read = environment.read(path, {"HOME": "/home/ann", "TOKEN": "b"})
+    assert {name: value.reveal() for name, value in read.values.items()} == {"HOME": "/data", "TOKEN": "b"}
+    assert read.overridden == ("TOKEN",)
+
+
 def test_without_a_file_the_names_of_the_example_are_taken_from_the_shell(tmp_path: Path) -> None:
     (tmp_path / ".env.example").write_text("# A comment with words=no\nA=\n#B=1\n# C=1\nA=2\n")
     read = environment.read(tmp_path / ".env", {"A": "1", "B": "2", "D": "4"})

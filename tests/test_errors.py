@@ -28,6 +28,12 @@ def test_a_failed_step_tells_its_last_thirty_lines() -> None:
     assert "line 69" not in text
 
 
+def test_warnings_that_may_have_to_do_with_it_come_with_an_error() -> None:
+    error = PortsideError("It broke.", state="Nothing was changed.")
+    error.warnings = ["DEBUG is on."]
+    assert str(error) == "It broke.\n! DEBUG is on.\nNothing was changed."
+
+
 def test_an_error_can_be_masked() -> None:
     error = PortsideError("a secret", state="a secret", hint="a secret")
     error.mask(lambda text: text.replace("secret", "[hidden]"))

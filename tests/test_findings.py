@@ -111,7 +111,7 @@ def test_what_is_seen_is_judged(old: str, new: str, level: str, text: str, fix: 
         ({"closed": True}, "warning", "closed for visitors", "fab maintenance --off -H srv"),
         ({"certificate": ""}, "warning", "no certificate", "fab certs -H srv"),
         ({"renewal_failed": "yesterday"}, "fault", "The last renewal failed", "fab certs -H srv"),
-        ({"last_dump": ""}, "warning", "no dump", "pg_dump"),
+        ({"last_dump": ""}, "warning", "no dump", "fab psql --dump -H srv > database.sql"),
         ({"packages": frozenset()}, "warning", "Install nginx", "fab provision -H srv"),
     ],
 )  # fmt: skip

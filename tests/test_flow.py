@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from deploy import flow, publishing, stages
-from deploy.errors import Lost, PortsideError, StepFailed
+from deploy.errors import Lost, PortsideError, Refused, StepFailed
 from deploy.facts import Facts
 from deploy.following import Result
+from deploy.restarts import Ending
 from deploy.run import Run
 from deploy.secret import Secret
 from deploy.settings import Settings
@@ -227,9 +228,49 @@ def test_a_deploy_ends_with_where_to_look(
     run.report.quiet = False
     flow.deploy(run)
     told = capsys.readouterr().out
-    assert f"portfolio.localhost is live: release {run.new.id}" in told
+    assert f"portfolio.localhost is live on server.example: release {run.new.id}" in told
     assert "http://portfolio.localhost/" in told
     assert [line.split()[1] for line in told.splitlines() if line.startswith("✓")] == list(flow.DEPLOY)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "already", "said"),
+    [
+        (("server.example",), False, "DEPLOY_HOSTS=server.example"),
+        (("one", "server.example"), False, "DEPLOY_HOSTS=one,server.example"),
+        ((), False, ""),
+        (("server.example",), True, ""),
+    ],
+)
+def test_the_first_deploy_says_what_makes_its_servers_the_sites(
+    hosts: tuple[str, ...], already: bool, said: str, settings: Settings, project: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    run = sample.run(settings, Paper(sample.live(settings) if already else sample.provisioned()), hosts=hosts)
+    run.report.quiet = False
+    flow.deploy(run)
+    told = capsys.readouterr().out
+    assert ("add this line to .env: DEPLOY_HOSTS" in told, said in told) == (bool(said), True)
+
+
+def test_where_the_site_knows_its_server_it_is_not_typed(tmp_path: Path, project: Path) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_HOSTS="server.example")
+    run = sample.run(settings, Paper(sample.live(settings)))
+    assert (run.fab("rollback"), run.again()) == ("fab rollback", "fab deploy")
+    settings = sample.settings(tmp_path, DEPLOY_HOSTS="server.example,other")
+    assert sample.run(settings, Paper(sample.live(settings))).fab("certs") == "fab certs -H server.example"
+
+
+def test_what_keeps_ending_is_the_last_that_a_deploy_says(
+    settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = sample.run(settings, Paper(sample.live(settings)))
+    run.ending = [Ending("queue", "The process queue keeps ending.", ("ImportError",))]
+    flow.deploy(run)
+    told = capsys.readouterr().out.splitlines()
+    assert told[-3:] == [
+        "! The process queue keeps ending.", "    ImportError", "  Its log: fab logs --service queue -H server.example",
+    ]  # fmt: skip
 
 
 def test_provisioning_a_provisioned_server_says_so(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
@@ -292,7 +333,7 @@ def test_a_rollback_says_how_to_go_forward_again(settings: Settings, capsys: pyt
     run.report.quiet = False
     flow.rollback(run)
     told = capsys.readouterr().out
-    assert f"portfolio.localhost is back at {sample.OLDER} (" in told
+    assert f"portfolio.localhost is back at {sample.OLDER} on server.example (" in told
     assert f"fab rollback --to {sample.OLD} -H server.example" in told
 
 
@@ -359,7 +400,7 @@ def last_lines(settings: Settings, facts: Facts, capsys: pytest.CaptureFixture[s
     run = sample.run(settings, Paper(facts))
     run.report.quiet = False
     flow.deploy(run)
-    return capsys.readouterr().out.split("is live: release")[1]
+    return capsys.readouterr().out.split("is live on server.example: release")[1]
 
 
 def test_the_last_lines_of_a_deploy_say_what_is_not_encrypted_yet(
@@ -377,6 +418,43 @@ def test_the_last_lines_of_a_deploy_say_what_is_not_encrypted_yet(
     assert "! Not in the certificate yet, so without HTTPS: new.example.\n" in told
 
 
+def test_warnings_that_matter_are_the_last_lines(
+    settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paper = Paper(sample.live(settings), answer=sample.ANSWER | {"unmigrated": ["notes"]})
+    flow.deploy(sample.run(settings, paper))
+    assert capsys.readouterr().out.splitlines()[-1].startswith("! No table is made for the models of notes")
+
+
+def test_warnings_that_matter_are_told_with_a_later_failure(settings: Settings, project: Path) -> None:
+    paper = Paper(sample.live(settings), fails="gate", answer=sample.ANSWER | {"allowed_hosts": ["other.example"]})
+    with pytest.raises(PortsideError) as caught:
+        flow.deploy(sample.run(settings, paper))
+    assert "\n! ALLOWED_HOSTS () doesn't have portfolio.localhost" in str(caught.value)
+
+
+def test_a_project_that_is_refused_is_taken_away_before_its_migrations(settings: Settings, project: Path) -> None:
+    paper = Paper(sample.live(settings), answer=sample.ANSWER | {"debug": True})
+    with pytest.raises(Refused) as caught:
+        flow.deploy(sample.run(settings, paper))
+    assert caught.value.state == f"Release {sample.OLD} is live, as before."
+    assert caught.value.hint.splitlines()[-1] == "Then type fab deploy -H server.example again."
+    assert paper.scripts[-2:] == ["ask", "discard"]
+
+
+@pytest.mark.parametrize(("kind", "traced"), [("driver", False), ("other", True)])
+def test_a_project_that_does_not_start_is_refused_with_its_own_words_where_nothing_else_says_it(
+    kind: str, traced: bool, settings: Settings, project: Path
+) -> None:
+    failed = {"kind": kind, "about": "psycopg", "text": "Error: in its own words", "where": ""}
+    paper = Paper(sample.live(settings), answer=sample.ANSWER | {"failed": failed})
+    with pytest.raises(PortsideError) as caught:
+        flow.deploy(sample.run(settings, paper))
+    assert ("failed on server.example" in caught.value.message) == traced
+    assert "in its own words" in caught.value.message
+    assert paper.scripts[-2:] == ["ask", "discard"]
+
+
 def test_as_json_a_deploy_says_what_it_changed(
     settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -386,3 +464,4 @@ def test_as_json_a_deploy_says_what_it_changed(
     assert (told["site"], told["release"], told["new"]) == ("portfolio", run.new.id, True)
     assert {"stage": "build", "step": "Build the image"} in told["changed"]
     assert len(told["changed"]) == run.changes
+    assert told["warnings"] == []

@@ -50,7 +50,7 @@ def test_of_another_runs_half_done_work_nothing_is_said() -> None:
         (script("Build", "build"), {"digest": ""}),
         (script("End", "finish", "r", "s", "id", files={"release.json": b"{}"}), foresight.ENDED),
         (script("Ask", "ask"), "asked"),
-        (script("Gate", "gate"), None),
+        (script("Gate", "gate"), {"way": [], "elsewhere": ""}),
         (write("/etc/x", ""), None),
     ],
 )

@@ -28,6 +28,8 @@ NO_STEPS = {
     "lock",
     "processes",
     "receive",
+    "session",
+    "session-end",
 }  # what runs or serves the steps' scripts, and what looks
 
 # Spelled in two parts, or this file would name them.

@@ -10,6 +10,7 @@ from deploy import environment, init
 from deploy.errors import Refused
 from deploy.settings import Settings
 from tests import sample
+from tests.test_house import CHECKOUT
 
 
 def written(folder: Path, domains: str = "a.example") -> dict[str, str]:
@@ -63,10 +64,22 @@ def test_without_domains_they_are_left_to_be_said(tmp_path: Path) -> None:
         (["manage.py"], "."),
         (["backend/manage.py"], "backend"),
         (["src/site/manage.py"], "src/site"),
-        (["a/manage.py", "b/manage.py"], "app"),
-        ([], "app"),
+        (["manage.py", "example/manage.py"], "."),
+        (["site/manage.py", "venv/lib/manage.py", "node_modules/x/manage.py"], "site"),
+        (["a/manage.py", "b/manage.py"], None),
+        ([], None),
     ],
 )
-def test_it_finds_the_project(names: list[str], app: str, tmp_path: Path) -> None:
+def test_it_finds_the_project(names: list[str], app: str | None, tmp_path: Path) -> None:
     sample.files(tmp_path, dict.fromkeys(names, ""))
-    assert written(tmp_path)["DEPLOY_APP"] == app
+    assert written(tmp_path).get("DEPLOY_APP") == app
+
+
+def test_it_does_not_take_the_sample_site_for_a_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    sample.files(tmp_path, {"app/manage.py": ""})
+    monkeypatch.setattr(init, "SAMPLE", tmp_path / "app")
+    assert "DEPLOY_APP" not in written(tmp_path)
+
+
+def test_it_finds_none_in_a_clone_of_portside() -> None:
+    assert init.find_app(CHECKOUT) == ""

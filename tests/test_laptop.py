@@ -73,7 +73,7 @@ def test_a_key_of_ones_own_is_a_secret_too(tmp_path: Path) -> None:
 
 
 def test_a_shell_that_wins_over_the_file(kept: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SECRET_KEY", "another")
+    monkeypatch.setenv("SECRET_KEY", "another-of-the-same")
     (found,) = wrong(Settings.load(kept.dotenv.path))
     assert (found.level, found.fix) == ("warning", "unset SECRET_KEY")
 

@@ -26,13 +26,13 @@ def test_it_is_closed_but_for_addresses(settings: Settings, capsys: pytest.Captu
     wanted = (*SCRIPT, "closed", "192.0.2.1", "2001:db8::1")
     assert words(settings, closed=True, allow="2001:DB8:0::1, 192.0.2.1") == wanted
     told = capsys.readouterr().out
-    assert "is closed: all but 192.0.2.1, 2001:db8::1 get a page" in told
+    assert "is closed on server.example: all but 192.0.2.1, 2001:db8::1 get a page" in told
     assert "fab maintenance --off -H server.example" in told
 
 
 def test_it_is_opened(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     assert words(settings, closed=False) == (*SCRIPT, "open")
-    assert "portfolio.localhost is open." in capsys.readouterr().out
+    assert "portfolio.localhost is open on server.example." in capsys.readouterr().out
 
 
 def test_an_address_that_is_none_is_refused_before_the_server_is_touched(settings: Settings) -> None:

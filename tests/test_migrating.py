@@ -37,7 +37,8 @@ def test_a_database_elsewhere_is_neither_dumped_nor_given_options(settings: Sett
 
 def test_what_other_releases_know_is_told_with_the_question() -> None:
     paths = sample.SITE.release(sample.NEW)
-    assert migrating.ask(paths, "app", None).words[-1] == ""
-    assert migrating.ask(paths, "app", {}).words[-1] == "{}"
-    assert migrating.ask(paths, "app", {"a": "0001"}).words[-1] == '{"a": "0001"}'
-    assert set(migrating.ask(paths, "app", None).files) == {"ask.py", "portside_migrations.py"}
+    assert migrating.ask(paths, "app", None).words[-2:] == ("", "")
+    assert migrating.ask(paths, "app", {}).words[-2] == "{}"
+    assert migrating.ask(paths, "app", {"a": "0001"}, "web.wsgi:app").words[-2:] == ('{"a": "0001"}', "web.wsgi:app")
+    files = {"ask.py", "portside_migrations.py", "portside_project.py"}
+    assert set(migrating.ask(paths, "app", None).files) == files

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
+from deploy import access, nginx, static
 from deploy import edge as edges
-from deploy import nginx, static
 from deploy.edge import Edge, Place
 from deploy.facts import Facts, FileFact
 from deploy.nginx import MAIN
@@ -54,6 +54,21 @@ def test_the_site_file_with_a_certificate_for_some_names(
     plain = goldens.text(texts[name])
     twice = plain + plain[plain.rindex("\nserver {") :]
     golden("nginx-site-half-https.conf.txt", difference(f"{name}, its last server twice", twice, text))
+
+
+def test_a_site_reached_by_its_ports_proves_each_request(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_DOMAINS="art.example,www.art.example", DEPLOY_UPSTREAM="port")
+    by_port, proof = edges.final(sample.SERVED, [], "port"), access.proof(settings)
+
+    def lines(facts: Facts) -> list[str]:
+        files = nginx.site_file(settings, sample.SITE, by_port, facts)
+        found = files.pop("sites/portfolio.proof")
+        assert proof not in "".join(files.values()), "everybody on the server may read the other files"
+        return found.splitlines()[1:]
+
+    assert lines(FACTS) == [f'"of art.example" {proof};']
+    assert lines(certified("www.art.example")) == [f'"of www.art.example" {proof};', f'"of art.example" {proof};']
+    assert "sites/portfolio.proof" not in nginx.site_file(settings, sample.SITE, sample.EDGE, FACTS)
 
 
 def test_the_file_of_a_static_site(tmp_path: Path, golden: Callable[[str, str], None]) -> None:
@@ -161,9 +176,10 @@ def test_the_address_is_https_once_the_certificate_is_for_it(settings: Settings)
 def test_every_template_of_the_folder_is_used(settings: Settings) -> None:
     made = nginx.base(FACTS) | nginx.site_file(settings, sample.SITE, sample.EDGE, FACTS)
     templates = {path.relative_to(nginx.TEMPLATES).as_posix() for path in nginx.TEMPLATES.rglob("*") if path.is_file()}
-    parts = {path for path in templates if path.startswith("site/")} | {"site.http3.j2"}
+    at_times = {"site.http3.j2", "site.proof.j2"}
+    parts = {path for path in templates if path.startswith("site/")} | at_times
     text = (nginx.TEMPLATES / "site.conf.j2").read_text()
-    assert parts == {*re.findall(r'"(site/[^"]+)"', text), "site.http3.j2"}
+    assert parts == {*re.findall(r'"(site/[^"]+)"', text), *at_times}
     assert len(made) == len(templates - parts)
     shared = {f"{path}.j2" for path in made if path.startswith(("snippets/", "pages/"))}
     assert shared == {path for path in templates if path.startswith(("snippets/", "pages/"))}

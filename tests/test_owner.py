@@ -49,8 +49,14 @@ def test_the_name_of_another_live_site_is_refused(settings: Settings) -> None:
     )
 
 
-def test_what_never_went_live_owns_nothing(settings: Settings) -> None:
-    owner.check(on(settings, replace(sample.provisioned(), record={"domains": ["mistyped.example"]})))
+def test_a_name_is_its_owners_from_the_first_build_on(settings: Settings, tmp_path: Path) -> None:
+    facts = replace(sample.provisioned(), record={"domains": ["mistyped.example"]})
+    assert refused(settings, facts) == (
+        "The site name portfolio on server.example is another site's: mistyped.example, which isn't live yet."
+    )
+    with pytest.raises(Refused, match=r"add DEPLOY_REDIRECT_DOMAINS=mistyped\.example for one deploy"):
+        owner.check(on(settings, facts))
+    owner.check(on(sample.settings(tmp_path, DEPLOY_REDIRECT_DOMAINS="mistyped.example"), facts))
 
 
 def test_one_of_its_domains_is_enough_to_be_the_owner(tmp_path: Path) -> None:

@@ -245,7 +245,7 @@ def test_a_reader_sees(
     run.report = Report(verbose=verbose)
     with pytest.raises(Exit):
         planning.show(run, as_json=False)
-    text = capsys.readouterr().out
+    text = capsys.readouterr().out.replace(f"{settings.folder}/", "")
     assert "correct-horse-battery" not in text
     if name == "bare" and not verbose:
         golden("plan-bare.txt", text)

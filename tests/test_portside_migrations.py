@@ -328,7 +328,7 @@ def test_the_answer_has_a_line_of_its_own_whatever_else_is_said(project: Path) -
     with (project / "web" / "settings.py").open("a", encoding="utf-8") as settings:
         settings.write('\nprint("a project that talks", end="")\n')
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "web.settings"}
-    words = (sys.executable, str(REMOTE / "ask.py"), "", "", "check")
+    words = (sys.executable, str(REMOTE / "ask.py"), "", "", "", "check")
     done = subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True, check=True)
     (answer,) = (line for line in done.stdout.splitlines() if line.startswith("portside-answer:"))
     assert json.loads(answer.partition(":")[2])["settings_module"] == "web.settings"

@@ -45,7 +45,7 @@ def test_the_live_image_is_asked_of_the_new_code(settings: Settings, source: Sou
     ask(made)
     (step,) = made.server.steps  # type: ignore[attr-defined]
     assert step.words == (
-        "script", "rehearse", f"portside/portfolio:{sample.OLD}", "60", "", '{"app": "0001_initial"}',
+        "script", "rehearse", f"portside/portfolio:{sample.OLD}", "60", "", '{"app": "0001_initial"}', "",
     )  # fmt: skip
     assert {"compose.yaml", "env", "env.portside", "ask/ask.py", "src/manage.py"} <= set(step.files)
     assert step.secret
@@ -127,7 +127,7 @@ def test_the_database_is_asked_as_the_deploy_will_find_it(tmp_path: Path, source
     with pytest.raises(Unknown, match="database is to be started"):
         ask(made)
     made = run(sample.settings(tmp_path), source)
-    made.settings = sample.settings(tmp_path, POSTGRES_PASSWORD="another")
+    made.settings = sample.settings(tmp_path, POSTGRES_PASSWORD="another-of-the-same")
     with pytest.raises(Unknown, match="database is to be started or changed"):
         ask(made)
 

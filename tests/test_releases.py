@@ -69,7 +69,8 @@ def test_without_a_release_before_rollback_would_choose_none() -> None:
 
 
 def test_a_table_tells_which_rollback_would_choose(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    head, live, kept = shown(settings, server(), capsys).splitlines()
+    title, head, live, kept = shown(settings, server(), capsys).splitlines()
+    assert title == "portfolio on server.example:"
     assert head.split() == ["release", "commit", "age", "state"]
     assert live.split() == [sample.OLD, "d899b4d", "30", "min", "live"]
     assert kept.split(maxsplit=4)[4] == "kept, which rollback would choose"

@@ -222,7 +222,7 @@ def test_a_finished_release_is_recorded(root: Path) -> None:
     assert json.loads((root / f"releases/{B}/release.json").read_text())["id"] == "x"
     assert (root / "history.jsonl").read_text() == '{"event": "deploy"}\n'
     assert not (root / f"releases/{B}/pending.json").exists()
-    assert finish_answer(root) | {"seconds": 0} == {"seconds": 0, "left": 0, "working": [], "dying": []}
+    assert finish_answer(root) | {"seconds": 0} == {"seconds": 0, "left": 0, "working": []}
 
 
 def test_the_static_files_of_a_finished_release_can_be_found_once_it_is_not_live_any_more(root: Path) -> None:
@@ -279,9 +279,65 @@ def test_who_is_still_connected_after_the_time_that_is_given_is_cut(root: Path, 
     assert finish_answer(root)["left"] == bool(connected)
 
 
-def test_a_new_process_that_keeps_ending_is_told_with_its_log(root: Path) -> None:
-    finished(root, "", "queue", "beat", starts=f"dying {B} process queue unless-stopped 1\np2 {B} process beat x 1")
-    assert finish_answer(root)["dying"] == ["queue"]
+WATCHED = """\
+#!/bin/sh
+# $SEEN: a line of containers for each time that docker inspect is asked, the last one for ever
+case "$1" in
+ps) echo c1 ;;
+inspect)
+    line=$(head -n 1 "$SEEN") && sed -i '1{$!d}' "$SEEN"
+    printf '%s\\n' "$line" | tr '|' '\\n' ;;
+logs) echo "the last words of $4" ;;
+esac
+"""
+
+
+def watched(root: Path, *seen: str) -> tuple[list[str], str]:
+    """Watches queue and beat; the names of those that keep ending, and what it printed. OLD, NEW: programs that have
+    run for more than 15 seconds, and for less."""
+    old = next(path.name for path in Path("/proc").iterdir() if path.name == "1")
+    with subprocess.Popen(("sleep", "60")) as new:
+        (root.parent / "bin/docker").write_text(WATCHED)
+        lines = [line.replace("OLD", old).replace("NEW", str(new.pid)) for line in seen]
+        (root.parent / "seen").write_text("\n".join(lines) + "\n")
+        environment = {
+            **os.environ, "PATH": f"{root.parent}/bin:{os.environ['PATH']}", "PORTSIDE": str(root.parent),
+            "PORTSIDE_RESULT": f"{root.parent}/result", "PORTSIDE_ANSWER": f"{root.parent}/answer",
+            "SEEN": f"{root.parent}/seen",
+        }  # fmt: skip
+        done = subprocess.run(
+            ("sh", root.parent / "remote/watch.sh", "art", B, "queue", "beat"),
+            env=environment, check=True, capture_output=True, text=True, timeout=180,
+        )  # fmt: skip
+        new.kill()
+    return finish_answer(root)["dying"], done.stdout  # type: ignore[return-value]
+
+
+def test_a_process_that_ends_after_some_seconds_is_told_with_its_log(root: Path) -> None:
+    dying, said = watched(
+        root, "queue 0 running NEW q|beat 0 running OLD b", "queue 1 restarting 0 q|beat 0 running OLD b"
+    )
+    assert (dying, said) == (["queue"], "The log of queue ends:\nthe last words of q\n")
+
+
+def test_a_process_that_is_not_there_is_told(root: Path) -> None:
+    assert watched(root, "beat 0 running OLD b")[0] == ["queue"]
+
+
+def test_what_has_run_for_long_enough_stays(root: Path) -> None:
+    assert watched(root, "queue 0 running OLD q|beat 0 running OLD b")[0] == []
+
+
+def test_nobody_waits_for_what_has_run_for_long_enough(root: Path) -> None:
+    began = time.monotonic()
+    watched(root, "queue 0 running OLD q|beat 0 running OLD b")
+    assert time.monotonic() - began < 14
+
+
+def test_who_has_just_begun_is_watched_until_it_is_15_seconds_old(root: Path) -> None:
+    began = time.monotonic()
+    assert watched(root, "queue 0 running NEW q|beat 0 running OLD b")[0] == []
+    assert time.monotonic() - began > 13
 
 
 def test_processes_that_do_not_run_are_started_again(root: Path) -> None:
@@ -289,7 +345,6 @@ def test_processes_that_do_not_run_are_started_again(root: Path) -> None:
     (root.parent / "running").write_text(f"p1 {B} process queue unless-stopped 1\n")
     run(root, "revive", str(root), "art", B, "queue", "beat", STARTS=f"p2 {B} process beat unless-stopped 1")
     assert [line.split()[-1] for line in docker(root) if " up " in line] == ["process-beat"]
-    assert finish_answer(root) == {"dying": []}
 
 
 def test_every_web_container_gets_a_port_of_its_own(root: Path) -> None:
@@ -557,13 +612,8 @@ def test_the_gate_finds_what_nginx_would(path: str, found: bool, static: Path) -
 
 
 def test_to_ask_changes_nothing(root: Path) -> None:
-    fakes = {"docker": "echo 'portside-answer:{}'", "curl": "echo 200"}
-    sample.files(root.parent, {f"bin/{name}": f"#!/bin/sh\n{line}\n" for name, line in fakes.items()})
-    (root.parent / "bin/curl").chmod(0o755)
-    compose = root / f"releases/{C}/compose.yaml"
-    assert run(root, "ask", str(compose), "", "").startswith("unchanged")
-    sample.files(compose.parent, {".env": "PORTSIDE_PORT_1=8100\n"})
-    assert run(root, "gate", str(compose), "a.example", "/", "http", "1", "0", "http").startswith("unchanged")
+    sample.files(root.parent, {"bin/docker": "#!/bin/sh\necho 'portside-answer:{}'\n"})
+    assert run(root, "ask", str(root / f"releases/{C}/compose.yaml"), "", "").startswith("unchanged")
 
 
 def test_what_nginx_may_not_read_is_no_page(static: Path) -> None:
@@ -602,7 +652,7 @@ def test_without_docker_there_are_no_containers(static: Path) -> None:
         (static.parent / "bin" / name).symlink_to(shutil.which(name) or name)
     sample.files(static.parent / "files", {"release.json": '{"id": "x", "static_url": "/"}\n', "event": "{}\n"})
     run(static, "finish", str(static), "art", B, A, "0", **path)
-    assert finish_answer(static) | {"seconds": 0} == {"seconds": 0, "left": 0, "working": [], "dying": []}
+    assert finish_answer(static) | {"seconds": 0} == {"seconds": 0, "left": 0, "working": []}
     recorded(static, B, "", 0)
     run(static, "prune", str(static), "art", "2", **path)
     assert there(static) == {B}
@@ -826,6 +876,64 @@ case "$*" in
 *pg_dump*) printf half; ls "$TOP/backups" >"$TOP/meanwhile"; [ ! -e "$TOP/fails" ] || exit 1; printf " and whole" ;;
 esac
 """
+
+
+DATABASE = """#!/bin/sh
+echo "$*" >>"$DOCKER_LOG"
+case $* in
+"volume inspect"*) [ -e "$VOLUME" ] ;;
+"volume rm"*) rm "$VOLUME" ;;
+*" up "*) [ -e "$VOLUME" ] || echo whole >"$VOLUME" ;;
+*exec*) cat >/dev/null; [ "$(cat "$VOLUME")" = whole ] ;;
+*) true ;;
+esac
+"""
+
+
+def start_database(root: Path, volume: str = "", *marks: str, current: bool = False) -> tuple[list[str], str]:
+    """Run data.sh upon this volume and these marks. Which marks there are then, and what was done to the volume."""
+    sample.files(root.parent, {"bin/docker": DATABASE, **({"volume": volume} if volume else {})})
+    sample.files(root / "data", {"compose.yaml": "", **dict.fromkeys(marks, "then")})
+    if not current:
+        (root / "current").unlink()
+    words = (f"{root}/data/compose.yaml", str(root), "x-postgres", f"{root}/data/begun", f"{root}/data/ready")
+    try:
+        run(root, "data", *words, VOLUME=f"{root.parent}/volume")
+        ended = "well"
+    except subprocess.CalledProcessError:
+        ended = "failed"
+    done = "made anew" if any(line.startswith("volume rm") for line in docker(root)) else ended
+    return sorted(path.name for path in (root / "data").iterdir() if path.suffix != ".yaml"), done
+
+
+def test_a_database_is_noted_when_it_is_ready_first(root: Path) -> None:
+    assert start_database(root) == (["ready"], "well")
+
+
+def test_a_mark_of_a_volume_that_is_gone_means_nothing(root: Path) -> None:
+    assert start_database(root, "", "ready") == (["ready"], "well")
+    assert (root / "data/ready").read_text() != "then"
+
+
+def test_a_database_whose_first_start_was_cut_off_is_made_anew(root: Path) -> None:
+    assert start_database(root, "half", "begun") == (["ready"], "made anew")
+
+
+def test_a_database_whose_first_start_only_was_not_noted_stays(root: Path) -> None:
+    assert start_database(root, "whole", "begun") == (["ready"], "well")
+
+
+@pytest.mark.parametrize(
+    ("marks", "live"), [(("begun",), True), (("ready",), False), (("begun", "ready"), False), ((), False)]
+)
+def test_a_database_that_may_hold_something_is_never_made_anew(marks: tuple[str, ...], live: bool, root: Path) -> None:
+    """One that was ready, one of a site that is live, one of which nobody knows."""
+    assert start_database(root, "half", *marks, current=live) == (sorted(marks), "failed")
+
+
+def test_a_release_that_was_good_keeps_the_database(root: Path) -> None:
+    sample.files(root / "releases" / A, {"release.json": "{}"})
+    assert start_database(root, "half", "begun")[1] == "failed"
 
 
 def test_half_a_dump_never_looks_like_one(root: Path) -> None:

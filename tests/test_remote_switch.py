@@ -35,13 +35,19 @@ live=$(basename "$(readlink "$TOP/site/current")")
 case $url in
 */generation) basename "$(cat "$TOP/served")" ;;
 */release/*) echo "$live" ;;
-*/well | */s/x.css) case $FAULT in
-    ill) [ "$live" != "$AT" ] && printf 200 || printf 500 ;;
-    ill-by-nginx) grep -q "/$AT$" "$TOP/served" && printf 500 || printf 200 ;;
-    *) printf 200 ;;
-    esac ;;
+*/s/x.css) printf 200 ;;
+*/well) case $FAULT in ill*) printf 302 ;; *) printf 200 ;; esac ;;
 *) printf 404 ;;
 esac
+""",
+    # visit.py
+    "python3": """\
+[ "$3 $4 $5" = "$PORTSIDE_FILES/visit.py $PORTSIDE_FILES/nginx.json https://art.example/well" ] || exit 2
+live=$(basename "$(readlink "$TOP/site/current")")
+case $FAULT in
+ill) [ "$live" != "$AT" ] ;;
+ill-by-nginx) ! grep -q "/$AT$" "$TOP/served" ;;
+esac || { echo "Redirects:"; echo "Through Nginx it answers 500."; exit 1; }
 """,
 }
 
@@ -174,6 +180,7 @@ def test_whatever_fails_everything_is_as_before(machine: Machine, bridge: str, f
     done = machine.switch(bridge, final, fault=fault, at=at)
     assert (done.returncode, machine.live, machine.generation, machine.served) == (1, OLD, "g0", "g0")
     assert done.stdout.splitlines()[-1] == f"The release before, {OLD}, is live again."
+    assert ("Redirects:\nThrough Nginx it answers 500.\n" in done.stdout) is fault.startswith("ill")
 
 
 @pytest.mark.parametrize(("fault", "at"), [("refused", "final"), ("unproved", "final"), ("ill-by-nginx", "final")])
@@ -275,14 +282,17 @@ def test_workers_of_before_are_waited_for_as_long_as_is_given(machine: Machine, 
         reaper.join()
 
 
-def test_a_generation_is_nobodys_to_read_until_its_passwords_are_hidden(machine: Machine) -> None:
+def test_a_generation_is_nobodys_to_read_until_its_secrets_are_hidden(machine: Machine) -> None:
     look = '#!/bin/sh\nstat -c %a "$(dirname "$(dirname "$2")")" >>"$LOG"\n'
-    sample.files(machine.top, {"bin/chgrp": look, "files/final/new/sites/art.htpasswd": "ann:hash"})
+    secrets = {"art.htpasswd": "ann:hash", "art.proof": "proof"}
+    new = {f"files/final/new/sites/{name}": text for name, text in secrets.items()}
+    sample.files(machine.top, {"bin/chgrp": look, **new})
     (machine.top / "bin/chgrp").chmod(0o755)
     machine.switch(final="final")
     made = machine.top / "nginx/portside.d/final"
     assert "700" in machine.log
-    assert (made.stat().st_mode & 0o777, (made / "sites/art.htpasswd").stat().st_mode & 0o777) == (0o755, 0o640)
+    modes = [path.stat().st_mode & 0o777 for path in (made, made / "sites/art.htpasswd", made / "sites/art.proof")]
+    assert modes == [0o755, 0o640, 0o600]
 
 
 def test_a_release_is_on_the_disk_before_it_is_live(machine: Machine) -> None:

@@ -1,4 +1,4 @@
-"""remote/uwsgi.py run for real, against a Gunicorn that speaks uwsgi."""
+"""remote/uwsgi.py asks a real Gunicorn that speaks uwsgi, by way of remote/visit.py."""
 
 from __future__ import annotations
 
@@ -8,12 +8,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.stream import REMOTE
 from tests import sample
+
+sys.path.insert(0, str(REMOTE))
+import uwsgi  # noqa: F401 - visit.py finds it on the server beside itself
+import visit
+
+sys.path.remove(str(REMOTE))
 
 APPLICATION = """\
 import json
@@ -53,47 +59,30 @@ def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         process.terminate()
 
 
-def ask(folder: Path, port: int, path: str, scheme: str = "http") -> tuple[str, str, str]:
-    """The status, the head and the body."""
-    words = (str(port), "art.example", path, scheme, folder / "head", folder / "body")
-    done = subprocess.run(
-        (sys.executable, REMOTE / "uwsgi.py", *words), capture_output=True, text=True, check=True, timeout=180
-    )
-    return done.stdout.strip(), (folder / "head").read_text(), (folder / "body").read_text()
+def ask(port: int, target: str, scheme: str = "http") -> Any:
+    """The answer."""
+    edge = visit.Edge({f"{scheme}://art.example": scheme})
+    return visit.Container(edge, port, "uwsgi").ask(f"{scheme}://art.example{target}", "a=1; b=2")
 
 
-def test_it_comes_as_a_visitor_does(gunicorn: int, tmp_path: Path) -> None:
-    status, _, body = ask(tmp_path, gunicorn, "/up/%25?full=1&a=%20", "https")
-    seen = json.loads(body)
-    assert status == "200"
+def test_it_comes_as_a_visitor_does(gunicorn: int) -> None:
+    answer = ask(gunicorn, "/up/%25?full=1&a=%20", "https")
+    seen = json.loads(answer.body)
+    assert answer.status == 200
     assert (seen["REQUEST_METHOD"], seen["PATH_INFO"], seen["QUERY_STRING"]) == ("GET", "/up/%", "full=1&a=%20")
     assert (seen["HTTP_HOST"], seen["HTTP_X_FORWARDED_PROTO"], seen["wsgi.url_scheme"]) == (
         "art.example",
         "https",
         "https",
     )
-    assert seen["HTTP_USER_AGENT"] == "Portside"
-    assert json.loads(ask(tmp_path, gunicorn, "/")[2])["wsgi.url_scheme"] == "http"
+    assert (seen["HTTP_USER_AGENT"], seen["HTTP_COOKIE"]) == ("Portside", "a=1; b=2")
+    assert json.loads(ask(gunicorn, "/").body)["wsgi.url_scheme"] == "http"
 
 
-def test_it_tells_where_it_is_sent(gunicorn: int, tmp_path: Path) -> None:
-    status, head, body = ask(tmp_path, gunicorn, "/away")
-    assert (status, body) == ("302", "")
-    assert "Location: https://art.example/" in head.splitlines()
+def test_it_tells_where_it_is_sent(gunicorn: int) -> None:
+    answer = ask(gunicorn, "/away")
+    assert (answer.status, answer.body, answer.location) == (302, b"", "https://art.example/")
 
 
-def test_where_nobody_answers_the_status_is_000(tmp_path: Path) -> None:
-    assert ask(tmp_path, free_port(), "/") == ("000", "\n", "")
-
-
-def test_what_is_no_answer_is_none(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        words = (str(server.getsockname()[1]), "a.example", "/", "http", tmp_path / "head", tmp_path / "body")
-        with subprocess.Popen(
-            (sys.executable, REMOTE / "uwsgi.py", *words), stdout=subprocess.PIPE, text=True
-        ) as asker:
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(b"what?")
-            assert asker.communicate(timeout=180)[0] == "000\n"
+def test_where_nobody_answers_the_status_is_0() -> None:
+    assert ask(free_port(), "/").status == 0

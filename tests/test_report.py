@@ -94,8 +94,10 @@ def test_a_terminal_has_nothing_to_obey(capsys: pytest.CaptureFixture[str]) -> N
     assert made.log.path.read_text().count(plain) == 6, "a failure is noted by who raises it"
 
 
-def test_what_is_too_short_to_tell_apart_is_left() -> None:
-    assert report("on", "5432", "").mask("Description: 5432") == "Description: 5432"
+def test_a_public_name_is_left_whole() -> None:
+    made = Report()
+    made.hide([Secret("shop-of-ann")], ["www.shop-of-ann.example"])
+    assert made.mask("http://www.shop-of-ann.example/ shop-of-ann") == "http://www.shop-of-ann.example/ [hidden]"
 
 
 def test_a_secret_that_holds_another_is_masked_as_a_whole() -> None:

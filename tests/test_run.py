@@ -35,8 +35,8 @@ def test_looking_asks_for_every_file_that_is_compared(settings: Settings) -> Non
     run.look()
     assert run.facts == sample.bare()
     assert set(asked) == {
-        *host.watched(), run.site.data_compose, f"{run.site.data_secrets}/password", run.site.record,
-        run.site.acme_dns(), run.site.live_compose,
+        *host.watched(), run.site.data_compose, f"{run.site.data_secrets}/password", run.site.data_ready,
+        run.site.record, run.site.acme_dns(), run.site.live_compose,
     }  # fmt: skip
     run.look()
     assert run.facts == sample.provisioned()

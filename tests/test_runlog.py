@@ -83,3 +83,26 @@ def test_a_run_that_fails_says_where_its_log_is(state: Path, settings: Settings)
     assert run.report.log
     assert str(caught.value).splitlines()[-1] == f"The log of this run: {run.report.log.path}"
     assert "failed on server.example in the stage “provision”" in run.report.log.path.read_text()
+
+
+def deployed(site: str, server: str, process: int, second: int, *lines: str) -> None:
+    folder = runlog.folder_of(site)
+    folder.mkdir(parents=True, exist_ok=True)
+    title = f"fab deploy -H {server}, the site {site}, 2026-11-20 19:20:{second:02} +0000"
+    path = folder / f"20261120-1920{second:02}-deploy-{server}-{process}.log"
+    path.write_text("\n".join([title, *lines]) + "\n")
+
+
+def test_the_last_deploy_that_went_live_tells_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert runlog.deployed_to("shop") == ()
+    deployed("shop", "old", 5, 1, "    1.0  ✓ live  done")
+    deployed("shop", "web-1", 7, 2, "    1.0  ✓ live  done")
+    deployed("shop", "web-2", 7, 3, "    1.0  ✓ live  done")
+    deployed("shop", "mistyped", 9, 4, "    1.0  ✗ preflight")
+    deployed("other", "elsewhere", 11, 5, "    1.0  ✓ live")
+    assert runlog.deployed_to("shop") == ("web-1", "web-2")
+
+
+def test_the_stage_that_a_log_is_read_for_is_the_flows() -> None:
+    assert runlog.LIVE in flow.DEPLOY

@@ -28,6 +28,7 @@ from deploy.following import LOST, CommandFailed
 from deploy.report import Report
 from deploy.secret import Secret
 from deploy.server import Server
+from deploy.session import Input
 from deploy.site import Site
 from deploy.steps import Step, folder, remove, script, write
 from tests import sample
@@ -317,7 +318,9 @@ def test_a_run_that_is_killed_is_a_failure_of_the_step_it_was_at(here: Here, tmp
     assert not (tmp_path / "b").exists()
 
 
-@pytest.mark.parametrize("use", [lambda at: list(at.stream(("true",))), lambda at: at.interactive(("true",))])
+@pytest.mark.parametrize(
+    "use", [lambda at: list(at.stream(("true",))), lambda at: at.interactive(("true",), Input(), print, print)]
+)
 def test_a_link_that_is_dead_counts_as_lost_and_is_not_opened_again(use: Callable[[Server], object]) -> None:
     at = Server(Connection("root@server.example", config=Config(lazy=True)), Report(quiet=True))
     one, other = socket.socketpair()

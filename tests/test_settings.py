@@ -13,11 +13,11 @@ from tests import sample
 
 
 def test_the_least_a_site_says_is_enough(tmp_path: Path) -> None:
-    lines = {"DEPLOY_DOMAINS": "example.com", "SECRET_KEY": "k", "POSTGRES_PASSWORD": "p"}
+    lines = {"DEPLOY_DOMAINS": "example.com", "SECRET_KEY": "k" * 50, "POSTGRES_PASSWORD": "p" * 24}
     settings = sample.settings(tmp_path, lines)
     assert (settings.canonical, settings.app, settings.database, settings.keep) == (
         "example.com",
-        "app",
+        ".",
         "postgres:17",
         5,
     )
@@ -83,9 +83,10 @@ def test_what_only_an_application_has_a_use_for_is_refused_for_a_static_site(tmp
         f"DEPLOY_{name}"
         for name in (
             "PROTOCOL", "DOCKERFILE", "PYTHON", "APT", "PIP", "BUILD_ARGS", "BUILD_SECRETS", "BUILD_CA", "PIP_INDEX",
-            "FILES", "APPLICATION", "WORKER_CLASS", "WORKERS", "THREADS", "MEMORY", "CPUS", "REPLICAS", "UPSTREAM",
-            "PORTS",
-            "PROCESS_MAIL_QUEUE", "PROCESS_beat", "VOLUMES", "COLLECTSTATIC", "DATABASE", "DATABASE_PORT", "BEFORE",
+            "FILES", "APPLICATION", "WORKER_CLASS", "WORKERS", "THREADS", "PRELOAD", "MEMORY", "CPUS", "REPLICAS",
+            "UPSTREAM", "PORTS",
+            "PROCESS_MAIL_QUEUE", "PROCESS_beat", "VOLUMES", "COLLECTSTATIC", "DATABASE", "DATABASE_PORT",
+            "ALLOW_DEBUG", "BEFORE",
             "AFTER", "HEALTH_TIMEOUT", "DRAIN", "MAX_BODY", "RATE_LIMIT", "CACHE",
         )
     }  # fmt: skip
@@ -178,7 +179,7 @@ def test_the_shell_wins_and_it_is_known(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_fingerprint_follows_what_makes_a_release(tmp_path: Path) -> None:
     plain = sample.settings(tmp_path).fingerprint()
     assert sample.settings(tmp_path).fingerprint() == plain
-    assert sample.settings(tmp_path, SECRET_KEY="another").fingerprint() != plain
+    assert sample.settings(tmp_path, SECRET_KEY="another-of-the-same").fingerprint() != plain
     assert sample.settings(tmp_path, DEPLOY_WORKERS="2").fingerprint() != plain
 
 

@@ -62,7 +62,8 @@ def test_a_file_that_is_gone_is_not_deployed(project: Path, tmp_path: Path) -> N
     (project / "static/site.css").unlink()
     found = find(tmp_path)
     assert "static/site.css" not in found.files
-    assert found.changed == ("static/site.css",)
+    assert (found.changed, found.deleted) == ((), ("static/site.css",))
+    assert (found.is_commit, found.short) == (False, found.digest[:7])
 
 
 def test_an_untracked_file_stays_here_and_is_told(project: Path, tmp_path: Path) -> None:
@@ -95,8 +96,10 @@ def test_a_commit_is_the_same_as_its_clean_checkout(project: Path, tmp_path: Pat
 
 def test_the_files_of_a_commit_are_there_until_the_end_of_the_run(project: Path, tmp_path: Path) -> None:
     found = find(tmp_path, "HEAD")
+    assert found.root == project, "the folder that messages name"
+    assert all(path.exists() for path in found.files.values())
     KEEP.close()
-    assert not found.root.exists()
+    assert not any(path.exists() for path in found.files.values())
 
 
 def test_a_commit_that_is_not_there_is_refused(project: Path, tmp_path: Path) -> None:
@@ -147,11 +150,12 @@ def test_without_git_a_link_to_a_folder_goes_along(tmp_path: Path) -> None:
     assert set(plain(tmp_path, {}).files) == {"manage.py", "real/a", "link"}
 
 
-def test_without_the_program_git_it_is_as_without_a_repository(
+def test_a_repository_without_the_program_git_is_refused(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    assert find(tmp_path).commit == ""
+    with pytest.raises(Refused, match="git can't be run here"):
+        find(tmp_path)
 
 
 def test_a_repository_without_a_commit_deploys_what_is_added(tmp_path: Path) -> None:

@@ -368,7 +368,7 @@ def test_a_rollback_asks_the_newer_release_what_stays(settings: Settings, capsys
     assert "! The database stays as it is: 1 migration not undone (portfolio.0002_drop)." in capsys.readouterr().out
     assert "migrate" not in paper.scripts
     asked = next(step for step in paper.steps if step.words[1] == "ask")
-    assert asked.words[2:] == (sample.SITE.release(sample.OLD).compose, "/app", json.dumps(OLD_LEAVES))
+    assert asked.words[2:] == (sample.SITE.release(sample.OLD).compose, "/app", json.dumps(OLD_LEAVES), "")
 
 
 def test_a_rollback_between_the_same_migrations_asks_nobody(settings: Settings) -> None:
@@ -541,7 +541,8 @@ def test_what_is_not_committed_is_said(settings: Settings, project: Path, capsys
 
 
 def test_a_project_in_debug_mode_is_said(settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    deploy(settings, Paper(sample.provisioned(), answer=sample.ANSWER | {"debug": True}))
+    allowed = settings.model_copy(update={"allow_debug": True})
+    deploy(allowed, Paper(sample.provisioned(), answer=sample.ANSWER | {"debug": True}))
     assert "! DEBUG is on" in capsys.readouterr().out
 
 
@@ -550,7 +551,7 @@ def test_processes_that_do_not_run_are_started_by_the_same_deploy_again(settings
     facts.releases[sample.OLD]["processes"] = ["queue"]
     paper = Paper(facts)
     run = deploy(settings, paper)
-    assert (run.unchanged, paper.scripts) == (True, ["revive"])
+    assert (run.unchanged, paper.scripts) == (True, ["revive", "watch"])
 
 
 def test_more_connections_than_the_database_has_are_told_before_anything_is_done(
@@ -565,7 +566,7 @@ def test_a_deploy_asks_by_https_once_there_is_a_certificate(settings: Settings, 
     paper = Paper(sample.encrypted(settings))
     deploy(settings, paper)
     told = paper.transcript()
-    assert "compose.yaml portfolio.localhost /healthz https 60 2 http\n" in told
+    assert "compose.yaml https://portfolio.localhost/healthz 60 2 http\n" in told
     assert " https portfolio.localhost /healthz /static/ 0 0\n" in told
 
 

@@ -63,7 +63,9 @@ def test_what_is_not_as_it_should_be_is_said(settings: Settings, capsys: pytest.
     facts = healthy(settings)
     stopped = tuple(replace(each, state="exited") if each.role == "web" else each for each in facts.containers)
     text = shown(settings, replace(facts, containers=stopped, closed=True, renewal_timer=False), capsys)
-    assert "is exited: fab deploy -H server.example starts it." in text
+    assert (
+        "is exited: fab deploy -H server.example starts it; fab logs --service web -H server.example shows why" in text
+    )
     assert "fab maintenance --off -H server.example opens it." in text
     assert "certbot.timer isn't active" in text
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from deploy.errors import PortsideError
 from deploy.report import Report
 from deploy.steps import quote
-from deploy.sudo import Answer, Sudo
+from deploy.sudo import Sudo
 
 PASSWORD = "correct horse"
 
@@ -129,16 +128,10 @@ def test_without_a_terminal_it_is_said_where_to_put_the_password(closed: bool, m
     assert "ann ALL=(ALL) NOPASSWD:ALL" in caught.value.hint
 
 
-def answers(answer: Answer, *seen: str) -> list[str]:
-    return [text for stream in seen for text in _texts(answer.submit(stream))]
-
-
-def _texts(found: Iterable[str]) -> list[str]:
-    return list(found)
-
-
-def test_on_a_terminal_the_question_is_answered_once() -> None:
+def test_on_a_terminal_lines_end_otherwise() -> None:
     made = asking()
-    assert answers(Answer(made), "Hello", f"Hello {made.question}", f"{made.question} {made.question}") == [
-        f"{PASSWORD}\n"
-    ]
+    root = made.guarded(("true",))[-2]
+    received = iter([f"{made.question}".encode(), f"\r\n{root}\r\nhello".encode(), b""])
+    sent: list[bytes] = []
+    assert made.enter(lambda: next(received), sent.append) == b"hello"
+    assert sent == [f"{PASSWORD}\n".encode()]

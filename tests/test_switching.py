@@ -50,7 +50,7 @@ def generations(settings: Settings, facts: Facts, new: Served) -> tuple[str, str
 
 def test_a_release_like_the_one_before_goes_live_without_a_reload(settings: Settings) -> None:
     step = switching.switch(run(settings, live(settings)), sample.NEW, SAME, sample.OLD)
-    assert (step.words[9:11], step.files) == (("", ""), {})
+    assert (step.words[9:11], set(step.files)) == (("", ""), {"visit.py", "nginx.json"})
 
 
 def test_a_first_release_takes_one_generation(settings: Settings) -> None:
@@ -117,7 +117,8 @@ def test_the_switch_is_planned_upon_the_live_generation(settings: Settings) -> N
     facts = live(settings)
     step = switching.switch(run(settings, facts), sample.NEW, replace(SAME, static_url="/files/"), sample.OLD)
     assert step.words[8] == facts.nginx_generation
-    assert {name.partition("/")[0] for name in step.files} == {"main", *step.words[9:11]}
+    files = {name.partition("/")[0] for name in step.files}
+    assert files == {"main", "visit.py", "nginx.json", *step.words[9:11]}
 
 
 def test_a_live_release_needs_nothing(settings: Settings) -> None:
@@ -127,7 +128,8 @@ def test_a_live_release_needs_nothing(settings: Settings) -> None:
 def test_processes_that_do_not_run_are_started(settings: Settings) -> None:
     facts = live(settings)
     facts.releases[sample.OLD]["processes"] = ["beat", "queue"]
-    (step,) = switching.revive(run(settings, facts))
+    step, watch = switching.revive(run(settings, facts))
+    assert watch.words[1:] == ("watch", "portfolio", sample.OLD, "beat", "queue")
     assert step.words[1:] == ("revive", "/srv/portside/portfolio", "portfolio", sample.OLD, "beat", "queue")
     running = tuple(sample.web(sample.OLD, role="process") for _ in range(2))
     assert switching.revive(run(settings, replace(facts, containers=running))) == []
@@ -146,19 +148,22 @@ def test_processes_that_do_not_run_are_started(settings: Settings) -> None:
                 "itself."
             ],
         ),
-        (
-            {"dying": ["queue"]},
-            [
-                "! The site is live, but of its processes one keeps ending: queue.",
-                "  The log of queue ends:",
-                "  ImportError",
-            ],
-        ),
     ],
 )
 def test_what_the_end_of_a_switch_has_to_say(
     answer: dict[str, Any], said: list[str], settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output = ("Container started", "", "The log of queue ends:", "ImportError")
-    switching.tell(run(settings, live(settings)), Result(Step("x", ()), "changed", "", answer, output))
+    finish = Result(Step("x", ("script", "finish")), "changed", "", answer, ())
+    switching.tell(run(settings, live(settings)), [finish, Result(Step("y", ("write",)), "changed", "", None, ())])
     assert capsys.readouterr().out.splitlines() == said
+
+
+def test_what_keeps_ending_is_kept_for_the_last_lines(tmp_path: Path) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_PROCESS_QUEUE="python work.py")
+    output = ("The log of beat ends:", "bye", "The log of queue ends:", "ImportError", "", "at line 1")
+    watch = Result(Step("x", ("script", "watch")), "unchanged", "", {"dying": ["queue"]}, output)
+    began = run(settings, live(settings))
+    switching.tell(began, [watch])
+    assert [(each.text, each.log) for each in began.ending] == [
+        ("The process queue keeps ending. Its command: python work.py", ("ImportError", "at line 1"))
+    ]

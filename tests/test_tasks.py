@@ -14,8 +14,9 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 import fabfile
-from deploy import tasks
+from deploy import mask, tasks
 from deploy.errors import Refused
+from deploy.steps import quote
 from tests import sample
 
 CHECKOUT = Path(__file__).parent.parent
@@ -41,7 +42,7 @@ def fab(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_every_task_is_listed_with_a_sentence(home: Path) -> None:
     listed = dict(re.findall(r"^  (\w+) +(\S.*)$", fab(home, "--list").stdout, re.MULTILINE))
-    defined = {name for name, value in vars(fabfile).items() if isinstance(value, type(fabfile.deploy))}
+    defined = {value.name for value in vars(fabfile).values() if isinstance(value, type(fabfile.deploy))}
     assert set(listed) == defined >= set(NAMES)
     assert [sentence[0].isupper() for sentence in listed.values()] == [True] * len(listed)
 
@@ -65,12 +66,18 @@ def test_a_module_is_imported_when_a_function_of_it_is_called() -> None:
         ("releases",),
         ("remove",),
         ("manage", "check"),
+        ("run", "uptime"),
+        ("logs",),
+        ("shell",),
+        ("psql",),
+        ("ssh",),
     ],
 )
 def test_without_a_host_a_task_refuses_and_says_what_to_type(words: tuple[str, ...], home: Path) -> None:
     done = fab(home, *words)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"Which server? Type fab {words[0]} -H user@host\n"
+    named = ", or put DEPLOY_HOSTS=user@host into .env"
+    assert done.stderr == f"Which server? Type fab {quote(words)} -H user@host{named}\n"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +107,7 @@ def test_ssh_config_is_read_with_what_it_includes(tmp_path: Path) -> None:
 
 def test_without_a_host_what_was_typed_is_kept(home: Path) -> None:
     done = fab(home, "rollback", "--to", "X", "--env", "staging.env")
-    assert done.stderr == "Which server? Type fab rollback --to X -H user@host --env staging.env\n"
+    assert done.stderr.startswith("Which server? Type fab rollback --to X -H user@host --env staging.env, or put ")
 
 
 def nowhere(*ports: int) -> str:
@@ -139,7 +146,7 @@ def test_what_is_done_on_this_machine_is_done_once(hosts: str, home: Path, tmp_p
 
 def test_nothing_but_a_comma_is_no_server(home: Path) -> None:
     done = fab(home, "deploy", "-H", ",")
-    assert (done.returncode, done.stderr) == (2, "Which server? Type fab deploy -H user@host\n")
+    assert (done.returncode, done.stderr.partition(",")[0]) == (2, "Which server? Type fab deploy -H user@host")
 
 
 def test_settings_at_fault_are_findings_for_several_servers_too(home: Path, tmp_path: Path) -> None:
@@ -207,10 +214,9 @@ def test_init_writes_a_file_that_deploy_can_read(home: Path, tmp_path: Path) -> 
 
 
 def test_every_option_of_a_task_is_explained() -> None:
-    for name in NAMES:
-        task = getattr(fabfile, name)
+    for task in (value for value in vars(fabfile).values() if isinstance(value, type(fabfile.deploy))):
         options = set(task.body.__wrapped__.__annotations__) - {"c", "return"}
-        assert options <= set(task.help), name
+        assert options <= set(task.help), task.name
 
 
 COMPLETE = """
@@ -228,6 +234,9 @@ printf '%s\\n' "${COMPREPLY[@]}"
         ("fab pro", 1, {"provision"}),
         ("fab deploy --al", 2, {"--allow-breaking"}),
         ("fab rollback --m", 2, {"--migrations"}),
+        ("fab ps", 1, {"psql"}),
+        ("fab ru", 1, {"run"}),
+        ("fab logs --fo", 2, {"--follow"}),
     ],
 )
 def test_the_tab_key_completes_tasks_and_options(typed: str, word: int, offered: set[str]) -> None:
@@ -246,8 +255,8 @@ def test_other_shells_have_a_script_too(shell: str, home: Path) -> None:
 
 
 def test_names_that_are_no_secret_stay_readable() -> None:
-    assert {"ALLOWED_HOSTS", "POSTGRES_USER"} <= tasks.PUBLIC
-    assert not {"SECRET_KEY", "POSTGRES_PASSWORD", "DATABASE_URL"} & tasks.PUBLIC
+    assert {"ALLOWED_HOSTS", "POSTGRES_USER"} <= mask.PUBLIC
+    assert not {"SECRET_KEY", "POSTGRES_PASSWORD", "DATABASE_URL"} & mask.PUBLIC
 
 
 def secrets(folder: Path, **changed: str) -> set[str]:
@@ -268,8 +277,8 @@ def test_an_account_of_the_authoritys_is_masked(tmp_path: Path) -> None:
 
 
 def test_a_password_in_an_index_is_masked(tmp_path: Path) -> None:
-    for index, hidden in (("https://ann:hunter2@packages.example/simple", True), ("https://packages.example", False)):
-        assert (index in secrets(tmp_path, DEPLOY_PIP_INDEX=index)) is hidden
+    assert "hunter2" in secrets(tmp_path, DEPLOY_PIP_INDEX="https://ann:hunter2@packages.example/simple")
+    assert secrets(tmp_path, DEPLOY_PIP_INDEX="https://packages.example/simple") == secrets(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -290,3 +299,62 @@ def test_a_failure_is_told_and_not_traced_back(
     with pytest.raises(Exit) as caught:
         tasks.task(broken).body(Context())
     assert (caught.value.code, capsys.readouterr().err.strip()) == (code, said)
+
+
+def hosts(home: Path, folder: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """`fab` for a site whose settings name these."""
+    path = sample.write_env(folder / ".env", {**sample.LINES, **more})
+    return fab(home, *words, "--env", str(path))
+
+
+@pytest.mark.parametrize("words", [("status",), ("logs",), ("run", "uptime"), ("psql",), ("rollback",), ("doctor",)])
+def test_without_h_a_task_goes_where_the_site_says(words: tuple[str, ...], home: Path, tmp_path: Path) -> None:
+    done = hosts(home, tmp_path, *words, DEPLOY_HOSTS=nowhere(1))
+    assert done.returncode == 1
+    assert f"Nothing answers SSH at {nowhere(1).replace(':', ', port ')}." in done.stdout + done.stderr
+
+
+def test_h_wins_over_what_the_site_says(home: Path, tmp_path: Path) -> None:
+    done = hosts(home, tmp_path, "status", "-H", nowhere(2), DEPLOY_HOSTS=nowhere(1))
+    assert "port 2." in done.stderr
+    assert "port 1." not in done.stderr
+
+
+def test_several_of_the_sites_servers_are_gone_to(home: Path, tmp_path: Path) -> None:
+    done = hosts(home, tmp_path, "provision", DEPLOY_HOSTS=f"{nowhere(1, 2)}, {nowhere(1)}")
+    assert done.stderr.count("Nothing answers") == 4, "once as each ends, once in the sum"
+
+
+def test_a_server_that_can_not_be_is_refused_by_its_name(home: Path, tmp_path: Path) -> None:
+    done = hosts(home, tmp_path, "status", DEPLOY_HOSTS="web:99999")
+    assert done.returncode == 2
+    assert done.stderr.startswith("DEPLOY_HOSTS: “web:99999” should be user@host")
+    done = hosts(home, tmp_path, "doctor", DEPLOY_HOSTS="web:99999")
+    assert (done.returncode, "DEPLOY_HOSTS" in done.stdout) == (1, True)
+
+
+def test_without_a_host_it_says_where_the_site_was_last_deployed_to(home: Path, tmp_path: Path) -> None:
+    path = sample.write_env(tmp_path / "staging.env", {**sample.LINES, "DEPLOY_SITE": "shop"})
+    state = sample.files(
+        tmp_path, {"portside/shop/20261120-192000-deploy-ann_web-1-7.log":
+                   "fab deploy -H ann@web-1, the site shop, 2026-11-20\n    1.0  ✓ live  x\n"},
+    )  # fmt: skip
+    environment = {**os.environ, "HOME": str(home), "XDG_STATE_HOME": str(state)}
+    done = subprocess.run(
+        (Path(sys.executable).with_name("fab"), "run", "ls -l", "--env", str(path)),
+        cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        f"Which server? Type fab run 'ls -l' -H ann@web-1 --env {path} (where shop was last deployed to from here), or "
+        f"put DEPLOY_HOSTS=ann@web-1 into {path}\n",
+    )
+
+
+def test_init_writes_the_server_that_it_is_given(home: Path, tmp_path: Path) -> None:
+    for name, words, line in (("a", (), "#DEPLOY_HOSTS="), ("b", ("-H", "web-1,ann@web-2"), "DEPLOY_HOSTS=web-1,ann@")):
+        done = fab(home, "init", "--domains", "a.example", "--env", str(tmp_path / name), *words)
+        assert done.returncode == 0
+        assert f"\n{line}" in (tmp_path / name).read_text()
+        assert done.stdout.rstrip().endswith("fab deploy" if words else "fab deploy -H user@server")

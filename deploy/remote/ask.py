@@ -1,15 +1,18 @@
 """Runs inside a container of a release's image and says what the Django project needs: one line of JSON, marked.
 
 Its arguments: the folder of manage.py, from the working one; and, as JSON, the last migration of each app that another
-release knows: the live one before a deploy, the one to go back to before a rollback. Empty where there is none. A
-third, "check", runs Django's checks for a deploy as well: they need no second start of the project.
+release knows: the live one before a deploy, the one to go back to before a rollback. Empty where there is none. Then
+DEPLOY_APPLICATION, or empty. A fourth, "check", runs Django's checks for a deploy as well: they need no second start of
+the project. Where the project doesn't start, the answer has what can be told of it, and why.
 """
 
-import importlib.util
 import json
 import os
 import re
 import sys
+import traceback
+
+import portside_project as project
 
 MARK = "portside-answer:"
 OF_NO_PROJECT = {"proc", "sys", "dev", "site-packages", "node_modules", ".git"}
@@ -17,50 +20,86 @@ OF_NO_PROJECT = {"proc", "sys", "dev", "site-packages", "node_modules", ".git"}
 
 def main() -> None:
     os.dup2(1, 2)  # what comes by two ways is put together in any order, also in the middle of a line
-    folder = find_folder(sys.argv[1] if len(sys.argv) > 1 else "")
+    given = dict(enumerate(sys.argv))
+    folder = find_folder(given.get(1, ""))
     os.chdir(folder)
     sys.path.insert(0, folder)
-    name_settings()
+    answer = {"folder": folder, "manage": os.path.join(folder, "manage.py")}
+    try:
+        name_settings()
+        ask(answer, given.get(2, ""), given.get(3, ""), check=given.get(4) == "check")
+    except (Exception, SystemExit) as error:  # whatever a project may raise
+        if "failed" not in answer:
+            traceback.print_exc()
+            answer["failed"] = project.cause(error, folder)
+    sys.stdout.write(f"\n{MARK}{json.dumps(answer)}\n")  # whatever the project printed before
+    sys.stdout.flush()
+
+
+def ask(answer: dict, other: str, application: str, *, check: bool) -> None:
+    """Fill in the answer, as far as the project comes."""
+    from django.conf import settings
+
+    answer["settings_module"] = os.environ.get("DJANGO_SETTINGS_MODULE", "")
+    answer.update(project.said(settings, answer["folder"]))
+    project.be_brief(settings)
+    answer["unreachable"] = project.unreachable(answer["databases"])
+    if "default" in answer["unreachable"]:
+        raise unreachable(answer)
     import django
 
     django.setup()
-    from django.conf import settings
-
-    package = settings.SETTINGS_MODULE.split(".")[0]
-    answer = {
-        "folder": folder,
-        "manage": os.path.join(folder, "manage.py"),
-        "settings_module": settings.SETTINGS_MODULE,
-        "static_url": settings.STATIC_URL or "",
-        "static_root": absolute(settings.STATIC_ROOT),
-        "media_url": settings.MEDIA_URL or "",
-        "media_root": absolute(settings.MEDIA_ROOT),
-        "wsgi": settings.WSGI_APPLICATION or named(package, "wsgi"),
-        "asgi": getattr(settings, "ASGI_APPLICATION", None) or named(package, "asgi"),
-        "gunicorn": gunicorn_version(),
-        "debug": bool(settings.DEBUG),
-        **migrations(sys.argv[2] if len(sys.argv) > 2 else ""),
-    }
-    sys.stdout.write(f"\n{MARK}{json.dumps(answer)}\n")  # whatever the project printed before
-    sys.stdout.flush()
-    if "check" in sys.argv[3:]:
-        check()
+    answer.update(
+        static_url=settings.STATIC_URL or "",
+        static_root=absolute(settings.STATIC_ROOT),
+        media_url=settings.MEDIA_URL or "",
+        media_root=absolute(settings.MEDIA_ROOT),
+        gunicorn=gunicorn_version(),
+        **applications(settings, application),
+        **migrations(other),
+    )
+    if check:
+        run_checks(answer)
 
 
-def check() -> None:
-    """``manage.py check --deploy``. Errors end it, warnings are printed."""
+def unreachable(answer: dict) -> SystemExit:
+    """What is wrong isn't the project's: nobody needs a traceback."""
+    answer["failed"] = {"kind": "unreachable", "about": "", "text": answer["unreachable"]["default"]}
+    return SystemExit()
+
+
+def applications(settings, application: str) -> dict:
+    """Those that exist; and of those that are named those that don't."""
+    module, urls = os.environ.get("DJANGO_SETTINGS_MODULE", ""), getattr(settings, "ROOT_URLCONF", "") or ""
+    named = {"wsgi": settings.WSGI_APPLICATION, "asgi": getattr(settings, "ASGI_APPLICATION", None)}
+    found = {kind: project.application(name, module, urls, kind) for kind, name in named.items()}
+    missing = {kind: name for kind, name in named.items() if name and not found[kind]}
+    for kind in missing:  # there may be one all the same, where they usually are
+        found[kind] = project.application(None, module, urls, kind)
+    there = not application or project.offers(*application.split(":", 1))
+    return {**found, "missing": missing if there else {**missing, "given": application}}
+
+
+def run_checks(answer: dict) -> None:
+    """``manage.py check --deploy``. Warnings are printed; errors are a failure."""
     from django.core.management import call_command
     from django.core.management.base import SystemCheckError
 
     try:
         call_command("check", deploy=True)
     except SystemCheckError as error:
-        sys.exit(str(error))
+        print(error)
+        answer["failed"] = {"kind": "checks", "about": "", "text": ""}
 
 
 def find_folder(below: str) -> str:
     """The folder of manage.py: the working one, the one below it, or else the only one that has one."""
     here = os.getcwd()
+    if not os.access(here, os.R_OK | os.X_OK):
+        sys.exit(
+            f"User {os.getuid()}, as whom the image runs, can't read its WORKDIR, {here}: choose one that isn't below "
+            "/root or in another's home, such as /app, or chmod a+rx the folders above it in the Dockerfile."
+        )
     for folder in (os.path.join(here, below), here):
         if os.path.exists(os.path.join(folder, "manage.py")):
             return os.path.abspath(folder)
@@ -95,11 +134,6 @@ def absolute(path) -> str:
     return os.path.abspath(path) if path else ""
 
 
-def named(package: str, kind: str) -> str:
-    """``package.wsgi.application``, where there is such a module."""
-    return f"{package}.{kind}.application" if importlib.util.find_spec(f"{package}.{kind}") else ""
-
-
 def gunicorn_version() -> str:
     try:
         import gunicorn
@@ -131,6 +165,7 @@ def migrations(other: str) -> dict:
         "ahead": [about.label(step) for step in ahead],
         "ahead_breaking": about.judged(loader, ahead, known, before)[0],
         "irreversible": about.irreversible(ahead),
+        "unmigrated": about.unmigrated(loader),
     }
 
 

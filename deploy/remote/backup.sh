@@ -1,12 +1,13 @@
 #!/bin/sh
 # Makes the final backup of a site: its database, uploads, volumes and logs; reads it back; notes that it is there.
-#   backup.sh SITE ROOT FOLDER MARKER DATA VOLUME LOG...
-# FOLDER: where it is to be; MARKER: the file that notes it; DATA: the data services' compose file; VOLUME: the database's.
+#   backup.sh SITE ROOT FOLDER MARKER DATA VOLUME BEGUN LOG...
+# FOLDER: where it is to be; MARKER: the file that notes it; DATA: the data services' compose file; VOLUME: the database's;
+# BEGUN: there while that was never ready, so that nothing is in it.
 # The site's application is stopped for it and stays so: nothing may be written any more that the backup wouldn't hold. Where
 # it fails, it starts again. $PORTSIDE_FILES: backup.json, README.
 . "$PORTSIDE/remote/lib.sh"
-site=$1 root=$2 folder=$3 marker=$4 data=$5 volume=$6
-shift 6
+site=$1 root=$2 folder=$3 marker=$4 data=$5 volume=$6 begun=$7
+shift 7
 new=$folder.new
 umask 077
 
@@ -62,7 +63,7 @@ rm -rf "${folder%/*}"/*.new
 mkdir -p "$new" && (umask 022 && mkdir -p "$root") && cp "$PORTSIDE_FILES/backup.json" "$PORTSIDE_FILES/README" "$new/" ||
     fail "The backup's folder can't be made."
 
-if docker volume inspect "$volume" >/dev/null 2>&1; then
+if [ ! -f "$begun" ] && docker volume inspect "$volume" >/dev/null 2>&1; then
     compose up -d --quiet-pull --wait --wait-timeout 180 db ||
         fail "The database can't be started. (Should it be given up: docker volume rm --force $volume, once no container has it.)"
     # shellcheck disable=SC2016

@@ -55,8 +55,21 @@ docker_facts() {
     has docker || return 0
     docker info --format '{{range .ClientInfo.Plugins}}{{if eq .Name "compose" "buildx"}}docker.{{.Name}}{{"\t"}}{{.Version}}{{"\n"}}{{end}}{{end}}{{
         "docker.version\t"}}{{.ServerVersion}}{{"\ndocker.live-restore\t"}}{{.LiveRestoreEnabled}}' 2>/dev/null
-    docker ps -a --filter "label=portside.site=$site" --format '{{"container\t"}}{{json .}}' 2>/dev/null
     docker images --filter "label=portside.site=$site" --filter dangling=false --format '{{"image\t"}}{{.Repository}}:{{.Tag}}' 2>/dev/null
+}
+
+# The site's containers; and of those that run, which ended and were started again: how often, how many seconds ago (-1: it
+# is about to be), the name, the end of the log, the command.
+container_facts() {
+    has docker || return 0
+    all=$(docker ps -a --filter "label=portside.site=$site" --format '{{"container\t"}}{{json .}}' 2>/dev/null)
+    [ -n "$all" ] || return 0
+    printf '%s\n' "$all"
+    printf '%s\n' "$all" | grep -E '"State":"(running|restarting)"' | sed -n 's/.*"ID":"\([0-9a-f]*\)".*/\1/p' |
+        xargs -r docker inspect --format '{{.RestartCount}} {{.State.Pid}} {{.Name}} {{.Id}} {{json .Config.Cmd}}' 2>/dev/null |
+        grep -v '^0 ' | while read -r count pid name id command; do
+        fact container.restarted "$count $(ran "$pid") ${name#/} $(docker logs --tail 8 "$id" 2>&1 | tail -c 4000 | encoded) $command"
+    done
 }
 
 # nginx.conf is the distribution's own as long as it has the sum that dpkg noted.
@@ -143,11 +156,12 @@ file_facts() {
 
 # Docker takes as long as all the rest, which is asked meanwhile; and Nginx the longer, the more sites there are.
 docker_facts >"$PORTSIDE/docker.facts" &
+container_facts >"$PORTSIDE/container.facts" &
 nginx_facts >"$PORTSIDE/nginx.facts" &
 host_facts
 certificate_facts
 site_facts
 file_facts "$@"
 wait
-cat "$PORTSIDE/docker.facts" "$PORTSIDE/nginx.facts"
+cat "$PORTSIDE/docker.facts" "$PORTSIDE/container.facts" "$PORTSIDE/nginx.facts"
 exit 0

@@ -4,7 +4,7 @@
 #   finish.sh ROOT SITE ID OLD SECONDS NAME...
 # OLD: the release before, or empty; SECONDS: at most, for its connections and jobs; NAME: a process of the live release.
 # $PORTSIDE_FILES: release.json, event (a line for the history). Answers with the seconds it took, the connections that
-# were left, the old processes that are still at work, and the new ones that keep ending.
+# were left, and the old processes that are still at work.
 . "$PORTSIDE/remote/lib.sh"
 root=$1 site=$2 id=$3 old=$4 seconds=$5
 shift 5
@@ -46,6 +46,5 @@ while [ -n "$(working)" ] && [ $(($(now) - began)) -lt "$seconds" ]; do
     sleep 0.2
 done
 took=$(($(now) - began))
-watch_processes
-# shellcheck disable=SC2046,SC2086
-answer "{\"seconds\": $took, \"left\": $left, \"working\": $(list $(working)), \"dying\": $(list ${dying:-})}"
+# shellcheck disable=SC2046
+answer "{\"seconds\": $took, \"left\": $left, \"working\": $(list $(working))}"

@@ -1,80 +1,70 @@
 #!/bin/sh
-# Asks a started release as a visitor comes, each of its web containers on its own port, until it is well; and again for
-# a few seconds, since an application can die after its first answers.
-#   gate.sh COMPOSE HOST PATH SCHEME SECONDS AGAIN PROTOCOL
-# AGAIN: so many times more, a second apart, once it is well; PROTOCOL: http or uwsgi. $PORTSIDE_FILES: uwsgi.py
+# Visits a started release as a browser does, each of its web containers on its own port, until it is healthy; and again
+# for a few seconds, since an application can die after its first answers.
+#   gate.sh COMPOSE URL SECONDS AGAIN PROTOCOL
+# AGAIN: so many times more, a second apart, once it is healthy; PROTOCOL: http or uwsgi. $PORTSIDE_FILES: gate.py and
+# what it imports, nginx.json (see visit.py) and cause.py. Answers with where the visit led.
 . "$PORTSIDE/remote/lib.sh"
-compose=$1 host=$2 path=$3 scheme=$4 seconds=$5 again=$6 protocol=$7
+compose=$1 url=$2 seconds=$3 again=$4 protocol=$5
+scheme=${url%%:*} rest=${url#*://}
+host=${rest%%/*}
+path=${rest#"$host"}
 ports=$(ports "$(dirname "$compose")")
 replicas=$(printf '%s\n' "$ports" | wc -l)
-head=$PORTSIDE/head body=$PORTSIDE/body
+seen=$PORTSIDE/seen
+mkdir -p "$seen"
 
-# The status that the container at $port answers; 000 for none.
-status() {
-    if [ "$protocol" = uwsgi ]; then
-        python3 "$PORTSIDE_FILES/uwsgi.py" "$port" "$host" "$path" "$scheme" "$head" "$body"
-    else
-        curl -s --noproxy '*' --max-time 15 -D "$head" -o "$body" -w '%{http_code}' -H "Host: $host" \
-            -H "X-Forwarded-Proto: $scheme" -H "User-Agent: Portside" "http://127.0.0.1:$port$path"
-    fi
-}
-
-# Asks the container at $port once; $why is what is wrong, or empty.
-ask() {
-    rm -f "$head" "$body"
-    status=$(status)
-    target=$(sed -n 's/^[Ll]ocation: *//p' "$head" 2>/dev/null | tr -d '\r')
-    case $target in
-    "$path" | "http://$host$path" | "https://$host$path")
-        why="it redirects $path to $target, so a visitor would never arrive"
-        [ "$scheme" = https ] || why="$why. There is no HTTPS yet: is SECURE_SSL_REDIRECT on? fab certs switches HTTPS on, before a first deploy too."
-        return
-        ;;
-    esac
-    case $status in
-    [123]??) why= ;;
-    000) why="it doesn't answer at $path" ;;
-    *) why="it answers $status at $path" ;;
-    esac
-}
-
-# Asks all of them, up to the first that isn't well: $name.
-ask_all() {
-    number=0
+# Whether all answer 2xx, as most releases do: then there is no redirect to follow, and curl starts faster than Python.
+plain() {
+    [ "$protocol" = http ] || return
     for port in $ports; do
-        number=$((number + 1)) name=web-$number
-        ask
-        [ -z "$why" ] || return 0
+        status=$(curl -s --noproxy '*' --max-time 15 -o /dev/null -w '%{http_code}' -A Portside -H "Host: $host" \
+            -H "X-Forwarded-Proto: $scheme" -H "X-Forwarded-For: 127.0.0.1" -H "X-Real-IP: 127.0.0.1" \
+            "http://127.0.0.1:$port$path")
+        case $status in 2??) ;; *) return 1 ;; esac
     done
 }
 
-alive() {
-    ended=$(fallen "$compose" "$replicas" | head -n 1)
-    name=${ended:-$name}
-    [ -z "$ended" ]
+# visit SECONDS: until all are healthy; without SECONDS, once
+visit() {
+    # shellcheck disable=SC2086
+    python3 -S -B "$PORTSIDE_FILES/gate.py" "$seen" "$compose" "$url" "$1" "$protocol" $ports || refuse
+}
+
+found() { cat "$seen/$1" 2>/dev/null; }
+
+# The cause of an error: the page asked for once more, in the release's image.
+cause() {
+    cp "$seen/request" "$PORTSIDE_FILES/request" && chmod 644 "$PORTSIDE_FILES/request" || return
+    said=$(manage "$compose" --volume "$PORTSIDE_FILES:/portside/ask:ro" manage python /portside/ask/cause.py \
+        /portside/ask/request </dev/null 2>&1)
+    marked=$(printf '%s\n' "$said" | sed -n 's/^portside-cause://p')
+    [ -n "$marked" ] || { echo "The page can't be asked for in a container of its own:"; printf '%s\n' "$said" | tail -n 12; return; }
+    printf '%s\n' "$marked"
 }
 
 # What was asked again and again says the same in the log as often: of equal lines one is enough.
 refuse() {
-    echo "Its log ends:"
-    docker compose -f "$compose" logs --no-color --no-log-prefix --tail 300 "$name" | uniq | tail -n 18
-    [ -z "$why" ] || [ ! -s "$body" ] || { echo "Its answer begins:"; head -c 600 "$body" | sed 's/<[^>]*>//g' | grep '[^[:space:]]' | head -8; }
-    [ "$replicas" -eq 1 ] || die "The new release isn't well: $name: $1."
-    die "The new release isn't well: $1."
+    [ -f "$seen/why" ] || die "The new release can't be asked."
+    name=$(found name)
+    log=$(docker compose -f "$compose" logs --no-color --no-log-prefix --tail 300 "$name" | uniq | tail -n "$(found log)")
+    [ -z "$log" ] || printf 'Its log ends:\n%s\n' "$log"
+    [ ! -s "$seen/answer" ] || { echo "Its answer begins:"; found answer; echo; }
+    [ ! -s "$seen/way" ] || { found way; echo; }
+    [ ! -f "$seen/request" ] || cause
+    [ "$replicas" -eq 1 ] || die "The new release isn't healthy: $name: $(found why)"
+    die "The new release isn't healthy: $(found why)"
 }
 
-limit=$(($(now) + seconds))
-ask_all
-while [ -n "$why" ]; do
-    alive || refuse "it started and ended"
-    [ "$(now)" -lt "$limit" ] || refuse "$why (asked for $seconds s, DEPLOY_HEALTH_TIMEOUT)"
-    sleep 0.2
-    ask_all
-done
+if plain; then look=plain; else
+    look=visit
+    visit "$seconds"
+fi
 for _ in $(seq "$again"); do
     sleep 1
-    ask_all
-    alive || refuse "it ended after its first answers"
-    [ -z "$why" ] || refuse "$why, after it had been well"
+    [ $look = plain ] && plain && [ -z "$(fallen "$compose" "$replicas")" ] && continue
+    visit ""
+    case $look$status in plain[45]?? | plain000) die "The new release isn't healthy: it answers $status at $path now and then." ;; esac
 done
+answer "$(found well || echo '{"way": [], "elsewhere": ""}')"
 unchanged "it only asks"

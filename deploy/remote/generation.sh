@@ -61,7 +61,7 @@ tidy() {
 assemble() {
     [ "$wanted" != "$previous" ] && [ "$wanted" != "$origin" ] || return 0
     rm -rf "$wanted.new" "$wanted"
-    # Password files are among them: until they are hidden, all is.
+    # Secrets are among them: until they are hidden, all is.
     mkdir -p "$generations" && mkdir -m 700 "$wanted.new" && mkdir "$wanted.new/sites" || return 1
     while IFS= read -r file; do
         mkdir -p "$(dirname "$wanted.new/$file")" && cp "$link/$file" "$wanted.new/$file" || return 1
@@ -71,12 +71,15 @@ assemble() {
     printf 'map "" $portside_generation {\n    default "%s";\n}\n' "$1" >"$wanted.new/generation.conf"
     # What differs from these sums later was changed by hand.
     (cd "$wanted.new" && find . -type f ! -name 'generation.*' -exec sha256sum {} + >generation.sums) || return 1
-    chmod -R u=rwX,go=rX "$wanted.new"/* && hide_passwords && chmod 755 "$wanted.new" &&
+    chmod -R u=rwX,go=rX "$wanted.new"/* && hide_secrets && chmod 755 "$wanted.new" &&
         find "$wanted.new" -exec sync {} + && mv "$wanted.new" "$wanted" && sync "$generations"
 }
 
-# Nginx's workers read password files at every request; nobody else has to.
-hide_passwords() {
+# Nginx's workers read password files at every request; nobody else has to. A proof is read once, by root.
+hide_secrets() {
+    for file in "$wanted.new"/sites/*.proof; do
+        [ ! -f "$file" ] || chmod 600 "$file" || return 1
+    done
     for file in "$wanted.new"/sites/*.htpasswd; do
         [ ! -f "$file" ] || { chgrp www-data "$file" && chmod 640 "$file"; } || return 1
     done

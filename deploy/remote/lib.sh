@@ -60,6 +60,15 @@ fallen() {
 # Seconds since the machine came up: waiting by the clock would wait wrongly where somebody sets it.
 now() { cut -d. -f1 /proc/uptime; }
 
+# Seconds that the process of this number has run; -1 if there is none.
+ran() {
+    ticks=$(sed -n 's/.*) //p' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20)
+    [ -n "$ticks" ] && echo $(($(now) - ticks / 100)) || echo -1
+}
+
+# Names as a list in JSON.
+list() { printf '%s\n' "$@" | sed -n 's/..*/"&"/p' | paste -sd , | sed 's/.*/[&]/'; }
+
 # The end, with the reason.
 die() {
     printf '%s\n' "$*"

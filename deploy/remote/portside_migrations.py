@@ -6,6 +6,7 @@ Its name is one that no application has, since the same Python imports both. Run
 import re
 from typing import NamedTuple
 
+from django.apps import apps
 from django.db import connections, router
 from django.db.migrations import RunPython, RunSQL, SeparateDatabaseAndState
 from django.db.migrations.executor import MigrationExecutor
@@ -73,6 +74,20 @@ def judged(loader, plan, known, start):
         for operation in migration.operations:
             judge.take(operation, migration)
     return judge.breaking, judge.unjudged
+
+
+def unmigrated(loader):
+    """The apps that have models and no migration: nothing makes their tables."""
+    known = {app for app, _ in loader.graph.nodes}
+    return [
+        config.label
+        for config in apps.get_app_configs()
+        if config.label not in known and any(_has_table(model) for model in config.get_models())
+    ]
+
+
+def _has_table(model):
+    return model._meta.managed and not model._meta.proxy and router.allow_migrate_model("default", model)
 
 
 def irreversible(plan):

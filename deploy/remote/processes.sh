@@ -8,9 +8,9 @@ processes() { docker ps --filter "label=portside.site=$site" --filter label=port
 
 names() { processes "$@" --format '{{.Label "portside.process"}}'; }
 
-# Starts the live release's processes that don't run: names that came as words. Their names are in $started.
+# Starts the live release's processes that don't run: names that came as words.
 start_processes() {
-    started='' settled=$(($(now) + 3))
+    started=
     [ $# -gt 0 ] || return 0
     # One may still be at a job since the release was live before: it starts anew by itself when that is done.
     processes -q --filter "label=portside.release=$id" | xargs -r docker update --restart unless-stopped >/dev/null
@@ -44,27 +44,3 @@ working() {
         names --no-trunc --filter "id=$one"
     done
 }
-
-# The names of those just started that have ended since.
-dying() {
-    for name in $started; do
-        ended=$(docker ps -aq --filter "label=portside.site=$site" --filter "label=portside.release=$id" \
-            --filter "label=portside.process=$name" | xargs -r docker inspect --format '{{if or .RestartCount (not .State.Running)}}x{{end}}')
-        [ "$ended" != x ] || echo "$name"
-    done
-}
-
-# Waits until it is plain whether those just started stay, and prints the log of those that don't. Their names are in $dying.
-watch_processes() {
-    [ -n "$started" ] || return 0
-    until dying=$(dying) && [ -n "$dying" ] || [ "$(now)" -ge "$settled" ]; do
-        sleep 0.2
-    done
-    for name in $dying; do
-        echo "The log of $name ends:"
-        docker compose -f "$root/releases/$id/compose.yaml" --profile process logs --no-color --no-log-prefix --tail 15 "process-$name"
-    done
-}
-
-# Names as a list in JSON.
-list() { printf '%s\n' "$@" | sed -n 's/..*/"&"/p' | paste -sd , | sed 's/.*/[&]/'; }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Asks Django as ask.sh does, before there is a new image: in a container of the live release's, with the new code in place
 # of its own. Leaves nothing behind, also when whoever asked is gone.
-#   rehearse.sh IMAGE SECONDS MANAGE OTHER      SECONDS: in which it must answer; MANAGE, OTHER: see ask.sh
+#   rehearse.sh IMAGE SECONDS MANAGE OTHER APPLICATION      SECONDS: in which it must answer; the others: see ask.sh
 # $PORTSIDE_FILES: compose.yaml and what it reads; src, the new code; ask, what ask.py is made of.
 . "$PORTSIDE/remote/lib.sh"
 code=$(docker image inspect --format '{{.Config.WorkingDir}}' "$1")
@@ -9,7 +9,7 @@ code=$(docker image inspect --format '{{.Config.WorkingDir}}' "$1")
 # shellcheck disable=SC2016
 said=$(timeout "$2" sh -c '. "$PORTSIDE/remote/lib.sh"; manage "$@"' rehearse "$PORTSIDE_FILES/compose.yaml" \
     --volume "$PORTSIDE_FILES/src:$code:ro" --volume "$PORTSIDE_FILES/ask:/portside/ask:ro" \
-    manage python /portside/ask/ask.py "$3" "$4" </dev/null 2>&1)
+    manage python /portside/ask/ask.py "$3" "$4" "$5" </dev/null 2>&1)
 [ $? -ne 124 ] || die "No answer within $2 s."
 json=$(printf '%s\n' "$said" | sed -n 's/^portside-answer://p')
 [ -n "$json" ] || die "${said:-Django ended without an answer.}"

@@ -1,12 +1,9 @@
 #!/bin/sh
 # Starts processes of the live release that don't run.
-#   revive.sh ROOT SITE ID NAME...      Answers with those that keep ending.
+#   revive.sh ROOT SITE ID NAME...
 . "$PORTSIDE/remote/lib.sh"
 # shellcheck disable=SC2034 # for processes.sh
 root=$1 site=$2 id=$3
 shift 3
 . "$PORTSIDE/remote/processes.sh"
 start_processes "$@"
-watch_processes
-# shellcheck disable=SC2086
-answer "{\"dying\": $(list ${dying:-})}"

@@ -6,7 +6,8 @@
 # OLD: the release of before, or empty. BRIDGE: the generation that serves both releases, FINAL: the one of the new
 # release, each empty where what is live will do; BEFORE: the one they were planned upon. STATIC_URL: empty where Nginx
 # serves no static files. SECONDS: how long the release may still be starting. READING: how many seconds are given to what
-# Nginx's workers of before are still reading, where their files lead it to nobody. PAGE and $PORTSIDE_FILES: see generation.sh.
+# Nginx's workers of before are still reading, where their files lead it to nobody. PAGE and $PORTSIDE_FILES: see
+# generation.sh; visit.py and nginx.json besides.
 . "$PORTSIDE/remote/lib.sh"
 # shellcheck disable=SC2034 # $page is for generation.sh
 root=$1 site=$2 id=$3 old=$4 status_port=$5 page=$6
@@ -45,8 +46,11 @@ live() { ask "http://127.0.0.1:$status_port/release/$site"; }
 # What is wrong with the release as Nginx serves it, or nothing.
 fault() {
     [ "$(live)" = "$id" ] || { echo "Nginx doesn't serve this release."; return; }
-    status=$(status "$path")
-    case $status in [123]??) ;; *) echo "Through Nginx $path answers $status."; return ;; esac
+    # Most pages need no redirect followed, and curl starts faster than Python.
+    case $(status "$path") in
+    2??) ;;
+    *) python3 -S -B "$PORTSIDE_FILES/visit.py" "$PORTSIDE_FILES/nginx.json" "$scheme://$host$path" 2>&1 || return 0 ;;
+    esac
     [ -n "$static" ] || return 0
     file=$(cd "$root/current/static/" && find . -type f ! -name '*.gz' ! -name '*.br' ! -path '*/.*' \
         -regextype posix-extended -regex '[A-Za-z0-9._/-]+' -print -quit)

@@ -1,10 +1,10 @@
 """What a deploy costs, and what visitors notice of it; on a practice server of its own, in one run.
 
-Seven parts: seconds and round trips of each kind of task, with ratios against a plain ``ssh server true`` of the same
+Eight parts: seconds and round trips of each kind of task, with ratios against a plain ``ssh server true`` of the same
 minute, since seconds alone say more of the machine than of us; where the time goes, stage by stage; Nginx as it is
-configured here beside others; visitors of every kind through many deploys and rollbacks; the same server converged by
-Portside, pyinfra and Ansible, near and far away; a site beside 49 others; and eight servers at once. Run with
-``make bench``; fewer: ``make bench BENCH="--load 3"``.
+configured here beside others; what Gunicorn's workers cost, by DEPLOY_PRELOAD; visitors of every kind through many
+deploys and rollbacks; the same server converged by Portside, pyinfra and Ansible, near and far away; a site beside 49
+others; and eight servers at once. Run with ``make bench``; fewer: ``make bench BENCH="--load 3"``.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from rich.table import Table
 
 from deploy import practice
 
-from . import converge, cost, edge, fleet, load, neighbours, stages
+from . import converge, cost, edge, fleet, load, neighbours, stages, workers
 from .laptop import project
 
 NAME = "bench-load"
-ON_ONE_SERVER = ("cost", "stages", "edge", "load")
+ON_ONE_SERVER = ("cost", "stages", "edge", "workers", "load")
 PARTS = (*ON_ONE_SERVER, "converge", "neighbours", "fleet")
 
 
@@ -58,6 +58,8 @@ def _on_one_server(given: argparse.Namespace, folder: Path, console: Console) ->
             tables += stages.measure(server, sample, console)
         if "edge" in given.parts:
             tables.append(edge.measure(server, folder, console))
+        if "workers" in given.parts:
+            tables.append(workers.measure(server, folder, given.rounds, console))
         if "load" in given.parts:
             tables.append(load.measure(server, folder, given.load, console))
     finally:
@@ -69,7 +71,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"which of {', '.join(PARTS)}; all of them if none")
     parser.add_argument("--load", type=int, default=20, metavar="N", help="so many deploys and rollbacks (20)")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="so many rounds of converge (3)")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="so many rounds of converge and workers (3)")
     parser.add_argument("--chart", type=Path, metavar="FILE", help="draw what converge found")
     given = parser.parse_args()
     if unknown := set(given.parts) - set(PARTS):
@@ -80,7 +82,12 @@ def _arguments() -> argparse.Namespace:
 
 def _minutes(given: argparse.Namespace) -> int:
     seconds = {"cost": 90, "stages": 90, "edge": 360, "load": 240 + 35 * given.load}
-    seconds |= {"converge": 240 + 150 * given.rounds, "neighbours": 600, "fleet": 180}
+    seconds |= {
+        "workers": 90 + 45 * given.rounds,
+        "converge": 240 + 150 * given.rounds,
+        "neighbours": 600,
+        "fleet": 180,
+    }
     return round(sum(seconds[part] for part in given.parts) / 60) + 1
 
 

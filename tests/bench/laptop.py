@@ -86,7 +86,12 @@ def project(folder: Path, server: str, files: Mapping[str, str] | None, **settin
         path = folder / "app" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    made = {"SECRET_KEY": secrets.token_urlsafe(48), "POSTGRES_PASSWORD": secrets.token_urlsafe(24), **settings}
+    made = {
+        "DEPLOY_APP": "app",
+        "SECRET_KEY": secrets.token_urlsafe(48),
+        "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
+        **settings,
+    }
     env = folder / ".env"
     env.write_text("".join(f"{name}={value}\n" for name, value in made.items()), encoding="utf-8")
     (folder / ".gitignore").write_text(".env\n", encoding="utf-8")

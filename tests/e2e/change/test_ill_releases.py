@@ -28,8 +28,8 @@ class Migration(migrations.Migration):
 """
 
 
-def test_it_never_listens(tiny: Tiny) -> None:
-    done = tiny.fails({WSGI: HANGS_AT_START}, "start")
+def test_it_never_ends_to_load(tiny: Tiny) -> None:
+    done = tiny.fails({WSGI: HANGS_AT_START}, "gate")
     assert "DEPLOY_HEALTH_TIMEOUT" in done.err
 
 

@@ -255,7 +255,7 @@ def test_who_is_still_at_work_is_told_and_left_to_it(edge: Project) -> None:
 def test_a_process_that_keeps_ending_is_told_and_the_site_is_live(edge: Project) -> None:
     with edge.with_settings(DEPLOY_PROCESS_BAD="\"echo 'the queue is closed'; exit 3\""), nothing_lost(edge):
         done = edge.deploy()
-    assert "of its processes one keeps ending: bad." in done.out
+    assert "! The process bad keeps ending." in done.out
     assert "the queue is closed" in done.out
     assert done.release == live(edge.server, "edge")
 

@@ -132,7 +132,6 @@ def secure(wild: Project) -> Project:
     return wild
 
 
-@pytest.mark.core
 def test_without_a_certificate_a_wildcard_is_served_all_the_same(wild: Project) -> None:
     assert f'"host": "any.{ZONE}"' in ask(wild.server, f"any.{ZONE}").text
     assert ask(wild.server, f"one.old.{ZONE}").headers["location"] == f"http://{ZONE}/"
@@ -165,7 +164,6 @@ def test_a_trial_leaves_no_credentials(wild: Project) -> None:
     assert shell(wild.server, "ls /etc/portside/acme-dns") == ""
 
 
-@pytest.mark.core
 def test_a_wildcard_is_certified_and_served(secure: Project, root: Root) -> None:
     assert names(secure.server, root, ZONE) == NAMES
     for host in (ZONE, f"any.{ZONE}", f"other.{ZONE}"):
@@ -183,7 +181,6 @@ def test_the_proof_is_taken_out_of_the_zone_again(secure: Project, name_server: 
     assert "_acme-challenge" in shell(name_server, "journalctl -u named")
 
 
-@pytest.mark.core
 def test_the_credentials_are_in_one_file_that_root_alone_reads(secure: Project) -> None:
     assert shell(secure.server, f"stat -c '%a %U' {CREDENTIALS}").strip() == "600 root"
     found = shell(secure.server, f'grep -rlsF -- "$1" {FOLDERS}; true', SECRET).split()

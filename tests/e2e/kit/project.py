@@ -51,6 +51,8 @@ class Project:
             self.given = self.env.read_text() if self.env.exists() else ""
         if {"DEPLOY_DOMAINS", "SECRET_KEY"} <= values.keys():
             values = {"DEPLOY_WORKERS": FEW_WORKERS, **values}
+            if (self.root / "app/manage.py").exists():
+                values = {"DEPLOY_APP": "app", **values}
         self.ours = {name: value for name, value in {**self.ours, **values}.items() if value is not None}
         lines = (line for line in self.given.splitlines(keepends=True) if line.partition("=")[0] not in self.ours)
         self.env.write_text("".join(lines) + "".join(f"{name}={value}\n" for name, value in self.ours.items()))

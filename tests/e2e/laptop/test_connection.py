@@ -8,6 +8,7 @@ import re
 import select
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ from deploy import route
 from deploy.practice import Practice, access
 from deploy.report import Report
 from deploy.server import Server
+from deploy.session import Input, to_stream
 
 from ..kit.inside import shell
 from ..kit.laptop import CHECKOUT, FAB, STRIPPED, Done, Fab
@@ -142,7 +144,7 @@ def test_who_needs_no_password_pays_no_round_trip(server: Practice) -> None:
 def test_a_command_with_the_users_own_terminal(server: Practice, ann: str, capfd: pytest.CaptureFixture[str]) -> None:
     at = given(ann, sudo={"password": PASSWORD})
     assert list(at.stream(("id", "-un"))) == ["root"]
-    assert at.interactive(("sh", "-c", "id -un; exit 7")) == 7
+    assert at.interactive(("sh", "-c", "id -un; exit 7"), Input(), to_stream(sys.stdout), to_stream(sys.stderr)) == 7
     at.close()
     assert "root" in capfd.readouterr().out
 

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Tells which release is live, its record, and whose the site is, as facts.sh does. It only reads.
+#   live.sh ROOT
+. "$PORTSIDE/remote/lib.sh"
+live=$(readlink "$1/current") || exit 0
+[ ! -f "$1/site.json" ] || printf 'site.record\t%s\n' "$(base64 -w0 <"$1/site.json")"
+printf 'site.current\t%s\n' "${live##*/}"
+for record in release.json pending.json; do
+    [ ! -f "$1/current/$record" ] || { printf 'release\t%s %s\n' "${live##*/}" "$(base64 -w0 <"$1/current/$record")"; exit 0; }
+done
