@@ -51,8 +51,8 @@ def up(name: str = "practice", debian: str = "trixie", *, snapshot: str | None =
     return practice
 
 
-def down(*, keep_images: bool = False, say: Say = print) -> None:
-    """Takes every server, the small internet, this checkout's keys and (unless kept) the images away."""
+def down(*, say: Say = print) -> None:
+    """Removes every server, snapshot and image, the small internet, and this checkout's keys."""
     engine, voice = connect(), Voice(say)
     with access.exclusive(voice), _explained():
         for name, found in containers(engine).items():
@@ -62,9 +62,8 @@ def down(*, keep_images: bool = False, say: Say = print) -> None:
             volume.remove(force=True)
         for net in engine.networks.list(filters={"label": LABEL}):
             net.remove()
-        if not keep_images:
-            voice("removing the images")
-            _remove_images(engine)
+        voice("removing the images")
+        _remove_images(engine)
         shutil.rmtree(FOLDER)
 
 
