@@ -119,7 +119,7 @@ def nearest(forwarded):
 
 
 def wsgi_behind_nginx(application):
-    """A WSGI application that is told the visitor's address."""
+    """Wrap a WSGI application so that it gets the visitor's address."""
     claims = ["HTTP_" + name.replace("-", "_") for name in CLAIMS]
     proof_name = "HTTP_" + PROOF_HEADER.replace("-", "_")
 
@@ -139,7 +139,7 @@ def wsgi_behind_nginx(application):
 
 
 def asgi_behind_nginx(application):
-    """An ASGI application that is told the visitor's address."""
+    """Wrap an ASGI application so that it gets the visitor's address."""
 
     async def behind_nginx(scope, receive, send):
         if scope["type"] in ("http", "websocket"):

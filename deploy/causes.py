@@ -11,8 +11,8 @@ SHOWN = 20
 ANYWHERE = {
     r"[Nn]o space left on device": "The disk is full: docker system df says what fills it.",
     r"chdir to cwd.*permission denied|exec: .*: permission denied": (
-        "User 10001, as whom the image runs, can't read the folder of the project or of its programs: choose a WORKDIR "
-        "that isn't below /root or in another's home, or chmod a+rx that folder in the Dockerfile."
+        "User 10001, which the image runs as, can't read the folder of the project or of its programs: choose a "
+        "WORKDIR that isn't below /root or in another's home, or chmod a+rx that folder in the Dockerfile."
     ),
     r'exec: "?python"?: executable file not found': (
         "The image has no python in its PATH that user 10001 can read: one below /root or in a home is closed."
@@ -26,7 +26,7 @@ ANYWHERE = {
         "which stays, or to /tmp, which doesn't."
     ),
     r"\[Errno 13\] Permission denied": (
-        "User 10001, as whom the image runs, may not use that file: chmod -R a+rX what it is to read, in the "
+        "User 10001, which the image runs as, may not use that file: chmod -R a+rX what it is to read, in the "
         "Dockerfile; what it is to write belongs in DEPLOY_VOLUMES."
     ),
 }

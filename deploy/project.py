@@ -337,7 +337,7 @@ def _no_module(settings: Settings, answer: Answer, about: str) -> tuple[str, str
     missing = "Django isn't in the image" if about == "django" else f"There is no module {about} in the image"
     if named:
         return (
-            f"User {APP_USER}, as whom the image runs, can't read {', '.join(named)}: there is no {about}",
+            f"User {APP_USER}, which the image runs as, can't read {', '.join(named)}: there is no {about}",
             _READABLE,
         )
     if homes and not settings.pulls and settings.dockerfile != "portside":
@@ -394,7 +394,7 @@ def _read_only(settings: Settings, answer: Answer, about: str) -> tuple[str, str
 
 def _forbidden(settings: Settings, answer: Answer, about: str) -> tuple[str, str]:
     return (
-        f"User {APP_USER}, as whom the image runs, may not use {about or 'a file'}",
+        f"User {APP_USER}, which the image runs as, may not use {about or 'a file'}",
         "In the Dockerfile: chmod -R a+rX on what it is to read. What it is to write belongs in DEPLOY_VOLUMES.",
     )
 

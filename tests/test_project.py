@@ -228,7 +228,7 @@ def test_an_app_without_migrations_is_named(settings: Settings) -> None:
         ("settings", "config.prod", {}, "module config.prod isn't in the image", "DJANGO_SETTINGS_MODULE in man"),
         ("module", "environ", {}, "no module environ", "DEPLOY_PIP=environ"),
         ("django", "django", {"closed": {"named": ["/root/.local/bin"], "homes": ["/root"]}},
-         "User 10001, as whom the image runs, can't read /root/.local/bin", "without --user"),
+         "User 10001, which the image runs as, can't read /root/.local/bin", "without --user"),
         ("django", "django", {"closed": {"named": [], "homes": ["/home/app"]}}, "Django isn't in", "below /home/app"),
         ("driver", "psycopg", {}, "driver isn't in the image: psycopg", "DEPLOY_PIP=psycopg[binary]"),
         ("driver", "mysqlclient", {}, "mysqlclient", "DEPLOY_PIP=mysqlclient"),

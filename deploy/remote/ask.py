@@ -97,7 +97,7 @@ def find_folder(below: str) -> str:
     here = os.getcwd()
     if not os.access(here, os.R_OK | os.X_OK):
         sys.exit(
-            f"User {os.getuid()}, as whom the image runs, can't read its WORKDIR, {here}: choose one that isn't below "
+            f"User {os.getuid()}, which the image runs as, can't read its WORKDIR, {here}: choose one that isn't below "
             "/root or in another's home, such as /app, or chmod a+rx the folders above it in the Dockerfile."
         )
     for folder in (os.path.join(here, below), here):
