@@ -1,16 +1,25 @@
 #!/bin/sh
-# Copies the folder of a Docker engine that isn't running. Usage: copy-docker.sh FROM TO, both on one file system, TO empty.
-# The layers of images are linked, not copied: overlayfs never writes to them, so that two engines may share the files.
+# Copies the folder of a Docker engine that isn't running. Usage: copy-docker.sh linked|borrowed FROM TO, TO empty.
+# Nothing but a container's own layer is ever written to, so that engines may share the files of all others:
+# linked: by hard links, FROM and TO being on one file system; the copy stands alone.
+# borrowed: by symbolic links, which is quicker; the copy needs FROM at the same path.
 set -eu
-from=$1 to=$2
+how=$1 from=$2 to=$3
 cd "$from"
 find . -mindepth 1 -maxdepth 1 ! -name overlay2 -exec cp -a -t "$to" {} +
 [ -d overlay2 ] || exit 0
 mkdir -m 0710 "$to/overlay2"
-find image/overlay2/layerdb/sha256 -name cache-id -exec sh -c 'cat "$1" && echo' sh {} \; >"$to/layers"
+find image/overlay2/layerdb/mounts -name mount-id -exec sh -c 'id=$(cat "$1") && printf "%s\n" "$id" "$id-init"' sh {} \; >"$to/own"
 for layer in overlay2/*; do
-    how=-a
-    ! grep -qxF "${layer#*/}" "$to/layers" || how=-al
-    cp "$how" "$layer" "$to/overlay2/"
+    if [ ! -e "$layer/diff" ] || grep -qxF "${layer#*/}" "$to/own"; then
+        cp -a "$layer" "$to/overlay2/"
+        continue
+    fi
+    mkdir -m 0710 "$to/$layer"
+    find "$layer" -mindepth 1 -maxdepth 1 ! -name diff -exec cp -a -t "$to/$layer" {} +
+    case $how in
+    linked) cp -alH "$layer/diff" "$to/$layer/diff" ;;
+    borrowed) ln -s "$from/$layer/diff" "$to/$layer/diff" ;;
+    esac
 done
-rm "$to/layers"
+rm "$to/own"

@@ -83,16 +83,16 @@ def _power_on(wanted: Wanted, found: Container) -> None:
 
 def _create(engine: DockerClient, wanted: Wanted, address: str, ports: Ports) -> Container:
     """A container for the server. A machine may lack CAP_SYS_RESOURCE: its engine won't give, or won't drop, it."""
-    volume = _volume(engine, wanted)
+    volumes = _volumes(engine, wanted)
     try:
-        return _container(engine, wanted, address, ports, _host(engine, ports, volume, cap_drop=["SYS_RESOURCE"]))
+        return _container(engine, wanted, address, ports, _host(engine, ports, volumes, cap_drop=["SYS_RESOURCE"]))
     except APIError as error:
         if "SYS_RESOURCE" not in str(error):
             raise
-    return _container(engine, wanted, address, ports, _host(engine, ports, volume, cap_drop=[]))
+    return _container(engine, wanted, address, ports, _host(engine, ports, volumes, cap_drop=[]))
 
 
-def _host(engine: DockerClient, ports: Ports, volume: str, cap_drop: list[str]) -> HostConfig:
+def _host(engine: DockerClient, ports: Ports, volumes: list[str], cap_drop: list[str]) -> HostConfig:
     """What an init system and an engine of its own need."""
     host = engine.api.create_host_config(
         cap_add=["ALL"],
@@ -101,7 +101,7 @@ def _host(engine: DockerClient, ports: Ports, volume: str, cap_drop: list[str]) 
         device_cgroup_rules=["a *:* rwm"],
         cgroupns="private",
         tmpfs={"/run": "exec,mode=755", "/run/lock": "mode=1777", "/tmp": "exec,mode=1777"},
-        binds=[f"{volume}:/var/lib/docker"],
+        binds=volumes,
         port_bindings={
             22: (LOOPBACK, ports.ssh),
             80: (LOOPBACK, ports.http),
@@ -129,12 +129,11 @@ def _container(engine: DockerClient, wanted: Wanted, address: str, ports: Ports,
     return engine.containers.get(made["Id"])
 
 
-def _volume(engine: DockerClient, wanted: Wanted) -> str:
-    """A volume for /var/lib/docker, as the snapshot has it or empty: overlayfs can't lie on the container's own."""
+def _volumes(engine: DockerClient, wanted: Wanted) -> list[str]:
+    """The mounts: /var/lib/docker, as the snapshot has it or empty (overlayfs can't lie on the container's own)."""
     made = snapshots.volume(engine, volume_name(wanted.name), "volume")
-    if wanted.snapshot:
-        snapshots.copy(engine, snapshots.volume_name(wanted.snapshot), made)
-    return str(made.name)
+    lent = [snapshots.lend(engine, wanted.snapshot, made)] if wanted.snapshot else []
+    return [f"{made.name}:/var/lib/docker", *lent]
 
 
 def daemon_json(mtu: int, debian: str) -> str:

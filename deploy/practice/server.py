@@ -125,7 +125,8 @@ class Practice:
             raise self._never_ready()
         # SSH is asked last, and so but once: it shuts out who comes again and again without logging in (OpenSSH's
         # PerSourcePenalties, since 9.8).
-        up = run(self._it, ("systemctl", "is-system-running")).out.strip() in ("running", "degraded")
+        booted = ("timeout", str(BOOT), "systemctl", "is-system-running", "--wait")
+        up = run(self._it, booted).out.strip() in ("running", "degraded")
         return up and greets(self.ssh_port)
 
     def _never_ready(self) -> PracticeError:

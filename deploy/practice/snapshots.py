@@ -1,4 +1,7 @@
-"""Snapshots of practice servers: their disks, kept as an image and a volume, from which other servers begin."""
+"""Snapshots of practice servers: their disks, kept as an image and a volume, from which other servers begin.
+
+A server that begins so borrows the files of image layers from the snapshot's volume, which it mounts read-only.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def take(engine: DockerClient, server: Container, disk: str, tag: str) -> None:
     remove(engine, tag)
     checked(server, ("sh", "-c", FORGET))
     server.stop(timeout=SHUTDOWN)
-    copy(engine, disk, volume(engine, volume_name(tag), KIND))
+    _copy(engine, "linked", disk, volume(engine, volume_name(tag), KIND))
     server.commit(f"{REPOSITORY}/{KIND}", tag)
 
 
@@ -67,12 +70,22 @@ def volume(engine: DockerClient, name: str, kind: str) -> Volume:
     return engine.volumes.create(name, labels={LABEL: kind})
 
 
-def copy(engine: DockerClient, disk: str, to: Volume) -> None:
+def lend(engine: DockerClient, tag: str, to: Volume) -> str:
+    """Fills an empty volume as the snapshot has it; the mount that whoever uses the volume needs besides."""
+    _copy(engine, "borrowed", volume_name(tag), to)
+    return f"{volume_name(tag)}:{_folder(volume_name(tag))}:ro"
+
+
+def _folder(name: str | None) -> str:
+    """Where a volume is, for the links in the copies: the same in every container."""
+    return f"/volumes/{name}/_data"
+
+
+def _copy(engine: DockerClient, how: str, disk: str, to: Volume) -> None:
     """Copies a volume that no engine uses. In a container that sees all volumes: links can't cross a mount."""
-    folders = (f"/volumes/{name}/_data" for name in (disk, to.name))
     engine.containers.run(
         IMAGES["debian:trixie-slim"].tag,
-        ["sh", "-c", (FILES / "copy-docker.sh").read_text(), "copy-docker.sh", *folders],
+        ["sh", "-c", (FILES / "copy-docker.sh").read_text(), "copy-docker.sh", how, _folder(disk), _folder(to.name)],
         volumes={f"{engine.info()['DockerRootDir']}/volumes": {"bind": "/volumes", "mode": "rw"}},
         cap_add=["SYS_ADMIN", "MKNOD"],  # overlayfs' own attributes, and the devices that stand for removed files
         security_opt=["seccomp=unconfined", "apparmor=unconfined"],

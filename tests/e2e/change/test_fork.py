@@ -86,7 +86,7 @@ application = get_asgi_application()
 def site(projects: Callable[[str], Project]) -> Iterator[Project]:
     """A site that opens connections, a pool and a thread while it loads; not live yet."""
     project = projects("fork")
-    files = small.files("app", SETTINGS, "django>=5.2,<5.3\npsycopg[binary,pool]>=3.2\n")
+    files = small.files("app", SETTINGS)
     project.write(files | {"app/hello/urls.py": URLS, "app/hello/apps.py": APPS, "app/hello/asgi.py": ASGI})
     project.commit("Begin")
     project.set(

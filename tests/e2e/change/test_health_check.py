@@ -82,7 +82,7 @@ def go(location: str) -> str:
 def site(projects: Callable[[str], Project]) -> Project:
     """The project, live, with a password before it, closed for visitors."""
     made = projects("health")
-    made.write(small.files(settings=SETTINGS, requirements="django>=5.2,<5.3\ndjango-compressor\n"))
+    made.write(small.files(settings=SETTINGS))
     made.write({
         "hello/urls.py": URLS,
         "static/own.css": "body {}\n",

@@ -18,7 +18,6 @@ from ..kit.notes import (
     INITIAL,
     MORE,
     RENAMED,
-    REQUIREMENTS,
     SETTINGS,
     TITLE,
     TOPIC,
@@ -71,7 +70,7 @@ CONTRACT = migration(
 def notes(projects: Callable[[str], Project]) -> Project:
     """A tiny project with a database, live: every visit writes a note and reads it back."""
     project = projects("notes")
-    project.write(small.files(settings=SETTINGS, requirements=REQUIREMENTS))
+    project.write(small.files(settings=SETTINGS))
     project.write({"hello/urls.py": VIEW, "notes/__init__.py": "", "notes/migrations/__init__.py": ""})
     project.write({**model(TITLE), "notes/migrations/0001_initial.py": INITIAL})
     project.commit("Begin")

@@ -17,7 +17,6 @@ from ..kit.project import Project
 from ..kit.visitors import ask
 
 DOMAIN = "settings.test"
-REQUIREMENTS = "django>=5.2,<5.3\npsycopg[binary]>=3.2\n"
 SETTINGS = "hello/settings.py"
 NOTES = {  # an app with a migration: its table says whether any was applied
     "notes/__init__.py": "",
@@ -37,7 +36,7 @@ WITH_NOTES = 'INSTALLED_APPS += ["notes"]\nDEFAULT_AUTO_FIELD = "django.db.model
 def site(server: Practice, projects: Callable[[str], Project]) -> Project:
     """A small site with a database, live."""
     project = projects("settings")
-    project.write(small.files("", small.DATABASE, REQUIREMENTS))
+    project.write(small.files("", small.DATABASE))
     project.commit("Begin")
     project.set(
         DEPLOY_APP=".", DEPLOY_DOMAINS=DOMAIN, DEPLOY_COLLECTSTATIC="off", SECRET_KEY="a-key-of-the-settings-" * 3,

@@ -71,7 +71,7 @@ print(opened.makefile("rb").read().decode().partition("\\r\\n\\r\\n")[2])
 def site(projects: Callable[[str], Project]) -> Project:
     """A site with django-allauth, live by WSGI and gthread."""
     project = projects("address")
-    files = small.files("app", SETTINGS, "django>=5.2,<5.3\npsycopg[binary]>=3.2\ndjango-allauth>=65\n")
+    files = small.files("app", SETTINGS)
     project.write(files | {"app/hello/urls.py": URLS, "app/hello/asgi.py": ASGI})
     project.commit("Begin")
     project.set(

@@ -57,7 +57,7 @@ def at(project: Project) -> str:
 @pytest.fixture(scope="module")
 def site(projects: Callable[[str], Project]) -> Project:
     made = projects("local")
-    made.write(small.files("app"))
+    made.write(small.files("app", requirements="django>=5.2,<5.3\n"))  # all of the image is sent
     made.git("config", "core.compression", "0")
     made.commit("Begin")
     made.set(DEPLOY_DOMAINS="local.test", DEPLOY_DATABASE="none", DEPLOY_COLLECTSTATIC="off", SECRET_KEY="of-local")

@@ -20,7 +20,7 @@ from deploy.practice import Practice, snapshots
 from deploy.practice.engine import connect
 from deploy.practice.images import IMAGES, PUBLISHED, fingerprint
 
-from . import tiny
+from . import small, tiny
 from .laptop import CHECKOUT, Fab
 from .names import DOMAIN, PREFIX
 from .project import Project, new_repository, with_sample_app
@@ -67,6 +67,24 @@ def _provision(project: Project) -> None:
     project.fab("provision", on=project.server, project=project, check=True)
     for image in BASES:
         project.server.exec(("docker", "pull", "--quiet", image))
+    for each in (with_sample_app(project), _small(project)):
+        _fill_cache(each)
+
+
+def _small(beside: Project) -> Project:
+    project = new_repository(beside.root.parent / "small", beside.fab, beside.server)
+    project.write(small.files("app"))
+    project.commit("Begin")
+    project.set(DEPLOY_DOMAINS="provisioned.test", SECRET_KEY="k" * 50, DEPLOY_DATABASE="none")
+    project.set(DEPLOY_COLLECTSTATIC="off")
+    return project
+
+
+def _fill_cache(project: Project) -> None:
+    """Leaves nothing of a site but what building it has left in Docker's cache, for other sites' builds."""
+    project.set(DEPLOY_APP="app")
+    project.deploy()
+    project.fab("remove", "--yes", on=project.server, project=project, check=True)
 
 
 def _portfolio(project: Project) -> None:
@@ -79,14 +97,14 @@ def _tiny(project: Project) -> None:
     tiny.make(project)
 
 
-PROVISIONING = ("deploy", "nginx_templates", "compose", "fabfile.py", "requirements.txt")
 KIT = "tests/e2e/kit"
+PROVISIONING = ("deploy", "nginx_templates", "compose", "fabfile.py", "requirements.txt", "app", f"{KIT}/small.py")
 BEGINNINGS = {
     each.name: each
     for each in (
         Beginning("provisioned", "", PROVISIONING, _provision),
-        Beginning("portfolio", "provisioned", (*PROVISIONING, "app"), _portfolio),
-        Beginning("tiny", "provisioned", (*PROVISIONING, f"{KIT}/tiny.py", f"{KIT}/small.py"), _tiny),
+        Beginning("portfolio", "provisioned", PROVISIONING, _portfolio),
+        Beginning("tiny", "provisioned", (*PROVISIONING, f"{KIT}/tiny.py"), _tiny),
     )
 }
 

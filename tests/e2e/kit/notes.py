@@ -7,7 +7,6 @@ from .inside import shell
 from .project import Project
 
 SETTINGS = small.DATABASE + 'INSTALLED_APPS += ["notes"]\n'
-REQUIREMENTS = "django>=5.2,<5.3\ngunicorn\npsycopg[binary]\n"
 VIEW = """\
 import os
 from django.http import JsonResponse

@@ -42,13 +42,16 @@ def hello(request):
 urlpatterns = [path("", hello), path("healthz", hello)]
 """
 
+NEEDS = "django>=5.2,<5.3\npsycopg[binary,pool]>=3.2\ndjango-allauth>=65\ndjango-compressor\n"
+"""What all of the tests' small projects need: a server that isn't bare has that in its cache of builds."""
+
 WSGI = """\
 from django.core.wsgi import get_wsgi_application
 application = get_wsgi_application()
 """
 
 
-def files(folder: str = "", settings: str = "", requirements: str = "django>=5.2,<5.3\n") -> dict[str, str]:
+def files(folder: str = "", settings: str = "", requirements: str = NEEDS) -> dict[str, str]:
     """The project's files; ``folder``: where its manage.py is; ``settings``: what is added to Django's settings."""
     below = f"{folder}/" if folder else ""
     return {

@@ -16,7 +16,6 @@ from ..kit.project import Project
 from ..kit.visitors import ask
 from ..kit.waiting import until
 
-REQUIREMENTS = "django>=5.2,<5.3\npsycopg[binary]>=3.2\n"
 IN_INITDB = """
 until [ -s "/var/lib/docker/volumes/$1-postgres/_data/PG_VERSION" ]; do sleep 0.01; done
 until pkill -KILL -x initdb; do sleep 0.01; done
@@ -29,7 +28,7 @@ DIES = "import os\nos._exit(3)\napplication = None\n"
 def made(server: Practice, projects: Callable[[str], Project]) -> Project:
     """A small site with a database, and no release yet."""
     project = projects("first")
-    project.write(small.files("", small.DATABASE, REQUIREMENTS))
+    project.write(small.files("", small.DATABASE))
     project.commit("Begin")
     called(project, "first")
     project.fab("provision", on=server, project=project, check=True)

@@ -42,8 +42,7 @@ def domain(name: str) -> str:
 
 def small_site(projects: Callable[[str], Project], name: str, settings: str = "", **values: str) -> Project:
     project = projects(name)
-    requirements = "django>=5.2,<5.3\n" + "psycopg[binary]\n" * ("postgresql" in settings)
-    project.write(small.files("app", settings, requirements) | {"app/files/plain.css": "p {}\n"})
+    project.write(small.files("app", settings) | {"app/files/plain.css": "p {}\n"})
     project.commit("Begin")
     project.set(DEPLOY_DOMAINS=domain(name), DEPLOY_DRAIN="5", **{**SECRETS, **values})
     project.server.acme.point(domain(name), project.server.ip)

@@ -199,8 +199,7 @@ def test_a_project_without_database_or_static_files(projects: Callable[[str], Pr
 def everything(projects: Callable[[str], Project]) -> Project:
     """A site with every setting there is, deployed."""
     project = projects("everything")
-    requirements = "django>=5.2,<5.3\npsycopg[binary]\n"
-    project.write(small.files("code", settings=small.DATABASE + small.STATIC, requirements=requirements))
+    project.write(small.files("code", settings=small.DATABASE + small.STATIC))
     project.write({"code/hello/other.py": OTHER_WSGI, "code/files/a.txt": "static\n", "extra.ini": "[extra]\n"})
     project.commit("Begin")
     project.set(

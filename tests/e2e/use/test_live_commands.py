@@ -19,7 +19,6 @@ from ..kit.relay import in_front_of
 from ..kit.terminal import terminal
 from ..kit.waiting import left, until
 
-NEEDED = "django>=5.2,<5.3\npsycopg[binary]\n"
 SITE = "talk"
 APPS = """
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth"]
@@ -37,7 +36,7 @@ exit 0
 def talk(projects: Callable[[str], Project], server: Practice) -> Project:
     """A small site with a database, live."""
     project = projects(SITE)
-    project.write(small.files(settings=small.DATABASE + APPS, requirements=NEEDED))
+    project.write(small.files(settings=small.DATABASE + APPS))
     project.commit("Begin")
     project.set(
         DEPLOY_DOMAINS="talk.test", DEPLOY_APP=".", SECRET_KEY="hunter2-hunter2",

@@ -20,7 +20,6 @@ from ..kit.relay import in_front_of
 from ..kit.visitors import ask
 from ..kit.waiting import left, until
 
-NEEDED = "django>=5.2,<5.3\npsycopg[binary]\n"
 SITE, DOMAIN = "chatty", "chatty.test"
 URLS = """\
 import sys
@@ -44,7 +43,7 @@ urlpatterns = [path("", home), path("broken", broken)]
 def chatty(projects: Callable[[str], Project], server: Practice) -> Project:
     """A site that says what it does, with a process that does too; live, and a page of it has failed."""
     project = projects(SITE)
-    project.write(small.files(settings=small.DATABASE, requirements=NEEDED) | {"hello/urls.py": URLS})
+    project.write(small.files(settings=small.DATABASE) | {"hello/urls.py": URLS})
     project.commit("Begin")
     project.set(
         DEPLOY_DOMAINS=DOMAIN, DEPLOY_APP=".", SECRET_KEY="hunter2-hunter2", POSTGRES_PASSWORD="correct-horse",

@@ -20,7 +20,6 @@ from ..kit.notes import (
     ADDED,
     EXTRA,
     INITIAL,
-    REQUIREMENTS,
     SETTINGS,
     SUBJECT,
     TITLE,
@@ -41,7 +40,7 @@ Plan = dict[str, Any]
 def shop(fab: Fab, bring_up: Callable[..., Practice], tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A tiny project with a database, and a server for it."""
     project = new_repository(tmp_path_factory.mktemp("projects") / "shop", fab, bring_up(begins="provisioned"))
-    project.write(small.files(settings=SETTINGS, requirements=REQUIREMENTS))
+    project.write(small.files(settings=SETTINGS))
     project.write({"hello/urls.py": VIEW, "notes/__init__.py": "", "notes/migrations/__init__.py": ""})
     project.write({**model(TITLE), "notes/migrations/0001_initial.py": INITIAL})
     project.commit("Begin")

@@ -27,7 +27,7 @@ def right(projects: Callable[[str], Project]) -> Project:
     library.write({"greeting.py": 'GREETING = "from the submodule"\n'})
     library.commit("Begin")
     made = projects("right")
-    made.write(small.files(requirements="django>=5.2,<5.3\n"))
+    made.write(small.files())
     made.edit(
         "hello/urls.py", "def hello", "from lib.greeting import GREETING\nfrom hello.more import MORE\n\ndef hello"
     )
