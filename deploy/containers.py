@@ -32,6 +32,8 @@ START_INTERVAL_SINCE = (25, 0)  # Docker Engine: healthcheck's start_interval
 GUNICORN_SINCE = (25, 1)  # its own ASGI worker, its uwsgi protocol
 # The image's user has no entry in its passwd, where programs would look for a name and for a folder to write in.
 WHO = {"HOME": "/tmp", "LOGNAME": "app"}
+MOST_WORKERS, WORKER_MB, OTHERS_MB = 8, 80, 256
+"""Of Gunicorn's, unless DEPLOY_WORKERS says more; what one is counted with, and the database and the system."""
 DATABASE_CONNECTIONS = 97  # that PostgreSQL has for others than itself, as it comes
 
 
@@ -271,8 +273,9 @@ def in_its_place(line: str) -> str:
 
 
 def workers(settings: Settings, facts: Facts) -> int:
-    """Gunicorn's workers in one web container."""
-    return settings.workers or max(1, min(2 * facts.cores + 1, 8) // settings.replicas)
+    """Gunicorn's workers in one web container: by the cores, and by the memory while two releases run in a switch."""
+    fit = (facts.memory_mb - OTHERS_MB) // (2 * WORKER_MB) if facts.memory_mb else MOST_WORKERS
+    return settings.workers or max(1, min(2 * facts.cores + 1, MOST_WORKERS, fit) // settings.replicas)
 
 
 def threads(settings: Settings) -> int:

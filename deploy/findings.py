@@ -126,6 +126,7 @@ def of_server(it: Examined) -> list[Finding]:
         *_engine(it),
         *_site(it),
         *_certificate(it),
+        *_memory(it),
         *_disk(it),
         *_dumps(it),
         *_clock(it),
@@ -283,6 +284,11 @@ def _certificate(it: Examined) -> list[Finding]:
         found.append(fault("tls", f"The certificate isn't for {', '.join(uncovered)}.", again))
     days = (certificate.ends - clock(facts.clock)).days
     return found or [fine("tls", f"the certificate is good until {certificate.until} ({count(days, 'day')} left)")]
+
+
+def _memory(it: Examined) -> list[Finding]:
+    small = host.little_memory(it.settings, it.facts)
+    return [warning("memory", small, it.on_server("free -m"))] if small else []
 
 
 def _disk(it: Examined) -> list[Finding]:

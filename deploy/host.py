@@ -16,6 +16,8 @@ from .steps import Step, folder, script, write
 SUPPORTED = {"debian": (12,), "ubuntu": (22, 4)}
 COMPOSE_NEEDED = (2, 20)
 DISK_NEEDED_MB = 1024
+MEMORY_NEEDED_MB = 950
+"""With swap space. What is sold as 1 GB has some 960 MB."""
 LOCK = "server.lock"
 
 # Alternatives are tried in this order; a name that ends in ? is left out where the distribution hasn't got it.
@@ -62,6 +64,18 @@ def reasons(settings: Settings, facts: Facts, *, room: bool = True) -> list[str]
             "docker system df shows what Docker holds, docker system prune frees what nothing uses."
         )
     return found
+
+
+def little_memory(settings: Settings, facts: Facts) -> str:
+    """What a small server needs, in words; empty where there is memory enough, or where no application runs."""
+    if not settings.containers or not facts.memory_mb or facts.memory_mb + facts.swap_mb >= MEMORY_NEEDED_MB:
+        return ""
+    return (
+        f"The server has {facts.memory_mb} MB of memory and {facts.swap_mb} MB of swap space: a build, or two releases "
+        "side by side, may need more. On the server, fallocate -l 1G /swapfile && chmod 600 /swapfile && mkswap "
+        "/swapfile && swapon /swapfile gives it more until the next boot, a line in /etc/fstab for ever. "
+        "DEPLOY_BUILD=local builds on the laptop."
+    )
 
 
 def packages(settings: Settings, facts: Facts) -> list[Step]:
@@ -133,6 +147,11 @@ def engine_silent(facts: Facts) -> list[str]:
 def _no_engine(facts: Facts) -> list[str]:
     """Why there can't be an engine as we need it."""
     reasons = engine_silent(facts)
+    if facts.swarm not in {"", "inactive"}:
+        reasons.append(
+            "Docker is in swarm mode here, and wouldn't start after the next boot with live-restore, which Portside "
+            "switches on. Use another server; or, if nothing of the swarm is needed: docker swarm leave --force."
+        )
     if facts.os_id == "debian" and facts.os_version == "12" and version(facts.compose_version) < COMPOSE_NEEDED:
         reasons.append(
             f"{facts.os_name} has Docker Compose v1 only, which is no longer maintained. Upgrade to Debian 13, or "
@@ -170,8 +189,14 @@ def expected(listener: Listener, facts: Facts) -> bool:
     """Whether something that listens beyond the machine does so on Portside's account, or a DHCP client's."""
     if listener.protocol == "udp":
         ours = http3.is_port(listener) and listener.process == "nginx"
-        return ours or listener.port in {68, 546}  # a DHCP client's own
-    return listener.port in {facts.ssh_port, 80, 443}
+        return ours or listener.port in {68, 546} or _resolves_locally(listener)  # a DHCP client's own
+    return listener.port in {facts.ssh_port, 80, 443} or _resolves_locally(listener)
+
+
+def _resolves_locally(listener: Listener) -> bool:
+    """Whether it is systemd-resolved, by the 15 letters that ss shows, at LLMNR or mDNS. Debian's cloud images have
+    that on, and a server on the internet loses nothing by not answering there."""
+    return listener.process == "systemd-resolve" and listener.port in {5353, 5355}
 
 
 def _described(listener: Listener) -> str:

@@ -111,7 +111,10 @@ class Settings(BaseModel):
         "gthread", description="Gunicorn's worker class"
     )
     workers: int | None = Field(
-        None, ge=1, le=256, description="Gunicorn's workers in a web container; by the server's cores if not given"
+        None,
+        ge=1,
+        le=256,
+        description="Gunicorn's workers in a web container; by the server's cores and memory if not given",
     )
     threads: int | None = Field(None, ge=1, le=256, description="Gunicorn's threads a worker")
     preload: Switch = Field(

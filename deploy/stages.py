@@ -80,6 +80,9 @@ def preflight(run: Run, stage: Stage) -> None:
     crowd = containers.too_many_connections(run.settings, facts)
     if crowd and run.command == "deploy":
         run.report.warn(crowd)
+    small = host.little_memory(run.settings, facts)
+    if small and (run.command == "provision" or (run.command == "deploy" and run.settings.build == "server")):
+        run.report.warn(small)
     for fault in renewal.faults(facts) if run.command == "deploy" else ():
         run.report.warn(fault)
     run.unchanged = run.command == "certs" and not run.staging and certifying.is_done(run)

@@ -170,6 +170,13 @@ def test_workers_follow_the_cores(cores: int, workers: str, settings: Settings) 
     assert f'PORTSIDE_WORKERS: "{workers}"' in text
 
 
+@pytest.mark.parametrize(("memory", "workers"), [(0, "5"), (481, "1"), (960, "4"), (1968, "5"), (100, "1")])
+def test_workers_follow_the_memory(memory: int, workers: str, settings: Settings) -> None:
+    facts = replace(FACTS, cores=2, memory_mb=memory)
+    text = containers.release_compose(settings, RELEASE, facts, sample.answer())
+    assert f'PORTSIDE_WORKERS: "{workers}"' in text
+
+
 @pytest.mark.parametrize(("replicas", "workers"), [("1", "8"), ("2", "4"), ("3", "2"), ("9", "1")])
 def test_the_usual_workers_are_shared_out_among_replicas(replicas: str, workers: str, tmp_path: Path) -> None:
     text = containers.release_compose(

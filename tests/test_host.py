@@ -207,6 +207,37 @@ def test_the_firewall_cuts_nobody_off_unasked(listener: Listener, told: str, tmp
     host.check(sample.settings(tmp_path), replace(facts, ufw="active"))
 
 
+@pytest.mark.parametrize(("protocol", "address", "port"), [("tcp", "::", 5355), ("udp", "0.0.0.0", 5353)])
+def test_what_a_cloud_image_listens_with_may_be_cut_off(
+    protocol: str, address: str, port: int, settings: Settings
+) -> None:
+    resolved = Listener(protocol, address, port, "systemd-resolve")
+    facts = sample.bare()
+    host.check(settings, replace(facts, listeners=(*facts.listeners, resolved)))
+    assert "port 53" in reasons(settings, replace(facts, listeners=(*facts.listeners, replace(resolved, port=53))))
+
+
+@pytest.mark.parametrize("state", ["active", "locked", "pending", "error"])
+def test_a_swarm_is_refused_where_docker_is_needed(state: str, settings: Settings, tmp_path: Path) -> None:
+    facts = sample.bare()
+    assert "docker swarm leave" in reasons(settings, replace(facts, swarm=state))
+    host.check(settings, replace(facts, swarm="inactive"))
+    host.check(sample.settings(tmp_path, sample.STATIC), replace(facts, swarm=state))
+
+
+@pytest.mark.parametrize(
+    ("memory", "swap", "told"), [(481, 0, True), (481, 1024, False), (960, 0, False), (0, 0, False), (300, 600, True)]
+)
+def test_a_server_of_little_memory_is_told_of(
+    memory: int, swap: int, told: bool, settings: Settings, tmp_path: Path
+) -> None:
+    facts = replace(sample.bare(), memory_mb=memory, swap_mb=swap)
+    said = host.little_memory(settings, facts)
+    assert (f"{memory} MB of memory and {swap} MB of swap" in said) is told
+    assert bool(said) is told
+    assert host.little_memory(sample.settings(tmp_path, sample.STATIC), facts) == ""
+
+
 def test_every_reason_is_told_at_once(settings: Settings) -> None:
     facts = replace(sample.bare(), os_id="fedora", disk_mb=1, listeners=(Listener("tcp", "*", 80, "apache2"),))
     assert len(reasons(settings, facts).splitlines()) == 3

@@ -39,6 +39,7 @@ def root(tmp_path: Path) -> Path:
     docker.chmod(0o755)
     for script in REMOTE.glob("*.sh"):
         text = script.read_text(encoding="utf-8").replace("find /var/tmp /run ", f"find {tmp_path}/room ")
+        text = text.replace("/usr/sbin/policy-rc.d", f"{tmp_path}/policy-rc.d")
         sample.files(tmp_path / "remote", {script.name: text})
     (tmp_path / "room").mkdir()
     return root
@@ -650,6 +651,7 @@ def test_without_docker_there_are_no_containers(static: Path) -> None:
         "sleep",
     ):
         (static.parent / "bin" / name).symlink_to(shutil.which(name) or name)
+    (static.parent / "bin/python3").symlink_to(sys.executable)
     sample.files(static.parent / "files", {"release.json": '{"id": "x", "static_url": "/"}\n', "event": "{}\n"})
     run(static, "finish", str(static), "art", B, A, "0", **path)
     assert finish_answer(static) | {"seconds": 0} == {"seconds": 0, "left": 0, "working": []}
@@ -947,3 +949,95 @@ def test_half_a_dump_never_looks_like_one(root: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError):
         run(root, "dump", "data.yaml", f"{top}/backups/before-3.dump", TOP=str(top))
     assert [path.name for path in (top / "backups").iterdir()] == ["before-2.dump"]
+
+
+LOCKED = """\
+E: Could not get lock /var/lib/apt/lists/lock. It is held by process 77 (apt-get)
+E: Unable to lock directory /var/lib/apt/lists/
+"""
+
+
+def with_apt(root: Path, get: str) -> None:
+    """Programs that stand in for apt's: apt-get is this script, and every package can be had."""
+    for name, text in {"apt-get": get, "apt-cache": "echo '  Candidate: 1'"}.items():
+        sample.files(root.parent / "bin", {name: f"#!/bin/sh\ncd {root.parent}\n{text}\n"})
+        (root.parent / "bin" / name).chmod(0o755)
+
+
+def packages(root: Path) -> subprocess.CompletedProcess[str]:
+    top = root.parent
+    environment = {**os.environ, "PATH": f"{top}/bin:{os.environ['PATH']}", "PORTSIDE": str(top)}
+    words = ("sh", top / "remote/packages.sh", "nginx")
+    return subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=180)
+
+
+@pytest.mark.parametrize("which", ["update", "install"])
+def test_who_keeps_apt_busy_is_waited_for_and_told_of_once(root: Path, which: str) -> None:
+    (root.parent / "locked").write_text(LOCKED)
+    (root.parent / "twice").write_text("echo >>tries; [ $(wc -l <tries) -gt 2 ] || { cat locked; exit 100; }")
+    said = 'case $* in *install*) echo "Setting up nginx" ;; esac'
+    with_apt(root, f'case $* in *" {which}"*) . ./twice ;; esac\n{said}')
+    done = packages(root)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("waiting for apt, which is busy: process 77 (apt-get)") == 1
+    assert "lock" not in done.stdout + done.stderr
+    assert done.stdout.endswith("Setting up nginx\n")
+
+
+def test_what_else_is_wrong_with_apt_is_not_waited_for(root: Path) -> None:
+    with_apt(root, "echo >>tries; echo 'E: Unable to fetch some archives'; exit 100")
+    done = packages(root)
+    assert done.returncode == 1
+    assert "E: Unable to fetch some archives" in done.stdout
+    assert "The list of packages can't be read" in done.stdout
+    assert (root.parent / "tries").read_text() == "\n"
+
+
+def test_who_keeps_apt_busy_for_long_is_named(root: Path) -> None:
+    (root.parent / "locked").write_text(LOCKED)
+    with_apt(root, "cat locked; exit 100")
+    script = root.parent / "remote/packages.sh"
+    script.write_text(script.read_text().replace("minutes=5", "minutes=0"))
+    done = packages(root)
+    assert done.returncode == 1
+    assert "keeps apt busy for 0 minutes: process 77 (apt-get)" in done.stdout
+
+
+@pytest.mark.parametrize("there", ["ours", "another's", ""])
+def test_what_keeps_nginx_from_starting_goes_also_if_a_power_cut_left_it(root: Path, there: str) -> None:
+    policy = root.parent / "policy-rc.d"
+    with_apt(root, "case $* in *install*) cat policy-rc.d ;; esac")
+    if there == "ours":
+        policy.write_text("#!/bin/sh\ncase $1 in nginx*) exit 101 ;; esac\n")
+    elif there:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+    done = packages(root)
+    assert done.returncode == 0
+    assert ("nginx*" in done.stdout) is (there != "another's")
+    assert policy.exists() is (there == "another's")
+
+
+def test_packages_that_are_interrupted_leave_no_policy(root: Path) -> None:
+    with_apt(root, "case $* in *install*) kill -TERM $(cat shell); sleep 0.2; esac")
+    script = root.parent / "remote/packages.sh"
+    script.write_text(f"echo $$ >{root.parent}/shell\n" + script.read_text())
+    assert packages(root).returncode == 143
+    assert not (root.parent / "policy-rc.d").exists()
+
+
+def test_files_are_linked_at_their_paths_and_instead_of_what_is_there(root: Path, tmp_path: Path) -> None:
+    here = sample.files(tmp_path / "here", {"a/b c.css": "new", "same": "same", "d": "d"})
+    there = sample.files(tmp_path / "there", {"a/b c.css": "old"})
+    os.link(here / "same", there / "same")
+    (here / "points").symlink_to("nowhere")
+    names = ("a/b c.css", "same", "missing", "points", "d")
+    script = f'. "{root.parent}/remote/lib.sh"; cd "$1" && link "$2"'
+    done = subprocess.run(
+        ("sh", "-c", script, "sh", here, there), input="\0".join(names), text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert "'missing'" in done.stderr
+    for name in ("a/b c.css", "same", "d"):
+        assert (here / name).samefile(there / name)
+    assert (there / "points").readlink() == Path("nowhere")
+    assert {path.name for path in there.rglob("*")} == {"a", "b c.css", "same", "points", "d"}

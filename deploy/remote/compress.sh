@@ -3,6 +3,7 @@
 # of compressing anew for every visitor. Afterwards the folder is root's, for all to read.
 #   compress.sh FOLDER POOL      POOL: where the same files may lie, compressed before
 # A project can have thousands of files: each program is started for many of them.
+. "$PORTSIDE/remote/lib.sh"
 export LC_ALL=C # by which sort and comm agree
 folder=$1 pool=$2
 cd "$folder" || exit 1
@@ -35,7 +36,7 @@ comm -z -12 "$lists/here" "$lists/there" | cut -z -c 67- >"$lists/same"
 for kind in $kinds; do
     of_kind <"$lists/all" | xargs -0 -r rm -f -- # one may be a link, and writing would change the other's
     # What another release made of the same content; what it hasn't got, or lies on another disk, is made here.
-    [ ! -s "$lists/same" ] || (cd "$pool" && of_kind <"$lists/same" | xargs -0 cp -l --parents -t "$folder" -- 2>/dev/null)
+    [ ! -s "$lists/same" ] || (cd "$pool" && of_kind <"$lists/same" | link "$folder" 2>/dev/null)
     find . -name "*.$kind" -print0 | sed -z "s/\.$kind\$//" | sort -z | comm -z -23 "$lists/all" - | compress || exit 1
 done
 chown -R root:root . && chmod -R u=rwX,go=rX .

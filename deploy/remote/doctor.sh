@@ -12,7 +12,7 @@ done
 systemctl list-units --failed --plain --no-legend --full | awk '{print "failed\t" $1}'
 # Docker's own bridges have addresses that mean something else on every machine.
 ip -o addr show scope global | awk '$2 !~ /^(docker|br-|veth)/ {sub("/.*", "", $4); print "address\t" $4}'
-df -Pm / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 {sub("%", "", $5); print "disk\t" $5 " " $4 " " $6}' | sort -u
+df -Pk / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 {sub("%", "", $5); print "disk\t" $5 " " int($4 / 1024) " " $6}' | sort -u
 df -Pi / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 && $5 ~ /%/ {sub("%", "", $5); print "inodes\t" $5 " " $6}' | sort -u
 [ ! -f /run/reboot-required ] || fact reboot yes
 fact password "$(sshd -T 2>/dev/null | awk '$1 == "passwordauthentication" {print $2}')"

@@ -28,7 +28,9 @@ host_facts() {
     fact clock "$(date -u +%Y%m%d-%H%M%S)"
     fact arch "$(dpkg --print-architecture)"
     fact cores "$(nproc)"
-    fact disk "$(df -Pm / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 && (min == "" || $4 < min) {min = $4} END {print min}')"
+    # In kilobytes: the df of uutils knows no other unit by a letter.
+    fact disk "$(df -Pk / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 && (min == "" || $4 < min) {min = $4} END {print int(min / 1024)}')"
+    awk '$1 == "MemTotal:" {print "memory\t" int($2 / 1024)} $1 == "SwapTotal:" {print "swap\t" int($2 / 1024)}' /proc/meminfo
     fact ipv6 "$([ -f /proc/net/if_inet6 ] && echo yes || echo no)"
     fact systemd "$([ -d /run/systemd/system ] && echo yes || echo no)"
     fact ssh.port "$(ssh_port)"
@@ -54,7 +56,8 @@ firewall_facts() {
 docker_facts() {
     has docker || return 0
     docker info --format '{{range .ClientInfo.Plugins}}{{if eq .Name "compose" "buildx"}}docker.{{.Name}}{{"\t"}}{{.Version}}{{"\n"}}{{end}}{{end}}{{
-        "docker.version\t"}}{{.ServerVersion}}{{"\ndocker.live-restore\t"}}{{.LiveRestoreEnabled}}' 2>/dev/null
+        "docker.version\t"}}{{.ServerVersion}}{{"\ndocker.live-restore\t"}}{{.LiveRestoreEnabled}}{{
+        "\ndocker.swarm\t"}}{{.Swarm.LocalNodeState}}' 2>/dev/null
     docker images --filter "label=portside.site=$site" --filter dangling=false --format '{{"image\t"}}{{.Repository}}:{{.Tag}}' 2>/dev/null
 }
 

@@ -20,7 +20,30 @@ pool() {
     url=$(sed -n 's/.*"static_url": *"\([^"]*\)".*/\1/p' "$1/releases/$2/release.json" 2>/dev/null)
     [ -n "$url" ] && [ -d "$1/releases/$2/static" ] || return 0
     mkdir -p "$1/static-pool$url" && (cd "$1/releases/$2/static" && find . -type f -regextype posix-extended \
-        -regex '.*[.-][0-9A-Za-z_-]{8,}\.[^/]+' -print0 | xargs -0 -r cp -alf --parents -t "$1/static-pool$url")
+        -regex '.*[.-][0-9A-Za-z_-]{8,}\.[^/]+' -print0 | link "$1/static-pool$url")
+}
+
+# Links files into a folder, at their own paths and instead of what is there: those that standard input names, each ended by
+# a zero. Those that can't be linked are told and passed over, and the end is a failure. Not every cp makes the folders
+# between: that of uutils (Ubuntu 26.10) doesn't.
+#   link FOLDER
+link() {
+    python3 -I -S -c '
+import os, sys
+failed = False
+for path in filter(None, sys.stdin.buffer.read().split(b"\0")):
+    place = os.path.join(os.fsencode(sys.argv[1]), path)
+    new = place + b".portside-new"
+    try:
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        if not (os.path.lexists(place) and os.path.samestat(os.lstat(path), os.lstat(place))):
+            os.link(path, new, follow_symlinks=False)
+            os.replace(new, place)
+    except OSError as error:
+        failed = True
+        print(error, file=sys.stderr)
+sys.exit(failed)
+' "$1"
 }
 
 # The releases that are too many, a line each: all but the last KEEP that were live, and the others named.

@@ -8,7 +8,7 @@ mkdir -p "$folder"
 # A new file's time is now and the others keep theirs: by time and length Nginx tells whether what a visitor has is still good.
 [ ! -d "$PORTSIDE_FILES/new" ] || cp -R "$PORTSIDE_FILES/new/." "$folder/" || die "The files can't be written."
 if [ -s "$PORTSIDE_FILES/same" ]; then
-    (cd "$live" && tr '\n' '\0' <"$PORTSIDE_FILES/same" | xargs -0 -r cp -al --parents -t "$folder" --) ||
+    (cd "$live" && tr '\n' '\0' <"$PORTSIDE_FILES/same" | link "$folder") ||
         die "The files of the live release can't be linked."
 fi
 sh "$PORTSIDE/remote/compress.sh" "$folder" "$live" || die "The files can't be compressed."
