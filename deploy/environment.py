@@ -37,6 +37,12 @@ class Dotenv:
     faults: tuple[str, ...] = ()
 
 
+def named(given: str) -> str:
+    """The file that ``--env`` names: a path, or the NAME of ``.env.NAME``."""
+    short = re.fullmatch(r"[A-Za-z0-9_-]+", given) and not Path(given).exists()
+    return f".env.{given}" if short else given
+
+
 def read(path: Path, process: Mapping[str, str] = os.environ) -> Dotenv:
     """Read ``path``; without it, take the names of the ``.env.example`` beside it from the process environment.
 

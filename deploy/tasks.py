@@ -18,7 +18,7 @@ from fabric.main import program
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from . import mask, route, runlog
+from . import environment, mask, route, runlog
 from .command import words
 from .errors import PortsideError, Refused
 from .report import Report
@@ -33,7 +33,7 @@ from .ssh_config import SSHConfig
 LEAST = 6  # characters of what a GitHub job's log hides everywhere
 
 HELP = {
-    "env": "the site's environment file (default: .env)",
+    "env": "the site's environment file, or NAME for .env.NAME (default: .env)",
     "verbose": "show every command and what it prints",
     "quiet": "only warnings and errors",
     "ref": "this commit instead of the files as they are here",
@@ -130,6 +130,8 @@ def task(body: Body | None = None, *, several: Several = How.IN_TURN, name: str 
 
     @functools.wraps(body)
     def told(context: Context, *args: Any, **kwargs: Any) -> None:
+        if "env" in kwargs:
+            kwargs["env"] = environment.named(kwargs["env"])
         with _told():
             _each(several, body, context, args, kwargs)
 

@@ -90,6 +90,18 @@ def test_what_compose_reads_is_what_was_written(value: str) -> None:
     assert read_as_compose(environment.for_compose(given)) == given
 
 
+@pytest.mark.parametrize(
+    ("given", "file"),
+    [("staging", ".env.staging"), ("there", "there"), ("other.env", "other.env"), (".env", ".env"), ("../x", "../x")],
+)
+def test_a_file_is_named_by_its_path_or_by_its_ending(
+    given: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there").touch()
+    assert environment.named(given) == file
+
+
 def test_an_env_file_is_one_line_a_name_in_order() -> None:
     assert environment.for_compose({"B": "2", "A": "x\r\ny"}) == 'A="x\\r\\ny"\nB="2"\n'
 

@@ -205,6 +205,10 @@ def test_an_environment_file_that_is_not_there_is_refused(home: Path, tmp_path: 
     assert "fab init" in done.stderr
 
 
+def test_a_name_is_short_for_the_environment_file_that_ends_so(home: Path) -> None:
+    assert ".env.nowhere" in fab(home, "deploy", "-H", "server.invalid", "--env", "nowhere").stderr
+
+
 def test_init_writes_a_file_that_deploy_can_read(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "new.env"
     assert fab(home, "init", "--domains", "a.example", "--env", str(path)).returncode == 0
