@@ -138,6 +138,12 @@ workers() {
     done
 }
 
+# Whether one of those before the reload does. In one piece: grep leaves at the first one that it finds.
+accepts_before() {
+    found=$(workers)
+    printf '%s\n' "$found" | grep -qxF "${workers_before:-none}"
+}
+
 reload() {
     workers_before=$(workers)
     if systemctl is-active --quiet nginx; then systemctl reload nginx; else systemctl start nginx; fi
@@ -157,7 +163,7 @@ retired() {
 serves() {
     limit=$(($(now) + 15))
     until [ "$(curl -s --noproxy '*' --max-time 2 "http://127.0.0.1:$status_port/generation")" = "$1" ] &&
-        ! workers | grep -qxF "${workers_before:-none}"; do
+        ! accepts_before; do
         [ "$(now)" -lt "$limit" ] || return 1
         sleep 0.05
     done

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.begins("tiny")
 
 WSGI = "app/hello/wsgi.py"
 VIEWS = "app/hello/urls.py"
-HANGS_AT_START = "import time\ntime.sleep(1000)\n"
+HANGS_AT_START = "import time\ntime.sleep(1000)\napplication = None\n"
 HANGS_WHEN_ASKED = URLS.replace("def hello(request):", "def hello(request):\n    time.sleep(1000)")
 DIES_WHEN_ASKED_FOR_HEALTH = URLS + "\ndef ill(request):\n    os._exit(9)\nurlpatterns[1] = path('healthz', ill)\n"
 ANSWERS_500 = URLS.replace("def hello(request):", "def hello(request):\n    raise ValueError('no such colour')")
