@@ -14,7 +14,6 @@ from ..kit.visitors import ask
 pytestmark = pytest.mark.begins("tiny")
 
 
-@pytest.mark.core
 def test_two_deploys_of_one_site(tiny: Tiny) -> None:
     tiny.change()
     with nobody_lost(tiny):

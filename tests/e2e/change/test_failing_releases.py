@@ -110,7 +110,6 @@ def test_a_migration_that_fails(site: Project) -> None:
     assert set(dumps.splitlines()) == {"600 0"}, "a dump was made before, and only root can read it"
 
 
-@pytest.mark.core
 def test_an_app_that_starts_and_dies(site: Project) -> None:
     done = deploy_fails(site, DIES_AT_ONCE, "start", "gate")  # Gunicorn listens before its workers load
     assert done.code == 1

@@ -149,7 +149,6 @@ def test_a_replica_that_is_killed_is_passed_over_and_nothing_is_done_twice(edge:
     until(lambda: len(replicas(edge)) == 2, "the replica that was killed")
 
 
-@pytest.mark.core
 def test_replicas_become_more_and_fewer_while_visitors_come(edge: Project) -> None:
     for number in ("3", "1"):
         again(edge, DEPLOY_REPLICAS=number)

@@ -23,7 +23,7 @@ from deploy.practice.images import IMAGES, PUBLISHED, fingerprint
 from . import small, tiny
 from .laptop import CHECKOUT, Fab
 from .names import DOMAIN, PREFIX
-from .project import Project, new_repository, with_sample_app
+from .project import FEW_WORKERS, Project, new_repository, with_sample_app
 
 Say = Callable[[str], None]
 KEPT = "/root/project"
@@ -90,6 +90,7 @@ def _fill_cache(project: Project) -> None:
 def _portfolio(project: Project) -> None:
     with_sample_app(project)
     project.fab("init", "--domains", DOMAIN, "--env", str(project.env), check=True)
+    project.set(DEPLOY_WORKERS=FEW_WORKERS)
     project.deploy()
 
 

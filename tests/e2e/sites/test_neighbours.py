@@ -63,7 +63,6 @@ def test_a_second_site_comes_beside_the_first(site: Project, second: Project) ->
     assert ask(site.server, site.domain).release == before[0]
 
 
-@pytest.mark.core
 def test_each_has_its_own_database(site: Project, second: Project) -> None:
     second.manage("sample_works")
     assert sql(site.server, "second", "select count(*) from portfolio_work") == "6"
