@@ -6,7 +6,7 @@ PYTEST := .venv/bin/python -m pytest
 JOBS ?= 3
 E2E := $(PYTEST) -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup engine demo test test-all unit e2e e2e-core beginnings durations check fmt bench clean
+.PHONY: help setup engine demo test test-all unit e2e e2e-core quick durations check fmt bench clean
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -27,12 +27,10 @@ demo: setup engine  ## the whole thing on a practice server: a live site in minu
 	@.venv/bin/python -m deploy.demo
 
 test: setup engine  ## checks, units, and a core of end-to-end cases: what every change passes
-	@$(MAKE) --no-print-directory --jobs 2 beginnings check unit
-	@$(MAKE) --no-print-directory e2e-core
+	@$(MAKE) --no-print-directory --jobs 2 quick e2e-core
 
 test-all: setup engine  ## everything; in the end no practice server is left
-	@$(MAKE) --no-print-directory --jobs 2 beginnings check unit
-	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory --jobs 2 quick e2e
 
 unit: setup  ## tests without a server
 	@echo "test: units"
@@ -40,8 +38,8 @@ unit: setup  ## tests without a server
 	@echo "test: the sample site"
 	@cd app && DEBUG=on SECRET_KEY=test ../.venv/bin/python -W error manage.py test --verbosity 1
 
-beginnings: setup engine  # what servers of tests begin as
-	@.venv/bin/python -m tests.e2e.kit.beginnings
+quick: setup  # checks and units beside the others, told in one piece
+	@said=$$(mktemp) && { $(MAKE) --no-print-directory check unit >$$said 2>&1; code=$$?; cat $$said; rm $$said; exit $$code; }
 
 e2e-core: setup engine  ## the core of tests on practice servers
 	@$(E2E) -m core tests/e2e

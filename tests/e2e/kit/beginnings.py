@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import io
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,29 +166,3 @@ def kept(server: Practice, folder: Path, fab: Fab) -> Project:
     unpack = ("tar", "-x", "-C", str(folder), "--strip-components=1")
     subprocess.run(unpack, input=b"".join(stream), check=True)
     return Project(folder, fab, server)
-
-
-def main() -> None:
-    """Makes every snapshot that isn't there."""
-    started = time.monotonic()
-
-    def say(line: str) -> None:
-        print(f"  beginnings {time.monotonic() - started:4.0f} s  {line}", file=sys.stderr, flush=True)
-
-    def make(name: str) -> None:
-        with tempfile.TemporaryDirectory() as logs:
-            _snapshot(BEGINNINGS[name], "trixie", Fab(Path(logs), say), say)
-
-    said = io.StringIO()  # what each fab prints, which is of interest where one fails
-    try:
-        with redirect_stdout(said):
-            make("provisioned")
-            with ThreadPoolExecutor() as pool:
-                list(pool.map(make, ("portfolio", "tiny")))
-    except BaseException:
-        sys.stderr.write(said.getvalue())
-        raise
-
-
-if __name__ == "__main__":
-    main()
