@@ -47,6 +47,7 @@ FLAGS = (
 # The run
 
 
+@pytest.hookimpl(trylast=True)  # once those that aren't asked for are left out
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The Docker SDK leaves its sockets to the garbage collector, which is no fault of a test."""
     for item in items:

@@ -97,3 +97,20 @@ def fingerprint(server: Practice, *, without: Sequence[str] = ()) -> set[str]:
         """,
     ).splitlines()
     return {line for line in lines if not any(word in line for word in without)}
+
+
+_TRACES = """
+find /etc /srv /var/log /var/lib/portside /var/cache /var/tmp /run /usr/local -path /var/lib/portside/backups -prune \\
+    -o \\( -name "$1" -o -name "$1.*" -o -name "portside-$1" -o -name "site-$1.*" \\) -print
+grep -rlE "(/|portside_)$1([/;. ]|\\$)" /etc/nginx /etc/letsencrypt /etc/portside 2>/dev/null
+for what in "ps -a" images "volume ls" "network ls"; do
+    docker $what -q --filter "label=portside.site=$1"
+done
+docker images -q "portside/$1"
+docker volume ls -q | grep -x "$1-postgres" || true
+"""
+
+
+def traces(server: Practice, site: str) -> str:
+    """What is on the server of a site, besides its final backup: files, containers, images, volumes, networks."""
+    return shell(server, _TRACES, site)

@@ -16,7 +16,7 @@ import pytest
 from deploy.practice import Practice
 
 from ..kit import small
-from ..kit.inside import container, fingerprint, inside, live, renew, shell, sql
+from ..kit.inside import container, fingerprint, inside, live, renew, shell, sql, traces
 from ..kit.laptop import CHECKOUT, FAB, STRIPPED, Done, Fab
 from ..kit.project import Project
 from ..kit.visitors import ask, visitors
@@ -24,16 +24,6 @@ from ..kit.waiting import until
 
 SITE, OTHERS = "a", ("a-data", "a-b", "a-20261121-080000-ab12cd3")
 SECRETS = {"SECRET_KEY": "k" * 50, "POSTGRES_PASSWORD": "p" * 24}
-LEFT = """
-find /etc /srv /var/log /var/lib/portside /var/cache /var/tmp /run /usr/local -path /var/lib/portside/backups -prune \\
-    -o \\( -name "$1" -o -name "$1.*" -o -name "portside-$1" -o -name "site-$1.*" \\) -print
-grep -rlE "(/|portside_)$1([/;. ]|\\$)" /etc/nginx /etc/letsencrypt /etc/portside 2>/dev/null
-for what in "ps -a" images "volume ls" "network ls"; do
-    docker $what -q --filter "label=portside.site=$1"
-done
-docker images -q "portside/$1"
-docker volume ls -q | grep -x "$1-postgres" || true
-"""
 
 
 def domain(name: str) -> str:
@@ -196,7 +186,6 @@ def test_a_site_put_up_by_hand_keeps_its_name(others: list[Project]) -> None:
 # Nobody takes a site away by mistake
 
 
-@pytest.mark.core
 @pytest.mark.usefixtures("others")
 def test_without_a_terminal_it_says_what_to_type(a: Project) -> None:
     before = fingerprint(a.server)
@@ -236,7 +225,7 @@ def test_certificates_of_a_site_never_deployed_are_taken_away_too(
     early = small_site(projects, "a-d", DEPLOY_DATABASE="none")
     early.fab("certs", on=a.server, project=early, check=True)
     assert "a-d is off" in remove(early, "--yes").out
-    assert shell(a.server, LEFT, "a-d") == ""
+    assert traces(a.server, "a-d") == ""
     assert shell(a.server, "ls /etc/letsencrypt/renewal").split() == ["a-data.conf", "a.conf"]
 
 
@@ -248,7 +237,7 @@ def test_a_static_site_is_taken_away_as_well(projects: Callable[[str], Project],
     static.deploy()
     assert body(a.server, static.domain) == "<h1>Static</h1>\n"
     remove(static, "--yes")
-    assert shell(a.server, LEFT, "a-static") == ""
+    assert traces(a.server, "a-static") == ""
     assert body(a.server, static.domain) == ""
 
 
@@ -310,14 +299,12 @@ def removed(a: Project, others: list[Project]) -> Done:
     return done
 
 
-@pytest.mark.core
 def test_nothing_of_it_is_left(a: Project, removed: Done) -> None:
-    assert shell(a.server, LEFT, SITE) == ""
+    assert traces(a.server, SITE) == ""
     assert "a is off" in removed.out
     assert body(a.server, a.domain) == "", "no answer at all, as to any name that isn't ours"
 
 
-@pytest.mark.core
 def test_the_others_are_as_they_were(others: list[Project], removed: Done) -> None:
     for site in others:
         assert "nothing to do" in site.deploy().out
@@ -332,7 +319,6 @@ def test_certificates_of_the_others_are_still_renewed(others: list[Project], rem
     assert ask(server, domain("a-data")).status == 301
 
 
-@pytest.mark.core
 def test_its_backup_is_whole_and_roots_alone(a: Project, removed: Done) -> None:
     folder = backup(a.server)[0]
     assert folder in removed.out
@@ -353,7 +339,7 @@ def test_its_name_and_domains_are_anybodys(
     assert '"host": "a.many.test"' in body(heir.server, domain(SITE))
     assert shell(heir.server, "docker volume ls -q") == "", "nothing of the one before is found again"
     remove(heir, "--yes")
-    assert shell(heir.server, LEFT, SITE) == ""
+    assert traces(heir.server, SITE) == ""
 
 
 def test_again_there_is_nothing_to_take_away(a: Project, removed: Done) -> None:
@@ -407,7 +393,7 @@ def test_what_can_not_be_taken_away_is_told_and_the_next_time_goes_on(a: Project
     assert folder in again.out
     assert backup(a.server)[-1] == folder, "there is no other backup of what is gone"
     assert "database.dump" in shell(a.server, 'ls "$1"', folder)
-    assert shell(a.server, LEFT, SITE) == ""
+    assert traces(a.server, SITE) == ""
     assert all(answers(site) for site in others[1:])
 
 
@@ -420,7 +406,7 @@ def test_another_is_deployed_meanwhile(a: Project, others: list[Project], fab: F
         until(lambda: "Make the final backup" in running.out.read_text(), "the backup")
         site.deploy()
         assert running.end().code == 0
-        assert shell(a.server, LEFT, SITE) == ""
+        assert traces(a.server, SITE) == ""
         assert "client_max_body_size 3m" in shell(a.server, "cat /etc/nginx/portside/sites/a-b.conf")
     site.deploy()
     assert answers(site)
@@ -435,7 +421,7 @@ def test_a_laptop_that_dies_is_not_needed_to_the_end(a: Project, others: list[Pr
     until(lambda: shell(a.server, "ls -d /srv/portside/a 2>/dev/null || true") == "", "the end of it")
     done = remove(a, "--yes")
     assert backup(a.server)[-1] in done.out
-    assert shell(a.server, LEFT, SITE) == ""
+    assert traces(a.server, SITE) == ""
 
 
 @pytest.mark.parametrize(
@@ -456,7 +442,7 @@ def test_a_power_cut_in_the_middle(reached: str, a: Project, others: list[Projec
     assert running.end().code != 0
     a.server.start()
     assert remove(a, "--yes").code == 0
-    assert shell(a.server, LEFT, SITE) == ""
+    assert traces(a.server, SITE) == ""
     assert "database.dump" in shell(a.server, 'ls "$1"', backup(a.server)[-1])
     for site in others[1:]:
         until(lambda site=site: answers(site), "the others")  # type: ignore[misc]
@@ -466,7 +452,7 @@ def test_the_last_of_them_goes_too(others: list[Project]) -> None:
     server = others[0].server
     for site in others:
         assert site.name in remove(site, "--yes").out
-        assert shell(server, LEFT, site.name) == ""
+        assert traces(server, site.name) == ""
     assert shell(server, "ls -A /srv/portside; ls -A /etc/letsencrypt/renewal") == ""
     renew(server)
     shell(server, "nginx -t && ! ls /etc/systemd/system/certbot.service.d/*")

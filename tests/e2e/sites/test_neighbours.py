@@ -12,7 +12,7 @@ import pytest
 from deploy.practice import Practice
 
 from ..kit import small
-from ..kit.inside import container, fingerprint, inside, live, shell, sql
+from ..kit.inside import container, fingerprint, inside, live, shell, sql, traces
 from ..kit.names import DOMAIN
 from ..kit.project import Project, with_sample_app
 from ..kit.visitors import ask, visitors
@@ -336,3 +336,18 @@ def test_a_database_made_under_other_names_is_refused(everything: Project) -> No
 def test_all_of_them_answer(server: Practice, everything: Project) -> None:
     for host in (DOMAIN, "second.test", "own.test", "plain.test", "all.test"):
         assert ask(server, host).status == 200
+
+
+# Gone again
+
+
+@pytest.mark.core
+def test_a_site_that_is_taken_away_leaves_a_backup_and_touches_nobody(site: Project, second: Project) -> None:
+    with visitors(site.server, site.domain) as seen:
+        done = second.fab("remove", "--yes", on=site.server, project=second, check=True)
+    assert seen.lost == []
+    assert traces(site.server, "second") == ""
+    assert "second is off" in done.out
+    kept = shell(site.server, "find /var/lib/portside/backups/second -name '*.dump' -size +0 -printf '%m %U\\n'")
+    assert kept.split() == ["600", "0"], "only root can read it"
+    assert "nothing to do" in site.deploy().out

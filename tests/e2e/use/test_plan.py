@@ -133,7 +133,6 @@ def test_new_code_and_an_environment_name(shop: Project) -> None:
     compare(shop, plan)
 
 
-@pytest.mark.core
 def test_settings_of_nginx_alone(shop: Project) -> None:
     shop.set(DEPLOY_MAX_BODY="3m", DEPLOY_BASIC_AUTH="ann:correct-horse", GREETING=None)
     shop.set(GREETING=SECRET[::-1])
