@@ -1026,18 +1026,18 @@ def test_packages_that_are_interrupted_leave_no_policy(root: Path) -> None:
 
 
 def test_files_are_linked_at_their_paths_and_instead_of_what_is_there(root: Path, tmp_path: Path) -> None:
-    here = sample.files(tmp_path / "here", {"a/b c.css": "new", "same": "same", "d": "d"})
-    there = sample.files(tmp_path / "there", {"a/b c.css": "old"})
+    here = sample.files(tmp_path / "here", {"a/b c.css": "new", "same": "same", "d": "d", "l" * 255: "long"})
+    there = sample.files(tmp_path / "there", {"a/b c.css": "old", "a/.portside-new": "half done"})
     os.link(here / "same", there / "same")
     (here / "points").symlink_to("nowhere")
-    names = ("a/b c.css", "same", "missing", "points", "d")
+    names = ("a/b c.css", "same", "missing", "points", "d", "l" * 255)
     script = f'. "{root.parent}/remote/lib.sh"; cd "$1" && link "$2"'
     done = subprocess.run(
         ("sh", "-c", script, "sh", here, there), input="\0".join(names), text=True, capture_output=True, check=False
     )
     assert done.returncode == 1
     assert "'missing'" in done.stderr
-    for name in ("a/b c.css", "same", "d"):
+    for name in ("a/b c.css", "same", "d", "l" * 255):
         assert (here / name).samefile(there / name)
     assert (there / "points").readlink() == Path("nowhere")
-    assert {path.name for path in there.rglob("*")} == {"a", "b c.css", "same", "points", "d"}
+    assert {path.name for path in there.rglob("*")} == {"a", "b c.css", "same", "points", "d", "l" * 255}

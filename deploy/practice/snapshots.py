@@ -71,7 +71,7 @@ def volume(engine: DockerClient, name: str, kind: str) -> Volume:
 
 
 def lend(engine: DockerClient, tag: str, to: Volume) -> str:
-    """Fills an empty volume as the snapshot has it; the mount that whoever uses the volume needs besides."""
+    """Fills an empty volume with the snapshot's; returns the mount, ``SOURCE:TARGET:ro``, that its links lead to."""
     _copy(engine, "borrowed", volume_name(tag), to)
     return f"{volume_name(tag)}:{_folder(volume_name(tag))}:ro"
 

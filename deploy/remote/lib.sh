@@ -33,9 +33,11 @@ import os, sys
 failed = False
 for path in filter(None, sys.stdin.buffer.read().split(b"\0")):
     place = os.path.join(os.fsencode(sys.argv[1]), path)
-    new = place + b".portside-new"
+    new = os.path.join(os.path.dirname(place), b".portside-new")
     try:
         os.makedirs(os.path.dirname(place), exist_ok=True)
+        if os.path.lexists(new):  # a power cut left it
+            os.unlink(new)
         if not (os.path.lexists(place) and os.path.samestat(os.lstat(path), os.lstat(place))):
             os.link(path, new, follow_symlinks=False)
             os.replace(new, place)
