@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -187,12 +188,15 @@ def test_a_sessions_exit_code_and_words_are_the_commands(tools: Path) -> None:
 
 
 def test_a_session_that_is_killed_leaves_nothing(tools: Path) -> None:
+    """Also at its very beginning: what it must know of itself, it has asked before the command begins."""
+    sample.files(tools, {"bin/cut": f'#!/bin/sh\nsleep 0.3\nexec {shutil.which("cut")} "$@"\n'})
+    (tools / "bin/cut").chmod(0o755)
     at = begun(tools, "sh", "-c", "echo $$; exec sleep 1000")
     assert at.stdout
     pid = int(at.stdout.readline())
     at.kill()
     at.wait()  # or it would still be there, as one that nobody has asked after
-    at.communicate()
+    at.communicate(timeout=180)
     assert ended(tools)
     assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
 
