@@ -6,7 +6,10 @@ PYTEST := .venv/bin/python -m pytest
 JOBS ?= 3
 E2E := $(PYTEST) -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup engine demo test test-all unit e2e e2e-core quick durations check fmt bench clean
+# Units at once: more are sooner done; fewer cost less, beside other tests.
+UNITS ?= 4
+
+.PHONY: help setup engine install-engine ready demo test test-all unit e2e e2e-core quick durations check fmt bench clean
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -23,18 +26,25 @@ setup: .venv/ready  ## .venv with everything Python in it
 engine:
 	@sh compose/practice/engine.sh
 
-demo: setup engine  ## the whole thing on a practice server: a live site in minutes
+install-engine:
+	@sh compose/practice/engine.sh install
+
+ready:  # .venv and a Docker Engine, at once as far as they can be
+	@$(MAKE) --no-print-directory --jobs 2 setup install-engine
+	@$(MAKE) --no-print-directory engine
+
+demo: ready  ## the whole thing on a practice server: a live site in minutes
 	@.venv/bin/python -m deploy.demo
 
-test: setup engine  ## checks, units, and a core of end-to-end cases: what every change passes
-	@$(MAKE) --no-print-directory --jobs 2 quick e2e-core
+test: ready  ## checks, units, and a core of end-to-end cases: what every change passes
+	@$(MAKE) --no-print-directory --jobs 2 UNITS=2 quick e2e-core
 
-test-all: setup engine  ## everything; in the end no practice server is left
-	@$(MAKE) --no-print-directory --jobs 2 quick e2e
+test-all: ready  ## everything; in the end no practice server is left
+	@$(MAKE) --no-print-directory --jobs 2 UNITS=2 quick e2e
 
 unit: setup  ## tests without a server
 	@echo "test: units"
-	@$(PYTEST) -q -n 4 --dist worksteal tests --ignore tests/e2e
+	@$(PYTEST) -q -n $(UNITS) --dist worksteal tests --ignore tests/e2e
 	@echo "test: the sample site"
 	@cd app && DEBUG=on SECRET_KEY=test ../.venv/bin/python -W error manage.py test --verbosity 1
 

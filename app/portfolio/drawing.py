@@ -7,6 +7,7 @@ from PIL import Image, ImageChops, ImageColor, ImageDraw, ImageFilter
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
 Points = list[tuple[float, float]]
+Colour = tuple[int, int, int]
 
 # Drawn this many times larger and scaled down, which smooths the edges.
 OVERSIZE = 2
@@ -22,7 +23,7 @@ def finished(picture: Image.Image) -> Image.Image:
     return picture.reduce(OVERSIZE)
 
 
-def ramp(count: int, *colours: str) -> list[tuple[int, int, int]]:
+def ramp(count: int, *colours: str) -> list[Colour]:
     """Return evenly spaced steps from the first colour through all others."""
     stops = [ImageColor.getrgb(colour) for colour in colours]
     steps = []
@@ -47,17 +48,20 @@ def curve(width: int, height_at: Callable[[float], float], *, margin: float = 0.
     return [(x * width, height_at(x)) for x in (margin + (1 - 2 * margin) * step / steps for step in range(steps + 1))]
 
 
-def fill_below(picture: Image.Image, crest: Points, colour: str | tuple[int, int, int]) -> None:
+def fill_below(picture: Image.Image, crest: Points, colour: str | Colour) -> None:
     """Paint everything below a curve."""
     ground = [(crest[-1][0], picture.height), (crest[0][0], picture.height)]
     ImageDraw.Draw(picture).polygon([*crest, *ground], fill=colour)
 
 
-def line(size: Size, points: Points, *, width: int, opacity: int) -> Image.Image:
-    """Return a mask of a line."""
-    mask = Image.new("L", size)
-    ImageDraw.Draw(mask).line(points, fill=opacity, width=width, joint="curve")
-    return mask
+def line(picture: Image.Image, points: Points, colour: str | Colour, *, width: int, opacity: int) -> None:
+    """Draw a transparent line that spans the picture."""
+    # A sheet as large as the picture would take most of the time.
+    top = max(0, int(min(y for _, y in points)) - width)
+    low = min(picture.height, int(max(y for _, y in points)) + width + 1)
+    mask = Image.new("L", (picture.width, low - top))
+    ImageDraw.Draw(mask).line([(x, y - top) for x, y in points], fill=opacity, width=width, joint="curve")
+    picture.paste(colour, (0, top), mask)
 
 
 def glaze(picture: Image.Image, shape: Points, colour: str) -> Image.Image:

@@ -25,8 +25,7 @@ def tideline() -> Image.Image:
             ),
         )
         fill_below(picture, crest, colour)
-        foam = line(size, crest, width=5 + int(nearness * 12), opacity=70 + int(110 * nearness))
-        picture.paste("#fbf5e6", mask=foam)
+        line(picture, crest, "#fbf5e6", width=5 + int(nearness * 12), opacity=70 + int(110 * nearness))
     return finished(picture)
 
 
@@ -131,7 +130,7 @@ def slow_weather() -> Image.Image:
         base = height * (0.20 + 0.70 * depth)
         crest = curve(width, lambda x, d=depth, base=base: base - height * _front(x, d), margin=0.12)
         fill_below(picture, crest, night)
-        picture.paste(colour, mask=line(size, crest, width=6, opacity=235))
+        line(picture, crest, colour, width=6, opacity=235)
     return finished(picture)
 
 

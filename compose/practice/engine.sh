@@ -2,6 +2,7 @@
 # Makes sure that a Docker Engine answers. Any will do, also one that DOCKER_HOST names; then there is nothing to do. Else, as
 # root on Debian or Ubuntu, installs and starts one; to anyone else it says in one line what to install (exit 2). It asks as
 # `fab practice` will, through the Docker SDK, since the docker command may be missing. PYTHON names a Python that has it.
+# Usage: engine.sh [install]. With install it only installs, where surely no engine is and we may; that takes no Python.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
@@ -55,13 +56,25 @@ start_engine() {
     setsid dockerd >>"$log" 2>&1 </dev/null &
 }
 
+is_there() {
+    [ -n "${DOCKER_HOST-}" ] || [ -S /var/run/docker.sock ] || command -v docker dockerd >/dev/null
+}
+
+may_install() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
+}
+
+if [ "${1-}" = install ]; then
+    is_there || ! may_install || install_engine
+    exit 0
+fi
 if answers; then
     exit 0
 elif [ -n "${DOCKER_HOST-}" ]; then
     refuse "start the one at DOCKER_HOST=$DOCKER_HOST, or unset DOCKER_HOST."
 elif [ -S /var/run/docker.sock ] && [ ! -w /var/run/docker.sock ]; then
     refuse "you may not use this machine's; join its group (usermod -aG docker YOU) and log in again."
-elif [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+elif ! may_install; then
     refuse "install and start Docker (Debian and Ubuntu: the packages docker.io and iptables), then run this again."
 fi
 

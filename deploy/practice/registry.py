@@ -8,7 +8,7 @@ from docker import DockerClient
 from docker.models.containers import Container
 
 from deploy.practice.engine import Voice, connect, events
-from deploy.practice.images import Image, discard, ensure, fingerprint
+from deploy.practice.images import IMAGES, Image, discard, ensure, fingerprint
 from deploy.practice.internet import PORT
 from deploy.practice.network import LOOPBACK
 
@@ -17,8 +17,17 @@ MANIFESTS += ", application/vnd.docker.distribution.manifest.list.v2+json, appli
 
 
 def publish(registry: Container, image: Image, voice: Voice) -> None:
-    """Has the registry offer the image as its present files make it. Raises PracticeError."""
-    port = int(registry.labels[PORT])
+    """Has the registry offer the image as its present files make it. Raises PracticeError.
+
+    Its base goes first: of layers that the registry has, an engine sends only the names.
+    """
+    if image.base:
+        publish(registry, IMAGES[image.base], voice)
+    with voice.turn(f"{image.name} in the registry"):
+        _publish(int(registry.labels[PORT]), image, voice)
+
+
+def _publish(port: int, image: Image, voice: Voice) -> None:
     repository, _, tag = image.name.partition(":")
     marker = f"practice-{fingerprint(image)}"
     if _offers(port, repository, marker):

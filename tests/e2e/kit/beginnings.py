@@ -71,15 +71,14 @@ def _small(beside: Project) -> Project:
     project = new_repository(beside.root.parent / "small", beside.fab, beside.server)
     project.write(small.files("app"))
     project.commit("Begin")
-    project.set(DEPLOY_DOMAINS="provisioned.test", SECRET_KEY="k" * 50, DEPLOY_DATABASE="none")
-    project.set(DEPLOY_COLLECTSTATIC="off")
+    project.set(DEPLOY_DOMAINS="provisioned.test", SECRET_KEY="k" * 50)
     return project
 
 
 def _fill_cache(project: Project) -> None:
     """Leaves nothing of a site but what building it has left in Docker's cache, for other sites' builds."""
-    project.set(DEPLOY_APP="app")
-    project.deploy()
+    project.set(DEPLOY_APP="app", DEPLOY_DATABASE="none", DEPLOY_COLLECTSTATIC="off", DEPLOY_BEFORE="false")
+    assert project.deploy(check=False).stages[-1] == "data", "it ends in prepare, once its image is built"
     project.fab("remove", "--yes", on=project.server, project=project, check=True)
 
 
@@ -95,7 +94,10 @@ def _tiny(project: Project) -> None:
 
 
 KIT = "tests/e2e/kit"
-PROVISIONING = ("deploy", "nginx_templates", "compose", "fabfile.py", "requirements.txt", "app", f"{KIT}/small.py")
+PROVISIONING = (
+    "deploy", "nginx_templates", "compose", "fabfile.py", "requirements.txt", "app", f"{KIT}/beginnings.py",
+    f"{KIT}/small.py",
+)  # fmt: skip
 BEGINNINGS = {
     each.name: each
     for each in (
