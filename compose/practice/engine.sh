@@ -56,8 +56,11 @@ start_engine() {
     setsid dockerd >>"$log" 2>&1 </dev/null &
 }
 
+# Whether there may be one, at any of the places that we look at.
 is_there() {
-    [ -n "${DOCKER_HOST-}" ] || [ -S /var/run/docker.sock ] || command -v docker dockerd >/dev/null
+    [ -n "${DOCKER_HOST-}" ] || command -v dockerd >/dev/null ||
+        [ -S /var/run/docker.sock ] || [ -S "${XDG_RUNTIME_DIR:-/run}/docker.sock" ] ||
+        [ -S ~/.docker/run/docker.sock ] || [ -S ~/.colima/docker.sock ]
 }
 
 may_install() {
