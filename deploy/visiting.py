@@ -24,7 +24,7 @@ def address(settings: Settings, facts: Facts) -> str:
 
 def gate(settings: Settings, release: ReleasePaths, served: Served, facts: Facts, *, again: int) -> Step:
     """Visit each of the release's web containers before Nginx knows it. ``again``: so many times more."""
-    modules = ["gate.py", "cause.py", *["uwsgi.py"] * (served.protocol == "uwsgi")]
+    modules = ["gate.py", *["uwsgi.py"] * (served.protocol == "uwsgi")]
     places = {served.static_url: release.static, served.media_url: release.site.media}
     return script(
         f"Ask the new release for {settings.health_path}",
@@ -44,7 +44,8 @@ def gate(settings: Settings, release: ReleasePaths, served: Served, facts: Facts
 def files(settings: Settings, facts: Facts, places: Mapping[str, str] | None = None) -> dict[str, Content]:
     """What a script takes along to visit the site. ``places``: folders whose files Nginx serves, by their URLs."""
     edge = {**names(settings, facts), "places": places or {}}
-    return {"visit.py": REMOTE / "visit.py", "nginx.json": (json.dumps(edge, indent=1) + "\n").encode()}
+    modules = {name: REMOTE / name for name in ("visit.py", "cause.py")}
+    return {**modules, "nginx.json": (json.dumps(edge, indent=1) + "\n").encode()}
 
 
 def names(settings: Settings, facts: Facts) -> dict[str, dict[str, str]]:

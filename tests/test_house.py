@@ -19,6 +19,7 @@ ON_THE_SERVER = ("/srv/", "/srv\0", "/etc/nginx", "/var/lib/portside")
 OF_AN_IMAGE = {("values.py", "/srv")}  # a folder of a container
 NO_STEPS = {
     "apply",
+    "cause",
     "compress",
     "context",
     "detached",

@@ -43,6 +43,7 @@ esac
     # visit.py
     "python3": """\
 [ "$3 $4 $5" = "$PORTSIDE_FILES/visit.py $PORTSIDE_FILES/nginx.json https://art.example/well" ] || exit 2
+echo '{"url": "…"}' >"$6"
 live=$(basename "$(readlink "$TOP/site/current")")
 case $FAULT in
 ill) [ "$live" != "$AT" ] ;;
@@ -181,6 +182,33 @@ def test_whatever_fails_everything_is_as_before(machine: Machine, bridge: str, f
     assert (done.returncode, machine.live, machine.generation, machine.served) == (1, OLD, "g0", "g0")
     assert done.stdout.splitlines()[-1] == f"The release before, {OLD}, is live again."
     assert ("Redirects:\nThrough Nginx it answers 500.\n" in done.stdout) is fault.startswith("ill")
+
+
+DOCKER = """\
+#!/bin/sh
+case $* in
+*" logs "*) echo "$SAID" ;;
+*cause.py*) cat "$PORTSIDE_FILES/request"
+    for line in "KeyError: 'x'" "$(basename "$(readlink "$TOP/site/current")")"; do echo "portside-cause:$line"; done ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Traceback…", ["Its log ends:", "Traceback…"]),
+        ("its last words", ["Its log ends:", "its last words", "KeyError: 'x'", OLD]),
+        ("", ["KeyError: 'x'", OLD]),
+    ],
+)
+def test_an_error_at_the_switch_is_told_with_its_cause_once_the_one_before_is_live_again(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, said: str, told: list[str]
+) -> None:
+    sample.files(machine.top, {"bin/docker": DOCKER, f"site/releases/{NEW}/compose.yaml": ""})
+    monkeypatch.setenv("SAID", said)
+    lines = machine.switch(fault="ill", at=NEW).stdout.splitlines()
+    assert lines == ["Redirects:", "Through Nginx it answers 500.", *told, f"The release before, {OLD}, is live again."]
 
 
 @pytest.mark.parametrize(("fault", "at"), [("refused", "final"), ("unproved", "final"), ("ill-by-nginx", "final")])

@@ -456,7 +456,7 @@ class Gate:
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Gate:
-    for name in ("gate.sh", "lib.sh"):
+    for name in ("gate.sh", "cause.sh", "lib.sh"):
         sample.files(tmp_path, {f"remote/{name}": (REMOTE / name).read_text(encoding="utf-8")})
     for name in ("gate.py", "visit.py", "cause.py"):
         sample.files(tmp_path, {f"files/{name}": (REMOTE / name).read_text(encoding="utf-8")})

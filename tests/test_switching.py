@@ -50,7 +50,7 @@ def generations(settings: Settings, facts: Facts, new: Served) -> tuple[str, str
 
 def test_a_release_like_the_one_before_goes_live_without_a_reload(settings: Settings) -> None:
     step = switching.switch(run(settings, live(settings)), sample.NEW, SAME, sample.OLD)
-    assert (step.words[9:11], set(step.files)) == (("", ""), {"visit.py", "nginx.json"})
+    assert (step.words[9:11], set(step.files)) == (("", ""), {"visit.py", "cause.py", "nginx.json"})
 
 
 def test_a_first_release_takes_one_generation(settings: Settings) -> None:
@@ -118,7 +118,7 @@ def test_the_switch_is_planned_upon_the_live_generation(settings: Settings) -> N
     step = switching.switch(run(settings, facts), sample.NEW, replace(SAME, static_url="/files/"), sample.OLD)
     assert step.words[8] == facts.nginx_generation
     files = {name.partition("/")[0] for name in step.files}
-    assert files == {"main", "visit.py", "nginx.json", *step.words[9:11]}
+    assert files == {"main", "visit.py", "cause.py", "nginx.json", *step.words[9:11]}
 
 
 def test_a_live_release_needs_nothing(settings: Settings) -> None:

@@ -67,8 +67,7 @@ class Gate:
         log = {3: 0, 4: 6, 5: 6}.get(status // 100, 18)  # lines of it that may say more than the answer does
         self.note(name=name, why=why, log=str(log), answer=made.answer.text(), way="\n".join(made.lines))
         if status >= 500:
-            scheme = self.edge.scheme(made.url)
-            self.note(request=json.dumps({"url": made.url, "scheme": scheme, "cookie": made.cookie}))
+            self.note(request=made.request(self.edge))
         sys.exit(1)
 
     def note(self, **found):

@@ -7,13 +7,16 @@
 # release, each empty where what is live will do; BEFORE: the one they were planned upon. STATIC_URL: empty where Nginx
 # serves no static files. SECONDS: how long the release may still be starting. READING: how many seconds are given to what
 # Nginx's workers of before are still reading, where their files lead it to nobody. PAGE and $PORTSIDE_FILES: see
-# generation.sh; visit.py and nginx.json besides.
+# generation.sh; visit.py, nginx.json and cause.py besides.
 . "$PORTSIDE/remote/lib.sh"
+. "$PORTSIDE/remote/cause.sh"
 # shellcheck disable=SC2034 # $page is for generation.sh
 root=$1 site=$2 id=$3 old=$4 status_port=$5 page=$6
 shift 6
 before=$1 bridge=$2 final=$3 scheme=$4 host=$5 path=$6 static=$7 seconds=$8 reading=$9
 . "$PORTSIDE/remote/generation.sh"
+compose=$root/releases/$id/compose.yaml
+request=$PORTSIDE/request # whose answer was an error
 
 # From here on it is one that comes back after a reboot, or a reboot in the middle would find nothing. What a power cut has
 # stopped starts.
@@ -47,9 +50,10 @@ live() { ask "http://127.0.0.1:$status_port/release/$site"; }
 fault() {
     [ "$(live)" = "$id" ] || { echo "Nginx doesn't serve this release."; return; }
     # Most pages need no redirect followed, and curl starts faster than Python.
+    rm -f "$request"
     case $(status "$path") in
     2??) ;;
-    *) python3 -S -B "$PORTSIDE_FILES/visit.py" "$PORTSIDE_FILES/nginx.json" "$scheme://$host$path" 2>&1 || return 0 ;;
+    *) python3 -S -B "$PORTSIDE_FILES/visit.py" "$PORTSIDE_FILES/nginx.json" "$scheme://$host$path" "$request" 2>&1 || return 0 ;;
     esac
     [ -n "$static" ] || return 0
     file=$(cd "$root/current/static/" && find . -type f ! -name '*.gz' ! -name '*.br' ! -path '*/.*' \
@@ -67,10 +71,20 @@ proved() {
     done
 }
 
+# The cause of an error that the application answered: as its log has it, else as it comes in a container of its own.
+explain() {
+    [ -f "$request" ] && [ -f "$compose" ] || return 0
+    log=$(docker compose -f "$compose" logs --no-color --no-log-prefix --tail 20 | uniq)
+    [ -z "$log" ] || printf 'Its log ends:\n%s\n' "$log"
+    case $log in *Traceback*) ;; *) cause "$compose" "$request" ;; esac
+}
+
 undo() {
     [ -z "$old" ] || point "releases/$old"
     [ -z "$bridge$final" ] || put_back
-    [ -n "$old" ] || { rm -f "$root/current"; die "No release is live."; }
+    [ -n "$old" ] || rm -f "$root/current"
+    explain # once visitors are answered as before
+    [ -n "$old" ] || die "No release is live."
     [ "$(live)" = "$old" ] || die "current names the release before, $old, again; but Nginx doesn't serve it."
     die "The release before, $old, is live again."
 }

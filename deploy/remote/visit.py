@@ -1,7 +1,9 @@
 """Visits the site as a browser does: follows redirects within the site's names and judges the page they end at.
 
-visit.py NGINX URL      asks through Nginx on this machine; exits with 1 and prints the reason if the site isn't healthy
-NGINX: a JSON file; see Edge. gate.py uses the same code to ask a release that isn't live yet.
+visit.py NGINX URL REQUEST      asks through Nginx on this machine; exits with 1 and prints the reason if the site isn't
+                                healthy
+NGINX: a JSON file; see Edge. REQUEST: a file that gets the request whose answer was an error; see cause.py.
+gate.py uses the same code to ask a release that isn't live yet.
 """
 
 import contextlib
@@ -276,6 +278,10 @@ class Visit:
         ways = [f"  {_shown(url)}  {what}".rstrip() for url, what in self.way]
         return ["Redirects:", *ways] if len(ways) > 1 else []
 
+    def request(self, edge):
+        """The last request as JSON, for cause.py."""
+        return json.dumps({"url": self.url, "scheme": edge.scheme(self.url), "cookie": self.cookie})
+
     @property
     def place(self):
         """The last address, as short as it's clear."""
@@ -431,9 +437,12 @@ def addresses(host):
         return set()
 
 
-def main(nginx, url):
+def main(nginx, url, failed):
     edge = Edge.load(nginx)
     made = visit(url, edge, Nginx(edge))
+    if made.answer.status >= 500:
+        with open(failed, "w", encoding="utf-8") as stream:
+            stream.write(made.request(edge))
     if made.fault:
         print(*made.lines, f"Through Nginx {made.fault}", sep="\n")
         sys.exit(1)

@@ -47,6 +47,9 @@ class Anywhere(HttpResponseRedirect):
 def login(request):
     return HttpResponse("login")
 
+def error(request):
+    raise LookupError("only this page")
+
 def cookie(request):
     if request.COOKIES.get("seen"):
         return HttpResponse("seen")
@@ -62,6 +65,7 @@ urlpatterns = [
     path("manifest/", lambda request: render(request, "manifest.html")),
     path("compressed/", lambda request: render(request, "compressed.html")),
     path("cookie/", cookie),
+    path("error/", error),
     *i18n_patterns(path("", login)),
 ]
 """
@@ -158,17 +162,28 @@ def test_a_second_release_whose_login_page_raises_is_refused_and_the_first_stays
     assert ask(site.server, DOMAIN, "/en/", headers=ann).text == "login"
 
 
-def test_the_switch_asks_through_nginx_and_follows_it_too(site: Project) -> None:
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            ("location = /de/ { return 302 /en/; }", "location = /en/ { return 302 /de/; }"),
+            [f"  http://{DOMAIN}/de/  again", "Through Nginx it redirects in a loop."],
+        ),
+        (
+            ("location = /de/ { return 302 /error/; }",),
+            ["Through Nginx it answers 500 at /error/", "hello/urls.py", "LookupError: only this page"],
+        ),
+    ],
+)
+def test_the_switch_asks_through_nginx_and_follows_it_too(site: Project, lines: list[str], said: list[str]) -> None:
     """What only Nginx does, here by lines of the site's owner, can be wrong as well."""
     before = live(site.server, site.name)
-    lines = ("location = /de/ { return 302 /en/; }", "location = /en/ { return 302 /de/; }")
-    (site.root / "loop.conf").write_text("\n".join(lines))
-    with site.with_settings(DEPLOY_NGINX_INCLUDE="loop.conf", DEPLOY_HEALTH_PATH=go("/de/")):
+    (site.root / "more.conf").write_text("\n".join(lines))
+    with site.with_settings(DEPLOY_NGINX_INCLUDE="more.conf", DEPLOY_HEALTH_PATH=go("/de/")):
         done = site.deploy(check=False)
     assert (done.code, live(site.server, site.name)) == (1, before)
-    assert f"  http://{DOMAIN}/de/  again" in done.err
-    assert "Through Nginx it redirects in a loop." in done.err
-    assert f"The release before, {before}, is live again." in done.err
+    for text in (*said, f"The release before, {before}, is live again."):
+        assert text in done.err
 
 
 @pytest.mark.parametrize(
