@@ -95,9 +95,9 @@ test_candidate() {
         mount --bind "$1" /etc/nginx/nginx.conf &&
         { [ "$2" = "$3" ] || mount --bind "$2" "$3"; } &&
         { [ -z "$4" ] || [ ! -e "$4" ] || mount --bind /dev/null "$(readlink -f "$4")"; } &&
-        nginx -t' portside "$PORTSIDE_FILES/main" "$wanted" "$(readlink -f "$link")" "$page" 2>&1)
+        nginx -q -t' portside "$PORTSIDE_FILES/main" "$wanted" "$(readlink -f "$link")" "$page" 2>&1)
     code=$?
-    printf '%s\n' "$said"
+    [ -z "$said" ] || printf '%s\n' "$said"
     [ "$code" -ne 0 ] || ! clashes "$said" || code=1
     # nginx -t leaves an empty pid file where no nginx runs, over which systemd stumbles.
     [ -z "${no_pid:-}" ] || [ -s /run/nginx.pid ] || rm -f /run/nginx.pid
