@@ -197,8 +197,8 @@ esac
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("Traceback…", ["Its log ends:", "Traceback…"]),
         ("its last words", ["Its log ends:", "its last words", "KeyError: 'x'", OLD]),
+        (OLD, ["KeyError: 'x'", OLD]),
         ("", ["KeyError: 'x'", OLD]),
     ],
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Network
 
 from docker import DockerClient
 from docker.errors import APIError
@@ -13,7 +14,7 @@ from docker.models.networks import Network
 from docker.types import HostConfig
 
 from deploy.practice import snapshots
-from deploy.practice.engine import LABEL, Voice, archive, take_away
+from deploy.practice.engine import LABEL, Voice, archive, containers, take_away
 from deploy.practice.images import IMAGES, ensure
 from deploy.practice.internet import FIRST_SERVER, NAMESERVER, REGISTRY_ADDRESS, Acme
 from deploy.practice.network import LOOPBACK, MTU, NETWORK, endpoint, mtu, subnet_of
@@ -21,6 +22,8 @@ from deploy.practice.server import ADDRESS, NAME, PORTS, Ports, Practice, contai
 
 FIRST_NAME = "practice"
 """The server that every name leads to, unless told otherwise."""
+ATTEMPTS = 10
+"""How many more places a new server tries."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +41,13 @@ class Wanted:
 
 def start(wanted: Wanted, engine: DockerClient, network: Network, acme: Acme, voice: Voice) -> Practice:
     """Has the server running; it may not let people in yet. Raises PracticeError."""
-    there = servers(engine, acme)
-    if wanted.name not in there:
-        if not wanted.snapshot:
-            ensure(engine, IMAGES[f"server:{wanted.debian}"], voice)
-        taken = {port for server in there.values() for port in vars(server.ports).values()}
-        address = choose_address(wanted.name, subnet_of(network), {server.ip for server in there.values()})
-        _create(engine, wanted, address, Ports.choose(taken))
-    found = engine.containers.get(container_name(wanted.name))
-    if found.status != "running":
+    there = containers(engine).get(container_name(wanted.name))
+    if not there and not wanted.snapshot:
+        ensure(engine, IMAGES[f"server:{wanted.debian}"], voice)
+    if not there or there.status != "running":
         voice(f"{wanted.name}: booting")
-        found = _boot(engine, wanted, found)
-    return practice(engine, found.labels, acme)
+        there = _boot(engine, wanted, network, acme, there)
+    return practice(engine, there.labels, acme)
 
 
 def choose_address(name: str, subnet: IPv4Network, taken: set[str]) -> str:
@@ -59,20 +57,33 @@ def choose_address(name: str, subnet: IPv4Network, taken: set[str]) -> str:
     return next(str(address) for address in list(subnet)[FIRST_SERVER + 1 : -1] if str(address) not in taken)
 
 
-def _boot(engine: DockerClient, wanted: Wanted, found: Container) -> Container:
-    """Starts it; a new one, where the engine may not have 80 and 443 after all, on other ports."""
-    new = found.status == "created"
-    try:
-        _power_on(wanted, found)
-    except APIError as error:
-        taken = "Address already in use" in str(error)  # by another checkout's server, at the same moment
-        if not new or not (taken or "port" in str(error)):
-            raise
-        address = str(IPv4Address(found.labels[ADDRESS]) + taken)
-        take_away(found)
-        found = _create(engine, wanted, address, Ports.choose({80, 443}))
-        _power_on(wanted, found)
-    return found
+def _boot(engine: DockerClient, wanted: Wanted, network: Network, acme: Acme, found: Container | None) -> Container:
+    """Starts it; a new one elsewhere where another checkout took its place a moment ago, or the engine may not have
+    80 and 443 after all."""
+    tried: list[Practice] = []
+    while True:
+        made = found or _create(
+            engine, wanted, *_place(wanted.name, network, [*servers(engine, acme).values(), *tried])
+        )
+        try:
+            _power_on(wanted, made)
+            return made
+        except APIError as error:
+            if made.status != "created" or not _collides(error) or len(tried) == ATTEMPTS:
+                raise
+        tried.append(practice(engine, made.labels, acme))
+        take_away(made)
+        found = None
+
+
+def _place(name: str, network: Network, others: Sequence[Practice]) -> tuple[str, Ports]:
+    """An address and ports that none of the others has."""
+    taken = {port for server in others for port in vars(server.ports).values()}
+    return choose_address(name, subnet_of(network), {server.ip for server in others}), Ports.choose(taken)
+
+
+def _collides(error: APIError) -> bool:
+    return any(sign in str(error) for sign in ("Address already in use", "port"))
 
 
 def _power_on(wanted: Wanted, found: Container) -> None:

@@ -11,3 +11,13 @@ cause() {
     [ -n "$marked" ] || { echo "The page can't be asked for in a container of its own:"; printf '%s\n' "$said" | tail -n 12; return; }
     printf '%s\n' "$marked"
 }
+
+# The end of the log of a release, or of one of its containers: nothing where it ends as the error's cause does.
+#   log_end COMPOSE LINES CAUSE [SERVICE]
+log_end() {
+    [ "$2" -gt 0 ] || return 0
+    # What was asked again and again says the same as often: of equal lines one is enough.
+    log=$(docker compose -f "$1" logs --no-color --no-log-prefix --tail 300 ${4:+"$4"} | uniq | tail -n "$2")
+    [ -n "$log" ] || return 0
+    printf '%s\n' "$3" | grep -qxF -e "$(printf '%s\n' "$log" | tail -n 1)" || printf 'Its log ends:\n%s\n' "$log"
+}

@@ -34,15 +34,14 @@ visit() {
 
 found() { cat "$seen/$1" 2>/dev/null; }
 
-# What was asked again and again says the same in the log as often: of equal lines one is enough.
 refuse() {
     [ -f "$seen/why" ] || die "The new release can't be asked."
     name=$(found name)
-    log=$(docker compose -f "$compose" logs --no-color --no-log-prefix --tail 300 "$name" | uniq | tail -n "$(found log)")
-    [ -z "$log" ] || printf 'Its log ends:\n%s\n' "$log"
+    cause=$([ ! -f "$seen/request" ] || cause "$compose" "$seen/request")
+    log_end "$compose" "$(found log)" "$cause" "$name"
     [ ! -s "$seen/answer" ] || { echo "Its answer begins:"; found answer; echo; }
     [ ! -s "$seen/way" ] || { found way; echo; }
-    [ ! -f "$seen/request" ] || cause "$compose" "$seen/request"
+    [ -z "$cause" ] || printf '%s\n' "$cause"
     [ "$replicas" -eq 1 ] || die "The new release isn't healthy: $name: $(found why)"
     die "The new release isn't healthy: $(found why)"
 }

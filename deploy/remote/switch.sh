@@ -71,12 +71,12 @@ proved() {
     done
 }
 
-# The cause of an error that the application answered: as its log has it, else as it comes in a container of its own.
+# What the application says of its error.
 explain() {
     [ -f "$request" ] && [ -f "$compose" ] || return 0
-    log=$(docker compose -f "$compose" logs --no-color --no-log-prefix --tail 20 | uniq)
-    [ -z "$log" ] || printf 'Its log ends:\n%s\n' "$log"
-    case $log in *Traceback*) ;; *) cause "$compose" "$request" ;; esac
+    cause=$(cause "$compose" "$request")
+    log_end "$compose" 20 "$cause"
+    printf '%s\n' "$cause"
 }
 
 undo() {

@@ -20,11 +20,12 @@ from tests import pki
 from ..kit import small
 from ..kit.https import Root, get, names
 from ..kit.inside import renew, shell
+from ..kit.names import PREFIX
 from ..kit.project import Project
 from ..kit.visitors import ask
 from ..kit.waiting import until
 
-DOMAIN, OTHER, OLD, NEW, LOST = (f"{name}.certs.test" for name in ("www", "other", "old", "new", "lost"))
+DOMAIN, OTHER, OLD, NEW, LOST = (f"{name}.certs-{PREFIX}.test" for name in ("www", "other", "old", "new", "lost"))
 RENEW = """
 REQUESTS_CA_BUNDLE=/etc/portside/acme/certs.pem certbot renew --force-renewal --no-random-sleep-on-renew 2>&1 || true
 """

@@ -16,11 +16,12 @@ from deploy.practice.internet import INTERNET
 from ..kit import small
 from ..kit.https import Root, get, names
 from ..kit.inside import renew, shell
+from ..kit.names import PREFIX
 from ..kit.project import Project
 from ..kit.visitors import ask
 from ..kit.waiting import until
 
-ZONE = "wild.test"
+ZONE = f"wild-{PREFIX}.test"
 NAMES = {ZONE, f"*.{ZONE}", f"*.old.{ZONE}"}
 CREDENTIALS = "/etc/portside/acme-dns/wild"
 CONCERNED = "readlink /etc/nginx/portside; readlink /etc/portside/certificates/wild/live; ls /etc/letsencrypt/renewal"

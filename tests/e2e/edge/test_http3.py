@@ -22,11 +22,12 @@ from ..conftest import BROWSER, FLAGS
 from ..kit import small
 from ..kit.https import Root, certificate, get
 from ..kit.inside import shell
+from ..kit.names import PREFIX
 from ..kit.project import Project
 from ..kit.visitors import ask
 from ..kit.waiting import until
 
-DOMAIN, OLD, OTHER = "www.quick.test", "old.quick.test", "other.quick.test"
+DOMAIN, OLD, OTHER = (f"{name}.quick-{PREFIX}.test" for name in ("www", "old", "other"))
 ALT_SVC = 'h3=":443"; ma=86400'
 VERSION = "\n%{http_version} %{http_code}\n"
 BASE = "cat /etc/nginx/portside/sites/00-default.conf"

@@ -18,6 +18,7 @@ from deploy.practice import Practice
 from ..kit import small
 from ..kit.inside import container, fingerprint, inside, live, renew, shell, sql, traces
 from ..kit.laptop import CHECKOUT, FAB, STRIPPED, Done, Fab
+from ..kit.names import PREFIX
 from ..kit.project import Project
 from ..kit.visitors import ask, visitors
 from ..kit.waiting import until
@@ -27,7 +28,7 @@ SECRETS = {"SECRET_KEY": "k" * 50, "POSTGRES_PASSWORD": "p" * 24}
 
 
 def domain(name: str) -> str:
-    return f"{name}.many.test"
+    return f"{name}.many-{PREFIX}.test"
 
 
 def small_site(projects: Callable[[str], Project], name: str, settings: str = "", **values: str) -> Project:
@@ -130,7 +131,7 @@ def by_http(a: Project, others: list[Project]) -> None:
     ("line", "told"),
     [
         ("no_such_directive on;\n", 'unknown directive "no_such_directive" in /etc/nginx/portside/sites/a-b.include:1'),
-        ("server_name a-data.many.test;\n", "Another site on this server has that name already."),
+        (f"server_name {domain('a-data')};\n", "Another site on this server has that name already."),
     ],
 )
 def test_lines_that_nginx_refuses_are_no_harm_to_anybody(
@@ -334,9 +335,9 @@ def test_its_name_and_domains_are_anybodys(
     projects: Callable[[str], Project], others: list[Project], removed: Done
 ) -> None:
     heir = small_site(projects, "heir", DEPLOY_SITE=SITE, DEPLOY_DATABASE="none", DEPLOY_COLLECTSTATIC="off")
-    heir.set(DEPLOY_DOMAINS=f"heir.many.test,{domain(SITE)}")
+    heir.set(DEPLOY_DOMAINS=f"{domain('heir')},{domain(SITE)}")
     heir.deploy()
-    assert '"host": "a.many.test"' in body(heir.server, domain(SITE))
+    assert f'"host": "{domain(SITE)}"' in body(heir.server, domain(SITE))
     assert shell(heir.server, "docker volume ls -q") == "", "nothing of the one before is found again"
     remove(heir, "--yes")
     assert traces(heir.server, SITE) == ""

@@ -23,6 +23,7 @@ from deploy.practice import Practice
 
 from ..kit import small
 from ..kit.inside import live, shell
+from ..kit.names import PREFIX
 from ..kit.project import Project
 from ..kit.tiny import WHOLE
 from ..kit.visitors import Answer, ask, visitors
@@ -30,7 +31,7 @@ from ..kit.waiting import HANGS, left, until
 
 pytestmark = pytest.mark.begins("bare")
 
-DOMAIN, SECOND = "pages.test", "again.pages.test"
+DOMAIN, SECOND = f"pages-{PREFIX}.test", f"again.pages-{PREFIX}.test"
 OLD_STYLE, NEW_STYLE = "style.0123abcd.css", "style.4567cdef.css"
 RULES = "p { color: black }\n" * 200
 STAGES = [name for name in flow.DEPLOY if name not in flow.OF_CONTAINERS]
