@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ..kit.inside import container, inside, live, shell, sql
+from ..kit.names import PREFIX
 from ..kit.project import FEW_WORKERS, Project
 from ..kit.visitors import ask, visitors
 
@@ -44,7 +45,7 @@ PASSWORD = (
     """p@ss % / # $ ' " \\ `id` ${X} : ? & = ü\ttab\nline""",
 )
 DUMP = "import json, os, sys; print(json.dumps({k: os.fsencode(v).hex() for k, v in os.environ.items()}))"
-TRACKED = "nobody-may-read-this-4711"
+TRACKED = f"nobody-may-read-this-{PREFIX}-4711"
 
 
 @pytest.fixture(scope="module")
