@@ -14,7 +14,7 @@ from docker.models.networks import Network
 from docker.types import HostConfig
 
 from deploy.practice import snapshots
-from deploy.practice.engine import LABEL, Voice, archive, containers, take_away
+from deploy.practice.engine import LABEL, PracticeError, Voice, archive, containers, take_away
 from deploy.practice.images import IMAGES, ensure
 from deploy.practice.internet import FIRST_SERVER, NAMESERVER, REGISTRY_ADDRESS, Acme
 from deploy.practice.network import LOOPBACK, MTU, NETWORK, endpoint, mtu, subnet_of
@@ -42,6 +42,8 @@ class Wanted:
 def start(wanted: Wanted, engine: DockerClient, network: Network, acme: Acme, voice: Voice) -> Practice:
     """Has the server running; it may not let people in yet. Raises PracticeError."""
     there = containers(engine).get(container_name(wanted.name))
+    if not there and wanted.snapshot and not snapshots.exists(engine, wanted.snapshot):
+        raise PracticeError(f"There is no snapshot {wanted.snapshot}.")
     if not there and not wanted.snapshot:
         ensure(engine, IMAGES[f"server:{wanted.debian}"], voice)
     if not there or there.status != "running":
