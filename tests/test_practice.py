@@ -16,7 +16,7 @@ from docker.models.containers import Container
 
 from deploy.practice import PracticeError, up
 from deploy.practice.access import entry, known_lines, without_host, without_port
-from deploy.practice.birth import choose_address, daemon_json
+from deploy.practice.birth import COLLISION, choose_address, daemon_json
 from deploy.practice.engine import Cut, Voice, events, run, spoken
 from deploy.practice.images import IMAGES, fingerprint
 from deploy.practice.internet import services
@@ -51,6 +51,20 @@ def test_first_server_keeps_the_address_that_names_lead_to() -> None:
     assert choose_address("scratch", SUBNET, {"10.213.7.11"}) == "10.213.7.12"
     challenges = {service.name: service for service in services(SUBNET)}["challenges"]
     assert challenges.command[-1] == "10.213.7.10"
+
+
+@pytest.mark.parametrize(
+    ("said", "collides"),
+    [
+        ("Address already in use", True),
+        ("driver failed programming external connectivity on endpoint x: Bind for 127.0.0.1:8445 failed", True),
+        ("cannot expose privileged port 80", True),
+        ("Ports are not available: exposing port TCP 127.0.0.1:80", True),
+        ("failed to create task for container portside-server-x: no space left on device", False),
+    ],
+)
+def test_a_server_goes_elsewhere_only_where_its_place_is_taken(said: str, collides: bool) -> None:
+    assert bool(COLLISION.search(said)) is collides
 
 
 def test_ssh_config_holds_each_server_once() -> None:

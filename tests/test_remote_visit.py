@@ -416,6 +416,24 @@ def test_of_a_page_the_first_lines_are_shown_and_no_word_is_cut() -> None:
     assert set(raw(f"HTTP/1.1 500 x\r\n\r\n{words}".encode()).text().split()) == {"secret-value"}
 
 
+# Through Nginx
+
+
+@pytest.mark.parametrize(("status", "noted"), [(500, True), (404, False)])
+def test_the_request_that_nginx_answers_with_an_error_is_noted(
+    status: int, noted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = visiting.Answer(302, [("location", "/login/"), ("set-cookie", "c=1")])
+    answers = iter([first, visiting.Answer(status)])
+    monkeypatch.setattr(visiting, "_asked", lambda *words: next(answers))
+    sample.files(tmp_path, {"nginx.json": json.dumps(SECURE)})
+    with pytest.raises(SystemExit):
+        visiting.main(tmp_path / "nginx.json", "https://art.example/", tmp_path / "request")
+    assert f"Through Nginx it answers {status} at /login/" in capsys.readouterr().out
+    request = {"url": "https://art.example/login/", "scheme": "https", "cookie": "c=1"}
+    assert [json.loads(path.read_text()) for path in tmp_path.glob("request")] == [request] * noted
+
+
 # The gate
 
 

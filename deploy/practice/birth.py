@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -22,6 +23,8 @@ from deploy.practice.server import ADDRESS, NAME, PORTS, Ports, Practice, contai
 
 FIRST_NAME = "practice"
 """The server that every name leads to, unless told otherwise."""
+COLLISION = re.compile(r"(?i)address already in use|external connectivity|privileged port|ports are not available")
+"""What engines say of an address or a port that a server can't have."""
 ATTEMPTS = 10
 """How many more places a new server tries."""
 
@@ -85,7 +88,7 @@ def _place(name: str, network: Network, others: Sequence[Practice]) -> tuple[str
 
 
 def _collides(error: APIError) -> bool:
-    return any(sign in str(error) for sign in ("Address already in use", "port"))
+    return bool(COLLISION.search(str(error)))
 
 
 def _power_on(wanted: Wanted, found: Container) -> None:

@@ -48,9 +48,9 @@ live() { ask "http://127.0.0.1:$status_port/release/$site"; }
 
 # What is wrong with the release as Nginx serves it, or nothing.
 fault() {
+    rm -f "$request"
     [ "$(live)" = "$id" ] || { echo "Nginx doesn't serve this release."; return; }
     # Most pages need no redirect followed, and curl starts faster than Python.
-    rm -f "$request"
     case $(status "$path") in
     2??) ;;
     *) python3 -S -B "$PORTSIDE_FILES/visit.py" "$PORTSIDE_FILES/nginx.json" "$scheme://$host$path" "$request" 2>&1 || return 0 ;;
