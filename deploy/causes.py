@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 
 SHOWN = 20
@@ -75,8 +76,14 @@ IN_A_BUILD = {
 }
 
 
+INVALID = re.compile(r"is half made, and of no use\. It goes by: (DROP INDEX CONCURRENTLY .*;)$", re.MULTILINE)
+"""What portside_patience.py says of an index whose building broke off."""
+
+
 def hint(lines: Sequence[str]) -> str:
     """What helps, where the cause is known; else empty."""
+    if invalid := INVALID.search("\n".join(lines)):
+        return f"Take the half-made index away: fab psql --query {shlex.quote(invalid[1])}"
     return _first(ANYWHERE, lines)
 
 

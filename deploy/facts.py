@@ -204,8 +204,8 @@ class Facts:
     ``certificate``: what Nginx reads (PEM); ``certificate_kind``: issued or own; ``issued``: certbot's latest for the
     site (PEM), from the directory ``issued_by``, proved by the authenticator ``issued_how``. ``renewal_failed``: when,
     if the last renewal did. ``last_dump``: the newest dump of the database, with its time. ``held``: who is at work on
-    the site. ``there``: the site has a folder; ``removing``: its final backup while it is being taken away; ``kept``:
-    the folders of its final backups, the oldest first.
+    the site. ``migrating``: the last migration never came to its end. ``there``: the site has a folder; ``removing``:
+    its final backup while it is being taken away; ``kept``: the folders of its final backups, the oldest first.
     """
 
     os_id: str = _one("os.id")
@@ -252,6 +252,7 @@ class Facts:
     current: str = _one("site.current")
     closed: bool = _one("site.closed", _is("yes"))
     held: str = _one("site.held")
+    migrating: bool = _one("site.migrating", _is("yes"))
     there: bool = _one("site.there", _is("yes"))
     removing: str = _one("site.removing")
     kept: tuple[str, ...] = _all("site.kept")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from typing import Any
 
 from . import causes, migrating, nginx, publishing, recovery, removing, restarts, runlog, stages
 from . import certs as certificates
@@ -201,18 +202,27 @@ def stage_of(name: str, settings: Settings) -> Callable[[Run, Stage], None]:
 
 
 def _undo(run: Run, stage: str) -> None:
-    """What fails once more here is cleared by the next deploy. A release that was good once is only stopped."""
+    """Take away what the run has begun. What fails at that is told, and cleared by the next run.
+
+    A release that was good once is only stopped; one whose migrations couldn't be taken back stays too, since it alone
+    can do that.
+    """
     if not run.release or run.switched or run.unattended:
         return
-    with suppress(PortsideError):
-        recovery.take_back(run)
-    with suppress(PortsideError):
-        if run.begun:
-            recovery.discard(run, stage)
-        else:
-            recovery.stop(run, stage)
-    with suppress(PortsideError):
-        recovery.forward_again(run)
+    kept = not _undone(run, recovery.take_back, run) or not run.begun
+    _undone(run, recovery.stop if kept else recovery.discard, run, stage)
+    _undone(run, recovery.forward_again, run)
+    _undone(run, recovery.ask_live, run)
+
+
+def _undone(run: Run, act: Callable[..., None], *arguments: Any) -> bool:
+    """Whether one part of that came to its end."""
+    try:
+        act(*arguments)
+    except PortsideError as error:
+        run.not_undone.append(recovery.why(error))
+        return False
+    return True
 
 
 def _explain(run: Run, error: PortsideError) -> None:
@@ -231,6 +241,11 @@ def _state(run: Run) -> str:
     """What is so now."""
     if run.command == "remove":
         return removing.interrupted(run)
+    return _of_release(run) or _as_it_was(run)
+
+
+def _of_release(run: Run) -> str:
+    """That the new release is live, or may be; empty where it can't be."""
     if run.switched:
         return f"Release {run.new.id} is live."
     if run.unattended:
@@ -238,12 +253,21 @@ def _state(run: Run) -> str:
         return (
             f"The server goes on by itself: release {run.new.id} will be live, or the one before still is; {releases}."
         )
+    return ""
+
+
+def _as_it_was(run: Run) -> str:
     facts = getattr(run, "facts", None)
-    if facts is None:
-        return "Nothing was changed."
-    if facts.current:
-        return f"Release {facts.current} is live, {_as_before(run)}.{_migrated(run)}"
-    return f"The site isn't live yet.{_migrated(run)}" if run.changes else "Nothing was changed."
+    if facts and facts.current:
+        return f"Release {facts.current} is live, {_as_before(run)}.{_migrated(run)}{_not_undone(run)}"
+    if facts and run.changes:
+        return f"The site isn't live yet.{_migrated(run)}{_not_undone(run)}"
+    return "Nothing was changed."
+
+
+def _not_undone(run: Run) -> str:
+    """What failed while the rest was taken away."""
+    return "".join(f" And this failed: {failed.rstrip('.')}." for failed in run.not_undone)
 
 
 def _as_before(run: Run) -> str:
@@ -251,6 +275,8 @@ def _as_before(run: Run) -> str:
         return "but its migrations are taken back: the next command applies them again"
     if names := migrating.disturbing(run):
         return f"but {migrating.listed(names)} may make it err"
+    if run.live_fault:
+        return f"but visitors get an error: {run.live_fault.rstrip('.')}"
     if run.broken_in and run.answer.breaking:
         breaking = migrating.listed(list(run.answer.breaking))
         return f"but {breaking} may be applied by now, and make it err until the next command takes that back"

@@ -215,6 +215,9 @@ def warnings(settings: Settings, answer: Answer) -> Iterator[str]:
     if answer.unmigrated:
         apps = ", ".join(answer.unmigrated)
         yield f"No table is made for the models of {apps}, without migrations: manage.py makemigrations writes them."
+    if answer.unwritten:
+        changes = "; ".join(f"{app}: {', '.join(described)}" for app, described in answer.unwritten.items())
+        yield f"Changes of models without a migration ({changes}): manage.py makemigrations writes it."
 
 
 def _database_warnings(settings: Settings, answer: Answer) -> Iterator[str]:
@@ -228,7 +231,8 @@ def _database_warnings(settings: Settings, answer: Answer) -> Iterator[str]:
         yield f"{default['name'] or 'The database'} is lost whenever the container is made anew. {_KEEP}"
     for alias, why in answer.unreachable.items():
         each = answer.databases[alias]
-        yield f"The database “{alias}” on {each['host']}:{each['port']} can't be reached: {why}."
+        where = f" on {each['host']}:{each['port']}" if each["host"] else ""
+        yield f"The database “{alias}”{where} can't be reached, so it isn't migrated: {why}."
 
 
 _KEEP = 'To keep it: DEPLOY_VOLUMES=data:/data and "NAME": "/data/db.sqlite3".'
@@ -236,7 +240,8 @@ _KEEP = 'To keep it: DEPLOY_VOLUMES=data:/data and "NAME": "/data/db.sqlite3".'
 
 def other_databases(answer: Answer) -> str:
     """Those besides the default one, which Portside doesn't look after; empty where there are none."""
-    named = [f"{alias}: {_described(each)}" for alias, each in answer.databases.items() if alias != "default"]
+    others = {alias: each for alias, each in answer.databases.items() if alias != "default" and not each.get("ours")}
+    named = [f"{alias}: {_described(each)}" for alias, each in others.items()]
     return "; ".join(named)
 
 

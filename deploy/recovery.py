@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from . import migrating, release, switching
+from . import migrating, release, switching, visiting
 from .containers import Answer
-from .errors import StepFailed
+from .errors import PortsideError, StepFailed
 from .facts import Facts
 from .report import Stage
 from .run import Run
@@ -54,21 +52,26 @@ def _take_away(run: Run) -> list[Step]:
 
 def _take_back_left(run: Run, stage: Stage, identity: str) -> None:
     """What a release that never went live did to the database and breaks the live one: it has its database again."""
-    leaves = run.facts.releases.get(run.facts.current, {}).get("leaves")
-    pending = run.facts.pending.get(identity, {})
+    pending, live = run.facts.pending.get(identity, {}), migrating.Other.of(run, run.facts.current)
     paths = run.site.release(identity)
-    if leaves is None or not pending.get("breaking") or paths.image not in run.facts.images:
+    if not live or not pending.get("breaking") or paths.image not in run.facts.images:
         return
-    *_, asked = run.apply(stage, migrating.questions(run, paths, pending, leaves))
+    *_, asked = run.apply(stage, migrating.questions(run, paths, pending, live))
     answer = Answer.parse(asked.answer)
     if not answer.ahead_breaking:
         return
-    if answer.irreversible:
-        names = migrating.listed(list(answer.irreversible))
-        run.report.warn(f"{run.facts.current} may err: {names} of {identity} can't be taken back.")
-        return
     run.report.warn(f"{identity} never went live: its migrations, which break {run.facts.current}, are taken back.")
-    run.apply(stage, migrating.back(run, paths, answer, leaves))
+    try:
+        run.apply(stage, migrating.back(run, paths, pending, live, pending.get("migrations", [])))
+    except StepFailed as error:
+        run.report.remind(f"{run.facts.current} may err: {why(error)}")
+
+
+def why(error: PortsideError) -> str:
+    """In a line, what failed while something else was put right."""
+    if not isinstance(error, StepFailed):
+        return error.message
+    return f"{error.step}: {error.lines[-1].strip() if error.lines else f'exit code {error.status}'}"
 
 
 def _stop_strays(run: Run) -> list[Step]:
@@ -131,14 +134,15 @@ def stop(run: Run, stage: str) -> None:
 
 
 def take_back(run: Run) -> None:
-    """After a failed deploy whose migrations break the live release: it has its database again."""
-    leaves = run.facts.releases.get(run.facts.current, {}).get("leaves")
-    if leaves is None or not migrating.disturbing(run):
+    """After a failed deploy, or going forward to a newer release, whose migrations break the live one: it has its
+    database again. Raises PortsideError where the database says that it hasn't."""
+    live = migrating.Other.of(run, run.facts.current)
+    if not live or not migrating.disturbing(run):
         return
     run.report.warn(f"The migrations that break {run.facts.current} are taken back.")
-    *_, step = migrating.back(run, run.new, replace(run.answer, ahead=run.migrated), leaves)
+    record = {"manage": run.answer.manage}
     with run.server.quietly():
-        run.server.apply([step], stage="migrations")
+        run.server.apply(migrating.back(run, run.new, record, live, run.migrated)[-1:], stage="migrations")
     run.migrated = ()
 
 
@@ -160,3 +164,12 @@ def discard(run: Run, stage: str) -> None:
     step = script("Take the failed release away", "discard", *words, files=files)
     with run.server.quietly():
         run.server.apply([step], stage="discard")
+
+
+def ask_live(run: Run) -> None:
+    """Ask the live release through Nginx once more, before it is said to be live as before."""
+    if not run.facts.current:
+        return
+    with run.server.quietly():
+        (asked,) = run.server.apply([visiting.through_nginx(run.settings, run.facts)], stage="live")
+    run.live_fault = (str(asked.answer["why"]).splitlines() or [""])[-1]

@@ -105,10 +105,23 @@ def of_application(answer: Answer, digest: str, dependencies: str, compose: str)
         "migrations": list(answer.pending),
         "breaking": {name: "; ".join(phrases) for name, phrases in answer.breaking.items()},
         "leaves": answer.leaves,
+        **of_database(answer),
         "settings_module": answer.settings_module,
         "manage": answer.manage,
         "folder": answer.folder,
         "compose": sha256(compose.encode()).hexdigest(),
+    }
+
+
+def of_database(answer: Answer | None) -> dict[str, Any]:
+    """The part of the record that is about the database; empty where nobody was asked."""
+    if not answer:
+        return {}
+    return {
+        "knowledge": answer.knowledge,
+        "aliases": list(answer.aliases),
+        "strangers": [*answer.strangers, *answer.stale],
+        "lacking": list(answer.lacking),
     }
 
 

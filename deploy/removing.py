@@ -209,6 +209,7 @@ def readme(run: Run, folder: str) -> str:
         "",
         "backup.json    whose it was, its release and commit, its database",
         "database.dump  PostgreSQL's custom format; pg_restore reads it",
+        "database.NAME.dump  another database beside it: CREATE DATABASE NAME first, and -d NAME in the command",
         "files.tar      uploads (media/) and volumes",
         "logs/          Nginx's, of the site",
         "site.json, history.jsonl  Portside's records of it",

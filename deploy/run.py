@@ -63,6 +63,8 @@ class Run:
     broke_off: str = ""  # the migration that failed
     broken_in: bool = False  # interrupted, or the connection lost: nobody knows how far they came
     ending: list[Ending] = field(default_factory=list)  # containers that keep ending
+    not_undone: list[str] = field(default_factory=list)  # what failed at taking away what the run had begun
+    live_fault: str = ""  # what visitors of the live release got after that, if it isn't well
     behind: bool = False  # migrations of the live release are taken back
     afterwards: list[Step] = field(default_factory=list)  # what a rollback does to the database after the switch
     changes: int = 0

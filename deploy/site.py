@@ -138,6 +138,11 @@ class Site:
         return f"{self.data}/begun"
 
     @property
+    def migrating(self) -> str:
+        """A file that is there from the beginning of a migration to its good end."""
+        return f"{self.root}/migrating"
+
+    @property
     def data_ready(self) -> str:
         """When the database was ready for the first time: it is never made anew after that."""
         return f"{self.data}/ready"
@@ -282,6 +287,11 @@ class ReleasePaths:
     def listing(self) -> str:
         """What files the release was made of, for a plan to compare with."""
         return f"{self.root}/source.sums"
+
+    @property
+    def knowledge(self) -> str:
+        """What the release knows of the database, for others to be compared with: ``remote/ask.sh`` writes it."""
+        return f"{self.root}/database.json"
 
     @property
     def name(self) -> str:

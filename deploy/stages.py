@@ -273,9 +273,9 @@ def prepare(run: Run, stage: Stage) -> None:
     settings, facts = run.settings, run.facts
     module = run.source.settings_module()
     below = run.source.manage
-    known = facts.releases[facts.current].get("leaves", {}) if facts.current in facts.releases else None
-    ask = migrating.ask(run.new, below, known, settings.application)
-    check = migrating.ask(run.new, below, known, settings.application, check=True)
+    live = migrating.Other.of(run, facts.current)
+    ask = migrating.ask(run.new, below, live, settings.application)
+    check = migrating.ask(run.new, below, live, settings.application, check=True)
     *_, asked = run.apply(stage, [*containers.release_steps(settings, run.new, facts, module), check])
     run.answer = Answer.parse(asked.answer)
     _judge(run, stage, asked)
@@ -307,7 +307,8 @@ def _migrated(run: Run, stage: Stage, ask: Step, steps: list[Step]) -> list[Resu
         raise
     pending = run.answer.pending
     run.migrated = pending
-    stage.note(f"{count(len(pending), 'migration')} applied" if pending else "no migrations")
+    again = "migrate was run all the same" if migrating.is_due(run, run.answer) else "no migrations"
+    stage.note(f"{count(len(pending), 'migration')} applied" if pending else again)
     return results
 
 
@@ -368,47 +369,54 @@ def migrations(run: Run, stage: Stage) -> None:
     """What going back means for the database: nothing, or taking migrations back, or applying them again."""
     facts, record = run.facts, run.record
     live = facts.releases.get(facts.current, {})
-    if record.get("leaves") == live.get("leaves"):
+    known = "knowledge" if "knowledge" in record and "knowledge" in live else "leaves"
+    if record.get(known) == live.get(known):
         stage.skipped = not run.migrations
         stage.note("nothing to take back")
         return
     if run.migrations and "leaves" not in record:
         raise PortsideError(f"Which migrations {run.new.id} knows isn't recorded, so they can't be taken back to it.")
-    older = run.new.id in release.chain(facts, facts.current)
-    asked = [(run.site.release(facts.current), live, record)] if live else []
-    asked += [] if older else [(run.new, record, live)]
-    steps = [
-        step for paths, mine, other in asked for step in migrating.questions(run, paths, mine, other.get("leaves"))
-    ]
+    paths, wanted = run.site.release(facts.current), migrating.Other.of(run, run.new.id)
+    asked = migrating.questions(run, paths, live, wanted) if live else []
+    steps = [*asked, *migrating.questions(run, run.new, record, migrating.Other.of(run, facts.current))]
     answers = [Answer.parse(result.answer) for result in run.apply(stage, steps) if result.answer]
     for failed in (answer for answer in answers if answer.failed):
         raise project.failure(run.settings, failed)
     run.answer = answers[-1]
     if live:
         _go_back(run, stage, answers[0])
-    if not older:
-        migrating.check(run, run.answer)
+    if run.answer.pending:
+        migrating.check_pending(run, run.answer)
         _migrated(run, stage, steps[-1], migrating.forward(run, run.new, run.answer))
 
 
 def _go_back(run: Run, stage: Stage, answer: Answer) -> None:
-    """Take back what the release doesn't know: before it starts if it can't work else, and else once it is live."""
+    """Take back what the release doesn't know: before it starts if it can't work else, and else once it is live.
+
+    ``answer``: of the live release.
+    """
+    unable = bool(answer.ahead_breaking or run.answer.lacking)
+    migrating.refuse_unable(run, answer, run.answer)
     if not answer.ahead:
         return
-    migrating.refuse_unable(run, answer)
     if not run.migrations:
-        many = count(len(answer.ahead), "migration")
-        run.report.warn(f"The database stays as it is: {many} not undone ({migrating.listed(answer.ahead)}).")
+        migrating.tell_kept(run, answer)
         return
-    steps = migrating.back(run, run.site.release(run.facts.current), answer, run.record["leaves"])
-    if not answer.ahead_breaking:
+    wanted = migrating.Other.of(run, run.new.id)
+    assert wanted  # noqa: S101 - a rollback has a release
+    live = run.facts.releases[run.facts.current]
+    steps = migrating.back(run, run.site.release(run.facts.current), live, wanted)
+    if not unable:
         run.afterwards = steps
         stage.note(f"{count(len(answer.ahead), 'migration')} to take back after the switch")
         return
     run.report.warn(f"{run.facts.current} may err from now on until the switch, since its migrations are taken back.")
     run.behind = True
     run.afterwards = [migrating.told_behind(run, False)]
-    run.apply(stage, [migrating.told_behind(run, True), *steps])
+    again = migrating.questions(run, run.new, run.record, migrating.Other.of(run, run.facts.current))
+    *_, asked = run.apply(stage, [migrating.told_behind(run, True), *steps, *again])
+    run.answer = Answer.parse(asked.answer)
+    migrating.refuse_lacking(run, run.answer)
     stage.note(f"{count(len(answer.ahead), 'migration')} taken back")
 
 
@@ -506,7 +514,7 @@ def _finish(run: Run) -> Step:
 def _record(run: Run) -> dict[str, Any]:
     """The release's record: of one that was good before, its own with the ports it has now."""
     if run.command == "rollback":
-        return run.record | {"ports": list(run.served.ports)}
+        return run.record | {"ports": list(run.served.ports)} | release.of_database(getattr(run, "answer", None))
     made = {}
     if run.settings.containers:
         dependencies = image.dependencies(run.settings, run.source)

@@ -41,6 +41,12 @@ def gate(settings: Settings, release: ReleasePaths, served: Served, facts: Facts
     )
 
 
+def through_nginx(settings: Settings, facts: Facts) -> Step:
+    """Visit the live release as a visitor comes; its answer says why it isn't well, or nothing."""
+    where = address(settings, facts)
+    return script(f"Ask Nginx for {settings.health_path}", "visit", where, files=files(settings, facts))
+
+
 def files(settings: Settings, facts: Facts, places: Mapping[str, str] | None = None) -> dict[str, Content]:
     """What a script takes along to visit the site. ``places``: folders whose files Nginx serves, by their URLs."""
     edge = {**names(settings, facts), "places": places or {}}

@@ -164,7 +164,11 @@ ANSWER = {
     "csrf_origins": [],
     "csrf_checked": True,
     "knows_https": True,
+    "aliases": ["default"],
+    "migrate": "",
+    "knowledge": "",
     "pending": ["portfolio.0001_initial"],
+    "pending_in": ["default"],
     "applied": 0,
     "leaves": {"portfolio": "0001_initial"},
     "breaking": {},
@@ -329,7 +333,7 @@ def web(release: str, state: str = "running", role: str = "web") -> Container:
 class Paper:
     """Stands in for a Server: writes down the steps it is given, and answers as one on which all goes well.
 
-    ``fails``: the script at which a step fails instead, or "link", which is dead once all are ready. ``current``: the
+    ``fails``: the scripts at which a step fails instead, or "link", which is dead once all are ready. ``current``: the
     live release that the lock finds, if it isn't the one of the facts. ``busy``: what the lock tells of a run that is
     under way. ``answer``: what Django says, or what each release's says. ``holder``: who holds the lock: for good, or,
     with --wait, for a while. ``names``: what is said of the names, if not that all lead here. ``present``: what a plan
@@ -422,18 +426,18 @@ class Paper:
         self.steps.append(step)
         script = step.words[1] if step.words[0] == "script" else ""
         self.scripts += [script] * bool(script)
-        if script and script == self.fails:
+        if script in self.fails.split():
             raise StepFailed(self.target, stage, step.name, 1, ["it broke"])
         output = self.present if script == "present" else ()
         return Result(step, "changed", "", self._answer(script, step), output)
 
     def _answer(self, script: str, step: Step) -> Any:
-        of_releases = (said for name, said in self.answer.items() if f"/releases/{name}/" in " ".join(step.words))
+        of_releases = (said for name, said in self.answer.items() if f"/releases/{name}/" in " ".join(step.words[:3]))
         asked = next(of_releases, self.answer)
         answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": asked, "start": {"ports": [8101]}}
         answers |= {"gate": {"way": ["http://portfolio.localhost/healthz"], "elsewhere": ""}}
         answers |= {"compare": [2], "rehearse": self.answer, "load": {"digest": f"sha256:{'2e' * 32}"}}
-        answers |= {"pull": {"digest": f"sha256:{'3d' * 32}"}}
+        answers |= {"pull": {"digest": f"sha256:{'3d' * 32}"}, "visit": {"why": ""}, "back": {"taken": [], "left": []}}
         ended = {"seconds": 2, "left": 0, "working": [], "dying": []}
         if script == "names":
             return self.names or pki.looked(step.words[5:])

@@ -44,7 +44,7 @@ def ask(folder: Path, files: dict[str, str | None] | None = None, application: s
     words = (sys.executable, str(REMOTE / "ask.py"), "", "", application)
     environment = {**kept, "SECRET_KEY": "of-the-environment", **env}
     done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=True)
-    answer: dict[str, Any] = json.loads(done.stdout.rpartition("portside-answer:")[2])
+    answer: dict[str, Any] = json.loads(done.stdout.rpartition("portside-answer:")[2].partition("\n")[0])
     return answer
 
 

@@ -74,7 +74,7 @@ def test_a_failure_before_the_switch_takes_the_new_release_away(script: str, set
     run = sample.run(settings, paper)
     with pytest.raises(StepFailed):
         flow.follow(flow.DEPLOY, run)
-    assert (paper.scripts[-1] == "discard") is run.begun
+    assert (paper.scripts[-2:] == ["discard", "visit"]) is run.begun
     assert not run.switched
 
 
@@ -199,7 +199,7 @@ def test_of_a_failed_migration_the_database_tells_how_far_it_came(
     paper = Failing(sample.live(settings), answer=MANY | {"loose": loose}, fails="migrate")
     error = failed(settings, paper)
     assert error.state.startswith(f"Release {sample.OLD} is live, as before. {state}")
-    assert paper.scripts[-3:] == ["migrate", "ask", "discard"]
+    assert paper.scripts[-4:] == ["migrate", "ask", "discard", "visit"]
 
 
 def test_the_lock_is_given_back_however_it_ends(settings: Settings, project: Path) -> None:
@@ -312,7 +312,7 @@ def test_a_rollback_that_fails_only_stops_its_release(script: str, settings: Set
     paper = Paper(before(settings), fails=script)
     with pytest.raises(StepFailed) as caught:
         flow.follow(flow.ROLLBACK, sample.run(settings, paper, "rollback"))
-    assert paper.scripts[-1] == "stop"
+    assert paper.scripts[-2:] == ["stop", "visit"]
     assert f"script stop /srv/portside/portfolio portfolio {sample.OLDER}" in paper.transcript()
     assert f'"result": "failed at {"live" if script == "switch" else script}"' in paper.transcript(), "for the history"
     assert "discard" not in paper.scripts
@@ -439,7 +439,7 @@ def test_a_project_that_is_refused_is_taken_away_before_its_migrations(settings:
         flow.deploy(sample.run(settings, paper))
     assert caught.value.state == f"Release {sample.OLD} is live, as before."
     assert caught.value.hint.splitlines()[-1] == "Then type fab deploy -H server.example again."
-    assert paper.scripts[-2:] == ["ask", "discard"]
+    assert paper.scripts[-3:] == ["ask", "discard", "visit"]
 
 
 @pytest.mark.parametrize(("kind", "traced"), [("driver", False), ("other", True)])
@@ -452,7 +452,7 @@ def test_a_project_that_does_not_start_is_refused_with_its_own_words_where_nothi
         flow.deploy(sample.run(settings, paper))
     assert ("failed on server.example" in caught.value.message) == traced
     assert "in its own words" in caught.value.message
-    assert paper.scripts[-2:] == ["ask", "discard"]
+    assert paper.scripts[-3:] == ["ask", "discard", "visit"]
 
 
 def test_as_json_a_deploy_says_what_it_changed(

@@ -22,6 +22,7 @@ NO_STEPS = {
     "cause",
     "compress",
     "context",
+    "databases",
     "detached",
     "facts",
     "generation",

@@ -30,15 +30,17 @@ def test_a_migration_gives_up_rather_than_let_visitors_wait(image: str, options:
 def test_a_database_elsewhere_is_neither_dumped_nor_given_options(settings: Settings) -> None:
     elsewhere = settings.model_copy(update={"database": "external"})
     run = sample.run(elsewhere, Paper(sample.live(settings)))
-    run.release = run.site.release(sample.NEW)
+    run.facts, run.release = sample.live(settings), run.site.release(sample.NEW)
     (step,) = migrating.forward(run, run.new, sample.answer(applied=20))
-    assert step.words == ("script", "migrate", run.new.compose, "/app/manage.py", "")
+    assert step.words == ("script", "migrate", run.new.compose, "/app/manage.py", "", run.site.migrating, "default")
 
 
 def test_what_other_releases_know_is_told_with_the_question() -> None:
     paths = sample.SITE.release(sample.NEW)
     assert migrating.ask(paths, "app", None).words[-2:] == ("", "")
-    assert migrating.ask(paths, "app", {}).words[-2] == "{}"
-    assert migrating.ask(paths, "app", {"a": "0001"}, "web.wsgi:app").words[-2:] == ('{"a": "0001"}', "web.wsgi:app")
-    files = {"ask.py", "portside_migrations.py", "portside_project.py"}
-    assert set(migrating.ask(paths, "app", None).files) == files
+    other = migrating.Other("/srv/database.json", {"a": "0001"})
+    step = migrating.ask(paths, "app", other, "web.wsgi:app")
+    assert step.words[-2:] == ("/srv/database.json", "web.wsgi:app")
+    assert step.files["other.json"] == b'{"leaves": {"a": "0001"}}'
+    modules = {"portside_migrations.py", "portside_judge.py", "portside_tables.py", "portside_project.py"}
+    assert set(migrating.ask(paths, "app", None).files) == {"ask.py", *modules}

@@ -23,7 +23,9 @@ if not settings.configured:
     django.setup()
 
 sys.path.insert(0, str(REMOTE))
+import portside_judge
 import portside_migrations as about
+import portside_tables
 
 sys.path.remove(str(REMOTE))
 
@@ -65,12 +67,16 @@ def state(*operations: Any) -> ProjectState:
     return one(*operations).mutate_state(ProjectState())
 
 
-def judge(*operations: Any, forgotten: tuple[Any, ...] = ()) -> about.Judge:
+def judge(*operations: Any, forgotten: tuple[Any, ...] = ()) -> portside_judge.Judge:
     """Judged by a release that knows BEFORE, and has forgotten what these operations change."""
-    judge = about.Judge(state(*BEFORE, *forgotten), state(*BEFORE, *forgotten))
+    judge = portside_judge.Judge(tables(*forgotten), state(*BEFORE, *forgotten))
     for operation in operations:
         judge.take(operation, one())
     return judge
+
+
+def tables(*forgotten: Any) -> Any:
+    return portside_tables.tables(state(*BEFORE, *forgotten))
 
 
 def breaks(*operations: Any, forgotten: tuple[Any, ...] = ()) -> list[str]:
@@ -158,7 +164,7 @@ def test_what_adds_and_widens_breaks_nobody(operation: Any) -> None:
     ],
 )
 def test_a_wider_type_holds_what_a_narrower_held(new: str, old: str, holds: bool) -> None:
-    assert about._holds(new, old) is holds
+    assert portside_tables._holds(new, old) is holds
 
 
 def test_a_model_made_in_the_same_set_can_break_nobody() -> None:
@@ -199,7 +205,7 @@ def test_what_is_done_to_the_database_alone_counts() -> None:
 def test_the_contract_step_breaks_nobody_once_the_release_has_forgotten(contract: list[Any]) -> None:
     forgotten = (Remove("work", "title"),)
     assert breaks(*contract, forgotten=forgotten) == []
-    seen = about.Judge(state(*BEFORE), state(*BEFORE, *forgotten))
+    seen = portside_judge.Judge(tables(), state(*BEFORE, *forgotten))
     for operation in contract:
         seen.take(operation, one())
     assert seen.breaking, "a release that still knows the column is broken by it"
@@ -317,10 +323,14 @@ def migrate(project: Path, *to: str) -> None:
     python(project, "-m", "django", "migrate", "--verbosity", "0", *to)
 
 
-def ask(project: Path, known: dict[str, str] | None = None) -> dict[str, Any]:
-    said = python(project, str(REMOTE / "ask.py"), "", "" if known is None else json.dumps(known))
-    answer: dict[str, Any] = json.loads(said.partition("portside-answer:")[2])
-    return answer
+def ask(project: Path, known: Any = None, *more: str) -> dict[str, Any]:
+    """The answer about what another release knows: as it said itself, or, as older versions noted, its last ones."""
+    other = project / "other.json"
+    other.write_text(json.dumps(known if known and "knows" in known else {"leaves": known}))
+    said = python(project, str(REMOTE / "ask.py"), "", "" if known is None else str(other), *more)
+    lines = dict(line.split(":", 1) for line in said.splitlines() if line.startswith("portside-"))
+    answer: dict[str, Any] = json.loads(lines["portside-answer"])
+    return answer | {"knows": json.loads(lines["portside-knows"])} if "portside-knows" in lines else answer
 
 
 def test_the_answer_has_a_line_of_its_own_whatever_else_is_said(project: Path) -> None:
@@ -376,9 +386,13 @@ def test_what_was_taken_back_is_not_ahead(project: Path) -> None:
     assert ask(project, {"art": "0001_initial"})["ahead"] == ["art.0002_more"]
 
 
-def test_an_app_whose_last_migration_is_gone_is_not_compared(project: Path) -> None:
+def test_an_app_whose_last_migration_is_gone_counts_as_unknown(project: Path) -> None:
     migrate(project, "art", "0002_more")
-    assert ask(project, {"art": "0099_squashed"})["ahead"] == []
+    answer = ask(project, {"art": "0099_squashed"})
+    assert answer["ahead"] == ["art.0001_initial", "art.0002_more"]
+    told = ["it can't be compared with what that release knows"]
+    assert answer["ahead_unjudged"] == dict.fromkeys(answer["ahead"], told)
+    assert answer["no_way_back"] == dict.fromkeys(answer["ahead"], "the migrations of art can't be compared")
 
 
 def test_a_project_without_a_database_has_no_migrations(project: Path) -> None:

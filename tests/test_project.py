@@ -92,7 +92,8 @@ def test_only_the_default_database_must_be_portsides(settings: Settings) -> None
     assert project.other_databases(answer()) == ""
     given = {"databases": {"default": OURS, "archive": archive}, "unreachable": {"archive": "nothing listens there"}}
     (line,) = told(settings, **given)
-    assert line == "The database “archive” on old.example:5432 can't be reached: nothing listens there."
+    where = "The database “archive” on old.example:5432"
+    assert line == f"{where} can't be reached, so it isn't migrated: nothing listens there."
 
 
 def test_a_project_without_a_database_is_told_of_the_one_it_has(settings: Settings) -> None:

@@ -71,7 +71,7 @@ def test_a_release_without_its_page_is_taken_away(settings: Settings) -> None:
     paper = Paper(sample.live_static(settings, RELEASES), fails="look")
     with pytest.raises(StepFailed) as caught:
         deploy(settings, paper)
-    assert paper.scripts[-1] == "discard"
+    assert paper.scripts[-2:] == ["discard", "visit"]
     assert "switch" not in paper.scripts
     assert caught.value.state == f"Release {sample.OLD} is live, as before."
 

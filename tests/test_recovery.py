@@ -125,14 +125,14 @@ def test_a_rollback_that_was_interrupted_is_finished_on_its_ports(settings: Sett
 BREAKING = {"portfolio.0002_drop": "RemoveField drops the column work.title"}
 
 
-def left_with_migrations(settings: Settings, answer: dict[str, Any], **pending: Any) -> Paper:
+def left_with_migrations(settings: Settings, answer: dict[str, Any], *, fails: str = "", **pending: Any) -> Paper:
     """A server on which a laptop died after a deploy's migrations and before its switch."""
     record = sample.recorded(sample.NEW, sample.OLD, breaking=BREAKING) | pending
     known = {sample.OLD: sample.recorded(sample.OLD), sample.NEW: {}}
     facts = sample.with_releases(sample.live(settings), sample.OLD, known)
     image = sample.SITE.release(sample.NEW).image
     facts = replace(facts, pending={sample.NEW: record}, images=(*facts.images, image))
-    paper = Paper(facts, facts, sample.live(settings), answer=sample.ANSWER | answer)
+    paper = Paper(facts, facts, sample.live(settings), answer=sample.ANSWER | answer, fails=fails)
     sample.lock(settings, paper)
     return paper
 
@@ -141,7 +141,7 @@ def test_a_release_that_never_went_live_gives_the_database_back(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ahead = {"ahead": ["portfolio.0002_drop"], "ahead_breaking": {"portfolio.0002_drop": ["drops"]}}
-    assert left_with_migrations(settings, ahead).scripts == ["ask", "dump", "migrate", "discard"]
+    assert left_with_migrations(settings, ahead).scripts == ["ask", "dump", "back", "discard"]
     assert f"! {sample.NEW} never went live: its migrations, which break {sample.OLD}" in capsys.readouterr().out
 
 
@@ -151,9 +151,9 @@ def test_what_breaks_nobody_stays_in_the_database(answer: dict[str, Any], settin
 
 
 def test_what_can_not_be_taken_back_is_said(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    broken = {"ahead": ["a.2"], "ahead_breaking": {"a.2": ["drops"]}, "irreversible": {"a.2": "RunPython"}}
-    assert left_with_migrations(settings, broken).scripts == ["ask", "discard"]
-    assert f"! {sample.OLD} may err: a.2 of {sample.NEW} can't be taken back." in capsys.readouterr().out
+    broken = {"ahead": ["a.2"], "ahead_breaking": {"a.2": ["drops"]}}
+    assert left_with_migrations(settings, broken, fails="back").scripts == ["ask", "dump", "back", "discard"]
+    assert f"! {sample.OLD} may err: Migrate back (1): it broke" in capsys.readouterr().out
 
 
 def test_a_release_without_such_migrations_is_not_asked(settings: Settings) -> None:

@@ -36,7 +36,7 @@ def database_up(facts: Facts) -> Facts:
 
 
 def ask(made: Run) -> Any:
-    step = migrating.ask(made.new, "", {"app": "0001_initial"}, check=True)
+    step = migrating.ask(made.new, "", migrating.Other.of(made, sample.OLD), check=True)
     return rehearsing.ask(made, made.server, step)
 
 
@@ -45,9 +45,10 @@ def test_the_live_image_is_asked_of_the_new_code(settings: Settings, source: Sou
     ask(made)
     (step,) = made.server.steps  # type: ignore[attr-defined]
     assert step.words == (
-        "script", "rehearse", f"portside/portfolio:{sample.OLD}", "60", "", '{"app": "0001_initial"}', "",
+        "script", "rehearse", f"portside/portfolio:{sample.OLD}", "60", "",
+        sample.SITE.release(sample.OLD).knowledge, "",
     )  # fmt: skip
-    assert {"compose.yaml", "env", "env.portside", "ask/ask.py", "src/manage.py"} <= set(step.files)
+    assert {"compose.yaml", "env", "env.portside", "ask/ask.py", "ask/other.json", "src/manage.py"} <= set(step.files)
     assert step.secret
     assert b"not-so-secret-key" in step.files["env"]
     assert b'PGOPTIONS="-c default_transaction_read_only=on"\n' in step.files["env.portside"]

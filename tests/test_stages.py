@@ -136,7 +136,7 @@ def test_a_database_is_dumped_before_it_is_migrated(settings: Settings, project:
 
 
 def test_without_pending_migrations_nothing_is_migrated(settings: Settings, project: Path) -> None:
-    paper = Paper(sample.live(settings), answer=sample.ANSWER | {"pending": [], "applied": 20})
+    paper = Paper(sample.live(settings), answer=sample.ANSWER | {"pending": [], "pending_in": [], "applied": 20})
     deploy(settings, paper)
     assert "Migrate" not in paper.transcript()
 
@@ -282,7 +282,7 @@ def test_a_migration_that_breaks_the_live_release_is_refused_before_anything_is_
     assert "“Expand and contract”" in caught.value.hint
     assert "fab deploy --allow-breaking -H server.example" in caught.value.hint
     assert (caught.value.state, caught.value.exit_code) == (f"Release {sample.OLD} is live, as before.", 1)
-    assert paper.scripts[-2:] == ["ask", "discard"]
+    assert paper.scripts[-3:] == ["ask", "discard", "visit"]
 
 
 def test_a_migration_that_breaks_is_applied_where_it_is_allowed(
@@ -300,27 +300,30 @@ def test_a_deploy_that_fails_takes_back_what_breaks_the_live_release(settings: S
     facts = sample.live(settings)
     facts.releases[sample.OLD]["leaves"] = {"portfolio": "0001_initial"}
     for fails, scripts, state in (
-        ("gate", ["gate", "migrate", "discard"], "as before."),
-        ("start", ["start", "migrate", "discard"], "as before."),
+        ("gate", ["gate", "back", "discard", "visit"], "as before."),
+        ("start", ["start", "back", "discard", "visit"], "as before."),
     ):
         paper = Paper(facts, fails=fails, answer=sample.ANSWER | PENDING | {"breaking": BREAKING})
         run = sample.run(settings, paper)
         run.allow_breaking = True
         with pytest.raises(StepFailed) as caught:
             flow.follow(flow.DEPLOY, run)
-        assert paper.scripts[-3:] == scripts
-        assert paper.steps[-2].words[-2:] == ("portfolio", "0001_initial")
+        assert paper.scripts[-4:] == scripts
+        assert paper.steps[-3].words[-2:] == (sample.SITE.release(sample.OLD).knowledge, '["portfolio.0002_drop"]')
+        assert paper.steps[-3].files["other.json"] == b'{"leaves": {"portfolio": "0001_initial"}}'
         assert caught.value.state == f"Release {sample.OLD} is live, {state}"
 
 
 def test_what_can_not_be_taken_back_after_a_failure_is_said(settings: Settings, project: Path) -> None:
-    paper = Paper(sample.live(settings), fails="gate", answer=sample.ANSWER | PENDING | {"breaking": BREAKING})
+    paper = Paper(sample.live(settings), fails="gate back", answer=sample.ANSWER | PENDING | {"breaking": BREAKING})
     run = sample.run(settings, paper)
     run.allow_breaking = True
     with pytest.raises(StepFailed) as caught:
         flow.follow(flow.DEPLOY, run)
     state = f"Release {sample.OLD} is live, but portfolio.0002_drop may make it err. 1 migration of the failed one"
     assert caught.value.state.startswith(state)
+    assert caught.value.state.endswith(" And this failed: Migrate back (1): it broke.")
+    assert paper.scripts[-2:] == ["stop", "visit"], "its image alone can take them back"
 
 
 def test_a_first_deploy_breaks_nobody(settings: Settings, project: Path) -> None:
@@ -338,7 +341,7 @@ def test_what_nobody_can_tell_is_said(settings: Settings, project: Path, capsys:
 # A rollback, and the database
 
 OLD_LEAVES, NEW_LEAVES = {"portfolio": "0001_initial"}, {"portfolio": "0002_drop"}
-AHEAD = {"ahead": ["portfolio.0002_drop"], "applied": 20, "pending": []}
+AHEAD = {"ahead": ["portfolio.0002_drop"], "applied": 20, "pending": [], "pending_in": []}
 
 
 def migrated(settings: Settings, current: str = sample.OLD) -> Facts:
@@ -367,8 +370,11 @@ def test_a_rollback_asks_the_newer_release_what_stays(settings: Settings, capsys
     _, paper = back(settings, {})
     assert "! The database stays as it is: 1 migration not undone (portfolio.0002_drop)." in capsys.readouterr().out
     assert "migrate" not in paper.scripts
-    asked = next(step for step in paper.steps if step.words[1] == "ask")
-    assert asked.words[2:] == (sample.SITE.release(sample.OLD).compose, "/app", json.dumps(OLD_LEAVES), "")
+    old, older = sample.SITE.release(sample.OLD), sample.SITE.release(sample.OLDER)
+    one, other = (step for step in paper.steps if step.words[1] == "ask")
+    assert one.words[2:] == (old.compose, "/app", older.knowledge, "")
+    assert other.words[2:] == (older.compose, "/app", old.knowledge, "")
+    assert one.files["other.json"] == json.dumps({"leaves": OLD_LEAVES}).encode()
 
 
 def test_a_rollback_between_the_same_migrations_asks_nobody(settings: Settings) -> None:
@@ -401,7 +407,7 @@ def test_migrations_that_break_nobody_are_taken_back_after_the_switch(
     run, paper = back(settings, {}, "migrations")
     golden("rollback-migrations.txt", transcript(paper, texts))
     assert run.switched
-    assert paper.scripts[-3:] == ["finish", "dump", "migrate"]
+    assert paper.scripts[-3:] == ["finish", "dump", "back"]
 
 
 def test_migrations_the_release_can_not_work_with_are_taken_back_before_it_starts(
@@ -409,16 +415,25 @@ def test_migrations_the_release_can_not_work_with_are_taken_back_before_it_start
 ) -> None:
     _, paper = back(settings, {"ahead_breaking": BREAKING}, "migrations")
     assert f"! {sample.OLD} may err from now on until the switch" in capsys.readouterr().out
-    assert paper.scripts[:4] == ["ask", "dump", "migrate", "start"]
-    migrate = next(step for step in paper.steps if step.words[1] == "migrate")
-    assert migrate.words[2] == sample.SITE.release(sample.OLD).compose
-    assert migrate.words[-2:] == ("portfolio", "0001_initial")
+    assert paper.scripts[:6] == ["ask", "ask", "dump", "back", "ask", "start"]
+    step = next(step for step in paper.steps if step.words[1] == "back")
+    old, older = sample.SITE.release(sample.OLD), sample.SITE.release(sample.OLDER)
+    assert step.words[2:] == (old.compose, "/app", OPTIONS, older.knowledge, "")
 
 
-def test_an_app_that_the_release_does_not_know_is_taken_back_whole(settings: Settings) -> None:
-    _, paper = back(settings, {"ahead": ["new.0001_initial", "new.0002", "portfolio.0002_drop"]}, "migrations")
-    migrate = next(step for step in paper.steps if step.words[1] == "migrate")
-    assert migrate.words[-4:] == ("portfolio", "0001_initial", "new", "zero")
+def test_where_nothing_can_be_taken_back_what_the_release_lacks_is_refused(settings: Settings) -> None:
+    nothing = {"ahead": [], "lacking": ["there is no column portfolio_work.x"]}
+    with pytest.raises(PortsideError, match="there is no column"):
+        back(settings, nothing, "migrations")
+
+
+def test_what_the_release_still_can_not_work_with_then_is_refused_and_applied_again(settings: Settings) -> None:
+    lacking = {"lacking": ["there is no column portfolio_work.x"], "ahead_breaking": BREAKING}
+    with pytest.raises(
+        PortsideError, match=r"can't work with the database as it is now:\n  there is no column"
+    ) as caught:
+        back(settings, lacking, "migrations")
+    assert caught.value.state == f"Release {sample.OLD} is live, as before."
 
 
 def test_migrations_that_can_not_be_taken_back_are_refused_by_name(settings: Settings) -> None:
@@ -436,18 +451,19 @@ def test_a_rollback_that_fails_applies_again_what_it_took_back(
     run.migrations = True
     with pytest.raises(StepFailed) as caught:
         flow.follow(flow.ROLLBACK, run)
-    assert paper.scripts[-2:] == ["stop", "migrate"]
-    assert paper.steps[-2].words[2:] == (sample.SITE.release(sample.OLD).compose, "/app/manage.py", OPTIONS)
-    assert paper.steps[-1].name == "File /srv/portside/portfolio/site.json"
+    assert paper.scripts[-3:] == ["stop", "migrate", "visit"]
+    forward = (sample.SITE.release(sample.OLD).compose, "/app/manage.py", OPTIONS, sample.SITE.migrating, "default")
+    assert paper.steps[-3].words[2:] == forward
+    assert paper.steps[-2].name == "File /srv/portside/portfolio/site.json"
     assert caught.value.state == f"Release {sample.OLD} is live, as before."
     assert f"! The migrations of {sample.OLD} are applied again." in capsys.readouterr().out
 
 
 def test_what_can_not_be_applied_again_is_left_to_the_next_command(settings: Settings) -> None:
     with pytest.raises(StepFailed) as caught:
-        back(settings, {"ahead_breaking": BREAKING}, "migrations", fails="migrate")
+        back(settings, {"ahead_breaking": BREAKING}, "migrations", fails="gate migrate")
     state = f"Release {sample.OLD} is live, but its migrations are taken back: the next command applies them again."
-    assert caught.value.state == state
+    assert caught.value.state.startswith(state)
 
 
 OPTIONS = "-c lock_timeout=10s -c client_connection_check_interval=5s"
@@ -467,7 +483,7 @@ def test_a_rollback_that_died_between_database_and_switch_is_put_right(settings:
 
 def test_migrations_that_can_not_be_taken_back_after_the_switch_hurt_nobody(settings: Settings) -> None:
     with pytest.raises(StepFailed) as caught:
-        back(settings, {}, "migrations", fails="migrate")
+        back(settings, {}, "migrations", fails="back")
     assert caught.value.state == f"Release {sample.OLDER} is live, and needs none of what stays in the database."
     assert f"fab rollback --to {sample.OLD} -H server.example" in caught.value.hint
 
@@ -478,7 +494,8 @@ def test_forward_again_the_newer_release_applies_what_is_missing(settings: Setti
     roll_back(settings, paper, to=sample.OLD)
     assert paper.scripts[:5] == ["ask", "ask", "dump", "migrate", "start"]
     migrate = next(step for step in paper.steps if step.words[1] == "migrate")
-    assert migrate.words[2:] == (sample.SITE.release(sample.OLD).compose, "/app/manage.py", OPTIONS)
+    forward = (sample.SITE.release(sample.OLD).compose, "/app/manage.py", OPTIONS, sample.SITE.migrating, "default")
+    assert migrate.words[2:] == forward
 
 
 def test_forward_again_what_would_break_the_live_release_is_refused(settings: Settings) -> None:

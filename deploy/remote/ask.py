@@ -1,20 +1,23 @@
 """Runs inside a container of a release's image and says what the Django project needs: one line of JSON, marked.
 
-Its arguments: the folder of manage.py, from the working one; and, as JSON, the last migration of each app that another
-release knows: the live one before a deploy, the one to go back to before a rollback. Empty where there is none. Then
-DEPLOY_APPLICATION, or empty. A fourth, "check", runs Django's checks for a deploy as well: they need no second start of
-the project. Where the project doesn't start, the answer has what can be told of it, and why.
+Its arguments: the folder of manage.py, from the working one; and a file that says what another release knows of the
+database (``Known`` of portside_migrations.py): the live one before a deploy, the one to go back to before a rollback.
+Empty where there is none. Then DEPLOY_APPLICATION, or empty. A fourth, "look", looks for changes of models without a
+migration too, and "check" runs Django's checks for a deploy besides: they need no second start of the project. What
+this release knows is a line of its own, for the next one to be compared with. Where the project doesn't start, the
+answer has what can be told of it, and why.
 """
 
+import hashlib
 import json
 import os
-import re
 import sys
 import traceback
+from contextlib import suppress
 
 import portside_project as project
 
-MARK = "portside-answer:"
+KNOWS = "portside-knows:"
 OF_NO_PROJECT = {"proc", "sys", "dev", "site-packages", "node_modules", ".git"}
 
 
@@ -26,17 +29,20 @@ def main() -> None:
     sys.path.insert(0, folder)
     answer = {"folder": folder, "manage": os.path.join(folder, "manage.py")}
     try:
-        name_settings()
-        ask(answer, given.get(2, ""), given.get(3, ""), check=given.get(4) == "check")
+        project.name_settings()
+        ask(answer, given.get(2, ""), given.get(3, ""), given.get(4, ""))
     except (Exception, SystemExit) as error:  # whatever a project may raise
         if "failed" not in answer:
             traceback.print_exc()
             answer["failed"] = project.cause(error, folder)
-    sys.stdout.write(f"\n{MARK}{json.dumps(answer)}\n")  # whatever the project printed before
+    knows = answer.pop("knows", None)
+    sys.stdout.write(f"\n{project.MARK}{json.dumps(answer)}\n")  # whatever the project printed before
+    if knows:
+        sys.stdout.write(f"{KNOWS}{json.dumps(knows)}\n")
     sys.stdout.flush()
 
 
-def ask(answer: dict, other: str, application: str, *, check: bool) -> None:
+def ask(answer: dict, other: str, application: str, more: str) -> None:
     """Fill in the answer, as far as the project comes."""
     from django.conf import settings
 
@@ -56,9 +62,9 @@ def ask(answer: dict, other: str, application: str, *, check: bool) -> None:
         media_root=absolute(settings.MEDIA_ROOT),
         gunicorn=gunicorn_version(),
         **applications(settings, application),
-        **migrations(other),
+        **migrations(other, answer, look=bool(more)),
     )
-    if check:
+    if more == "check":
         run_checks(answer)
 
 
@@ -122,14 +128,6 @@ def search(root: str) -> list:
     return found
 
 
-def name_settings() -> None:
-    """DJANGO_SETTINGS_MODULE as manage.py has it, unless the environment says it."""
-    with open("manage.py", encoding="utf-8") as file:
-        said = re.search(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""", file.read())
-    if said:
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", said.group(1))
-
-
 def absolute(path) -> str:
     return os.path.abspath(path) if path else ""
 
@@ -142,30 +140,76 @@ def gunicorn_version() -> str:
     return gunicorn.__version__
 
 
-def migrations(other: str) -> dict:
-    """Those that aren't applied, those that are and the other release doesn't know, and what they do to it."""
+def migrations(other: str, answer: dict, *, look: bool) -> dict:
+    """Those that aren't applied, those that are and the other release doesn't know, and what they do to it; of every
+    database that migrations belong to."""
     import portside_migrations as about
 
-    executor = about.executor()
-    if not executor:
-        return {"pending": [], "applied": 0}
-    loader = executor.loader
-    pending = [step for step, _ in executor.migration_plan(loader.graph.leaf_nodes())]
-    known = json.loads(other) if other else None
-    ahead = about.ahead(loader, known) if known is not None else []
-    breaking, unjudged = about.judged(loader, pending, known, about.applied(loader))
-    before = about.applied(loader) - {(step.app_label, step.name) for step in ahead}
+    known = about.Known.read(other) if other else None
+    parts = {alias: part for alias in about.aliases() if (part := of_database(alias, known, answer))}
+    found = {"aliases": list(parts), "migrate": about.own_command(), "knows": about.said()}
+    found["knowledge"] = hashlib.sha256(json.dumps(found["knows"]["knows"]).encode()).hexdigest()
+    for kind in ("pending", "ahead", "strangers", "stale", "lacking", "loose", "unrecorded"):
+        found[kind] = [about.named(name, alias) for alias, part in parts.items() for name in part[kind]]
+    for kind in ("breaking", "unjudged", "ahead_breaking", "ahead_unjudged", "irreversible", "no_way_back"):
+        found[kind] = {about.named(name, alias): what for alias in parts for name, what in parts[alias][kind].items()}
+    found["pending_in"] = [alias for alias, part in parts.items() if part["pending"]]
+    found["applied"] = parts["default"]["applied"] if "default" in parts else 0
+    return {**found, **of_code(answer["folder"], look=look and "default" in parts)}
+
+
+def of_code(folder: str, *, look: bool) -> dict:
+    """What is so of the code's migrations, whatever is applied; ``look``: for what makemigrations would write."""
+    import portside_migrations as about
+    from django.db.migrations.loader import MigrationLoader
+
+    loader, unwritten = MigrationLoader(None), {}
+    if look:
+        with suppress(Exception):  # what only a warning would come of ends no deploy
+            unwritten = about.unwritten(loader, folder)
+    return {"leaves": about.leaves(loader), "unmigrated": about.unmigrated(loader), "unwritten": unwritten}
+
+
+def of_database(alias: str, known, answer: dict) -> dict | None:
+    """The same of one database; None of another than the default one that can't be asked."""
+    import portside_migrations as about
+    from django.db import Error
+
+    if alias in answer["unreachable"]:
+        return None
+    try:
+        history = about.History(alias, known)
+    except Error as error:
+        if alias == "default":
+            raise
+        answer["unreachable"][alias] = str(error).strip().partition("\n")[0]
+        return None
+    return told(history, about)
+
+
+def told(history, about) -> dict:
+    """What a database's history comes to."""
+    pending, ahead = history.pending(), history.ahead()
+    breaking, unjudged = history.judged(pending, history.loader, history.applied())
+    before = history.applied(history.others) - {(step.app_label, step.name) for step in ahead}
+    ahead_breaking, ahead_unjudged = history.judged(ahead, history.others, before)
+    strangers, stale = history.strangers()
+    way = history.way_back(ahead)
     return {
         "pending": [about.label(step) for step in pending],
-        "applied": len(loader.applied_migrations),
-        "leaves": about.leaves(loader),
+        "applied": len(history.names),
         "breaking": breaking,
         "unjudged": unjudged,
-        "loose": about.loose(pending),
+        "loose": about.loose(pending, history.alias),
         "ahead": [about.label(step) for step in ahead],
-        "ahead_breaking": about.judged(loader, ahead, known, before)[0],
+        "ahead_breaking": ahead_breaking,
+        "ahead_unjudged": ahead_unjudged,
         "irreversible": about.irreversible(ahead),
-        "unmigrated": about.unmigrated(loader),
+        "no_way_back": {about.label(step): way for step in ahead} if isinstance(way, str) else {},
+        "strangers": strangers,
+        "stale": stale,
+        "lacking": history.torn() or (history.lacking() if strangers or stale else []),
+        "unrecorded": history.unrecorded(),
     }
 
 

@@ -8,12 +8,13 @@
 . "$PORTSIDE/remote/lib.sh"
 site=$1 root=$2 folder=$3 marker=$4 data=$5 volume=$6 begun=$7
 shift 7
+. "$PORTSIDE/remote/databases.sh"
 new=$folder.new
 umask 077
 
 # Answers with the folder, its size and which of its parts there are.
 tell() {
-    parts=$(cd "$1" && find . -maxdepth 1 -type f \( -name database.dump -o -name files.tar \) -printf ', "%P"' | cut -c3-)
+    parts=$(cd "$1" && find . -maxdepth 1 -type f \( -name 'database*.dump' -o -name files.tar \) -printf ', "%P"' | cut -c3-)
     answer "{\"folder\": \"$1\", \"kilobytes\": $(du -sk "$1" | cut -f1), \"parts\": [$parts]}"
 }
 
@@ -41,9 +42,6 @@ fail() {
 
 compose() { docker compose --progress quiet -f "$data" "$@"; }
 
-# A command in the database's container.
-in_db() { compose exec -T db sh -c "$1"; }
-
 # The rotated ones too. Another site's begin in another way: a name has no dot.
 logs() {
     for log in "$@"; do
@@ -67,7 +65,7 @@ if [ ! -f "$begun" ] && docker volume inspect "$volume" >/dev/null 2>&1; then
     compose up -d --quiet-pull --wait --wait-timeout 180 db ||
         fail "The database can't be started. (Should it be given up: docker volume rm --force $volume, once no container has it.)"
     # shellcheck disable=SC2016
-    database_size=$(in_db 'psql -qtA -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "select pg_database_size(current_database()) / 1024"' \
+    database_size=$(in_db 'psql -qtA -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "select sum(pg_database_size(oid)) / 1024 from pg_database"' \
         </dev/null) || fail "The database doesn't answer."
 fi
 needed=$(needed "$@")
@@ -77,10 +75,10 @@ free=$(df -Pk "$new" | awk 'NR == 2 {print $4}')
 # shellcheck disable=SC2086
 [ -z "$running" ] || docker stop $running >/dev/null || fail "The application can't be stopped."
 if [ -n "${database_size:-}" ]; then
-    # shellcheck disable=SC2016
-    in_db 'exec pg_dump -Fc --lock-wait-timeout=30s -U "$POSTGRES_USER" "$POSTGRES_DB"' </dev/null >"$new/database.dump" ||
-        fail "The database can't be dumped."
-    in_db 'exec pg_restore --file=-' <"$new/database.dump" >/dev/null || fail "The dump of the database can't be read."
+    dump_databases "$new/database.dump" --lock-wait-timeout=30s || fail "The database can't be dumped."
+    for dump in "$new"/database*.dump; do
+        in_db 'exec pg_restore --file=-' <"$dump" >/dev/null || fail "The dump of the database can't be read."
+    done
 fi
 folders=$(cd "$root" && ls -d media volumes 2>/dev/null)
 if [ -n "$folders" ]; then

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Dumps the site's database, readable by root only.
-#   dump.sh DATA DUMP      DATA: the data services' compose file
+# Dumps the site's databases.
+#   dump.sh DATA DUMP      DATA: the data services' compose file; DUMP: see databases.sh
 . "$PORTSIDE/remote/lib.sh"
+# shellcheck disable=SC2034 # $data is for databases.sh
 data=$1 dump=$2
+. "$PORTSIDE/remote/databases.sh"
 mkdir -p -m 700 "${dump%/*}"
 rm -f "${dump%/*}"/*.part # of a dump that was interrupted
-(umask 077 && docker compose -f "$data" exec -T db sh -c 'exec pg_dump -Fc -U "$POSTGRES_USER" "$POSTGRES_DB"' \
-    </dev/null >"$dump.part") && mv -f "$dump.part" "$dump" || { rm -f "$dump.part"; die "The database can't be dumped, so it isn't migrated."; }
+dump_databases "$dump" || die "The database can't be dumped, so it isn't migrated."

@@ -134,8 +134,9 @@ site_facts() {
     done
     [ $# -eq 0 ] || fact site.others "$(tail -vn +1 "$@" | encoded)"
     live=$(readlink "$root/current") && fact site.current "${live##*/}"
+    [ ! -e "$root/migrating" ] || fact site.migrating yes
     [ ! -f "$root/maintenance/closed" ] || fact site.closed yes
-    fact site.dump "$(find "$root/backups" -name '*.dump' -printf '%TY-%Tm-%Td %TH:%TM UTC %f\n' 2>/dev/null | sort | tail -n 1)"
+    fact site.dump "$(find "$root/backups" -regex '.*/[^/.]*\.dump' -printf '%TY-%Tm-%Td %TH:%TM UTC %f\n' 2>/dev/null | sort | tail -n 1)"
     [ ! -d "$root" ] || fact site.there yes
     [ ! -f "$root/removing" ] || fact site.removing "$(head -n 1 "$root/removing")"
     for kept in "/var/lib/portside/backups/$site"/*/; do

@@ -100,6 +100,21 @@ die() {
     exit 1
 }
 
+# Puts what another release knows of the database where its container finds it, and tells its path in there; nothing where
+# there is no other. What came along is for a release that an older version of Portside made.
+#   known FILE FOLDER
+known() {
+    [ ! -s "$1" ] || cp "$1" "$2/other.json"
+    [ ! -f "$2/other.json" ] || echo /portside/ask/other.json
+}
+
+# Keeps what a release said that it knows of the database, for others to be compared with.
+#   note_knowledge COMPOSE SAID
+note_knowledge() {
+    printf '%s\n' "$2" | sed -n 's/^portside-knows://p' >"${1%/*}/database.json.new" &&
+        chmod 644 "${1%/*}/database.json.new" && mv -f "${1%/*}/database.json.new" "${1%/*}/database.json"
+}
+
 # A command in a container of a release's image: manage COMPOSE [OPTION...] manage WORD...
 # Whoever ends us ends Compose too, which would leave the container running: a migration may never end.
 manage() {

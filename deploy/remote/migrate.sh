@@ -1,18 +1,18 @@
 #!/bin/sh
-# Migrates the database with a release's own code: forward to its end, or back.
-#   migrate.sh COMPOSE MANAGE OPTIONS [APP NAME]...      OPTIONS: PostgreSQL's, for a database of ours, or empty
-# APP, NAME: the migration an app is taken back to, or zero; without them all are applied.
+# Migrates databases with a release's own code, to the end of what it has.
+#   migrate.sh COMPOSE MANAGE OPTIONS MARK ALIAS...      OPTIONS: PostgreSQL's, for a database of ours, or empty
+# MARK: a file that is there from the beginning to a good end, so that what broke off is known. ALIAS: a database's, or
+# default. $PORTSIDE_FILES: forward.py and what it imports.
 . "$PORTSIDE/remote/lib.sh"
-compose=$1
-shift
-manage "$compose" manage sh -s -- "$@" <<'INSIDE' || die "A migration failed."
+compose=$1 mark=$4
+: >"$mark" || die "The disk takes no file."
+manage "$compose" --volume "$PORTSIDE_FILES:/portside/ask:ro" manage sh -s -- "$2" "$3" "$@" <<'INSIDE' || die "A migration failed."
 manage=$1
 # Only for a database of ours: a pooler in front of another one refuses such options.
 [ "${PGHOST:-}" != db ] || export PGOPTIONS="$2 ${PGOPTIONS:-}"
-shift 2
-[ "$#" -gt 0 ] || exec python "$manage" migrate --noinput </dev/null
-while [ "$#" -gt 0 ]; do
-    python "$manage" migrate --noinput "$1" "$2" </dev/null || exit
-    shift 2
+shift 6
+for alias in "$@"; do
+    python /portside/ask/forward.py "$manage" "$alias" </dev/null || exit
 done
 INSIDE
+rm -f "$mark"

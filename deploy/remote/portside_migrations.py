@@ -1,41 +1,341 @@
-"""What migrations do to a release that doesn't know them. Runs inside an application's image, beside ask.py.
+"""The migrations of a release, and what they do to another one that doesn't know them. Runs inside an application's
+image, beside ask.py.
 
 Its name is one that no application has, since the same Python imports both. Runs on Django 4.2 and newer.
 """
 
-import re
-from typing import NamedTuple
+import json
+from contextlib import contextmanager
 
+import portside_tables as about
 from django.apps import apps
+from django.core.management import get_commands
 from django.db import connections, router
-from django.db.migrations import RunPython, RunSQL, SeparateDatabaseAndState
+from django.db.migrations.autodetector import MigrationAutodetector
 from django.db.migrations.executor import MigrationExecutor
-from django.db.models.fields import NOT_PROVIDED
-
-WIDER = {"smallint": 1, "integer": 2, "bigint": 3}
-NAME = r'(?:(?:"[^"]+"|\w+)\.)?("[^"]+"|\w+)'
-IF = r"(?:if\s+(?:not\s+)?exists\s+)?"
-
-
-class Column(NamedTuple):
-    type: str
-    null: bool
-    default: bool  # the database has one, or makes the value itself
-
-    @property
-    def demands(self):
-        """Whether an INSERT must give it a value."""
-        return not self.null and not self.default
+from django.db.migrations.graph import NodeNotFoundError
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.questioner import MigrationQuestioner
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.migrations.state import ProjectState
+from portside_judge import Judge, called, label, note
 
 
-def executor():
-    """Of the default database; None where the project has none."""
-    connection = connections["default"]
-    return None if connection.vendor == "unknown" else MigrationExecutor(connection)
+def named(name, alias):
+    """As a user is told of a migration: of another database than the default one, with its alias."""
+    return name if alias == "default" else f"{name} ({alias})"
 
 
-def label(migration):
-    return f"{migration.app_label}.{migration.name}"
+# Databases
+
+
+def aliases():
+    """The databases that migrations belong to: the default one, and those that a router sends models to."""
+    routed = [alias for alias in connections if alias != "default" and any(map(_goes_to(alias), _models()))]
+    return [alias for alias in ("default", *routed) if alias in connections and not _absent(connections[alias])]
+
+
+def _absent(connection):
+    return connection.vendor == "unknown"
+
+
+def _models():
+    return [model for model in apps.get_models(include_auto_created=True) if model._meta.can_migrate(_any())]
+
+
+def _any():
+    """A connection of any kind: whether a model has a table doesn't depend on it, but for what its Meta requires."""
+    return next(iter(connections.all()))
+
+
+def _goes_to(alias):
+    """Whether a router sends a model to this database and to no other."""
+
+    def goes(model):
+        if not router.allow_migrate_model(alias, model):
+            return False
+        return router.db_for_write(model) == alias or not router.allow_migrate_model("default", model)
+
+    return goes
+
+
+def _apps_of(alias):
+    """The apps whose tables are in this database."""
+    goes = (lambda model: True) if alias == "default" else _goes_to(alias)
+    return {model._meta.app_label for model in _models() if goes(model)}
+
+
+# What another release knows
+
+
+class Known:
+    """The migrations and the tables that another release knows.
+
+    ``given``: as :func:`said` told it of that one; or ``{"leaves": {app: name}}``, the last migration of each app,
+    which is all that older versions of Portside noted.
+    """
+
+    def __init__(self, given):
+        self.leaves = given.get("leaves", {}) if "knows" not in given else {}
+        self.own = {
+            (app, name): [tuple(one.split(".", 1)) for one in replaced]
+            for app, names in given.get("knows", {}).items()
+            for name, replaced in names.items()
+        }
+        self.names = {name for own, replaced in self.own.items() for name in (own, *replaced)}
+        self.tables = {alias: about.from_json(tables) for alias, tables in given.get("tables", {}).items()}
+
+    @classmethod
+    def read(cls, path):
+        with open(path, encoding="utf-8") as file:
+            return cls(json.load(file))
+
+    def compared(self, loader):
+        """The same, with what the last migrations of an older note stand for in this release's graph."""
+        for node in self.leaves.items():
+            self.own[node] = []
+            self.names |= _up_to(node, loader)
+        return self
+
+    def hears(self, node, loader):
+        """Whether it knows a migration of this release, by its own name or by those that it replaces."""
+        replaced = _replaced(node, loader)
+        return node in self.names or (bool(replaced) and all(self.hears(one, loader) for one in replaced))
+
+    def same(self, loader):
+        """Names of its own that this release has by others: what a migration of both replaces, and what replaces this
+        release's."""
+        here = _heard_of(loader)
+        theirs = {one for node, replaced in self.own.items() if node in here for one in replaced}
+        return theirs | {node for node, replaced in self.own.items() if replaced and here >= {*replaced}}
+
+    def strange(self, loader):
+        """The apps of which it knows migrations that this release has never heard of: they can't be compared."""
+        here = _heard_of(loader)
+        return {
+            node[0] for node, replaced in self.own.items() if not ({node} <= here or (replaced and here >= {*replaced}))
+        }
+
+
+def said():
+    """What this release knows, for :class:`Known` of another one: each migration with those it replaces; its tables."""
+    loader = MigrationLoader(None, load=False)
+    loader.load_disk()
+    replaced = {one for node in loader.disk_migrations for one in _replaced(node, loader)}
+    knows = {}
+    for node in sorted(loader.disk_migrations.keys() - replaced):
+        knows.setdefault(node[0], {})[node[1]] = [".".join(one) for one in _all_replaced(node, loader)]
+    return {"knows": knows, "tables": {alias: about.known(alias) for alias in aliases()}}
+
+
+def _replaced(node, loader):
+    migration = loader.disk_migrations.get(node)
+    return [tuple(one) for one in migration.replaces] if migration else []
+
+
+def _all_replaced(node, loader):
+    """With those that the replaced ones replace in turn."""
+    return [each for one in _replaced(node, loader) for each in (one, *_all_replaced(one, loader))]
+
+
+def _heard_of(loader):
+    """All names that this release's code has, also by what its own replace."""
+    return {name for node in loader.disk_migrations for name in (node, *_all_replaced(node, loader))}
+
+
+def _up_to(node, loader):
+    """The names that the last migration of an app stands for."""
+    if node in loader.graph.nodes:
+        plan = loader.graph.forwards_plan(node)
+        return {name for each in plan for name in (each, *_all_replaced(each, loader))}
+    for squashed in loader.disk_migrations:
+        replaced = _replaced(squashed, loader)
+        if node in replaced:
+            before = loader.graph.forwards_plan(squashed)[:-1] if squashed in loader.graph.nodes else []
+            return {*before, *replaced[: replaced.index(node) + 1]}
+    return {node}
+
+
+def _torn(loader):
+    """The squashed migrations that a graph leaves out, being applied in part, of which some parts are gone."""
+    return [
+        node
+        for node in loader.disk_migrations
+        if _replaced(node, loader)
+        and node not in loader.graph.nodes
+        and any(one not in loader.disk_migrations for one in _replaced(node, loader))
+        and not any(node in _all_replaced(other, loader) for other in loader.graph.nodes)
+    ]
+
+
+@contextmanager
+def _as_if_applied(names):
+    """While a graph is made: what is applied decides whether a squashed migration or its parts stand in it."""
+    real = MigrationRecorder.applied_migrations
+    MigrationRecorder.applied_migrations = lambda self: dict.fromkeys(names)
+    try:
+        yield
+    finally:
+        MigrationRecorder.applied_migrations = real
+
+
+# One database
+
+
+class History:
+    """The migrations of one database, and what another release knows of them.
+
+    ``known``: a :class:`Known`, or None where there is no other release; ``only``: the migrations, as they are
+    :func:`named`, beside which the other one counts as knowing all.
+    """
+
+    def __init__(self, alias, known, only=None):
+        self.alias, self.only = alias, only
+        self.executor = MigrationExecutor(connections[alias])
+        self.loader = self.executor.loader
+        self.known = known.compared(self.loader) if known else None
+        self.names = set(MigrationRecorder(connections[alias]).applied_migrations())
+        self.others = self._as_the_other_sees_it()
+
+    def _as_the_other_sees_it(self):
+        """The graph in which a squashed migration that the other release knows in part is its parts."""
+        if not self.known:
+            return self.loader
+        try:
+            with _as_if_applied(self.known.names):
+                loader = MigrationLoader(connections[self.alias])
+        except NodeNotFoundError:  # the parts are gone from this release, and something depends on them
+            return self.loader
+        return self.loader if _torn(loader) else loader
+
+    def applied(self, loader=None):
+        """The nodes of the graph that are applied."""
+        return {node for node in (loader or self.loader).graph.nodes if self._is_applied(node)}
+
+    def _is_applied(self, node):
+        replaced = _replaced(node, self.loader)
+        return node in self.names or (bool(replaced) and all(map(self._is_applied, replaced)))
+
+    def pending(self):
+        """What isn't applied, in order; of another database than the default one, where it is about its tables."""
+        plan = [migration for migration, _ in self.executor.migration_plan(self.loader.graph.leaf_nodes())]
+        if self.alias == "default":
+            return plan
+        return [migration for migration in plan if self._is_mine(migration.app_label)]
+
+    def _is_mine(self, app):
+        """Whether an app has tables in this database. Of the default one that doesn't matter."""
+        return self.alias == "default" or app in _apps_of(self.alias)
+
+    def ahead(self):
+        """What is applied and the other release has never heard of, in order."""
+        return self._ahead_in(self.others) if self.known else []
+
+    def _ahead_in(self, loader):
+        plan = dict.fromkeys(node for leaf in loader.graph.leaf_nodes() for node in loader.graph.forwards_plan(leaf))
+        applied = self.applied(loader)
+        unheard = [node for node in plan if node in applied and not self._hears(node)]
+        return [loader.graph.nodes[node] for node in unheard if self._is_mine(node[0])]
+
+    def _hears(self, node):
+        if self.only is not None and named(".".join(node), self.alias) not in self.only:
+            return True
+        return self.known.hears(node, self.loader)
+
+    def strangers(self):
+        """What is applied and this release hasn't: those that the other one knows, and those that it doesn't either."""
+        strange = {node for node in self.names - _heard_of(self.loader) if self._is_mine(node[0])}
+        if self.known:
+            strange -= self.known.same(self.loader)
+        theirs = {node for node in strange if self.known and self._is_theirs(node)}
+        return sorted(".".join(node) for node in theirs), sorted(".".join(node) for node in strange - theirs)
+
+    def _is_theirs(self, node):
+        """Of an older note the last names alone are known: the app's others are taken for its."""
+        return node in self.known.names or node[0] in self.known.leaves
+
+    def torn(self):
+        """Why what is applied of a squashed migration can't be completed: Django passes over that without a word."""
+        return [
+            f"{'.'.join(node)} is applied in part, and the parts that it replaces are gone"
+            for node in _torn(self.loader)
+        ]
+
+    def unrecorded(self):
+        """The squashed migrations that are applied by their parts alone: what names these no more would begin anew."""
+        nodes = [
+            node for node in self.loader.disk_migrations if _replaced(node, self.loader) and node not in self.names
+        ]
+        return [".".join(node) for node in nodes if self._is_applied(node) and self._is_mine(node[0])]
+
+    def lacking(self):
+        """Why this release can't work with the tables as they are, before what is pending."""
+        wanted = about.known(self.alias)
+        if self.pending():
+            wanted = about.tables(self.loader.project_state(list(self.applied())), self.alias)
+        return list(about.lacking(wanted, about.there(self.alias, wanted)))
+
+    def judged(self, plan, loader, start):
+        """What migrations break in the other release, and what nobody can tell: migration -> phrases, twice.
+
+        ``start``: the nodes that are applied before the first of ``plan``.
+        """
+        if not plan or not self.known:
+            return {}, {}
+        state = loader.project_state(list(start))
+        judge = Judge(self._tables(), state, self.alias)
+        for migration in plan:
+            judge.take_all(migration)
+        strange = self.known.strange(self.loader) if not self.known.tables else set()
+        for migration in plan:
+            if migration.app_label in strange:
+                note(judge.unjudged, label(migration), ["it can't be compared with what that release knows"])
+        return judge.breaking, judge.unjudged
+
+    def _tables(self):
+        """The tables that the other release knows. Where only names were noted, as this release's migrations make them;
+        and of an app of which it knows none, all that is applied."""
+        if self.alias in self.known.tables:
+            return self.known.tables[self.alias]
+        if self.known.tables:
+            return {}
+        graph = self.others.graph
+        heard = [node for node in graph.nodes if self._hears(node)]
+        heard += [node for node in self.applied(self.others) if node[0] not in {app for app, _ in heard}]
+        return about.tables(self.others.project_state(heard), self.alias)
+
+    def way_back(self, ahead):
+        """How to take back what the other release doesn't know: (app, name or zero) in order; or a sentence why not."""
+        if not ahead:
+            return []
+        tangled = sorted(self.known.strange(self.loader) & {migration.app_label for migration in ahead})
+        if tangled and self.only is None:  # what was applied only now is nothing that the other knows by another name
+            return f"the migrations of {', '.join(tangled)} can't be compared"
+        nodes = {(migration.app_label, migration.name) for migration in ahead}
+        in_part = any(self._hears(part) for node in nodes for part in _replaced(node, self.loader))
+        if in_part or nodes != {(one.app_label, one.name) for one in self._ahead_in(self.loader)}:
+            return "they are a part of a squashed migration"
+        to = [(app, self._last_heard(app, nodes)) for app in dict.fromkeys(one.app_label for one in reversed(ahead))]
+        plan = self.executor.migration_plan([(app, name) for app, name in to])
+        if {(migration.app_label, migration.name) for migration, _ in plan} != nodes or not all(
+            back for _, back in plan
+        ):
+            return "others, which stay, came between them"
+        return [(app, name or "zero") for app, name in to]
+
+    def _last_heard(self, app, ahead):
+        """The last applied migration of an app that stays; None for none."""
+        applied = self.applied()
+        leaves = [node for node in self.loader.graph.leaf_nodes() if node[0] == app]
+        plan = [node for leaf in leaves for node in self.loader.graph.forwards_plan(leaf)]
+        return next((name for label_, name in reversed(plan) if label_ == app and (app, name) in applied - ahead), None)
+
+
+def own_command():
+    """The app whose command stands in for Django's ``migrate``, or empty: what is applied, it alone knows then."""
+    app = get_commands().get("migrate", "django.core")
+    name = app if isinstance(app, str) else type(app).__module__
+    return "" if name == "django.core" else name
 
 
 def leaves(loader):
@@ -43,37 +343,21 @@ def leaves(loader):
     return dict(sorted(loader.graph.leaf_nodes()))
 
 
-def ahead(loader, known):
-    """What is applied and a release whose last migrations are ``known`` has never heard of, in order."""
-    graph = loader.graph
-    heard = {node for leaf in _nodes(loader, known) for node in graph.forwards_plan(leaf)}
-    # An app whose last one isn't here, squashed since, can't be compared.
-    strange = {app for app, name in known.items() if (app, name) not in graph.nodes}
-    there = applied(loader)
-    plan = dict.fromkeys(node for leaf in graph.leaf_nodes() for node in graph.forwards_plan(leaf))
-    return [graph.nodes[node] for node in plan if node in there and node not in heard and node[0] not in strange]
+def unwritten(loader, folder):
+    """What ``makemigrations`` would write for the project's own apps, those below ``folder``: app -> changes."""
+    asked = MigrationQuestioner(specified_apps=set(), dry_run=True)  # which asks nobody, and ends nothing
+    detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps), asked)
+    own = {config.label for config in apps.get_app_configs() if _is_own(config.path, folder)}
+    changes = detector.changes(graph=loader.graph)
+    return {
+        app: [operation.describe() for migration in found for operation in migration.operations]
+        for app, found in changes.items()
+        if app in own and app in loader.migrated_apps
+    }
 
 
-def applied(loader):
-    """The nodes of the graph that are applied."""
-    return {node for node in loader.applied_migrations if node in loader.graph.nodes}
-
-
-def judged(loader, plan, known, start):
-    """What migrations break in a release whose last ones are ``known``, and what nobody can tell.
-
-    ``start``: the nodes that are applied before the first of ``plan``. Two dictionaries: migration -> phrases.
-    """
-    if not plan or known is None:
-        return {}, {}
-    # Where it isn't recorded, or squashed since, a release knows what is applied.
-    nodes = _nodes(loader, known)
-    nodes += [node for node in start if node[0] not in {app for app, _ in nodes}]
-    judge = Judge(loader.project_state(nodes), loader.project_state(list(start)))
-    for migration in plan:
-        for operation in migration.operations:
-            judge.take(operation, migration)
-    return judge.breaking, judge.unjudged
+def _is_own(path, folder):
+    return path.startswith(folder.rstrip("/") + "/") and "site-packages" not in path
 
 
 def unmigrated(loader):
@@ -92,228 +376,17 @@ def _has_table(model):
 
 def irreversible(plan):
     """Of each migration that can't be taken back the operations that can't."""
-    found = {label(migration): [_called(op) for op in _flat(migration) if not op.reversible] for migration in plan}
+    found = {label(migration): [called(op) for op in _flat(migration) if not op.reversible] for migration in plan}
     return {name: ", ".join(operations) for name, operations in found.items() if operations}
 
 
-def loose(plan):
+def loose(plan, alias="default"):
     """Those that stay half done when they fail."""
-    together = connections["default"].features.can_rollback_ddl
+    together = connections[alias].features.can_rollback_ddl
     return [label(migration) for migration in plan if not (migration.atomic and together)]
-
-
-def _nodes(loader, known):
-    return [(app, name) for app, name in known.items() if (app, name) in loader.graph.nodes]
 
 
 def _flat(migration):
     for operation in migration.operations:
         yield operation
         yield from getattr(operation, "database_operations", ())
-
-
-def _called(operation):
-    """RunPython and what it runs; of others their kind alone."""
-    code = getattr(operation, "code", None)
-    return f"{type(operation).__name__} {code.__name__}" if code else type(operation).__name__
-
-
-class Judge:
-    """Goes through migrations, and compares what each operation makes of the tables with what a release knows."""
-
-    def __init__(self, known, state):
-        self.known = tables(known)
-        self.state = state
-        self.before = tables(state)
-        self.breaking, self.unjudged = {}, {}
-
-    def take(self, operation, migration):
-        """One operation of a migration."""
-        name = label(migration)
-        if isinstance(operation, SeparateDatabaseAndState):
-            self._database_alone(operation, migration)
-            return
-        if isinstance(operation, RunSQL):
-            _note(self.breaking, name, [f"RunSQL {phrase}" for phrase in sql_breaks(operation.sql, self.known)])
-        elif not _transparent(operation):
-            _note(self.unjudged, name, [_called(operation)])
-        operation.state_forwards(migration.app_label, self.state)
-        after = tables(self.state)
-        if not isinstance(operation, RunSQL):
-            kind = type(operation).__name__
-            _note(self.breaking, name, [f"{kind} {phrase}" for phrase in breaks(self.before, after, self.known)])
-        self.before = after
-
-    def _database_alone(self, operation, migration):
-        """What is done to the database counts; what Django is told instead is what it goes on from."""
-        after = self.state.clone()
-        operation.state_forwards(migration.app_label, after)
-        for part in operation.database_operations:
-            self.take(part, migration)
-        self.state, self.before = after, tables(after)
-
-
-def _transparent(operation):
-    """Whether all that it does shows in the models. What we have never heard of may do anything."""
-    return type(operation).__module__.startswith("django.") and not _runs_code(operation)
-
-
-def _runs_code(operation):
-    return isinstance(operation, RunPython) and operation.code is not RunPython.noop
-
-
-def _note(notes, name, phrases):
-    if phrases:
-        notes.setdefault(name, []).extend(phrases)
-
-
-def tables(state):
-    """Table -> column -> Column, of what Django keeps in the default database."""
-    connection = connections["default"]
-    found = {}
-    for model in state.apps.get_models(include_auto_created=True, include_swapped=True):
-        if model._meta.can_migrate(connection) and router.allow_migrate_model(connection.alias, model):
-            found[model._meta.db_table] = {
-                field.column: _column(field, connection)
-                for field in model._meta.local_fields
-                if field.db_parameters(connection)["type"] is not None
-            }
-    return found
-
-
-def _column(field, connection):
-    given = getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED or getattr(field, "generated", False)
-    made = bool(field.db_type_suffix(connection))  # GENERATED BY DEFAULT AS IDENTITY
-    return Column(field.db_parameters(connection)["type"], field.null, given or made)
-
-
-def breaks(before, after, known):
-    """What the difference means to a release that knows these tables, one phrase each."""
-    gone, made = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
-    for index, table in enumerate(gone):
-        if table in known:
-            new = made[index] if index < len(made) else ""
-            yield f"renames the table {table} to {new}" if new else f"drops the table {table}"
-    for table in before:
-        if table in after and table in known:
-            yield from _columns_break(table, before[table], after[table], known[table])
-
-
-def _columns_break(table, before, after, known):
-    gone = [name for name in before if name not in after]
-    made = [name for name in after if name not in before]
-    for index, name in enumerate(gone):
-        if name in known:
-            new = made[index] if index < len(made) else ""
-            yield f"renames the column {table}.{name} to {new}" if new else f"drops the column {table}.{name}"
-    for name in made:
-        if after[name].demands and not gone:
-            yield (
-                f"adds the NOT NULL column {table}.{name}, and the database keeps no default for it: "
-                "db_default or null=True mends that"
-            )
-    for name in before:
-        if name in after:
-            yield from _change_breaks(f"{table}.{name}", before[name], after[name], known.get(name))
-
-
-def _change_breaks(column, before, after, known):
-    if before.null and not after.null and (known or after.demands):
-        yield f"makes the column {column} NOT NULL"
-    elif after.demands and not before.demands:
-        yield f"takes the database's default from the NOT NULL column {column}"
-    if known and not _holds(after.type, before.type):
-        yield f"changes the type of the column {column} from {before.type} to {after.type}"
-
-
-def _holds(new, old):
-    """Whether a column of the new type takes and gives all that one of the old type did."""
-    if new == old or (new == "text" and old.startswith("varchar")):
-        return True
-    (kind, *sizes), (was, *were) = _parts(new), _parts(old)
-    if {kind, was} <= set(WIDER):
-        return WIDER[kind] >= WIDER[was]
-    if kind == was == "varchar":
-        return not sizes or (bool(were) and sizes[0] >= were[0])
-    if kind == was == "numeric" and len(sizes) == len(were) == 2:
-        return sizes[0] >= were[0] and sizes[1] == were[1]
-    return False
-
-
-def _parts(type_):
-    """``varchar(40)`` is varchar and 40."""
-    kind, _, rest = type_.lower().partition("(")
-    return kind.strip(), *(int(number) for number in re.findall(r"\d+", rest))
-
-
-def sql_breaks(sql, known):
-    """What SQL would break, as far as its words tell, one phrase each."""
-    for statement in _statements(sql):
-        yield from _statement_breaks(" ".join(statement.split()), known)
-
-
-def _statements(sql):
-    texts = [sql] if isinstance(sql, str) else [part if isinstance(part, str) else part[0] for part in sql]
-    for text in texts:
-        bare = re.sub(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'", " ", text, flags=re.DOTALL)
-        yield from bare.split(";")
-
-
-def _statement_breaks(statement, known):
-    table = re.match(rf"alter table {IF}(?:only )?{NAME} (.*)", statement, re.IGNORECASE)
-    if table:
-        if _bare(table[1]) in known:
-            for action in re.split(r",(?![^()]*\))", table[2]):
-                yield from _action_breaks(_bare(table[1]), action.strip(), known[_bare(table[1])])
-        return
-    drop = re.match(rf"drop table {IF}(.*?)(?: cascade| restrict)?$", statement, re.IGNORECASE)
-    if drop:
-        for name in drop[1].split(","):
-            bare = _bare(name.strip().split(".")[-1])
-            if bare in known:
-                yield f"drops the table {bare}"
-        return
-    # Of what isn't a table only the words are known; indexes and their like, no release misses.
-    other = re.match(r"(?:drop|alter) (?!index|trigger|policy|rule|statistics)", statement, re.IGNORECASE)
-    if (other and re.search(r"\b(?:drop|rename)\b", statement, re.IGNORECASE)) or re.match(
-        r"do\b.*\b(?:drop|rename|set not null)\b", statement, re.IGNORECASE
-    ):
-        yield f"drops or renames something: {statement[:60]}"
-
-
-def _action_breaks(table, action, columns):
-    """One action of an ALTER TABLE."""
-
-    def found(pattern):
-        return re.match(rf"{pattern}", action, re.IGNORECASE)
-
-    if found(r"(?:drop|rename|add) (?:constraint|primary|unique|foreign|check|exclude)\b"):
-        return
-    if found(r"rename to|set schema"):
-        yield f"renames the table {table}"
-    elif match := found(rf"(drop|rename) (?:column )?{IF}{NAME}"):
-        if _bare(match[2]) in columns:
-            yield f"{match[1].lower()}s the column {table}.{_bare(match[2])}"
-    elif match := found(rf"alter (?:column )?{NAME} (set not null|drop default|(?:set data )?type)"):
-        yield from _alter_breaks(f"{table}.{_bare(match[1])}", match[2].lower(), columns.get(_bare(match[1])))
-    elif (match := found(rf"add (?:column )?{IF}{NAME} (.*)")) and _demands(match[2]):
-        yield f"adds the NOT NULL column {table}.{_bare(match[1])} without a DEFAULT"
-
-
-def _alter_breaks(column, how, known):
-    if how == "set not null":
-        yield f"makes the column {column} NOT NULL"
-    elif how == "drop default" and (not known or known.default):
-        yield f"takes the default from the column {column}"
-    elif how.endswith("type") and known:
-        yield f"changes the type of the column {column}"
-
-
-def _demands(definition):
-    return bool(re.search(r"\bnot null\b", definition, re.IGNORECASE)) and not re.search(
-        r"\b(?:default|generated)\b", definition, re.IGNORECASE
-    )
-
-
-def _bare(name):
-    return name[1:-1] if name.startswith('"') else name.lower()

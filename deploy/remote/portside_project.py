@@ -18,6 +18,7 @@ import threading
 import time
 from glob import glob
 
+MARK = "portside-answer:"
 SECONDS = 6  # in which a database must take a connection
 SILENT = f"nothing answers there within {SECONDS} s"
 VENDORS = {"sqlite": "sqlite", "spatialite": "sqlite", "postg": "postgresql", "psql": "postgresql", "mysql": "mysql"}
@@ -34,6 +35,14 @@ VARIABLE = (
     r"(\w+) not found\. Declare it as envvar",  # python-decouple
     r'Environment variable "?(\w+)"? (?:not set|is not set)',  # environs and others
 )
+
+
+def name_settings():
+    """DJANGO_SETTINGS_MODULE as manage.py has it, unless the environment says it."""
+    with open("manage.py", encoding="utf-8") as file:
+        said = re.search(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""", file.read())
+    if said:
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", said.group(1))
 
 
 def said(settings, folder):

@@ -12,9 +12,9 @@ find /var/tmp /run -maxdepth 1 -name 'portside.*' -mmin +1440 -exec rm -rf {} +
 docker builder prune -f --filter until=336h >/dev/null
 # What an image was built upon (DEPLOY_FILES) has lost its name to it.
 docker image prune -f --filter "label=portside.site=$site" >/dev/null
-# The last dumps made before migrations are as many as the releases.
-(cd "$root/backups" 2>/dev/null && find . -name 'before-*.dump' -printf '%T@ %p\n' | sort -rn | sed '1,'"$keep"'d; s/^[^ ]* //' |
-    xargs -r rm -f)
+# The last dumps made before migrations are as many as the releases; of each, those of the other databases go along.
+(cd "$root/backups" 2>/dev/null && find . -regex '\./before-[^.]*\.dump' -printf '%T@ %f\n' | sort -rn | sed '1,'"$keep"'d; s/^[^ ]* //' |
+    while read -r name; do rm -f "$name" "${name%.dump}".*.dump; done)
 # Layers that are no kept release's. What is left of a transfer is of no use any more.
 prune_layers() {
     [ ! -d "$root/layers" ] || (cd "$root/layers" && find . -type f -printf '%P\n' |

@@ -101,7 +101,6 @@ def test_a_command_before_that_fails(site: Project) -> None:
     assert "not today" in done.err
 
 
-@pytest.mark.core
 def test_a_migration_that_fails(site: Project) -> None:
     done = deploy_fails(site, {"app/portfolio/migrations/0002_more.py": MIGRATION}, "prepare")
     assert "no_such_function" in done.err

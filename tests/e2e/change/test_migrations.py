@@ -205,7 +205,6 @@ def test_the_next_good_one_goes_on_from_there(notes: Project) -> None:
 # In three deploys, and back
 
 
-@pytest.mark.core
 def test_expand_and_contract_loses_nobody(notes: Project) -> None:
     for files, there in ((EXPAND, {"title", "extra", "subject"}), (MOVE, {"title", "extra", "subject"})):
         with nobody_lost(notes):
@@ -218,7 +217,6 @@ def test_expand_and_contract_loses_nobody(notes: Project) -> None:
     assert record(notes, done.release)["breaking"] == {}
 
 
-@pytest.mark.core
 def test_a_rollback_leaves_the_database_and_says_so(notes: Project) -> None:
     newest = live(notes.server, notes.name)
     with nobody_lost(notes):
@@ -241,7 +239,6 @@ def _leaf(notes: Project, release: str) -> str:
     return str(leaves["notes"])  # type: ignore[index]
 
 
-@pytest.mark.core
 def test_a_rollback_to_what_can_not_work_any_more_is_refused(notes: Project) -> None:
     before = fingerprint(notes.server, without=STAYS)
     release, wanted = live(notes.server, notes.name), expanded(notes)
@@ -287,7 +284,6 @@ def test_a_deploy_that_dies_between_database_and_switch_is_put_right(notes: Proj
     assert "nothing was left" in notes.fab("abort", on=notes.server, project=notes, check=True).out
 
 
-@pytest.mark.core
 def test_with_its_migrations_taken_back_it_works_and_so_it_does_forward_again(notes: Project) -> None:
     newest, wanted = live(notes.server, notes.name), expanded(notes)
     done = roll_back(notes, "--to", wanted, "--migrations")

@@ -27,12 +27,14 @@ def model(*fields: str) -> dict[str, str]:
     return {"notes/models.py": f"from django.db import models\n\nclass Note(models.Model):\n{lines}"}
 
 
-def migration(name: str, *operations: str, after: str = "0001_initial", more: str = "") -> dict[str, str]:
-    """A migration; ``more``: what is in its file besides, as code of the module and of the class."""
+def migration(name: str, *operations: str, after: str | None = "0001_initial", more: str = "") -> dict[str, str]:
+    """A migration; ``after``: the one before it, None for none; ``more``: what is in its file besides, as code of the
+    module and of the class."""
     lines = "".join(f"        {operation},\n" for operation in operations)
     head = "from django.db import migrations, models\n"
     above, _, within = more.partition("|")
-    body = f'    dependencies = [("notes", "{after}")]\n    operations = [\n{lines}    ]\n'
+    parents = [("notes", after)] * (after is not None)
+    body = f"    dependencies = {parents}\n    operations = [\n{lines}    ]\n"
     return {f"notes/migrations/{name}.py": f"{head}{above}\nclass Migration(migrations.Migration):\n{within}{body}"}
 
 
@@ -51,7 +53,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     initial = True
     operations = [migrations.CreateModel("Note", [
-        ("id", models.AutoField(primary_key=True)), ("title", models.CharField(max_length=40)),
+        ("id", models.AutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+        ("title", models.CharField(max_length=40)),
     ])]
 """
 RENAMED = {**model(SUBJECT), **migration("0002_rename", 'migrations.RenameField("note", "title", "subject")')}

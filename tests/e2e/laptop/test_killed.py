@@ -39,7 +39,7 @@ def test_killed_while_it_deploys(tiny: Tiny, stage: str) -> None:
         tiny.deploy()
 
 
-@pytest.mark.parametrize("stage", partly_core(flow.ROLLBACK, "live"))
+@pytest.mark.parametrize("stage", flow.ROLLBACK)
 def test_killed_while_it_rolls_back(tiny: Tiny, stage: str) -> None:
     target = tiny.another()
     with nobody_lost(tiny):

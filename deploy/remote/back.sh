@@ -1,0 +1,17 @@
+#!/bin/sh
+# Takes back, with a release's own code, the migrations that another release has never heard of.
+#   back.sh COMPOSE FOLDER OPTIONS OTHER ONLY      FOLDER: of manage.py; OTHER: as in ask.sh
+# ONLY: these migrations at most, as a list in JSON, or empty for all of them.
+# OPTIONS: as in migrate.sh. $PORTSIDE_FILES: back.py and what it imports; other.json, as in ask.sh. Answers with what was
+# taken back and what is still applied, as the database says.
+. "$PORTSIDE/remote/lib.sh"
+other=$(known "$4" "$PORTSIDE_FILES")
+manage "$1" --volume "$PORTSIDE_FILES:/portside/ask:ro" manage sh -s -- "$2" "$3" "$other" "$5" >"$PORTSIDE/said" 2>&1 <<'INSIDE'
+[ "${PGHOST:-}" != db ] || export PGOPTIONS="$2 ${PGOPTIONS:-}"
+exec python /portside/ask/back.py "$1" "$3" "$4" </dev/null
+INSIDE
+code=$?
+grep -v -e '^portside-answer:' -e '^$' "$PORTSIDE/said"
+json=$(sed -n 's/^portside-answer://p' "$PORTSIDE/said")
+[ -z "$json" ] || answer "$json"
+exit "$code"

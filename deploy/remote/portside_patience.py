@@ -1,0 +1,84 @@
+"""How long a migration's statements wait for a lock. Runs inside an application's image.
+
+What visitors would have to wait behind gives up after a while (lock_timeout, of the session). What nobody waits behind
+has all the time it needs: PostgreSQL builds an index beside the writers, and first waits for those that began before.
+"""
+
+import re
+
+from django.db import connections
+from django.db.backends.signals import connection_created
+
+# They take no lock that reading or writing conflicts with. https://www.postgresql.org/docs/current/explicit-locking.html
+PATIENT = re.compile(
+    r"""\s*(?:
+        create\s+(?:unique\s+)?index\s+concurrently\b[^;]*
+      | drop\s+index\s+concurrently\b[^;]*
+      | reindex\b[^;]*\bconcurrently\b[^;]*
+      | refresh\s+materialized\s+view\s+concurrently\b[^;]*
+      | alter\s+table\s[^;,]*\bdetach\s+partition\s[^;,]*\bconcurrently\b[^;,]*
+      | alter\s+table\s[^;,]*\bvalidate\s+constraint\s[^;,]*
+    );?\s*""",
+    re.IGNORECASE | re.VERBOSE,
+)
+COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+INVALID = """
+select quote_ident(n.nspname) || '.' || quote_ident(c.relname), i.indrelid::regclass::text
+from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+where not i.indisvalid and c.relkind = 'i'
+order by 1
+"""
+
+
+def is_patient(sql):
+    """Whether a statement may wait for its locks as long as it takes."""
+    return isinstance(sql, str) and bool(PATIENT.fullmatch(COMMENT.sub(" ", sql)))
+
+
+def install():
+    """For every connection from now on."""
+    connection_created.connect(_attend, weak=False)
+
+
+def _attend(sender, connection, **more):
+    if connection.vendor == "postgresql" and _wait not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_wait)
+
+
+def _wait(execute, sql, params, many, context):
+    if not is_patient(sql):
+        return execute(sql, params, many, context)
+    with context["connection"].connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = 0")
+    try:
+        return execute(sql, params, many, context)
+    finally:
+        _restore(context["connection"].connection)
+
+
+def _restore(connection):
+    """The session's own time again. A transaction that failed takes it back by itself."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
+    except Exception:  # noqa: S110 - the statement's own error is what counts
+        pass
+
+
+def tell_invalid_indexes():
+    """Print the indexes that a statement which broke off left half made, with what takes them away."""
+    for alias in connections:
+        if connections[alias].vendor == "postgresql":
+            for index, table in _invalid_indexes(alias):
+                way = f"DROP INDEX CONCURRENTLY {index};"
+                print(f"The index {index} of {table} is half made, and of no use. It goes by: {way}")
+
+
+def _invalid_indexes(alias):
+    try:
+        connections[alias].close()  # it may be in a transaction that failed
+        with connections[alias].cursor() as cursor:
+            cursor.execute(INVALID)
+            return cursor.fetchall()
+    except Exception:  # why it can't be asked is told already
+        return []
