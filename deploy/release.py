@@ -86,6 +86,8 @@ def record(
         "settings": fingerprint(settings),
         "previous": facts.current,
         "who": who(),
+        "domain": settings.canonical,
+        "health_path": settings.health_path,
         "static_url": served.static_url,
         "media_url": served.media_url,
         "replicas": served.replicas,

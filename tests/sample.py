@@ -272,6 +272,7 @@ def _settled(read: Facts, edge: Mapping[str, str], data: Mapping[str, str]) -> F
         nginx_files={path: digest(text) for path, text in edge.items()},
         nginx_generation=nginx.generation(edge, bare_nginx).name,
         files=read.files | texts | _host_files(),
+        releases={name: record | VISITED for name, record in read.releases.items()},
     )
 
 
@@ -292,10 +293,14 @@ def script_for(name: str, locks: Path) -> str:
     return (REMOTE / f"{name}.sh").read_text(encoding="utf-8").replace("/run/portside", str(locks))
 
 
+VISITED = {"domain": "portfolio.localhost", "health_path": "/healthz"}
+"""Of a release's record: where it was found well."""
+
+
 def recorded(identity: str, previous: str = "", **changed: Any) -> dict[str, Any]:
     """The record of a good release."""
     made = {"id": identity, "commit": identity[-7:] * 5, "previous": previous, "migrations": [f"app.{identity[-3:]}"]}
-    made |= {"breaking": {}, "leaves": {"app": "0001_initial"}, "manage": "/app/manage.py", "folder": "/app"}
+    made |= {"breaking": {}, "leaves": {"app": "0001_initial"}, "manage": "/app/manage.py", "folder": "/app"} | VISITED
     return made | {"static_url": "/static/", "media_url": "/media/", "settings_module": "config.settings"} | changed
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from deploy import recovery
 from deploy.facts import Facts
+from deploy.run import Run
 from deploy.settings import Settings
 from tests import sample
 from tests.sample import Paper
@@ -158,3 +160,37 @@ def test_what_can_not_be_taken_back_is_said(settings: Settings, capsys: pytest.C
 
 def test_a_release_without_such_migrations_is_not_asked(settings: Settings) -> None:
     assert left_with_migrations(settings, {}, breaking={}).scripts == ["discard"]
+
+
+def asked_live(settings: Settings, record: dict[str, Any], paper: Paper) -> Run:
+    run = sample.run(settings, paper)
+    run.facts = sample.with_releases(sample.live(settings), sample.OLD, {sample.OLD: record})
+    recovery.ask_live(run)
+    return run
+
+
+def test_the_live_release_is_asked_as_it_was_deployed(settings: Settings) -> None:
+    """The settings name a page that only the failed one would have had."""
+    paper = Paper()
+    changed = settings.model_copy(update={"health_path": "/new/", "domains": ("new.example",)})
+    asked_live(changed, sample.recorded(sample.OLD), paper)
+    (step,) = paper.steps
+    assert step.words == ("script", "visit", "http://portfolio.localhost/healthz")
+
+
+def test_where_nobody_noted_how_it_was_deployed_it_is_not_asked(settings: Settings) -> None:
+    paper = Paper()
+    record = {name: value for name, value in sample.recorded(sample.OLD).items() if name not in sample.VISITED}
+    assert asked_live(settings, record, paper).live_fault == ""
+    assert paper.steps == []
+
+
+def test_what_visitors_get_instead_is_told_in_a_line(settings: Settings) -> None:
+    class Ill(Paper):
+        def _answer(self, script: str, step: Any) -> Any:
+            return {"why": "The way so far\nThrough Nginx it answers 500 at /healthz."}
+
+    assert (
+        asked_live(settings, sample.recorded(sample.OLD), Ill()).live_fault
+        == "Through Nginx it answers 500 at /healthz."
+    )
