@@ -108,11 +108,12 @@ known() {
     [ ! -f "$2/other.json" ] || echo /portside/ask/other.json
 }
 
-# Keeps what a release said that it knows of the database, for others to be compared with.
+# Keeps what a release said that it knows of the database, for others to be compared with; a file that says so already stays.
 #   note_knowledge COMPOSE SAID
 note_knowledge() {
-    printf '%s\n' "$2" | sed -n 's/^portside-knows://p' >"${1%/*}/database.json.new" &&
-        chmod 644 "${1%/*}/database.json.new" && mv -f "${1%/*}/database.json.new" "${1%/*}/database.json"
+    knowledge=${1%/*}/database.json
+    printf '%s\n' "$2" | sed -n 's/^portside-knows://p' >"$knowledge.new" && chmod 644 "$knowledge.new" || return
+    if cmp -s "$knowledge.new" "$knowledge"; then rm -f "$knowledge.new"; else mv -f "$knowledge.new" "$knowledge"; fi
 }
 
 # A command in a container of a release's image: manage COMPOSE [OPTION...] manage WORD...

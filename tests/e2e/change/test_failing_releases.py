@@ -46,8 +46,9 @@ REQUIREMENTS = "COPY requirements.txt .\nRUN pip install --quiet --no-cache-dir 
 
 @contextmanager
 def refused(site: Project) -> Iterator[None]:
-    """Whatever the block deploys: nobody loses anything by it, and nothing of it stays but a dump made before."""
-    stays = ("/backups/", "/history.jsonl")
+    """Whatever the block deploys: nobody loses anything by it, and nothing of it stays but a dump made before, and the
+    mark of a migration that broke off."""
+    stays = ("/backups/", "/history.jsonl", "/migrating")
     before, release = fingerprint(site.server, without=stays), live(site.server, site.name)
     with visitors(site.server, site.domain, a_second=10) as seen:
         yield
