@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 
 SHOWN = 20
@@ -82,9 +81,13 @@ INVALID = re.compile(r"is half made, and of no use\. It goes by: (DROP INDEX CON
 
 def hint(lines: Sequence[str]) -> str:
     """What helps, where the cause is known; else empty."""
-    if invalid := INVALID.search("\n".join(lines)):
-        return f"Take the half-made index away: fab psql --query {shlex.quote(invalid[1])}"
     return _first(ANYWHERE, lines)
+
+
+def invalid_index(lines: Sequence[str]) -> str:
+    """The statement that drops an index which is half made, where one is reported; else empty."""
+    found = INVALID.search("\n".join(lines))
+    return found[1] if found else ""
 
 
 def hint_for_build(lines: Sequence[str], *, own_dockerfile: bool) -> str:

@@ -202,7 +202,7 @@ def stage_of(name: str, settings: Settings) -> Callable[[Run, Stage], None]:
 
 
 def _undo(run: Run, stage: str) -> None:
-    """Take away what the run has begun. What fails at that is told, and cleared by the next run.
+    """Take away what the run has begun. Failures of that are reported, and the next run clears them.
 
     A release that was good once is only stopped; one whose migrations couldn't be taken back stays too, since it alone
     can do that.
@@ -231,10 +231,17 @@ def _explain(run: Run, error: PortsideError) -> None:
         error.state = _state(run)
     if isinstance(error, Lost):
         error.hint = f"Type {run.again()} again; it goes on from what it finds."
-    elif not error.hint and isinstance(error, StepFailed) and (way := causes.hint(error.lines)):
+    elif not error.hint and isinstance(error, StepFailed) and (way := _way(run, error.lines)):
         error.hint = f"{way}\nThen type {run.again()} again."
     elif not error.hint:
         error.hint = f"Mend it, then type {run.again()} again."
+
+
+def _way(run: Run, lines: list[str]) -> str:
+    """What helps, where the cause of a failed step is known; else empty."""
+    if drop := causes.invalid_index(lines):
+        return f"Drop the half-made index: {run.fab('psql', query=drop)}"
+    return causes.hint(lines)
 
 
 def _state(run: Run) -> str:
@@ -266,8 +273,8 @@ def _as_it_was(run: Run) -> str:
 
 
 def _not_undone(run: Run) -> str:
-    """What failed while the rest was taken away."""
-    return "".join(f" And this failed: {failed.rstrip('.')}." for failed in run.not_undone)
+    """The failures of the cleanup."""
+    return "".join(f" The cleanup failed: {failed.rstrip('.')}." for failed in run.not_undone)
 
 
 def _as_before(run: Run) -> str:

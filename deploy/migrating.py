@@ -76,7 +76,7 @@ def _folder(record: Mapping[str, Any]) -> str:
 
 
 def forward(run: Run, paths: ReleasePaths, answer: Answer) -> list[Step]:
-    """Apply what is pending, with this release's code, after a dump; and what nobody knows to be applied."""
+    """Apply what is pending, with this release's code, after a dump; also where ``migrate`` alone knows what is."""
     aliases = list(dict.fromkeys([*["default"] * is_due(run, answer), *answer.pending_in]))
     if not aliases:
         return []
@@ -171,7 +171,7 @@ def _check_strangers(run: Run, answer: Answer) -> None:
         many = count(len(answer.strangers), "migration")
         run.report.warn(f"The database keeps {many} that this code hasn't: {listed(answer.strangers)}.")
     if new := sorted({*answer.stale} - {*live.get("strangers", answer.stale)}):
-        run.report.warn(f"Nobody can tell what {listed(new)} did: it is applied, and no release here has it.")
+        run.report.warn(f"The database has migrations that no release here has: {listed(new)}.")
     lacking = [phrase for phrase in answer.lacking if phrase not in live.get("lacking", [])]
     if lacking and run.allow_breaking:
         refused = ": a deploy of it is refused, but for --allow-breaking" * run.only_told

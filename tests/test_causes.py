@@ -103,3 +103,10 @@ def test_what_any_step_fails_at_has_its_way_out(line: str, said: str) -> None:
 def test_what_is_not_known_has_no_hint() -> None:
     assert causes.hint(["ValueError: no such colour"]) == ""
     assert causes.hint_for_build(["#9 0.1 a telling line", "exit code: 7"], own_dockerfile=True) == ""
+
+
+def test_a_half_made_index_is_found_with_what_drops_it() -> None:
+    drop = "DROP INDEX CONCURRENTLY public.by_title;"
+    line = f"The index public.by_title of art is half made, and of no use. It goes by: {drop}"
+    assert causes.invalid_index(["ERROR", line, "A migration failed."]) == drop
+    assert causes.invalid_index(["ERROR"]) == ""

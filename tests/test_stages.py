@@ -322,7 +322,7 @@ def test_what_can_not_be_taken_back_after_a_failure_is_said(settings: Settings, 
         flow.follow(flow.DEPLOY, run)
     state = f"Release {sample.OLD} is live, but portfolio.0002_drop may make it err. 1 migration of the failed one"
     assert caught.value.state.startswith(state)
-    assert caught.value.state.endswith(" And this failed: Migrate back (1): it broke.")
+    assert caught.value.state.endswith(" The cleanup failed: Migrate back (1): it broke.")
     assert paper.scripts[-2:] == ["stop", "visit"], "its image alone can take them back"
 
 

@@ -28,11 +28,14 @@ dump_databases() {
 }
 
 dump_others() {
-    printf '%s\n' "$names" | while read -r name; do
+    printf '%s\n' "$names" | while IFS= read -r name; do
         [ -n "$name" ] || continue
-        dump_one "${dump%.dump}.$(printf %s "$name" | tr -c 'A-Za-z0-9_-' _).dump.part" "$name" "$@" || exit
+        dump_one "${dump%.dump}.$(as_a_file "$name").dump.part" "$name" "$@" || exit
     done
 }
+
+# A database's name as a file's: no two are the same.
+as_a_file() { printf %s "$1" | python3 -I -S -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.stdin.read(), safe=""))'; }
 
 # dump_one FILE DATABASE [OPTION...]      DATABASE: empty for the site's own
 dump_one() {

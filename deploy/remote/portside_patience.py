@@ -6,6 +6,7 @@ has all the time it needs: PostgreSQL builds an index beside the writers, and fi
 
 import re
 
+from django.conf import settings
 from django.db import connections
 from django.db.backends.signals import connection_created
 
@@ -67,7 +68,7 @@ def _restore(connection):
 
 def tell_invalid_indexes():
     """Print the indexes that a statement which broke off left half made, with what takes them away."""
-    for alias in connections:
+    for alias in connections if settings.configured else ():
         if connections[alias].vendor == "postgresql":
             for index, table in _invalid_indexes(alias):
                 way = f"DROP INDEX CONCURRENTLY {index};"
