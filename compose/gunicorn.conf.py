@@ -99,6 +99,7 @@ def post_worker_init(worker):
 # port: there a request must carry the site's proof, which Nginx sends if it uses the port (DEPLOY_UPSTREAM). Without
 # it a request keeps the address of its connection, and loses all that it claims of another one.
 
+ALIVE = "/_portside/alive"  # healthy.py asks for it: that a worker answers is all that it wants to know
 PROOF = os.environ.get("PORTSIDE_PROOF", "").encode()
 PROOF_HEADER = "X-PORTSIDE-PROOF"
 CLAIMS = {
@@ -124,6 +125,9 @@ def wsgi_behind_nginx(application):
     proof_name = "HTTP_" + PROOF_HEADER.replace("-", "_")
 
     def behind_nginx(environ, start_response):
+        if environ.get("PATH_INFO") == ALIVE:
+            start_response("204 No Content", [])
+            return []
         proof = environ.pop(proof_name, "").encode("latin-1")
         # Of a socket's other end there is no address; Tornado's worker writes 0.0.0.0.
         by_socket = environ.get("REMOTE_ADDR", "") in ("", "0.0.0.0")  # noqa: S104 - nothing is bound
@@ -142,6 +146,10 @@ def asgi_behind_nginx(application):
     """Wrap an ASGI application so that it gets the visitor's address."""
 
     async def behind_nginx(scope, receive, send):
+        if scope["type"] == "http" and scope["path"] == ALIVE:
+            await send({"type": "http.response.start", "status": 204, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+            return
         if scope["type"] in ("http", "websocket"):
             tell(scope)
         await application(scope, receive, send)

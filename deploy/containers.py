@@ -8,7 +8,6 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from hashlib import sha256
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from .facts import Facts, version
 from .settings import Settings
 from .site import ReleasePaths, Site
 from .steps import Step, folder, script, write
-from .values import postgres_major, reserved
+from .values import reserved
 
 COMPOSE = Path(__file__).parent.parent / "compose"
 START_INTERVAL_SINCE = (25, 0)  # Docker Engine: healthcheck's start_interval
@@ -163,75 +162,15 @@ def _given(settings: Settings, name: str) -> str:
     return value.reveal() if value else ""
 
 
-def data_files(settings: Settings, site: Site, facts: Facts) -> dict[str, str]:
-    """The data services' files: path -> text."""
-    major = postgres_major(settings.database)
-    compose = _render(
-        "data.yaml",
-        site=site.name,
-        project=site.data_project,
-        network=site.network,
-        volume=site.postgres_volume,
-        image=settings.database,
-        user=database_user(settings, site),
-        database=database_name(settings, site),
-        port=settings.database_port,
-        data_folder="/var/lib/postgresql" if major >= 18 else "/var/lib/postgresql/data",
-        secrets=site.data_secrets,
-        start_interval=_start_interval(facts),
-    )
-    return {site.data_compose: compose, f"{site.data_secrets}/password": settings.env["POSTGRES_PASSWORD"].reveal()}
-
-
-def data_steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
-    """What makes the data services run as the settings say: nothing where they do."""
-    if not settings.own_database:
-        return []
-    files = data_files(settings, site, facts)
-    same = all(
-        path in facts.files and facts.files[path].sha256 == sha256(text.encode()).hexdigest()
-        for path, text in files.items()
-    )
-    if same and site.data_ready in facts.files and any(c.healthy for c in facts.role("db")):
-        return []
-    secret = f"{site.data_secrets}/password"
-    return [
-        network(site),
-        folder(site.data_secrets, 0o700),
-        write(site.data_compose, files[site.data_compose]),
-        write(secret, files[secret], 0o600, secret=True),
-        script(
-            "Start the database and wait until it is healthy",
-            "data",
-            site.data_compose,
-            site.root,
-            site.postgres_volume,
-            site.data_begun,
-            site.data_ready,
-        ),
-    ]
-
-
 def network(site: Site) -> Step:
     """The site's network, for its database and all of its releases."""
     return script(f"Network {site.network}", "network", site.network, site.name)
 
 
-def refuse_other_major(settings: Settings, facts: Facts) -> None:
-    """Raises Refused where the database's image can't read the data that is there."""
-    before = str(facts.record.get("database", "")) if facts.role("db") else ""
-    if before and postgres_major(before) != postgres_major(settings.database):
-        raise Refused(
-            f"DEPLOY_DATABASE: the site's data was made by {before}, which {settings.database} can't read.",
-            state="Nothing was changed.",
-            hint=f"Set DEPLOY_DATABASE={before} again. A new major version takes a dump made with the old one.",
-        )
-
-
 def release_compose(settings: Settings, release: ReleasePaths, facts: Facts, answer: Answer | None) -> str:
     """The release's compose file; without an answer yet, one that is good enough to ask with."""
     site = release.site
-    return _render(
+    return render(
         "release.yaml",
         site=site.name,
         release=release.id,
@@ -246,6 +185,7 @@ def release_compose(settings: Settings, release: ReleasePaths, facts: Facts, ans
         sockets=[release.socket_inside(number, settings.protocol) for number in range(1, settings.replicas + 1)],
         protocol=settings.protocol,
         gunicorn=release.gunicorn,
+        healthy=release.healthy,
         static=release.static,
         static_root=answer.static_root if answer and settings.collectstatic else "",
         shared=_shared(settings, site, answer),
@@ -260,7 +200,7 @@ def release_compose(settings: Settings, release: ReleasePaths, facts: Facts, ans
         network=site.network,
         tmp=release.tmp,
         health_timeout=settings.health_timeout,
-        start_interval=_start_interval(facts),
+        start_interval=start_interval(facts),
     )
 
 
@@ -396,7 +336,7 @@ def release_steps(
     settings: Settings, release: ReleasePaths, facts: Facts, settings_module: str, answer: Answer | None = None
 ) -> list[Step]:
     """The release's folder and files."""
-    gunicorn = (COMPOSE / "gunicorn.conf.py").read_text(encoding="utf-8")
+    gunicorn, healthy = ((COMPOSE / name).read_text(encoding="utf-8") for name in ("gunicorn.conf.py", "healthy.py"))
     compose = write(release.compose, release_compose(settings, release, facts, answer))
     if answer:
         return [compose]
@@ -410,6 +350,7 @@ def release_steps(
         write(release.env, for_compose(own_environment(settings)), 0o600, secret=True),
         made_environment_step(settings, release, settings_module),
         write(release.gunicorn, gunicorn),
+        write(release.healthy, healthy),
         write(release.name, release.id + "\n"),
         compose,
     ]
@@ -421,11 +362,11 @@ def made_environment_step(settings: Settings, release: ReleasePaths, settings_mo
     return write(release.made_env, for_compose(made), 0o600, secret=True)
 
 
-def _start_interval(facts: Facts) -> bool:
+def start_interval(facts: Facts) -> bool:
     return version(facts.docker_version) >= START_INTERVAL_SINCE
 
 
-def _render(template: str, **values: Any) -> str:
+def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(values | _LABELS)
 
 

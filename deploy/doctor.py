@@ -12,7 +12,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 from rich.text import Text
 
-from . import findings, laptop, outside, tasks
+from . import findings, laptop, outside, tasks, wellbeing
 from .errors import PortsideError, Refused
 from .facts import Facts
 from .findings import Examined, Finding, Seen, fault, fine
@@ -86,7 +86,7 @@ def _address(run: Run, it: Examined) -> str:
 
 
 def _seen(run: Run) -> Examined:
-    """Facts and all the rest, in one round trip."""
+    """Facts and all the rest, in one round trip; where Nginx's answer leaves a doubt, in two."""
     steps = [
         Step("Read the server's facts", ("script", "facts", run.site.name, *run.watched)),
         script("Look closer", "doctor", *findings.UNITS),
@@ -97,7 +97,8 @@ def _seen(run: Run) -> Examined:
     run.facts = Facts.parse("\n".join(facts.output))
     here = datetime.now(UTC)
     seen = Seen.parse(more.output)
-    return Examined(run.settings, run.site, run.server.target, _ssh(run), run.facts, seen, here, run.env)
+    fault = wellbeing.fault(run)
+    return Examined(run.settings, run.site, run.server.target, _ssh(run), run.facts, seen, here, run.env, fault)
 
 
 def _ssh(run: Run) -> str:

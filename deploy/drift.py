@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from . import host, nginx, release, renewal
+from . import host, nginx, release, renewal, wellbeing
 from . import site as names
-from .facts import Container, Facts
-from .report import count
+from .facts import Facts
 from .settings import Settings
 from .site import Site
 
@@ -69,28 +68,4 @@ def _of_the_release(site: Site, facts: Facts) -> Iterable[str]:
 def _of_docker(settings: Settings, site: Site, facts: Facts) -> Iterable[str]:
     if facts.docker_version and not facts.live_restore:
         yield f"Docker doesn't keep containers while it restarts: live-restore is off ({names.DAEMON_JSON})."
-    live = release.live(facts)
-    web, processes, database = (facts.role(*which) for which in _groups(facts))
-    for container in (*web, *processes, *database):
-        yield from _unwell(container)
-    yield from _missing(release.served(live).replicas - len(web), "web container", facts.current)
-    yield from _missing(len(release.processes(live)) - len(processes), "process container", facts.current)
-    if settings.own_database and site.data_compose in facts.files and not database:
-        yield "The database's container is missing."
-
-
-def _groups(facts: Facts) -> tuple[tuple[str, ...], ...]:
-    return ("web", facts.current), ("process", facts.current), ("db",)
-
-
-def _unwell(container: Container) -> Iterable[str]:
-    if container.state != "running":
-        yield f"The container {container.name} is {container.state}."
-    elif "(unhealthy)" in container.status:
-        why = f"fab logs --service {container.service} shows why"
-        yield f"The container {container.name} runs, but is unhealthy: {why}."
-
-
-def _missing(number: int, what: str, identity: str) -> Iterable[str]:
-    if number > 0:
-        yield f"{count(number, what)} of {identity} missing."
+    yield from wellbeing.of_containers(settings, site, facts)

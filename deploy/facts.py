@@ -50,6 +50,7 @@ class Container:
     ports: str
     status: str = ""
     process: str = ""
+    part: str = ""  # its service in the compose file
 
     @property
     def service(self) -> str:
@@ -158,6 +159,7 @@ def _container(line: str) -> Container:
         ports=data.get("Ports", ""),
         status=data.get("Status", ""),
         process=labels.get("portside.process", ""),
+        part=labels.get("com.docker.compose.service", ""),
     )
 
 
@@ -206,6 +208,10 @@ class Facts:
     if the last renewal did. ``last_dump``: the newest dump of the database, with its time. ``held``: who is at work on
     the site. ``migrating``: the last migration never came to its end. ``there``: the site has a folder; ``removing``:
     its final backup while it is being taken away; ``kept``: the folders of its final backups, the oldest first.
+    ``closed_for``: yes where somebody closed the site, or what it is closed for while that lasts. ``data_volume``: yes
+    where the database's volume holds a database, empty where it holds none; ``data_lacking``: folders of data that the
+    live release mounts and that aren't there. ``answer``: the status with which Nginx answers where the live release
+    was found healthy; 000 is no answer in time.
     """
 
     os_id: str = _one("os.id")
@@ -250,10 +256,14 @@ class Facts:
     issued_how: str = _one("tls.authenticator")
     record: dict[str, Any] = _one("site.record", _record)
     current: str = _one("site.current")
-    closed: bool = _one("site.closed", _is("yes"))
+    closed: bool = _one("site.closed", bool)
+    closed_for: str = _one("site.closed")
     held: str = _one("site.held")
     migrating: bool = _one("site.migrating", _is("yes"))
     there: bool = _one("site.there", _is("yes"))
+    data_volume: str = _one("data.volume")
+    data_lacking: tuple[str, ...] = _all("data.lacking")
+    answer: str = _one("site.answer")
     removing: str = _one("site.removing")
     kept: tuple[str, ...] = _all("site.kept")
     releases: dict[str, dict[str, Any]] = _all("release", _releases)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import certs, host, http3, migrating, nginx, release, renewal, restarts
+from . import certs, host, http3, migrating, nginx, release, renewal, restarts, wellbeing
 from .certificate import Certificate, clock
 from .command import words
 from .facts import Facts, Listener
@@ -107,6 +107,7 @@ class Examined:
     seen: Seen
     here: datetime
     env: str = ".env"
+    fault: str = ""  # why visitors get an error
 
     def on_server(self, command: str) -> str:
         return f"{self.ssh} sudo {command}"
@@ -248,18 +249,11 @@ def _site(it: Examined) -> list[Finding]:
     facts, found = it.facts, []
     if not facts.current:
         return [fault("site", f"{it.site.name} isn't live on {it.target}.", it.fab("deploy"))]
-    record = facts.releases.get(facts.current, {})
     live = [c for role in ("web", "process") for c in facts.role(role, facts.current)] + facts.role("db")
     for ending in restarts.ending(facts):
         text = "\n".join([ending.text, *(f"              {line}" for line in ending.log)])
         found.append(fault("site", text, it.fab("logs", service=ending.service) + " shows more"))
-    for each in live:
-        if each.state not in {"running", "restarting"}:
-            why = it.fab("logs", service=each.service) + " shows why it ended"
-            found.append(fault("site", f"{each.name} is {each.state}.", f"{it.fab('deploy')}; {why}"))
-    lacking = release.served(record).replicas - len(facts.role("web", facts.current))
-    if lacking > 0:
-        found.append(fault("site", f"{count(lacking, 'web container')} of the release missing.", it.fab("deploy")))
+    found += [fault("site", each.text, each.fix) for each in wellbeing.problems(it, it.fault)]
     policies = {str(c["name"]).lstrip("/"): c["restart"] for c in it.seen.containers}
     for each in live:
         if policies.get(each.name, "always") not in COMES_BACK:

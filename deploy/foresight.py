@@ -20,7 +20,7 @@ from .site import Site
 from .steps import Step
 
 NEW = "(new)"  # what a plan calls the release that is to be: its name holds the time of the deploy that makes it
-LOOKS = {"ask", "gate", "look", "compare", "watch"}  # scripts that change nothing, and say so
+LOOKS = {"ask", "gate", "look", "compare", "watch", "visit"}  # scripts that change nothing, and say so
 ENDED = {"seconds": 0, "left": 0, "working": [], "dying": []}  # what comes after a switch, and all is well
 
 
@@ -108,7 +108,7 @@ class Foreseen(Server):
             return {"way": [], "elsewhere": ""}
         if taken.script == "pull":
             return {"digest": _pinned(taken.step.words[2])}
-        return self.answer(taken.step) if taken.script in {"ask", "compare", "start"} else None
+        return self.answer(taken.step) if taken.script in {"ask", "compare", "start", "visit"} else None
 
 
 def _pinned(reference: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import containers, release
+from . import containers, database, release
 from .errors import Refused
 from .run import Run
 from .steps import Step, write
@@ -72,7 +72,7 @@ def _check_name(run: Run, hint: str) -> None:
 
 
 def _check_database(run: Run) -> None:
-    containers.refuse_other_major(run.settings, run.facts)
+    database.check(run.settings, run.facts)
     before = run.facts.record.get("postgres", {}) if run.facts.role("db") else {}
     wanted = _database_identity(run)
     changed = [name for name in before if before[name] != wanted.get(name)]

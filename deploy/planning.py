@@ -142,12 +142,12 @@ def _answer(run: Run, given: Run, step: Step) -> Any:
     asks = step.words[1]
     if asks == "compare" and step.words[2] == run.site.context:
         return []  # what travels for a build is no change
-    if asks == "compare":
+    if asks in {"compare", "visit"}:
         with given.server.quietly():
             (result,) = given.server.apply([step], stage="plan")
         return result.answer
     if asks == "start":
-        if run.settings.upstream == "port":
+        if run.settings.upstream == "port" and not run.unchanged:
             raise Unknown("Nginx is told the local ports once they are chosen.")
         return {"ports": []}
     if run.release is None or step.words[2] != run.release.compose:

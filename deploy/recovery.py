@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import migrating, release, switching, visiting
+from . import migrating, release, switching, wellbeing
 from .containers import Answer
 from .errors import PortsideError, StepFailed
 from .facts import Facts
@@ -167,13 +167,5 @@ def discard(run: Run, stage: str) -> None:
 
 
 def ask_live(run: Run) -> None:
-    """Ask the live release through Nginx once more, before it is said to be live as before; as it was deployed: the
-    settings may name another page by now, or another domain, that only the failed one would have had."""
-    live = release.live(run.facts)
-    if "health_path" not in live:  # an older version of Portside made it
-        return
-    domains = dict.fromkeys((live["domain"], *run.settings.domains))
-    settings = run.settings.model_copy(update={"health_path": live["health_path"], "domains": tuple(domains)})
-    with run.server.quietly():
-        (asked,) = run.server.apply([visiting.through_nginx(settings, run.facts)], stage="live")
-    run.live_fault = (str(asked.answer["why"]).splitlines() or [""])[-1]
+    """Ask the live release through Nginx once more, before it is said to be live as before."""
+    run.live_fault = wellbeing.ask(run)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import containers, image, migrating, project
+from . import containers, database, image, migrating, project
 from .environment import for_compose
 from .errors import StepFailed
 from .foresight import Unknown
@@ -54,7 +54,7 @@ def _hindrances(run: Run, live: Mapping[str, Any]) -> Iterator[str]:
         yield "it is pulled"
     if migrating.is_behind(run.facts):
         yield "the live one's migrations are to be applied again first"
-    if containers.data_steps(run.settings, run.site, run.facts):
+    if database.steps(run.settings, run.site, run.facts):
         yield "the database is to be started or changed first"
     if not {"dependencies", "folder"} <= live.keys():
         yield "an older version of Portside made the live one"

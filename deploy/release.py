@@ -41,10 +41,16 @@ def fingerprint(settings: Settings) -> str:
 
 
 def is_live(facts: Facts, settings: Settings, source: Source) -> bool:
-    """Whether the live release is made of exactly this, was found well, and runs."""
+    """Whether the live release is made of exactly this, was found healthy, and can be started."""
     record = facts.releases.get(facts.current, {})
     same = (record.get("source"), record.get("settings")) == (source.digest, fingerprint(settings))
-    return same and facts.running("web", facts.current) >= served(record).replicas
+    return same and can_start(facts, facts.current)
+
+
+def can_start(facts: Facts, identity: str) -> bool:
+    """Whether a good release has its image; a folder of files needs none."""
+    image_there = any(image.endswith(f":{identity}") for image in facts.images)
+    return image_there or not served(facts.releases[identity]).replicas
 
 
 def live(facts: Facts) -> dict[str, Any]:
@@ -168,13 +174,11 @@ def strays(facts: Facts) -> list[str]:
 def target(facts: Facts, wanted: str = "") -> str:
     """The release a rollback makes live: ``wanted``, or the last good one before the live one, or empty for none.
 
-    Raises Refused where ``wanted`` isn't there, was never found well, or is live already.
+    The live one is started anew. Raises Refused where ``wanted`` isn't there or was never found well.
     """
     before = chain(facts, facts.current)[1:]
     if not wanted:
         return before[0] if before else ""
-    if wanted == facts.current:
-        raise Refused(f"{wanted} is live already.", state="Nothing was changed.")
     if not facts.releases.get(wanted):
         known = ", ".join(name for name, record in facts.releases.items() if record and name != facts.current)
         raise Refused(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from . import host, http3, nginx, owner, release, switching
+from . import restoring as restores
 from . import site as names
 from .errors import Lost, PortsideError, Refused, StepFailed
 from .report import Stage
 from .run import Run
-from .steps import Step, quote, script
+from .steps import Step, script
 from .sudo import on_terminal
 
 BACKUP, TAKE_AWAY = "Make the final backup", "Take the site away"
@@ -181,24 +182,11 @@ def interrupted(run: Run) -> str:
 
 def restoring(run: Run, folder: str) -> dict[str, str]:
     """What brings the backup back by hand, on the server once the site is deployed again: file -> command."""
-    made = run.facts.record.get("postgres", {})
-    psql = (
-        "docker",
-        "compose",
-        "-f",
-        run.site.data_compose,
-        "exec",
-        "-T",
-        "db",
-        "pg_restore",
-        "--clean",
-        "--if-exists",
-    )
-    words: dict[str, tuple[str, ...]] = {}
-    if made:
-        words["database.dump"] = (*psql, "--no-owner", "-U", made["POSTGRES_USER"], "-d", made["POSTGRES_DB"])
-    words["files.tar"] = ("tar", "-C", run.site.root, "-xpf", "-")
-    return {name: f"{quote(command)} <{folder}/{name}" for name, command in words.items()}
+    commands = {"files.tar": restores.files(run.site, f"{folder}/files.tar")}
+    if made := run.facts.record.get("postgres", {}):
+        user, name = made["POSTGRES_USER"], made["POSTGRES_DB"]
+        commands = {"database.dump": restores.database(run.site, user, name, f"{folder}/database.dump"), **commands}
+    return commands
 
 
 def readme(run: Run, folder: str) -> str:

@@ -59,6 +59,7 @@ class Run:
     unattended: bool = False  # the server is going live by itself
     switched: bool = False
     unchanged: bool = False
+    anew: bool = False  # the live release is started anew
     migrated: tuple[str, ...] = ()
     broke_off: str = ""  # the migration that failed
     broken_in: bool = False  # interrupted, or the connection lost: nobody knows how far they came

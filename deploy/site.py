@@ -83,9 +83,14 @@ class Site:
         """The folder of a final backup: a site's own folder has those of each of its removals."""
         return f"{BACKUPS}/{self.name}/{clock}"
 
+    @property
+    def dumps(self) -> str:
+        """The folder of the dumps that are made before migrations."""
+        return f"{self.root}/backups"
+
     def dump(self, name: str) -> str:
         """The database as it was before it was migrated."""
-        return f"{self.root}/backups/before-{name}.dump"
+        return f"{self.dumps}/before-{name}.dump"
 
     @property
     def live_compose(self) -> str:
@@ -273,6 +278,11 @@ class ReleasePaths:
     @property
     def gunicorn(self) -> str:
         return f"{self.root}/gunicorn.conf.py"
+
+    @property
+    def healthy(self) -> str:
+        """The health check of its web containers."""
+        return f"{self.root}/healthy.py"
 
     @property
     def record(self) -> str:

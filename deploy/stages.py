@@ -18,10 +18,13 @@ from . import (
     certifying,
     certs,
     containers,
+    database,
+    gone,
     host,
     http3,
     image,
     lacking,
+    mending,
     migrating,
     nginx,
     owner,
@@ -37,6 +40,7 @@ from . import (
     switching,
     tracked,
     visiting,
+    wellbeing,
 )
 from .certifying import edge, issue, prove  # noqa: F401 - stages too
 from .containers import Answer
@@ -75,6 +79,8 @@ def preflight(run: Run, stage: Stage) -> None:
     host.check(run.settings, run.facts, room=run.command in {"deploy", "provision", "certs"})
     _check_nginx(run)
     owner.check(run)
+    if run.command in {"deploy", "rollback"}:
+        gone.check(run)
     shipping.check(run)
     facts = run.facts
     crowd = containers.too_many_connections(run.settings, facts)
@@ -168,7 +174,7 @@ def provision(run: Run, stage: Stage) -> None:
 
 
 def choose(run: Run, stage: Stage) -> None:
-    """The release to go back to, and what going back doesn't undo."""
+    """The release to go back to, and what going back doesn't undo; or the live one, to be started anew."""
     wanted = release.target(run.facts, run.to)
     if not wanted:
         raise Refused(
@@ -176,12 +182,14 @@ def choose(run: Run, stage: Stage) -> None:
             state=f"{run.facts.current or 'Nothing'} is live.",
             hint="fab releases shows what there is.",
         )
-    run.release = run.site.release(wanted)
     run.record = run.facts.releases[wanted]
     run.served = release.served(run.record)
-    if run.served.replicas and run.new.image not in run.facts.images:
+    if run.served.replicas and run.site.release(wanted).image not in run.facts.images:
         raise PortsideError(f"The image of {wanted} is gone from the server.", hint="Choose another with --to ID.")
-    stage.note(wanted)
+    run.unchanged = run.anew = wanted == run.facts.current
+    if not run.anew:
+        run.release = run.site.release(wanted)
+    stage.note(f"{wanted}, which is live: it is started anew" if run.anew else wanted)
 
 
 def build(run: Run, stage: Stage) -> None:
@@ -243,6 +251,8 @@ def is_live(run: Run, stage: Stage) -> bool:
     """Whether exactly this is live: the rest of the run has nothing to do then, but for what its settings ask for."""
     if not release.is_live(run.facts, run.settings, run.source):
         return False
+    if not run.settings.containers and wellbeing.fault(run):  # files that are gone are put there again
+        return False
     run.unchanged = True
     run.served = release.served(run.facts.releases[run.facts.current])
     run.apply(stage, owner.claim(run))
@@ -261,7 +271,7 @@ def begin(run: Run, stage: Stage) -> None:
 
 def data(run: Run, stage: Stage) -> None:
     """Data services up and healthy."""
-    results = run.apply(stage, containers.data_steps(run.settings, run.site, run.facts))
+    results = run.apply(stage, database.steps(run.settings, run.site, run.facts))
     stage.note(run.settings.database if results else "nothing to do")
 
 
@@ -367,6 +377,9 @@ def _collect(run: Run) -> list[Step]:
 
 def migrations(run: Run, stage: Stage) -> None:
     """What going back means for the database: nothing, or taking migrations back, or applying them again."""
+    if run.unchanged:
+        stage.skipped = True
+        return
     facts, record = run.facts, run.record
     live = facts.releases.get(facts.current, {})
     known = "knowledge" if "knowledge" in record and "knowledge" in live else "leaves"
@@ -421,22 +434,11 @@ def _go_back(run: Run, stage: Stage, answer: Answer) -> None:
 
 
 def start(run: Run, stage: Stage) -> None:
-    """The release's containers, beside the live ones."""
+    """The release's containers, beside the live ones; or those of the live one anew, where it isn't healthy."""
     if run.unchanged:
-        stage.skipped = True
+        (mending.everything if run.anew else mending.mend)(run, stage)
         return
-    first, last = run.settings.port_range
-    replicas = run.served.replicas
-    step = script(
-        "Start the new release",
-        "start",
-        run.new.compose,
-        run.new.run,
-        str(replicas),
-        str(first),
-        str(last),
-        str(run.settings.health_timeout),
-    )
+    step = mending.start(run, run.new.id)
     module = str(run.facts.releases.get(run.new.id, {}).get("settings_module", ""))
     present = [containers.made_environment_step(run.settings, run.new, module)] if run.command == "rollback" else []
     *_, result = run.apply(stage, [*present, step])
@@ -459,6 +461,7 @@ def live(run: Run, stage: Stage) -> None:
     """Edge, switch, drain: one run that reaches its end without us."""
     if run.unchanged:
         edge = switching.planned(run, stage, lambda: switching.settle(run, run.served))
+        mending.see(run)
         revived = run.apply(stage, switching.revive(run))
         switching.tell(run, revived)
         run.ending = run.ending or restarts.ending(run.facts)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from . import nginx, release, renewal, restarts
+from . import nginx, renewal, restarts, wellbeing
 from .certificate import Certificate, clock
 from .errors import PortsideError
 from .facts import Container, Facts
@@ -22,7 +22,7 @@ def show(run: Run, *, as_json: bool) -> None:
     if as_json:
         run.report.aside()
     run.look()
-    found = told(run)
+    found = told(run, wellbeing.fault(run))
     if as_json:
         run.report.result(found)
         return
@@ -34,8 +34,9 @@ def show(run: Run, *, as_json: bool) -> None:
         run.report.warn(problem)
 
 
-def told(run: Run) -> dict[str, Any]:
-    """How the site does, as plain data. ``problems``: what isn't as it should be, one sentence each."""
+def told(run: Run, fault: str = "") -> dict[str, Any]:
+    """How the site does, as plain data. ``fault``: why visitors get an error, or empty. ``problems``: what isn't as it
+    should be, a line each with its fix."""
     facts, settings = run.facts, run.settings
     if not facts.current:
         raise PortsideError(f"{run.site.name} isn't live on {run.server.target}.", hint="Type fab deploy first.")
@@ -61,7 +62,7 @@ def told(run: Run) -> dict[str, Any]:
         else None,
         "disk_free_mb": facts.disk_mb,
         "last_dump": facts.last_dump,
-        "problems": _problems(run, containers),
+        "problems": _problems(run, fault),
     }
 
 
@@ -70,19 +71,10 @@ def _container(container: Container, facts: Facts) -> dict[str, Any]:
     return {"name": container.name, "state": container.state, "status": container.status, "restarts": restarts}
 
 
-def _problems(run: Run, containers: dict[str, list[Container]]) -> list[str]:
-    facts, again = run.facts, f"{run.fab('deploy')} starts it"
-    ending = restarts.ending(facts)
-    found = ["\n".join(each.lines(run.fab)) for each in ending]
-    found += [
-        f"{each.name} is {each.state}: {again}; {run.fab('logs', service=each.service)} shows why it ended."
-        for group in containers.values()
-        for each in group
-        if each.state not in {"running", "restarting"}
-    ]
-    wanted = release.served(facts.releases.get(facts.current, {})).replicas
-    if len(containers["web"]) < wanted:
-        found.append(f"{count(wanted - len(containers['web']), 'web container')} of the release missing: {again}.")
+def _problems(run: Run, fault: str) -> list[str]:
+    facts = run.facts
+    found = ["\n".join(each.lines(run.fab)) for each in restarts.ending(facts)]
+    found += [str(each) for each in wellbeing.problems(run, fault)]
     if not facts.nginx_active:
         found.append("Nginx isn't running: systemctl status nginx says why.")
     if facts.closed:

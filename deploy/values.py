@@ -82,6 +82,11 @@ def postgres_major(image: str) -> int:
     return int(found.group(found.lastindex or 0)) if found else 0
 
 
+def postgres_libc(image: str) -> str:
+    """The C library that an image's tag names, whose sort order its indexes follow: musl for Alpine's, else glibc."""
+    return "musl" if "alpine" in image.partition("@")[0].rpartition(":")[2] else "glibc"
+
+
 def _database(value: object) -> object:
     """``external``, ``none``, or an image of PostgreSQL whose tag says which major version it is."""
     text = str(value)

@@ -41,10 +41,19 @@ def gate(settings: Settings, release: ReleasePaths, served: Served, facts: Facts
     )
 
 
-def through_nginx(settings: Settings, facts: Facts) -> Step:
-    """Visit the live release as a visitor comes; its answer says why it isn't well, or nothing."""
-    where = address(settings, facts)
-    return script(f"Ask Nginx for {settings.health_path}", "visit", where, files=files(settings, facts))
+def as_live(settings: Settings, live: Mapping[str, str]) -> Settings | None:
+    """The settings with which a live release was found healthy; None where an older version of Portside recorded it."""
+    if "health_path" not in live:
+        return None
+    domains = tuple(dict.fromkeys((live["domain"], *settings.domains)))
+    return settings.model_copy(update={"health_path": live["health_path"], "domains": domains})
+
+
+def through_nginx(settings: Settings, facts: Facts, patience: int = 0) -> Step:
+    """Visit the live release as a visitor comes; its answer says why it isn't healthy, or nothing. ``patience``:
+    seconds in which it may become so."""
+    words = (address(settings, facts), str(patience))
+    return script(f"Ask Nginx for {settings.health_path}", "visit", *words, files=files(settings, facts))
 
 
 def files(settings: Settings, facts: Facts, places: Mapping[str, str] | None = None) -> dict[str, Content]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from deploy import containers, nginx
+from deploy import containers, database, nginx
 from deploy.site import Site
 from deploy.steps import Step, whole
 from tests import sample
@@ -33,18 +33,23 @@ Texts = Mapping[str, Mapping[str, str]]
 def texts(folder: Path) -> Texts:
     """What transcripts name."""
     facts = sample.facts("debian-13-live")
-    found: dict[str, dict[str, str]] = {"nginx-base.txt": nginx.base(facts), "gunicorn.conf.py.txt": {}}
+    found: dict[str, dict[str, str]] = {
+        "nginx-base.txt": nginx.base(facts),
+        "gunicorn.conf.py.txt": {},
+        "healthy.py.txt": {},
+    }
     for end, (lines, edge) in SAMPLES.items():
         settings = sample.settings(folder, lines)
         site = Site(settings.site)
         release = site.release(sample.NEW)
         steps = {step.words[1]: step for step in containers.release_steps(settings, release, facts, "")}
-        found["gunicorn.conf.py.txt"][release.gunicorn] = steps[release.gunicorn].files["content"].decode()
+        for path in (release.gunicorn, release.healthy):
+            found[f"{path.rpartition('/')[2]}.txt"][path] = steps[path].files["content"].decode()
         asking, serving = (
             {release.compose: containers.release_compose(settings, release, facts, answer)}
             for answer in (None, sample.answer())
         )
-        conf, data = nginx.site_file(settings, site, edge, facts), containers.data_files(settings, site, facts)
+        conf, data = nginx.site_file(settings, site, edge, facts), database.files(settings, site, facts)
         found |= {
             f"nginx-site{end}.conf.txt": {site.nginx_file: conf[site.nginx_file]},
             f"compose-data{end}.yaml": {site.data_compose: data[site.data_compose]},

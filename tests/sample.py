@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import pytest
 
-from deploy import certs, containers, edge, flow, host, nginx, static
+from deploy import certs, database, edge, flow, host, nginx, static
 from deploy.containers import Answer
 from deploy.edge import Served
 from deploy.errors import Locked, Lost, Refused, StepFailed
@@ -250,7 +250,7 @@ def live(settings: Settings, site: Site = SITE) -> Facts:
     read = facts("debian-13-live")
     own = nginx.site_file(settings, site, EDGE, read)
     files = {**nginx.base(read, own), **own}
-    return _settled(read, files, containers.data_files(settings, site, read) | {site.data_ready: "(when)"})
+    return _settled(read, files, database.files(settings, site, read) | {site.data_ready: "(when)"})
 
 
 def live_static(settings: Settings, releases: Mapping[str, Mapping[str, Any]]) -> Facts:
@@ -332,7 +332,8 @@ def digest(text: str) -> str:
 
 
 def web(release: str, state: str = "running", role: str = "web") -> Container:
-    return Container(f"portfolio-{release}-{role}-1-1", state, state == "running", role, release, "", "")
+    made = Container(f"portfolio-{release}-{role}-1-1", state, state == "running", role, release, "", "")
+    return replace(made, part=f"{role}-1")
 
 
 class Paper:

@@ -11,6 +11,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from deploy import access, containers
+from deploy.database import files as database_files
+from deploy.database import steps as database_steps
 from deploy.errors import Refused
 from deploy.facts import Facts
 from deploy.settings import Settings
@@ -32,7 +34,7 @@ def compose(settings: Settings, **changed: object) -> str:
 
 def data_compose(settings: Settings, facts: Facts = FACTS) -> str:
     site = Site(settings.site)
-    return containers.data_files(settings, site, facts)[site.data_compose]
+    return database_files(settings, site, facts)[site.data_compose]
 
 
 def environment(folder: Path, **changed: str) -> dict[str, str]:
@@ -240,37 +242,10 @@ def test_the_databases_folder_follows_its_major_version(image: str, major: int, 
     assert f"- postgres:{folder}" in data_compose(sample.settings(tmp_path, DEPLOY_DATABASE=image))
 
 
-def test_data_services_that_run_as_they_should_need_nothing(settings: Settings) -> None:
-    assert containers.data_steps(settings, sample.SITE, sample.live(settings)) == []
-
-
-def test_data_services_are_started_where_they_do_not_run(settings: Settings) -> None:
-    steps = containers.data_steps(settings, sample.SITE, replace(sample.live(settings), containers=()))
-    site = sample.SITE
-    marks = (site.postgres_volume, site.data_begun, site.data_ready)
-    assert steps[-1].words == ("script", "data", site.data_compose, site.root, *marks)
-    assert steps[0].words == ("script", "network", "portside-portfolio", "portfolio")
-
-
-def test_a_database_that_was_never_said_to_be_ready_is_looked_at(settings: Settings) -> None:
-    """It may run, and lack what its first start makes last."""
-    live = sample.live(settings)
-    files = {path: fact for path, fact in live.files.items() if path != sample.SITE.data_ready}
-    assert containers.data_steps(settings, sample.SITE, replace(live, files=files))[-1].words[1] == "data"
-
-
-def test_a_changed_password_reaches_the_database(settings: Settings, tmp_path: Path) -> None:
-    live = sample.live(settings)
-    changed = sample.settings(tmp_path, POSTGRES_PASSWORD="another-password")
-    steps = containers.data_steps(changed, sample.SITE, live)
-    assert [step.secret for step in steps if step.words[0] == "write"] == [False, True]
-    assert "another-password" not in "".join(step.transcript() for step in steps)
-
-
 @pytest.mark.parametrize("database", ["external", "none"])
 def test_a_database_of_somebody_else_is_left_alone(database: str, tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, DEPLOY_DATABASE=database, DATABASE_URL="postgres://elsewhere/x")
-    assert containers.data_steps(settings, sample.SITE, sample.provisioned()) == []
+    assert database_steps(settings, sample.SITE, sample.provisioned()) == []
     assert "PGHOST" not in made_environment(settings)
 
 
@@ -286,16 +261,6 @@ def test_an_upload_waits_on_the_disk(settings: Settings) -> None:
     assert "tmpfs" not in web
     assert 'tmpfs: ["/tmp:mode=1777"]' in manage
     assert folder(RELEASE.tmp, 0o2770, "10001:33") in containers.release_steps(settings, RELEASE, FACTS, "")
-
-
-def test_another_major_version_of_the_database_is_refused(tmp_path: Path) -> None:
-    facts = replace(sample.live(sample.settings(tmp_path)), record={"database": "postgres:17"})
-    with pytest.raises(Refused, match="made by postgres:17, which postgres:18 can't read"):
-        containers.refuse_other_major(sample.settings(tmp_path, DEPLOY_DATABASE="postgres:18"), facts)
-    containers.refuse_other_major(sample.settings(tmp_path, DEPLOY_DATABASE="postgres:17.2"), facts)
-    # What never ran has no data.
-    never = replace(facts, containers=())
-    containers.refuse_other_major(sample.settings(tmp_path, DEPLOY_DATABASE="postgres:18"), never)
 
 
 @pytest.mark.parametrize(

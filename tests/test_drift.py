@@ -48,10 +48,10 @@ def test_a_server_as_it_was_left_has_none(settings: Settings) -> None:
     [
         ({"nginx_active": False}, "Nginx is stopped."),
         ({"containers": (sample.web(sample.OLD, "exited"), DB)}, f"The container {WEB} is exited."),
-        ({"containers": (DB,)}, f"1 web container of {sample.OLD} missing."),
+        ({"containers": (DB,)}, f"1 web container of {sample.OLD} is missing."),
         ({"containers": (sample.web(sample.OLD),)}, "The database's container is missing."),
         ({"containers": (replace(sample.web(sample.OLD), status="Up 2 minutes (unhealthy)"), DB)},
-         f"The container {WEB} runs, but is unhealthy: fab logs --service web shows why."),
+         f"The container {WEB} runs, but is unhealthy."),
         ({"live_restore": False},
          "Docker doesn't keep containers while it restarts: live-restore is off (/etc/docker/daemon.json)."),
         ({"renewal_timer": False}, "certbot.timer is stopped, so nothing renews certificates."),
@@ -104,7 +104,7 @@ def test_a_setting_that_was_changed_here_is_no_drift(tmp_path: Path, settings: S
 def test_processes_are_counted(settings: Settings) -> None:
     facts = left(settings, processes=["beat", "mail"])
     facts = replace(facts, containers=(*facts.containers, sample.web(sample.OLD, role="process")))
-    assert drift.found(settings, sample.SITE, facts) == [f"1 process container of {sample.OLD} missing."]
+    assert drift.found(settings, sample.SITE, facts) == [f"1 process container of {sample.OLD} is missing."]
 
 
 def test_the_live_compose_file_is_compared_with_what_was_written(settings: Settings) -> None:

@@ -125,12 +125,12 @@ def test_facts_are_judged(changed: dict[str, Any], level: str, text: str, fix: s
 def test_a_container_that_does_not_run_or_come_back(settings: Settings) -> None:
     stopped = sample.web(sample.OLD, "exited")
     (found,) = wrong(examined(settings, containers=(stopped, healthy(settings).containers[1])))
-    assert found.text == f"{stopped.name} is exited."
+    assert found.text == f"The container {stopped.name} is exited."
     assert found.fix.startswith("fab deploy -H srv")
     (found,) = wrong(examined(settings, container("portfolio-data-db-1", "no")))
     assert found.fix == "ssh srv sudo docker update --restart unless-stopped portfolio-data-db-1"
     (found,) = wrong(examined(settings, containers=healthy(settings).containers[1:]))
-    assert found.text == "1 web container of the release missing."
+    assert found.text == f"1 web container of {sample.OLD} is missing."
 
 
 def test_a_site_that_is_not_live_is_a_fault(settings: Settings) -> None:

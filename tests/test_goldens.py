@@ -19,6 +19,7 @@ TEXTS = (
     "compose-release-every-setting.yaml",
     "compose-release.yaml",
     "gunicorn.conf.py.txt",
+    "healthy.py.txt",
     "nginx-base.txt",
     "nginx-site-every-setting.conf.txt",
     "nginx-site.conf.txt",

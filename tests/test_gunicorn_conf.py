@@ -409,3 +409,38 @@ def logged(folder: Path, logging: str = "", **given: str) -> str:
         found.ask({}, path="/boom")
         found.ask({}, path="/nowhere")
     return found.log.read_text()
+
+
+HEALTHY = CONF.with_name("healthy.py")
+
+
+def health(gunicorn: Running, **given: str) -> int:
+    """What the container's own health check ends with."""
+    environment = {**os.environ, **GIVEN, "PORTSIDE_SOCKET": str(gunicorn.path), **given}
+    done = subprocess.run((sys.executable, "-S", HEALTHY), env=environment, capture_output=True, check=False)
+    return done.returncode
+
+
+ILL = """
+def application(environ, start_response):
+    raise SystemExit("asked")
+async def asgi(scope, receive, send):
+    if scope["type"] == "http":
+        raise SystemExit("asked")
+"""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_worker_answers_the_health_check_whatever_the_application_does(kind: str, tmp_path: Path) -> None:
+    with running(tmp_path, {"wsgi.py": ILL}, **KINDS[kind]) as found:
+        assert health(found, **KINDS[kind]) == 0
+        assert "asked" not in found.log.read_text()
+
+
+def test_an_application_that_hangs_is_not_healthy(tmp_path: Path) -> None:
+    hangs = "import time\ndef application(environ, start_response): time.sleep(600)\n"
+    alone = ("--threads", "1", "--timeout", "600")
+    with running(tmp_path, {"wsgi.py": hangs}, *alone) as found, socket.socket(socket.AF_UNIX) as visitor:
+        visitor.connect(str(found.path))
+        visitor.sendall(b"GET / HTTP/1.0\r\nHost: a\r\n\r\n")
+        assert health(found) == 1

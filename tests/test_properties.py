@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from deploy import acme_dns, certs, containers, host, nginx
+from deploy import acme_dns, certs, database, host, nginx
 from deploy import site as names
 from deploy.edge import final
 from deploy.errors import PortsideError
@@ -143,7 +143,7 @@ def plans(settings: Settings, kept: list[Any]) -> list[Callable[[Facts], list[St
         lambda facts: nginx.steps(nginx.base(facts), facts, "base"),
         lambda facts: acme_dns.refresh(settings, SITE, facts),
         lambda facts: certs.install(settings, SITE, facts),
-        lambda facts: containers.data_steps(settings, SITE, facts),
+        lambda facts: database.steps(settings, SITE, facts),
         nginx_files,
     ]
 

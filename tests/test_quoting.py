@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from deploy import acme_dns, certs, containers, host, image, maintenance, nginx
+from deploy import acme_dns, certs, containers, database, host, image, maintenance, nginx
 from deploy.certs import Authority
 from deploy.environment import for_compose
 from deploy.errors import Refused
@@ -103,7 +103,7 @@ class Made:
     def compose(self) -> dict[str, Any]:
         texts = {"release": containers.release_compose(self.settings, self.release, self.facts, sample.answer())}
         if self.settings.own_database:
-            texts["data"] = containers.data_files(self.settings, self.site, self.facts)[self.site.data_compose]
+            texts["data"] = database.files(self.settings, self.site, self.facts)[self.site.data_compose]
         return {name: yaml.load(text, yaml.CSafeLoader) for name, text in texts.items()}
 
     def build(self) -> Step:
@@ -122,7 +122,7 @@ class Made:
             *host.packages(settings, sample.bare()),
             *host.rest(settings, sample.bare()),
             *acme_dns.refresh(settings, self.site, facts),
-            *(containers.data_steps(settings, self.site, facts)),
+            *(database.steps(settings, self.site, facts)),
             *containers.release_steps(settings, self.release, facts, "config.settings"),
             *certs.issue(settings, self.site, facts, authority),
             certs.look(settings, authority, "token"),

@@ -175,7 +175,7 @@ def test_the_live_release_is_asked_as_it_was_deployed(settings: Settings) -> Non
     changed = settings.model_copy(update={"health_path": "/new/", "domains": ("new.example",)})
     asked_live(changed, sample.recorded(sample.OLD), paper)
     (step,) = paper.steps
-    assert step.words == ("script", "visit", "http://portfolio.localhost/healthz")
+    assert step.words == ("script", "visit", "http://portfolio.localhost/healthz", "0")
 
 
 def test_where_nobody_noted_how_it_was_deployed_it_is_not_asked(settings: Settings) -> None:

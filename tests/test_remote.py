@@ -348,6 +348,9 @@ def test_processes_that_do_not_run_are_started_again(root: Path) -> None:
     assert [line.split()[-1] for line in docker(root) if " up " in line] == ["process-beat"]
 
 
+MAKES_SOCKET = "import os, stat; os.mknod('FOLDER/run/web-1.sock', stat.S_IFSOCK)"
+
+
 def test_every_web_container_gets_a_port_of_its_own(root: Path) -> None:
     folder = root / "releases" / C
     (root.parent / "bin/docker").write_text('#!/bin/sh\necho "$*" >>"$DOCKER_LOG"\n')
@@ -359,6 +362,23 @@ def test_every_web_container_gets_a_port_of_its_own(root: Path) -> None:
     run(root, "start", f"{folder}/compose.yaml", f"{folder}/run", "2", "8100", "8102", "1")
     assert finish_answer(root) == {"ports": [8100, 8102]}
     assert (folder / ".env").read_text() == "PORTSIDE_PORT_1=8100\nPORTSIDE_PORT_2=8102\n"
+
+
+def test_what_is_started_anew_keeps_its_port_and_its_old_socket_does_not_count(root: Path) -> None:
+    folder = root / "releases" / C
+    there = f"[ -e {folder}/run/web-1.sock ]"
+    makes = f'case $* in *" up "*) rm -f {folder}/seen; {there} || python3 -c "{MAKES_SOCKET}" ;; esac'
+    (root.parent / "bin/docker").write_text(
+        f'#!/bin/sh\necho "$*" >>"$DOCKER_LOG"\n{makes}\n'.replace("FOLDER", str(folder))
+    )
+    (folder / "run").mkdir()
+    os.mknod(folder / "run/web-1.sock", stat.S_IFSOCK)
+    sample.files(folder, {".env": "PORTSIDE_PORT_1=8155\n", "seen": ""})
+    run(root, "start", f"{folder}/compose.yaml", f"{folder}/run", "1", "8100", "8102", "5", "web-1")
+    assert finish_answer(root) == {"ports": [8155]}
+    (up,) = [line for line in docker(root) if " up " in line]
+    assert up.endswith("up -d --force-recreate --no-deps --timeout 5 web-1")
+    assert not (folder / "seen").exists()
 
 
 def test_the_port_of_another_site_that_is_down_for_a_moment_is_its_own(root: Path) -> None:
@@ -880,27 +900,39 @@ esac
 """
 
 
+# A database's container whose state is in $STATE; how it is while it is made anew is noted in "meanwhile".
 DATABASE = """#!/bin/sh
 echo "$*" >>"$DOCKER_LOG"
 case $* in
+*"ps -aq db") [ -z "$STATE" ] || echo db1 ;;
+"inspect"*) echo "$STATE" ;;
+"unpause"*) touch "$VOLUME.awake" ;;
+*pg_isready*) [ "$STATE" != paused ] || [ -e "$VOLUME.awake" ] ;;
+*"config --images"*) echo postgres:17.2 ;;
 "volume inspect"*) [ -e "$VOLUME" ] ;;
 "volume rm"*) rm "$VOLUME" ;;
-*" up "*) [ -e "$VOLUME" ] || echo whole >"$VOLUME" ;;
+*" up "*) cat "$CLOSED" >"$VOLUME.meanwhile" 2>&1; [ -e "$VOLUME" ] || echo whole >"$VOLUME" ;;
 *exec*) cat >/dev/null; [ "$(cat "$VOLUME")" = whole ] ;;
 *) true ;;
 esac
 """
 
 
-def start_database(root: Path, volume: str = "", *marks: str, current: bool = False) -> tuple[list[str], str]:
+def start_database(
+    root: Path, volume: str = "", *marks: str, current: bool = False, state: str = "", why: str = ""
+) -> tuple[list[str], str]:
     """Run data.sh upon this volume and these marks. Which marks there are then, and what was done to the volume."""
     sample.files(root.parent, {"bin/docker": DATABASE, **({"volume": volume} if volume else {})})
     sample.files(root / "data", {"compose.yaml": "", **dict.fromkeys(marks, "then")})
     if not current:
         (root / "current").unlink()
-    words = (f"{root}/data/compose.yaml", str(root), "x-postgres", f"{root}/data/begun", f"{root}/data/ready")
+    words = (f"{root}/data/compose.yaml", str(root), "x-postgres", f"{root}/data/begun", f"{root}/data/ready", why)
+    closing = (f"{root}/maintenance", "database", "/run/portside/x") if why else ()
     try:
-        run(root, "data", *words, VOLUME=f"{root.parent}/volume")
+        run(
+            root, "data", *words, *closing,
+            VOLUME=f"{root.parent}/volume", STATE=state, CLOSED=f"{root}/maintenance/closed",
+        )  # fmt: skip
         ended = "well"
     except subprocess.CalledProcessError:
         ended = "failed"
@@ -931,6 +963,36 @@ def test_a_database_whose_first_start_only_was_not_noted_stays(root: Path) -> No
 def test_a_database_that_may_hold_something_is_never_made_anew(marks: tuple[str, ...], live: bool, root: Path) -> None:
     """One that was ready, one of a site that is live, one of which nobody knows."""
     assert start_database(root, "half", *marks, current=live) == (sorted(marks), "failed")
+
+
+def test_a_volume_that_is_gone_is_not_made_again_where_the_site_was_live(root: Path) -> None:
+    assert start_database(root, "", "ready", current=True) == (["ready"], "failed")
+    assert not any(" up " in line for line in docker(root))
+
+
+def test_a_database_that_runs_is_not_made_anew(root: Path) -> None:
+    assert start_database(root, "whole", "ready", current=True, state="running") == (["ready"], "well")
+    assert not any(" up " in line for line in docker(root))
+
+
+def test_a_database_that_is_paused_goes_on(root: Path) -> None:
+    assert start_database(root, "whole", "ready", current=True, state="paused") == (["ready"], "well")
+    assert "unpause db1" in docker(root)
+
+
+@pytest.mark.parametrize(("closed", "after"), [("", False), ("yes", True)])
+def test_a_database_is_made_anew_behind_a_closed_door(closed: str, after: bool, root: Path) -> None:
+    """A door that somebody else has closed stays so."""
+    if closed:
+        sample.files(root, {"maintenance/closed": ""})
+    start_database(root, "whole", "ready", current=True, state="running", why="postgres:17.2")
+    assert (root.parent / "volume.meanwhile").read_text() == ("" if closed else "database\n")
+    assert (root / "maintenance/closed").exists() is after
+
+
+def test_a_door_is_opened_also_where_the_database_does_not_start(root: Path) -> None:
+    assert start_database(root, "half", "ready", current=True, state="running", why="x")[1] == "failed"
+    assert not (root / "maintenance").exists()
 
 
 def test_a_release_that_was_good_keeps_the_database(root: Path) -> None:

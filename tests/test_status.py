@@ -64,7 +64,7 @@ def test_what_is_not_as_it_should_be_is_said(settings: Settings, capsys: pytest.
     stopped = tuple(replace(each, state="exited") if each.role == "web" else each for each in facts.containers)
     text = shown(settings, replace(facts, containers=stopped, closed=True, renewal_timer=False), capsys)
     assert (
-        "is exited: fab deploy -H server.example starts it; fab logs --service web -H server.example shows why" in text
+        "is exited. fab deploy -H server.example starts it; fab logs --service web -H server.example shows why" in text
     )
     assert "fab maintenance --off -H server.example opens it." in text
     assert "certbot.timer isn't active" in text
@@ -74,7 +74,7 @@ def test_a_container_that_is_gone_is_missed(settings: Settings) -> None:
     facts = healthy(settings)
     without = tuple(each for each in facts.containers if each.role != "web")
     (problem,) = told(settings, replace(facts, containers=without))["problems"]
-    assert problem.startswith("1 web container of the release missing")
+    assert problem.startswith(f"1 web container of {facts.current} is missing")
 
 
 def test_without_a_certificate_it_says_what_gets_one(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:

@@ -59,6 +59,26 @@ docker_facts() {
         "docker.version\t"}}{{.ServerVersion}}{{"\ndocker.live-restore\t"}}{{.LiveRestoreEnabled}}{{
         "\ndocker.swarm\t"}}{{.Swarm.LocalNodeState}}' 2>/dev/null
     docker images --filter "label=portside.site=$site" --filter dangling=false --format '{{"image\t"}}{{.Repository}}:{{.Tag}}' 2>/dev/null
+    volume=$(docker volume inspect --format '{{.Mountpoint}}' "$site-postgres" 2>/dev/null) &&
+        fact data.volume "$(find "$volume" -maxdepth 3 -name PG_VERSION -print -quit 2>/dev/null | grep -q . && echo yes || echo empty)"
+}
+
+# What Nginx answers where the live release was found healthy, as a visitor asks: a status, 000 for none in time. A redirect
+# to HTTPS at the same place is followed; whoever needs to know more visits the site (visit.py).
+answer_facts() {
+    record=$root/current/release.json
+    has curl && [ -f "$record" ] || return 0
+    host=$(sed -n 's/^ *"domain": *"\(.*\)",*$/\1/p' "$record")
+    path=$(sed -n 's/^ *"health_path": *"\(.*\)",*$/\1/p' "$record")
+    [ "$host" ] && [ "$path" ] || return 0
+    asked=$(look "http://$host$path")
+    [ "${asked#* }" != "https://$host$path" ] || asked=$(look "${asked#* }")
+    fact site.answer "${asked%% *}"
+}
+
+look() {
+    curl -s -k --noproxy '*' --max-time 5 -A Portside -o /dev/null -w '%{http_code} %{redirect_url}' \
+        --resolve "$host:80:127.0.0.1" --resolve "$host:443:127.0.0.1" "$1"
 }
 
 # The site's containers; and of those that run, which ended and were started again: how often, how many seconds ago (-1: it
@@ -135,9 +155,12 @@ site_facts() {
     [ $# -eq 0 ] || fact site.others "$(tail -vn +1 "$@" | encoded)"
     live=$(readlink "$root/current") && fact site.current "${live##*/}"
     [ ! -e "$root/migrating" ] || fact site.migrating yes
-    [ ! -f "$root/maintenance/closed" ] || fact site.closed yes
+    [ ! -f "$root/maintenance/closed" ] || fact site.closed "$(grep . "$root/maintenance/closed" || echo yes)"
     fact site.dump "$(find "$root/backups" -regex '.*/[^/.]*\.dump' -printf '%TY-%Tm-%Td %TH:%TM UTC %f\n' 2>/dev/null | sort | tail -n 1)"
     [ ! -d "$root" ] || fact site.there yes
+    # Folders of data that the live release's containers mount.
+    sed -n 's!.* source: "\('"$root"'/\(media\|volumes/[^"]*\)\)".*!\1!p' "$root/current/compose.yaml" 2>/dev/null | sort -u |
+        while read -r folder; do [ -d "$folder" ] || fact data.lacking "$folder"; done
     [ ! -f "$root/removing" ] || fact site.removing "$(head -n 1 "$root/removing")"
     for kept in "/var/lib/portside/backups/$site"/*/; do
         [ ! -f "${kept}backup.json" ] || fact site.kept "${kept%/}"
@@ -162,10 +185,11 @@ file_facts() {
 docker_facts >"$PORTSIDE/docker.facts" &
 container_facts >"$PORTSIDE/container.facts" &
 nginx_facts >"$PORTSIDE/nginx.facts" &
+answer_facts >"$PORTSIDE/answer.facts" &
 host_facts
 certificate_facts
 site_facts
 file_facts "$@"
 wait
-cat "$PORTSIDE/docker.facts" "$PORTSIDE/container.facts" "$PORTSIDE/nginx.facts"
+cat "$PORTSIDE/docker.facts" "$PORTSIDE/container.facts" "$PORTSIDE/nginx.facts" "$PORTSIDE/answer.facts"
 exit 0

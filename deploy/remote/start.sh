@@ -1,10 +1,13 @@
 #!/bin/sh
 # Starts a release's web containers, each with a free local port, and waits until they accept connections.
-#   start.sh COMPOSE RUN REPLICAS FIRST LAST SECONDS      RUN: the folder of their sockets; FIRST, LAST: the range of ports
-# Answers with the ports. They don't restart by themselves until they are live.
+#   start.sh COMPOSE RUN REPLICAS FIRST LAST SECONDS [PART...]
+# RUN: the folder of their sockets; FIRST, LAST: the range of ports; PART: of the live release, what of its compose file is
+# started anew, in its place and with the ports it has. Answers with the ports. Containers of a release that isn't live don't
+# restart by themselves.
 . "$PORTSIDE/remote/lib.sh"
 compose=$1 run=$2 replicas=$3 port=$4 last=$5 seconds=$6
-export PORTSIDE_RESTART=no
+shift 6
+[ $# -gt 0 ] || export PORTSIDE_RESTART=no
 folder=$(dirname "$compose")
 
 used_ports() {
@@ -29,12 +32,21 @@ choose() {
     printf '%s\n' $chosen >"$folder/.env"
 }
 
+# up OPTION...
+up() { said=$(docker compose -f "$compose" up -d --force-recreate "$@" 2>&1); }
+
+# A port that somebody else has taken is no error: there are others.
+taken() { printf '%s\n' "$said" | grep -qE 'already allocated|already in use' || die "$said"; }
+
 start() {
     used=$(used_ports)
-    until choose && said=$(docker compose -f "$compose" up -d --force-recreate 2>&1); do
-        # Somebody took a port in between: the next ones. Anything else is an error.
-        printf '%s\n' "$said" | grep -qE 'already allocated|already in use' || die "$said"
-    done
+    until choose && up; do taken; done
+}
+
+# What is started anew may hang: it gets five seconds to end. Its sockets go first, or they would seem to listen.
+start_anew() {
+    for part in "$@"; do find "$run" -name "$part.*" -type s -delete; done
+    up --no-deps --timeout 5 "$@" || { taken && start; }
 }
 
 # The first container that doesn't listen yet.
@@ -45,7 +57,7 @@ silent() {
     done
 }
 
-start
+if [ $# -gt 0 ]; then start_anew "$@"; else start; fi
 limit=$(($(now) + seconds))
 while name=$(silent) && [ -n "$name" ]; do
     ended=$(fallen "$compose" "$replicas" | head -n 1)
