@@ -34,16 +34,20 @@ def files(settings: Settings, site: Site, facts: Facts) -> dict[str, str]:
         secrets=site.data_secrets,
         start_interval=containers.start_interval(facts),
     )
-    return {site.data_compose: compose, f"{site.data_secrets}/password": settings.env["POSTGRES_PASSWORD"].reveal()}
+    return {site.data_compose: compose, site.data_password: settings.env["POSTGRES_PASSWORD"].reveal()}
 
 
 def steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
     """What makes the database run as the settings say: nothing where it does."""
     if not settings.own_database:
         return []
-    texts, secret = files(settings, site, facts), f"{site.data_secrets}/password"
-    why = restarts(settings, facts)
-    same = secret in facts.files and facts.files[secret].sha256 == sha256(texts[secret].encode()).hexdigest()
+    return [*_run(settings, site, facts), *_let_in(settings, site, facts)]
+
+
+def _run(settings: Settings, site: Site, facts: Facts) -> list[Step]:
+    texts, secret, why = files(settings, site, facts), site.data_password, restarts(settings, facts)
+    kept_password = beside(settings, site, facts)
+    same = kept_password or _written(facts, secret, texts[secret])
     well = any(each.healthy for each in facts.role("db")) and site.data_ready in facts.files
     if well and same and not why and facts.closed_for != CLOSED_FOR:
         return []
@@ -53,9 +57,45 @@ def steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
         containers.network(site),
         folder(site.data_secrets, 0o700),
         *([] if kept else [write(site.data_compose, texts[site.data_compose])]),
-        write(secret, texts[secret], 0o600, secret=True),
+        *([] if kept_password else [write(secret, texts[secret], 0o600, secret=True)]),
         _start(site, facts, why),
     ]
+
+
+def _written(facts: Facts, path: str, text: str) -> bool:
+    return path in facts.files and facts.files[path].sha256 == sha256(text.encode()).hexdigest()
+
+
+def beside(settings: Settings, site: Site, facts: Facts) -> bool:
+    """Whether the live release goes on with another password, which is the database's until the switch."""
+    password = settings.env["POSTGRES_PASSWORD"].reveal()
+    known = site.data_password in facts.files and not _written(facts, site.data_password, password)
+    return known and bool(facts.current)
+
+
+def _let_in(settings: Settings, site: Site, facts: Facts) -> list[Step]:
+    """What lets the next release in by its own password, where it has another one than the live release."""
+    if not beside(settings, site, facts):
+        return []
+    password = settings.env["POSTGRES_PASSWORD"].reveal()
+    return [
+        write(site.data_next_password, password, 0o600, secret=True),
+        _passwords("Let the new release use its new password beside the live one", site, "open"),
+    ]
+
+
+def close(site: Site) -> Step:
+    """What ends that: the database has the live release's password, and no other is let in."""
+    return _passwords("The database takes the live release's password alone", site, "close")
+
+
+def _passwords(name: str, site: Site, state: str) -> Step:
+    return script(name, "passwords", site.data_compose, site.root, site.data_secrets, site.data_open, state)
+
+
+def is_open(site: Site, facts: Facts) -> bool:
+    """Whether an interrupted run left the database open for two passwords."""
+    return site.data_open in facts.files
 
 
 def _start(site: Site, facts: Facts, why: str) -> Step:
@@ -85,7 +125,7 @@ def restarts(settings: Settings, facts: Facts) -> str:
     if not running:
         return ""
     before, wanted = image(facts), settings.database
-    if before != wanted:
+    if before and before != wanted:
         return f"{wanted} instead of {before}"
     published = re.search(r"127\.0\.0\.1:(\d+)->5432/tcp", running.ports)
     port = int(published.group(1)) if published else None

@@ -217,6 +217,7 @@ def _undo(run: Run, stage: str) -> None:
     kept = not _undone(run, recovery.take_back, run) or not run.begun
     _undone(run, recovery.stop if kept else recovery.discard, run, stage)
     _undone(run, recovery.forward_again, run)
+    _undone(run, recovery.close, run)
     _undone(run, recovery.ask_live, run)
 
 

@@ -104,6 +104,12 @@ def _database_identity(run: Run) -> dict[str, str]:
     }
 
 
+def claim_name(run: Run) -> list[Step]:
+    """The same before a first release: by then there may be a database. Of a live site it waits for the switch, so that
+    a deploy that fails leaves it as it was."""
+    return [] if run.facts.current else claim(run)
+
+
 def claim(run: Run) -> list[Step]:
     """Whose the site's name is, noted on the server."""
     owner = run.facts.record | {"domains": sorted(set(run.settings.domains + run.settings.redirect_domains))}

@@ -15,7 +15,7 @@ def build(run: Run, stage: Stage) -> None:
     there = stages.has(run, stage, run.site.live_static, files) if run.facts.current else set()
     stages.begin(run, stage)
     run.served = static.SERVED
-    run.apply(stage, [*owner.claim(run), *static.place(run.new, run.source, there)], big=True)
+    run.apply(stage, [*owner.claim_name(run), *static.place(run.new, run.source, there)], big=True)
     stage.note(count(len(files), "file"))
 
 

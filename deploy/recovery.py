@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from . import migrating, release, switching, wellbeing
+from . import database, migrating, release, switching, wellbeing
 from .containers import Answer
 from .errors import PortsideError, StepFailed
 from .facts import Facts
 from .report import Stage
 from .run import Run
+from .site import Site
 from .steps import Step, script
 
 
-def is_due(facts: Facts) -> bool:
+def is_due(site: Site, facts: Facts) -> bool:
     """Whether an interrupted run left something."""
-    return bool(release.interrupted(facts)) or migrating.is_behind(facts)
+    return bool(release.interrupted(facts)) or migrating.is_behind(facts) or database.is_open(site, facts)
 
 
 def put_right(run: Run, stage: Stage) -> None:
@@ -26,7 +27,7 @@ def put_right(run: Run, stage: Stage) -> None:
     switching_to = release.switching_to(run.facts)
     for identity in release.leftovers(run.facts):
         _take_back_left(run, stage, identity)
-    steps = [*_take_away(run), *_stop_strays(run), *_put_forward(run)]
+    steps = [*_take_away(run), *_stop_strays(run), *_put_forward(run), *_close(run)]
     if steps:
         run.apply(stage, steps)
         run.look()
@@ -98,6 +99,21 @@ def _put_forward(run: Run) -> list[Step]:
         "to be applied again",
     )
     return migrating.put_forward(run)
+
+
+def _close(run: Run) -> list[Step]:
+    if not database.is_open(run.site, run.facts):
+        return []
+    _say(run, "An interrupted run left the database open for two passwords", "closed", "to be closed")
+    return [database.close(run.site)]
+
+
+def close(run: Run) -> None:
+    """After a failed deploy with another password: the database takes the live release's alone."""
+    if not run.two_passwords:
+        return
+    with run.server.quietly():
+        run.server.apply([database.close(run.site)], stage="data")
 
 
 def settle(run: Run, stage: Stage) -> None:

@@ -59,6 +59,7 @@ class Run:
     unattended: bool = False  # the server is going live by itself
     switched: bool = False
     unchanged: bool = False
+    two_passwords: bool = False  # the new release has another for the database than the live one
     anew: bool = False  # the live release is started anew
     migrated: tuple[str, ...] = ()
     broke_off: str = ""  # the migration that failed
@@ -104,8 +105,9 @@ class Run:
         site = self.site
         own = [
             site.data_compose,
-            f"{site.data_secrets}/password",
+            site.data_password,
             site.data_ready,
+            site.data_open,
             site.record,
             site.acme_dns(),
             site.live_compose,

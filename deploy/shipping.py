@@ -45,12 +45,12 @@ def check(run: Run) -> None:
 def make(run: Run, stage: Stage) -> list[Result]:
     """Build the release's image here, send the server the layers it lacks, and have Docker there put them together."""
     if run.only_told:
-        return run.apply(stage, [*owner.claim(run), script(LOAD, "load", run.new.image, secret=True)])
+        return run.apply(stage, [*owner.claim_name(run), script(LOAD, "load", run.new.image, secret=True)])
     with tempfile.TemporaryFile(dir=_room()) as spool:
         _build(run, spool)
         with tarfile.open(fileobj=spool, mode="r:") as archive:
             packed = Image.read(archive)
-            *_, asked = run.apply(stage, [*owner.claim(run), ask(run.site, packed.names)])
+            *_, asked = run.apply(stage, [*owner.claim_name(run), ask(run.site, packed.names)])
             _send(run, stage, packed, archive, asked.answer)
     return run.apply(stage, [load(run.new, packed)])
 

@@ -138,6 +138,21 @@ class Site:
         return f"{self.data}/secrets"
 
     @property
+    def data_password(self) -> str:
+        """The database's password."""
+        return f"{self.data_secrets}/password"
+
+    @property
+    def data_next_password(self) -> str:
+        """The password that it gets with the next release."""
+        return f"{self.data_password}.next"
+
+    @property
+    def data_open(self) -> str:
+        """A file that is there while releases of two passwords connect to the database: it names the live one."""
+        return f"{self.data}/open"
+
+    @property
     def data_begun(self) -> str:
         """When the database was first started, until it is ready."""
         return f"{self.data}/begun"

@@ -143,7 +143,7 @@ def lock(run: Run, stage: Stage) -> None:
         removing.look_again(run)
         return
     as_seen = current == run.facts.current and not busy and not holders
-    if as_seen and not recovery.is_due(run.facts):
+    if as_seen and not recovery.is_due(run.site, run.facts):
         return
     # Under the lock, looking waits for what goes on there by itself on behalf of a laptop that is gone.
     run.look()
@@ -215,7 +215,7 @@ def _build_there(run: Run, stage: Stage) -> list[Result]:
         stage.note(f"{len(files) - len(there)} of {count(len(files), 'file')} sent")
     step = image.build(run.settings, run.source, run.new, there)
     try:
-        return run.apply(stage, [*owner.claim(run), step], big=True)
+        return run.apply(stage, [*owner.claim_name(run), step], big=True)
     except StepFailed as error:
         raise _build_failed(run, error) if error.step == step.name else error from None
 
@@ -255,7 +255,6 @@ def is_live(run: Run, stage: Stage) -> bool:
         return False
     run.unchanged = True
     run.served = release.served(run.facts.releases[run.facts.current])
-    run.apply(stage, owner.claim(run))
     stage.note(f"{run.facts.current} is live with exactly this")
     return True
 
@@ -271,6 +270,7 @@ def begin(run: Run, stage: Stage) -> None:
 
 def data(run: Run, stage: Stage) -> None:
     """Data services up and healthy."""
+    run.two_passwords = run.settings.own_database and database.beside(run.settings, run.site, run.facts)
     results = run.apply(stage, database.steps(run.settings, run.site, run.facts))
     stage.note(run.settings.database if results else "nothing to do")
 
@@ -461,6 +461,7 @@ def live(run: Run, stage: Stage) -> None:
     """Edge, switch, drain: one run that reaches its end without us."""
     if run.unchanged:
         edge = switching.planned(run, stage, lambda: switching.settle(run, run.served))
+        run.apply(stage, [*owner.claim(run), *_close(run)])
         mending.see(run)
         revived = run.apply(stage, switching.revive(run))
         switching.tell(run, revived)
@@ -477,7 +478,7 @@ def live(run: Run, stage: Stage) -> None:
         run.unattended = False
         afterwards = [step.name for step in run.afterwards]
         failed = error.step if isinstance(error, StepFailed) else ""
-        proved = [step.name for step in [_finish(run), *_watch(run)]]
+        proved = [step.name for step in [_finish(run), *_close(run), *_claim(run), *_watch(run)]]
         run.switched = failed in {*proved, *afterwards}  # only these come after the switch is proved
         if failed in afterwards:
             migrating.explain_afterwards(run, error)
@@ -499,9 +500,20 @@ def _live_steps(run: Run) -> list[Step]:
         write(run.new.pending, release.as_json(pending, indent=2)),
         switching.switch(run, run.new.id, run.served, run.facts.current),
         _finish(run),
+        *_close(run),
         *run.afterwards,
+        *_claim(run),
         *_watch(run),
     ]
+
+
+def _claim(run: Run) -> list[Step]:
+    """The site's domains and database, as the release that goes live has them; of a first one they are noted."""
+    return owner.claim(run) if run.facts.current else []
+
+
+def _close(run: Run) -> list[Step]:
+    return [database.close(run.site)] if run.two_passwords else []
 
 
 def _watch(run: Run) -> list[Step]:

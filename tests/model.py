@@ -107,7 +107,7 @@ class Model:
     def _does_network(self, step: Step, name: str, site: str) -> None:
         pass
 
-    def _does_data(self, step: Step, compose: str, root: str, volume: str, begun: str, ready: str) -> None:
+    def _does_data(self, step: Step, compose: str, root: str, volume: str, begun: str, ready: str, why: str) -> None:
         self._file(ready, "644", "0:0", "(when)")
         assert compose in self.facts.files
         self._set(containers=(*self.facts.containers, Container("a-db-1", "running", True, "db", "", "", "")))

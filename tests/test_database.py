@@ -42,12 +42,23 @@ def test_a_database_that_was_never_said_to_be_ready_is_looked_at(settings: Setti
     assert database.steps(settings, sample.SITE, replace(live, files=files))[-1].words[1] == "data"
 
 
-def test_a_changed_password_reaches_the_database(settings: Settings, tmp_path: Path) -> None:
+def test_a_changed_password_waits_for_the_switch(settings: Settings, tmp_path: Path) -> None:
+    """The live release goes on with the old one, whatever becomes of the new release."""
     live = sample.live(settings)
     changed = sample.settings(tmp_path, POSTGRES_PASSWORD="another-password")
-    steps = database.steps(changed, sample.SITE, live)
-    assert [step.words[1] for step in steps if step.secret] == [f"{sample.SITE.data_secrets}/password"]
+    steps = database.steps(changed, SITE, live)
+    assert [step.words[1] for step in steps] == [SITE.data_next_password, "passwords"]
+    assert steps[0].secret
     assert "another-password" not in "".join(step.transcript() for step in steps)
+    assert steps[1].words[-2:] == (SITE.data_open, "open")
+    assert database.close(SITE).words == (*steps[1].words[:-1], "close")
+
+
+def test_before_a_first_release_a_changed_password_is_the_databases_at_once(settings: Settings, tmp_path: Path) -> None:
+    changed = sample.settings(tmp_path, POSTGRES_PASSWORD="another-password")
+    steps = database.steps(changed, SITE, replace(sample.live(settings), current=""))
+    assert [step.words[1] for step in steps if step.secret] == [SITE.data_password]
+    assert steps[-1].words[1] == "data"
 
 
 def test_what_another_version_wrote_differently_is_left_alone(settings: Settings) -> None:

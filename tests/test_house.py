@@ -28,6 +28,7 @@ NO_STEPS = {
     "generation",
     "lib",
     "lock",
+    "password",
     "processes",
     "receive",
     "session",

@@ -76,13 +76,18 @@ def test_a_domain_of_another_site_is_refused(name: str, tmp_path: Path) -> None:
     [
         ({"postgres": {**OURS, "POSTGRES_USER": "x"}}, "POSTGRES_USER differ"),
         ({"postgres": {"POSTGRES_USER": "x", "POSTGRES_DB": "y"}}, "POSTGRES_USER, POSTGRES_DB differ"),
-        ({"database": "postgres:16"}, "made by postgres:16, which postgres:17 can't read"),
     ],
 )
 def test_a_database_stays_what_it_was_made_as(record: dict[str, Any], told: str, settings: Settings) -> None:
     facts = replace(sample.live(settings), record=record)
     assert told in refused(settings, facts)
-    owner.check(on(settings, replace(facts, containers=())))  # there is none yet
+    owner.check(on(settings, replace(facts, containers=(), data_volume="")))  # there is none yet
+
+
+def test_another_versions_data_is_refused(settings: Settings) -> None:
+    facts = sample.live(settings)
+    older = tuple(replace(each, image="postgres:16") if each.role == "db" else each for each in facts.containers)
+    assert "made by postgres:16, which postgres:17 can't read" in refused(settings, replace(facts, containers=older))
 
 
 def test_a_database_elsewhere_may_be_any(tmp_path: Path) -> None:

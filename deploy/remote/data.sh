@@ -9,20 +9,11 @@
 . "$PORTSIDE/remote/lib.sh"
 compose=$1 root=$2 volume=$3 begun=$4 ready=$5 why=$6 maintenance=${7:-} word=${8:-} sockets=${9:-}
 closed=$maintenance/closed
+. "$PORTSIDE/remote/password.sh"
 
 volume_there() { docker volume inspect "$volume" >/dev/null 2>&1; }
 
 ever_live() { [ -L "$root/current" ] || find "$root/releases" -name release.json 2>/dev/null | grep -q .; }
-
-# Whether the site's own database takes a connection from another container. Then it has what its first start makes.
-usable() {
-    docker compose -f "$compose" exec -T db sh -s >/dev/null 2>&1 <<'INSIDE'
-PGPASSWORD=$(cat /portside/secrets/password; echo x)
-PGPASSWORD=${PGPASSWORD%x}
-export PGPASSWORD
-psql -qtA -h "$(hostname -i | cut -d' ' -f1)" -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c 'select 1'
-INSIDE
-}
 
 # Notes the time in a file that is on the disk from then on, also after a power cut.
 mark() { date -u '+%Y-%m-%d %H:%M:%S UTC' >"$1" && sync "$1" "${1%/*}"; }
@@ -44,21 +35,25 @@ listens() {
         </dev/null >/dev/null 2>&1
 }
 
-# listens_within SECONDS
-listens_within() {
+# within SECONDS COMMAND: until it succeeds
+within() {
     limit=$(($(now) + $1))
-    until listens; do
+    until "$2"; do
         [ "$(now)" -lt "$limit" ] || return 1
         sleep 0.2
     done
 }
+
+# Docker asks every half minute; until then it says what was true before.
+called_healthy() { docker inspect --format '{{.State.Health.Status}}' "$id" | grep -qx healthy; }
 
 # One that was stopped by a signal or paused goes on; one that hangs is started again.
 wake() {
     id=$(container)
     docker unpause "$id" >/dev/null 2>&1
     docker kill -s CONT "$id" >/dev/null 2>&1
-    listens_within 15 || { docker restart -t 30 "$id" >/dev/null && listens_within 180; }
+    within 15 listens || { docker restart -t 30 "$id" >/dev/null && within 180 listens; } || return
+    within 40 called_healthy || true
 }
 
 # Closes the site unless somebody else has; waits for the answers that are under way.
@@ -101,20 +96,7 @@ elif there; then
 else
     start
 fi
-# A password that was changed since the database was made: from within, PostgreSQL trusts its own socket; from the
-# container's address it asks. The trailing x keeps newlines that $() would drop; psql drops one. (Its \getenv came with
-# PostgreSQL 15.)
-usable || docker compose -f "$compose" exec -T db sh -s <<'INSIDE' || die "The database doesn't let its own owner in."
-PGPASSWORD=$(cat /portside/secrets/password; echo x)
-PGPASSWORD=${PGPASSWORD%x}
-export PGPASSWORD
-echo "setting the database's password to the one in .env"
-psql -qtA -U "$POSTGRES_USER" -d "$POSTGRES_DB" -v ON_ERROR_STOP=1 <<'SQL'
-\set password `printf '%s\n' "$PGPASSWORD"`
-\set role `printf '%s\n' "$POSTGRES_USER"`
-ALTER ROLE :"role" PASSWORD :'password';
-SQL
-INSIDE
+usable || set_password
 usable || die "The database takes no connection from another container, with the password in .env."
 [ -f "$ready" ] || mark "$ready" || die "The disk takes no file."
 rm -f "$begun"
