@@ -974,6 +974,7 @@ def test_a_volume_that_is_gone_is_not_made_again_where_the_site_was_live(root: P
 def test_a_database_that_runs_is_not_made_anew(root: Path) -> None:
     assert start_database(root, "whole", "ready", current=True, state="running") == (["ready"], "well")
     assert not any(" up " in line for line in docker(root))
+    assert (root.parent / "result").read_text() == "unchanged it listens\n"
 
 
 def test_a_database_that_is_paused_goes_on(root: Path) -> None:

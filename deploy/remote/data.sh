@@ -87,16 +87,20 @@ if ! volume_there; then
 elif [ -f "$begun" ] && [ ! -f "$ready" ] && ! ever_live && ! usable; then
     clear_half_made
 fi
+as_it_was=
 [ -z "$maintenance" ] || trap open_site EXIT
 trap 'exit 143' TERM
 if [ "$why" ]; then
     pull && close_site && start
+elif there && listens && [ -z "$maintenance" ]; then
+    as_it_was=yes # Docker, restarted, may not have asked it yet
 elif there; then
     listens || wake || die "The database doesn't listen, not even once it was started again."
 else
     start
 fi
-usable || set_password
+usable || { set_password && as_it_was=; }
 usable || die "The database takes no connection from another container, with the password in .env."
 [ -f "$ready" ] || mark "$ready" || die "The disk takes no file."
 rm -f "$begun"
+[ -z "$as_it_was" ] || unchanged "it listens"
