@@ -98,6 +98,12 @@ def is_open(site: Site, facts: Facts) -> bool:
     return site.data_open in facts.files
 
 
+def wake(settings: Settings, site: Site, facts: Facts) -> list[Step]:
+    """What has a database that hangs, though Docker hasn't noticed, go on or start again."""
+    there = settings.own_database and site.data_compose in facts.files
+    return [_start(site, facts, "")] if there else []
+
+
 def _start(site: Site, facts: Facts, why: str) -> Step:
     """``why``: what the database restarts for, or empty. Visitors of a live site get the maintenance page meanwhile."""
     closed = bool(why and facts.current) or facts.closed_for == CLOSED_FOR

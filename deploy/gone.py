@@ -56,7 +56,7 @@ def _volume(settings: Settings, site: Site, facts: Facts) -> Gone:
     begin = restoring.empty_database(site)
     copy, dump = _newest_dump(site, facts)
     if not dump:
-        return Gone(text, f"{copy} With an empty database instead:", begin)
+        return Gone(text, copy, begin)
     user, name = containers.database_user(settings, site), containers.database_name(settings, site)
     return Gone(text, copy, (*begin, restoring.database(site, user, name, dump)))
 
@@ -70,14 +70,14 @@ def _newest_dump(site: Site, facts: Facts) -> tuple[str, str]:
     if facts.kept:
         path = f"{facts.kept[-1]}/database.dump"
         return f"The newest copy is {path}, from when the site was removed before.", path
-    return "There is no dump of it on the server: restore the volume from a backup of your own.", ""
+    return "There is no dump of it here: restore the volume from a backup of your own, or begin with an empty one.", ""
 
 
 def _folder(site: Site, facts: Facts, path: str) -> Gone:
     text = f"{path} is missing, which the live release mounts."
     if not facts.kept:
         return Gone(
-            text, "Restore it from a backup of your own. With an empty folder instead:", (restoring.empty_folder(path),)
+            text, "Restore it from a backup of your own, or begin with an empty one.", (restoring.empty_folder(path),)
         )
     tar = f"{facts.kept[-1]}/files.tar"
     copy = f"The newest copy is in {tar}, from when the site was removed before."

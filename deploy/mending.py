@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from . import release, wellbeing
+from . import database, release, wellbeing
 from .errors import PortsideError
 from .report import Stage, count
 from .run import Run
@@ -18,15 +18,23 @@ PATIENCE = 10
 def mend(run: Run, stage: Stage) -> None:
     """Start the live release's web containers that are ill; all of them where visitors get an error all the same."""
     ill = wellbeing.parts(run.facts)
-    if not ill and wellbeing.is_doubtful(run.facts):
-        run.live_fault = wellbeing.ask(run, patience=PATIENCE * any(each["stage"] == "data" for each in run.changed))
-    elif ill:
+    if ill:
         run.live_fault = f"{' and '.join(ill)} {'is' if len(ill) == 1 else 'are'} down"
+    elif wellbeing.is_doubtful(run.facts):
+        run.live_fault = wellbeing.ask(run, patience=PATIENCE * any(each["stage"] == "data" for each in run.changed))
+        run.live_fault = run.live_fault and _fault_of_release(run, stage)
     if not run.live_fault:
         stage.skipped = True
         return
     run.report.warn(f"{run.facts.current} isn't healthy: {run.live_fault.rstrip('.')}. It is started anew.")
     anew(run, stage, ill or _web(run))
+
+
+def _fault_of_release(run: Run, stage: Stage) -> str:
+    """The fault that stays once the database takes connections; empty where that was all that was wrong."""
+    results = run.apply(stage, database.wake(run.settings, run.site, run.facts))
+    woken = any(result.state == "changed" for result in results)
+    return wellbeing.ask(run, patience=PATIENCE) if woken else run.live_fault
 
 
 def everything(run: Run, stage: Stage) -> None:

@@ -85,7 +85,9 @@ class Run:
         """With which options this would be done again. A rollback names its release, since the one before the live one
         may be another by then."""
         names = ("env", "ref", "to", "wait", "allow_breaking", "migrations", "yes", "staging")
-        chosen = {"to": self.release.id} if self.command == "rollback" and self.release else {}
+        chosen: dict[str, Any] = {"to": self.release.id} if self.command == "rollback" and self.release else {}
+        if self.only_told:  # a plan allows itself to look further
+            chosen["allow_breaking"] = False
         return {name: getattr(self, name) for name in names} | chosen
 
     def again(self, **more: Any) -> str:

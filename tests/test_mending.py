@@ -69,7 +69,9 @@ def test_what_is_down_is_started_anew(settings: Settings) -> None:
 
 def test_where_all_seem_to_run_the_site_itself_is_asked(settings: Settings) -> None:
     _, paper = mended(settings, live(settings, sample.web(sample.OLD), DB, answer="502"), "it answers 502 at /.")
-    assert paper.scripts == ["visit", "start"]
+    assert paper.scripts == ["visit", "data", "visit", "start"]
+    _, paper = mended(settings, live(settings, sample.web(sample.OLD), DB, answer="502"), "it answers 502 at /.", "")
+    assert paper.scripts == ["visit", "data", "visit"], "it was the database"
     _, paper = mended(settings, live(settings, sample.web(sample.OLD), DB, answer="302"), "")
     assert paper.scripts == ["visit"]
 

@@ -91,6 +91,16 @@ def test_what_another_version_wrote_differently_leaves_the_database_running(aski
     assert container(server, name, "db") == before
 
 
+def test_a_database_that_hangs_unnoticed_goes_on(asking: Tiny) -> None:
+    """Stopped by a signal it runs and is healthy, as far as Docker knows."""
+    server, name = asking.project.server, asking.project.name
+    live = asking.live
+    server.exec(("docker", "kill", "-s", "STOP", container(server, name, "db")))
+    asking.deploy()
+    assert asking.live == live
+    assert "nothing to do" in asking.deploy().out
+
+
 def test_another_c_library_is_refused(asking: Tiny) -> None:
     with asking.project.with_settings(DEPLOY_DATABASE="postgres:17-alpine"):
         done = asking.project.deploy(check=False)
