@@ -49,7 +49,7 @@ def _run(settings: Settings, site: Site, facts: Facts) -> list[Step]:
     kept_password = beside(settings, site, facts)
     same = kept_password or _written(facts, secret, texts[secret])
     well = any(each.healthy for each in facts.role("db")) and site.data_ready in facts.files
-    if well and same and not why and facts.closed_for != CLOSED_FOR:
+    if well and same and not why and facts.closed_for != CLOSED_FOR and facts.data_volume != "new":
         return []
     # What runs is left as it was made: another version of Portside may write the file differently.
     kept = _running(facts) and site.data_compose in facts.files and not why
@@ -147,7 +147,7 @@ def image(facts: Facts) -> str:
 
 def check(settings: Settings, facts: Facts) -> None:
     """Raises Refused where the data that is there was made by another major version, or with another C library."""
-    before = image(facts) if facts.role("db") or facts.data_volume == "yes" else ""
+    before = image(facts) if facts.role("db") or facts.data_volume in {"yes", "new"} else ""
     if not before or before in {"external", "none"}:
         return
     wanted = settings.database

@@ -209,7 +209,8 @@ class Facts:
     the site. ``migrating``: the last migration never came to its end. ``there``: the site has a folder; ``removing``:
     its final backup while it is being taken away; ``kept``: the folders of its final backups, the oldest first.
     ``closed_for``: yes where somebody closed the site, or what it is closed for while that lasts. ``data_volume``: yes
-    where the database's volume holds a database, empty where it holds none; ``data_lacking``: folders of data that the
+    where the database's volume holds a database, new where that was made since the site's was ready first, empty where
+    it holds none; ``data_lacking``: folders of data that the
     live release mounts and that aren't there. ``answer``: the status with which Nginx answers where the live release
     was found healthy; 000 is no answer in time.
     """

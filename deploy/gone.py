@@ -32,7 +32,7 @@ def found(settings: Settings, site: Site, facts: Facts) -> list[Gone]:
         return []
     lost = [_folder(site, facts, path) for path in facts.data_lacking]
     ready = site.data_ready in facts.files and facts.docker_version  # a Docker that is down knows of no volume
-    if settings.own_database and ready and facts.data_volume != "yes":
+    if settings.own_database and ready and facts.data_volume in {"", "empty"}:
         lost.append(_volume(settings, site, facts))
     return lost
 

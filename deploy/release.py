@@ -41,10 +41,12 @@ def fingerprint(settings: Settings) -> str:
 
 
 def is_live(facts: Facts, settings: Settings, source: Source) -> bool:
-    """Whether the live release is made of exactly this, was found healthy, and can be started."""
+    """Whether the live release is made of exactly this, was found healthy, can be started, and has its own database
+    still: one that was restored may lack its migrations."""
     record = facts.releases.get(facts.current, {})
     same = (record.get("source"), record.get("settings")) == (source.digest, fingerprint(settings))
-    return same and can_start(facts, facts.current)
+    restored = settings.own_database and facts.data_volume == "new"
+    return same and can_start(facts, facts.current) and not restored
 
 
 def can_start(facts: Facts, identity: str) -> bool:

@@ -71,6 +71,11 @@ def test_what_another_version_wrote_differently_is_left_alone(settings: Settings
     assert SITE.data_compose not in [step.words[1] for step in steps if step.words[0] == "write"]
 
 
+def test_a_database_that_was_restored_is_noted_as_ready_again(settings: Settings) -> None:
+    facts = replace(with_database(settings), data_volume="new")
+    assert [step.words[1] for step in database.steps(settings, SITE, facts)][-1] == "data"
+
+
 @pytest.mark.parametrize(
     ("changed", "why"),
     [

@@ -76,6 +76,15 @@ def test_a_release_that_does_not_run_is_live_as_long_as_it_can_be_started(settin
     assert not release.is_live(replace(facts, images=()), settings, source)
 
 
+def test_a_release_whose_database_was_restored_is_made_again(settings: Settings, source: Source) -> None:
+    """The dump may be from before its migrations."""
+    facts = replace(live_with(settings, source), data_volume="new")
+    assert not release.is_live(facts, settings, source)
+    elsewhere = settings.model_copy(update={"database": "none"})
+    kept = {sample.OLD: record(elsewhere, source, sample.bare())}
+    assert release.is_live(replace(facts, releases=kept), elsewhere, source)
+
+
 def test_nothing_is_live_on_a_bare_server(settings: Settings, source: Source) -> None:
     assert not release.is_live(sample.bare(), settings, source)
 

@@ -23,6 +23,12 @@ clear_half_made() {
     docker compose -f "$compose" rm -fsv db && docker volume rm "$volume" || die "The half-made database can't be taken away."
 }
 
+# Whether the volume was made since the database was ready: somebody has restored it.
+made_since() {
+    made=$(docker volume inspect --format '{{.CreatedAt}}' "$volume" 2>/dev/null) && [ -f "$1" ] &&
+        [ "$(date -d "$made" +%s)" -gt "$(stat -c %Y "$1")" ] && echo yes
+}
+
 container() { docker compose -f "$compose" ps -aq db 2>/dev/null; }
 
 # Whether the database's container runs, be it paused.
@@ -87,7 +93,7 @@ if ! volume_there; then
 elif [ -f "$begun" ] && [ ! -f "$ready" ] && ! ever_live && ! usable; then
     clear_half_made
 fi
-as_it_was=
+as_it_was='' restored=$(made_since "$ready")
 [ -z "$maintenance" ] || trap open_site EXIT
 trap 'exit 143' TERM
 if [ "$why" ]; then
@@ -101,6 +107,6 @@ else
 fi
 usable || { set_password && as_it_was=; }
 usable || die "The database takes no connection from another container, with the password in .env."
-[ -f "$ready" ] || mark "$ready" || die "The disk takes no file."
+[ -f "$ready" ] && [ -z "$restored" ] || mark "$ready" || die "The disk takes no file."
 rm -f "$begun"
 [ -z "$as_it_was" ] || unchanged "it listens"

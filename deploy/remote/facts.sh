@@ -59,8 +59,20 @@ docker_facts() {
         "docker.version\t"}}{{.ServerVersion}}{{"\ndocker.live-restore\t"}}{{.LiveRestoreEnabled}}{{
         "\ndocker.swarm\t"}}{{.Swarm.LocalNodeState}}' 2>/dev/null
     docker images --filter "label=portside.site=$site" --filter dangling=false --format '{{"image\t"}}{{.Repository}}:{{.Tag}}' 2>/dev/null
-    volume=$(docker volume inspect --format '{{.Mountpoint}}' "$site-postgres" 2>/dev/null) &&
-        fact data.volume "$(find "$volume" -maxdepth 3 -name PG_VERSION -print -quit 2>/dev/null | grep -q . && echo yes || echo empty)"
+    volume_facts
+}
+
+# The database's volume: one that was made since the database was ready first isn't the one that was.
+volume_facts() {
+    volume=$(docker volume inspect --format '{{.Mountpoint}} {{.CreatedAt}}' "$site-postgres" 2>/dev/null) || return 0
+    made=$(date -d "${volume##* }" +%s) ready=$(stat -c %Y "$root/data/ready" 2>/dev/null || echo "$made")
+    if ! find "${volume% *}" -maxdepth 3 -name PG_VERSION -print -quit 2>/dev/null | grep -q .; then
+        fact data.volume empty
+    elif [ "$made" -gt "$ready" ]; then
+        fact data.volume new
+    else
+        fact data.volume yes
+    fi
 }
 
 # What Nginx answers where the live release was found healthy, as a visitor asks: a status, 000 for none in time. A redirect
