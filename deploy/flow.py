@@ -274,7 +274,7 @@ def _of_release(run: Run) -> str:
 def _as_it_was(run: Run) -> str:
     facts = getattr(run, "facts", None)
     if facts and facts.current:
-        return f"Release {facts.current} is live, {_as_before(run)}.{_migrated(run)}{_not_undone(run)}"
+        return f"Release {facts.current} is live, {_as_before(run)}.{_database(run)}{_migrated(run)}{_not_undone(run)}"
     if facts and run.changes:
         return f"The site isn't live yet.{_migrated(run)}{_not_undone(run)}"
     return "Nothing was changed."
@@ -283,6 +283,11 @@ def _as_it_was(run: Run) -> str:
 def _not_undone(run: Run) -> str:
     """The failures of the cleanup."""
     return "".join(f" The cleanup failed: {failed.rstrip('.')}." for failed in run.not_undone)
+
+
+def _database(run: Run) -> str:
+    """What the failed release has changed of the database's container, which stays."""
+    return f" The database was restarted ({run.database_restarted}) and stays so." if run.database_restarted else ""
 
 
 def _as_before(run: Run) -> str:

@@ -272,6 +272,7 @@ def data(run: Run, stage: Stage) -> None:
     """Data services up and healthy."""
     run.two_passwords = run.settings.own_database and database.beside(run.settings, run.site, run.facts)
     results = run.apply(stage, database.steps(run.settings, run.site, run.facts))
+    run.database_restarted = database.restarts(run.settings, run.facts) if run.settings.own_database else ""
     stage.note(run.settings.database if results else "nothing to do")
 
 

@@ -472,3 +472,18 @@ def test_as_json_a_deploy_says_what_it_changed(
     assert {"stage": "build", "step": "Build the image"} in told["changed"]
     assert len(told["changed"]) == run.changes
     assert told["warnings"] == []
+
+
+def test_what_a_failed_deploy_leaves_of_the_database_is_said(tmp_path: Path, project: Path) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_DATABASE_PORT="54320")
+    error = failed(settings, Paper(sample.live(settings), fails="gate"))
+    assert "is live, as before. The database was restarted (DEPLOY_DATABASE_PORT) and stays so." in error.state
+
+
+def test_a_failed_deploy_leaves_the_databases_password(tmp_path: Path, project: Path) -> None:
+    facts = sample.live(sample.settings(tmp_path))
+    paper = Paper(facts, fails="gate")
+    failed(sample.settings(tmp_path, POSTGRES_PASSWORD="another-password"), paper)
+    assert paper.scripts[-3:] == ["discard", "passwords", "visit"]
+    assert [step.words[-1] for step in paper.steps if step.words[1] == "passwords"] == ["open", "close"]
+    assert not [step for step in paper.steps if step.words[1] in {sample.SITE.data_password, sample.SITE.record}]
