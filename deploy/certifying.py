@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 
-from . import acme_dns, certs, host, nginx, owner, recovery, release, switching
+from . import acme_dns, certs, host, hosts, nginx, owner, recovery, release, switching
+from .certificate import Certificate
 from .errors import PortsideError, Refused, StepFailed
 from .report import Stage, count
 from .run import Run
@@ -20,29 +21,42 @@ def issue(run: Run, stage: Stage) -> None:
         return
     if run.settings.tls_cert:
         raise Refused("DEPLOY_TLS_CERT is set: nothing is asked of an authority.", state="Nothing was changed.")
-    _check_names(run, stage)
-    steps = certs.issue(run.settings, run.site, run.facts, run.authority, trial=run.staging)
+    kept = _check_names(run, stage)
+    _say_left_out(run, kept)
+    steps = certs.issue(run.settings, run.site, run.facts, run.authority, trial=run.staging, kept=kept)
     try:
         run.apply(stage, steps, lock="certbot.lock", detached=True)
     except StepFailed as error:
         raise certs.explained(error, run.settings) from error
     if not run.staging:
         run.look()
-    stage.note(count(len(certs.wanted(run.settings)), "name"))
+    stage.note(count(len(certs.wanted(run.settings, kept)), "name"))
 
 
-def _check_names(run: Run, stage: Stage) -> None:
+def _check_names(run: Run, stage: Stage) -> list[str]:
+    """Raises PortsideError if something is in the way. Returns the names to keep besides those of the settings."""
     token = "" if run.settings.acme_dns else secrets.token_hex(16)
-    (result,) = run.apply(stage, [certs.look(run.settings, run.authority, token)])
-    faults = certs.hindrances(
-        result.answer, run.settings, run.authority, lambda name: certs.reached_from_here(name, token)
-    )
+    kept = () if run.staging else certs.keeping(run.settings, run.facts)
+    (result,) = run.apply(stage, [certs.look(run.authority, token, certs.wanted(run.settings, kept))])
+    lost = certs.lost(result.answer, kept)
+    answer = result.answer | {
+        "names": {name: seen for name, seen in result.answer["names"].items() if name not in lost}
+    }
+    faults = certs.hindrances(answer, run.settings, run.authority, lambda name: certs.reached_from_here(name, token))
     if faults:
         raise PortsideError(
             "\n".join(faults), hint="The authority wasn't asked. Mend it, then type the same command again."
         )
-    for doubt in certs.doubts(result.answer):
+    for doubt in certs.doubts(answer):
         run.report.warn(doubt)
+    return [name for name in kept if name not in lost]
+
+
+def _say_left_out(run: Run, kept: list[str]) -> None:
+    """Which names the next certificate doesn't have any more."""
+    before = Certificate.parse(run.facts.issued)
+    if before and not run.staging and (out := before.names - set(certs.wanted(run.settings, kept))):
+        run.report.say(f"  left out of the certificate: {', '.join(sorted(out))}")
 
 
 def edge(run: Run, stage: Stage) -> None:
@@ -53,17 +67,18 @@ def edge(run: Run, stage: Stage) -> None:
     if not run.facts.current:
         stage.note("the site isn't live yet")
         return
-    before, known = run.changes, run.facts.record.get("domains", [])
-    run.apply(stage, owner.claim(run))
+    before, known = run.changes, hosts.live(run.settings, run.facts)
+    run.apply(stage, owner.claim(run, hosts.recorded(release.live(run.facts))))
     recovery.settle(run, stage)
-    if new := [name for name in run.settings.domains if name not in known]:
-        run.report.warn(f"The live release doesn't know {', '.join(new)} yet: fab deploy tells it.")
+    if new := [name for name in run.settings.names if name not in known.own]:
+        until = f"until {run.fab('deploy')} {'it redirects' if len(new) == 1 else 'they redirect'} to {known.address}"
+        run.report.warn(f"The live release doesn't know {', '.join(new)} yet: {until}, temporarily.")
     stage.note("Nginx has new settings" if run.changes > before else "nothing to do")
 
 
 def prove(run: Run, stage: Stage) -> None:
     """Nginx shows the certificate, for every name that it is for."""
-    covered = nginx.secure(run.settings, run.facts).names
+    covered = hosts.live(run.settings, run.facts).names(secure=True)
     if run.unchanged or not run.facts.current or not covered:
         stage.skipped = True
         return

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import acme_dns
+from . import acme_dns, hosts
 from . import site as names
 from .certificate import Certificate, clock, own_faults
+from .edge import Names
 from .errors import PortsideError, Refused, StepFailed
 from .facts import Facts
 from .settings import Settings, contents
@@ -64,11 +65,40 @@ def check_own(settings: Settings, now: datetime | None = None) -> None:
         raise Refused("\n".join(faults), state="Nothing was changed.")
 
 
-def wanted(settings: Settings) -> tuple[str, ...]:
-    """The names to ask for: every domain of the site. No authority issues for an address this way, and some refuse a
-    name that a wildcard beside it is for already."""
-    hosts = [name for name in settings.names if not _is_address(name)]
-    return tuple(host for host in hosts if is_wildcard(host) or f"*.{host.partition('.')[2]}" not in hosts)
+def wanted(settings: Settings, kept: Sequence[str] = ()) -> tuple[str, ...]:
+    """The names to ask for: every domain of the site, and those that are kept besides. No authority issues for an
+    address this way, and some refuse a name that a wildcard beside it is for already."""
+    found = [name for name in (*settings.names, *kept) if not _is_address(name)]
+    return tuple(host for host in found if is_wildcard(host) or f"*.{host.partition('.')[2]}" not in found)
+
+
+def keeping(settings: Settings, facts: Facts) -> tuple[str, ...]:
+    """The live release's canonical name, if the settings don't have it any more: it keeps HTTPS until the next deploy,
+    since all others redirect to it."""
+    issued, known = Certificate.parse(facts.issued), hosts.recorded(facts.releases.get(facts.current, {}))
+    first = known.domains[0] if known else ""
+    return (first,) if issued and first in issued.names and first not in settings.names else ()
+
+
+def strange(settings: Settings, facts: Facts, known: Names | None = None) -> tuple[str, ...]:
+    """The names in certbot's certificate that are the site's no longer. ``known``: by the live release, if it isn't the
+    one of the facts."""
+    issued = Certificate.parse(facts.issued)
+    known = known or hosts.recorded(facts.releases.get(facts.current, {}))
+    if not issued or settings.tls_cert:
+        return ()
+    return tuple(sorted(issued.names - {*settings.names, *(known.every if known else ())}))
+
+
+def told_strange(names: Sequence[str]) -> list[str]:
+    """A sentence for them, if there are any."""
+    if not names:
+        return []
+    are, them = ("is", "it") if len(names) == 1 else ("are", "them")
+    return [
+        f"The certificate has {', '.join(names)} too, which {are} no longer the site's: fab certs removes {them}. A "
+        "renewal fails once such a name leads to another server."
+    ]
 
 
 def check_names(settings: Settings) -> None:
@@ -85,8 +115,9 @@ def up_to_date(settings: Settings, facts: Facts, authority: Authority) -> bool:
     if settings.tls_cert:
         return True
     issued = Certificate.parse(facts.issued)
-    same = issued is not None and issued.names == set(wanted(settings)) and _same_way(settings, facts, authority)
-    return same and issued is not None and issued.fresh(clock(facts.clock))
+    if issued is None or issued.names != set(wanted(settings, keeping(settings, facts))):
+        return False
+    return _same_way(settings, facts, authority) and issued.fresh(clock(facts.clock))
 
 
 def _same_way(settings: Settings, facts: Facts, authority: Authority) -> bool:
@@ -112,8 +143,17 @@ def install(settings: Settings, site: Site, facts: Facts) -> list[Step]:
     return [script("Put the renewed certificate in place", "certificate", site.name, "issued", folder)]
 
 
-def issue(settings: Settings, site: Site, facts: Facts, authority: Authority, *, trial: bool = False) -> list[Step]:
-    """What asks the authority, and puts its certificate in place; a ``trial`` is deleted again."""
+def issue(
+    settings: Settings,
+    site: Site,
+    facts: Facts,
+    authority: Authority,
+    *,
+    trial: bool = False,
+    kept: Sequence[str] = (),
+) -> list[Step]:
+    """What asks the authority, and puts its certificate in place; a ``trial`` is deleted again. ``kept``: names besides
+    those of the settings."""
     steps = []
     if authority.ca and not trial:
         steps = [
@@ -123,11 +163,11 @@ def issue(settings: Settings, site: Site, facts: Facts, authority: Authority, *,
     name = site.trial if trial else site.name
     again = bool(facts.issued) and not _same_way(settings, facts, authority) and not trial
     credentials = site.acme_dns(trial=trial)
-    told = certbot_settings(settings, name, authority, again=again, credentials=credentials)
+    asked = wanted(settings, kept)
+    told = certbot_settings(settings, name, authority, again=again, credentials=credentials, asked=asked)
     files = {"certbot.ini": told.encode(), **_ca(authority)}
-    hosts = ", ".join(wanted(settings))
     step = script(
-        f"Ask for a certificate for {hosts}",
+        f"Ask for a certificate for {', '.join(asked)}",
         "issue",
         name,
         "" if trial else site.name,
@@ -142,13 +182,15 @@ def issue(settings: Settings, site: Site, facts: Facts, authority: Authority, *,
 _BY_HTTP = {"authenticator": "webroot", "webroot-path": names.ACME_ROOT}
 
 
-def certbot_settings(settings: Settings, name: str, authority: Authority, *, again: bool, credentials: str = "") -> str:
+def certbot_settings(
+    settings: Settings, name: str, authority: Authority, *, again: bool, asked: Sequence[str], credentials: str = ""
+) -> str:
     """What certbot is told, as its configuration file. ``again``: though it has a certificate with these names;
-    ``credentials``: where on the server its plugin's are."""
+    ``asked``: the names to ask for; ``credentials``: where on the server its plugin's are."""
     lines = {
         "server": authority.directory,
         "cert-name": name,
-        "domains": ", ".join(wanted(settings)),
+        "domains": ", ".join(asked),
         **(acme_dns.lines(settings, credentials) if settings.acme_dns else _BY_HTTP),
         "key-type": "ecdsa",
         "agree-tos": "true",
@@ -164,11 +206,11 @@ def certbot_settings(settings: Settings, name: str, authority: Authority, *, aga
     return "".join(f"{key} = {value}\n" for key, value in lines.items())
 
 
-def look(settings: Settings, authority: Authority, token: str) -> Step:
-    """The step that asks, on the server, what the authority will ask. Without a ``token`` it doesn't ask where the
-    names lead: what is proved by DNS may lead anywhere."""
+def look(authority: Authority, token: str, asked: Sequence[str]) -> Step:
+    """The step that asks, on the server, what the authority will ask of these names. Without a ``token`` it doesn't ask
+    where they lead: what is proved by DNS may lead anywhere."""
     files = {"names.py": _REMOTE / "names.py", **_ca(authority)}
-    words = (names.ACME_ROOT, token, authority.directory, *wanted(settings))
+    words = (names.ACME_ROOT, token, authority.directory, *asked)
     return script("Ask for the names as the authority will", "names", *words, files=files)
 
 
@@ -200,6 +242,11 @@ def hindrances(
         reached = dict(zip(lost, pool.map(from_here, lost), strict=True))
     found += [_fault(name, answer["names"][name]) for name in lost if not reached[name]]
     return found + [text for name, seen in answer["names"].items() if (text := _forbidden(name, seen, told))]
+
+
+def lost(answer: Mapping[str, Any], kept: Sequence[str]) -> list[str]:
+    """Those of the ``kept`` names that don't lead here any more: no authority would issue for them."""
+    return [name for name in kept if _fault(name, answer["names"][name])]
 
 
 def doubts(answer: Mapping[str, Any]) -> list[str]:

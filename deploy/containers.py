@@ -99,7 +99,7 @@ def own_environment(settings: Settings) -> dict[str, str]:
 def made_environment(settings: Settings, site: Site, release: str, settings_module: str) -> dict[str, str]:
     """What Portside makes of the settings, unless .env says it: hosts and database. At every start, also a rollback's,
     it follows the present settings, so that a changed password or an added domain stays in force."""
-    hosts = settings.domains
+    hosts = settings.names  # a redirect's name too: it is asked by HTTPS until the canonical one has a certificate
     made = {
         # Django's word for a wildcard; it lets the name itself in too.
         "ALLOWED_HOSTS": ",".join(host.removeprefix("*") for host in hosts),

@@ -15,10 +15,26 @@ URL_PATH = re.compile(r"/(?:(?!\.)[A-Za-z0-9._~@+-]+/)+")
 
 
 @dataclass(frozen=True)
+class Names:
+    """The names that a release was deployed with, the canonical one first. ``redirects``: those that redirect to it;
+    None in the record of an older version, which kept the canonical name alone. ``admitted``: the redirects that the
+    application would answer too."""
+
+    domains: tuple[str, ...]
+    redirects: tuple[str, ...] | None = ()
+    admitted: tuple[str, ...] = ()
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        return self.domains + (self.redirects or ())
+
+
+@dataclass(frozen=True)
 class Served:
     """What a release wants of Nginx: URL paths of files, which begin and end with a slash, or empty; how many web
     containers there are to ask, and their local ports (none in the record of a release that an older version made); in
-    which protocol; and whether a connection may be silent for long (``asynchronous``)."""
+    which protocol; whether a connection may be silent for long (``asynchronous``); and which ``names`` it knows (None
+    if nobody noted them)."""
 
     static_url: str = ""
     media_url: str = ""
@@ -26,6 +42,7 @@ class Served:
     ports: tuple[int, ...] = ()
     protocol: str = "http"
     asynchronous: bool = False
+    names: Names | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +61,8 @@ class Place:
 class Edge:
     """Which of the live release's sockets are asked, from the first on, or instead which ports; and what is served.
 
-    ``protocols``: in which protocol; of two, the second where the live release has no sockets of the first.
+    ``protocols``: in which protocol; of two, the second where the live release has no sockets of the first. ``names``:
+    those that the live release knows; of two, the second are the next release's.
     """
 
     sockets: int = 1
@@ -52,13 +70,14 @@ class Edge:
     places: tuple[Place, ...] = ()
     protocols: tuple[str, ...] = ("http",)
     asynchronous: bool = False
+    names: tuple[Names | None, ...] = (None,)
 
 
 def final(new: Served, kept: Iterable[Served], upstream: str) -> Edge:
     """The edge of a release that is live. Pages of other ``kept`` releases, loaded before, still find their files."""
     places = _with_others(_places(new), kept)
     ports = new.ports if upstream == "port" else ()
-    return Edge(new.replicas, ports, places, (new.protocol,), new.asynchronous)
+    return Edge(new.replicas, ports, places, (new.protocol,), new.asynchronous, (new.names,))
 
 
 def bridge(live: Served, new: Served, kept: Iterable[Served], upstream: str) -> Edge:
@@ -69,7 +88,8 @@ def bridge(live: Served, new: Served, kept: Iterable[Served], upstream: str) -> 
     # Behind the live release's ports there is nobody else; what "current" names may be either.
     protocols = (live.protocol,) if ports else tuple(dict.fromkeys((live.protocol, new.protocol)))
     asynchronous = live.asynchronous or new.asynchronous
-    return Edge(min(live.replicas, new.replicas), ports, places, protocols, asynchronous)
+    names = tuple(dict.fromkeys((live.names, new.names)))
+    return Edge(min(live.replicas, new.replicas), ports, places, protocols, asynchronous, names)
 
 
 def _places(served: Served, *, own: bool = True) -> list[Place]:

@@ -276,6 +276,8 @@ def _certificate(it: Examined) -> list[Finding]:
     uncovered = [name for name in certs.wanted(it.settings) if not certificate.covers(name)]
     if uncovered:
         found.append(fault("tls", f"The certificate isn't for {', '.join(uncovered)}.", again))
+    strange = certs.told_strange(certs.strange(it.settings, facts))
+    found += [warning("tls", text, it.fab("certs")) for text in strange]
     days = (certificate.ends - clock(facts.clock)).days
     return found or [fine("tls", f"the certificate is good until {certificate.until} ({count(days, 'day')} left)")]
 

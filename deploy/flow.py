@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from . import causes, migrating, nginx, publishing, recovery, removing, restarts, runlog, stages
+from . import causes, hosts, migrating, publishing, recovery, removing, restarts, runlog, stages, visiting
 from . import certs as certificates
 from .certificate import Certificate
 from .errors import Lost, PortsideError, StepFailed
+from .hosts import Hosts
 from .report import Stage, count
 from .run import Run
 from .settings import Settings
@@ -42,6 +43,8 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
     _say_round_trips(run)
     identity = run.facts.current if run.unchanged else run.new.id
     seconds = time.monotonic() - run.started
+    for line in certificates.told_strange(certificates.strange(run.settings, run.facts, run.served.names)):
+        run.report.remind(line)
     if as_json:
         told = {"site": run.site.name, "server": run.server.target, "release": identity, "new": not run.unchanged}
         told |= {"changed": run.changed, "warnings": run.report.reminders, "seconds": round(seconds, 1)}
@@ -55,10 +58,11 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
     else:
         live = f"{site.canonical} is live on {run.server.target}: release {identity}"
     report.say(f"{live} ({seconds:.1f} s).", style="bold green")
-    report.say(f"  Look at it:   {nginx.address(site, run.facts)}/")
+    visited = visiting.of(run.served, site, run.facts)
+    report.say(f"  Look at it:   {visited.address}/")
     if run.facts.closed:
         report.warn(f"It is closed for visitors: {run.fab('maintenance', off=True)} opens it.")
-    _say_plain(run)
+    _say_plain(run, visited)
     if site.containers:
         report.say(f"  An admin:     {run.fab('manage', command='createsuperuser')}")
     for line in report.reminders:
@@ -96,17 +100,22 @@ def certs(run: Run) -> None:
     if not settings.tls_cert:
         report.say("  certbot.timer renews it, and Nginx takes the new one.")
     if run.facts.current:
-        report.say(f"  Look at it:   {nginx.address(settings, run.facts)}/")
+        report.say(f"  Look at it:   {hosts.live(settings, run.facts).address}/")
     else:
         report.say(f"  The site isn't live yet: {run.fab('deploy')} puts it live, by HTTPS.")
 
 
-def _say_plain(run: Run) -> None:
+def _say_plain(run: Run, visited: Hosts) -> None:
     """What is served without encryption, and what changes that."""
     askable = certificates.wanted(run.settings)
-    names = [name for name in nginx.plain(run.settings, run.facts).names if name in askable]
-    if nginx.secure(run.settings, run.facts).names and names:
-        run.report.warn(f"Not in the certificate yet, so without HTTPS: {', '.join(names)}.")
+    names = [name for name in visited.names(secure=False) if name in askable]
+    wanted = run.settings.canonical
+    if visited.canonical != wanted:
+        until = f"until {run.fab('certs')} it redirects to {visited.address}, temporarily"
+        run.report.warn(f"{wanted} isn't in the certificate yet: {until}.")
+    plain = [name for name in names if name != wanted or name == visited.canonical]
+    if visited.names(secure=True) and plain:
+        run.report.warn(f"Not in the certificate yet, so without HTTPS: {', '.join(plain)}.")
     if names:
         run.report.say(f"  HTTPS:        {run.fab('certs')}")
 

@@ -7,7 +7,7 @@ one with some files replaced; ``remote/generation.sh`` tests it whole, renames i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from hashlib import sha256
@@ -16,9 +16,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import access, http3
+from . import access, hosts, http3
 from . import site as names
-from .certificate import Certificate
 from .edge import Edge
 from .facts import Facts, version
 from .settings import Settings
@@ -87,45 +86,6 @@ def _http3(facts: Facts, own: Mapping[str, str]) -> bool:
     return http3.able(facts) and any(path.endswith(names.NGINX_HTTP3) for path in paths)
 
 
-@dataclass(frozen=True)
-class Hosts:
-    """Those of a site's names that are served in one way."""
-
-    domains: tuple[str, ...]
-    redirect_domains: tuple[str, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.domains + self.redirect_domains
-
-
-def secure(settings: Settings, facts: Facts) -> Hosts:
-    """The names that the certificate on the server is for: HTTPS is theirs."""
-    certificate = Certificate.parse(facts.certificate)
-    return _only(settings, lambda host: certificate is not None and certificate.covers(host))
-
-
-def plain(settings: Settings, facts: Facts) -> Hosts:
-    """The names that are served without encryption, since no certificate is for them yet."""
-    encrypted = secure(settings, facts).names
-    return _only(settings, lambda host: host not in encrypted)
-
-
-def address(settings: Settings, facts: Facts) -> str:
-    """The site's address as a visitor types it."""
-    scheme = "https" if settings.canonical in secure(settings, facts).domains else "http"
-    return f"{scheme}://{settings.canonical}"
-
-
-def _first_names(hosts: Hosts) -> list[str]:
-    """What Nginx calls the servers of these hosts."""
-    return [given[0] for given in (hosts.domains, hosts.redirect_domains) if given]
-
-
-def _only(settings: Settings, chosen: Callable[[str], bool]) -> Hosts:
-    return Hosts(tuple(filter(chosen, settings.domains)), tuple(filter(chosen, settings.redirect_domains)))
-
-
 def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, str]:
     """The site's own files: its servers, its lines of the map that says which answers carry HSTS, and, where settings
     ask for them, its proof, its passwords and its owner's own lines."""
@@ -144,21 +104,22 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
 
 def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, Any]:
     """What the templates of a site's files are rendered with."""
-    encrypted = secure(settings, facts)
+    served = hosts.of(edge.names, settings, facts)
     upstream = f"portside_{site.name.replace('-', '_')}"
     return _values(facts) | {
-        "secure": encrypted,
-        "plain": plain(settings, facts),
-        "canonical": address(settings, facts),
+        "upgraded": served.upgraded,
+        "redirects": [server for server in served.servers if not server.shows],
+        "shown": [server for server in served.servers if server.shows],
+        "switching": site.switching,
         "certificate": site.certificate,
         "certificate_key": site.certificate_key,
         "hsts": settings.hsts,
-        "https_hosts": [hosts[0] for hosts in (encrypted.domains, encrypted.redirect_domains) if hosts],
-        "http3": settings.http3 and http3.able(facts) and bool(encrypted.names),
+        "https_hosts": [server.names[0] for server in served.servers if server.secure],
+        "http3": settings.http3 and http3.able(facts) and bool(served.names(secure=True)),
         "name": site.name,
         "upstream": upstream,
         "backends": _backends(site, edge, upstream),
-        "domains": settings.domains,
+        "domains": [name for server in served.servers if server.shows for name in server.names],
         "max_body": settings.max_body,
         "health": _health(settings, edge),
         "asynchronous": edge.asynchronous,

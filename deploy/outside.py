@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cryptography import x509
 
+from . import hosts
 from .certificate import Certificate
 from .findings import Examined, Finding, fault, fine, warning
 
@@ -69,7 +70,7 @@ def _addresses(name: str) -> set[str]:
 
 def of_certificate(it: Examined, address: str, *, trusted: bool = True) -> list[Finding]:
     """What a visitor is shown who asks for the canonical name. ``trusted``: its authority is one that browsers know."""
-    name = it.settings.canonical
+    name = hosts.live(it.settings, it.facts).canonical
     if not Certificate.parse(it.facts.certificate):
         return []
     context = ssl.create_default_context()

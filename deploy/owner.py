@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import containers, database, release
+from .edge import Names
 from .errors import Refused
 from .run import Run
 from .steps import Step, write
@@ -110,9 +111,11 @@ def claim_name(run: Run) -> list[Step]:
     return [] if run.facts.current else claim(run)
 
 
-def claim(run: Run) -> list[Step]:
-    """Whose the site's name is, noted on the server."""
-    owner = run.facts.record | {"domains": sorted(set(run.settings.domains + run.settings.redirect_domains))}
+def claim(run: Run, known: Names | None = None) -> list[Step]:
+    """Whose the site's name is, noted on the server. ``known``: the names that the live release has, which are the
+    site's too, though the settings may not have them any more."""
+    served = known.every if known else ()
+    owner = run.facts.record | {"domains": sorted({*run.settings.names, *served})}
     if run.settings.own_database:
         owner |= {"database": run.settings.database, "postgres": _database_identity(run)}
     return [] if owner == run.facts.record else [write(run.site.record, release.as_json(owner))]

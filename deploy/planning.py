@@ -220,7 +220,8 @@ def certs_steps(run: Run) -> list[str]:
         authority = certs.authority(settings, practice=run.server.practice)
         if certs.up_to_date(settings, facts, authority):
             return []
-        return [step.name for step in certs.issue(settings, run.site, facts, authority)]
+        kept = certs.keeping(settings, facts)
+        return [step.name for step in certs.issue(settings, run.site, facts, authority, kept=kept)]
     except Refused as error:
         run.report.warn(f"fab certs would refuse: {error.message}")
         return []

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .containers import Answer, database_name
+from .edge import Names
 from .errors import PortsideError, Refused
 from .settings import Settings
 from .site import APP_USER, Site
@@ -268,6 +269,12 @@ def _host_warnings(settings: Settings, answer: Answer) -> Iterator[str]:
             f'name. Portside hands it over: os.environ["ALLOWED_HOSTS"].split(",").'
         )
     yield from _origin_warnings(settings, answer)
+
+
+def names(settings: Settings, answer: Answer) -> Names:
+    """The site's names as the release knows them."""
+    admitted = tuple(name for name in settings.redirect_domains if _allowed(name, answer.allowed_hosts))
+    return Names(settings.domains, settings.redirect_domains, admitted)
 
 
 def _allowed(domain: str, patterns: tuple[str, ...]) -> bool:

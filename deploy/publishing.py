@@ -14,7 +14,7 @@ def build(run: Run, stage: Stage) -> None:
     files = static.served_files(run.source)
     there = stages.has(run, stage, run.site.live_static, files) if run.facts.current else set()
     stages.begin(run, stage)
-    run.served = static.SERVED
+    run.served = static.served(run.settings)
     run.apply(stage, [*owner.claim_name(run), *static.place(run.new, run.source, there)], big=True)
     stage.note(count(len(files), "file"))
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from getpass import getuser
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from . import image
+from . import hosts, image
 from .containers import Answer
-from .edge import Served
+from .edge import Names, Served
 from .errors import Refused
 from .facts import Facts
 from .settings import Settings
@@ -94,7 +95,7 @@ def record(
         "settings": fingerprint(settings),
         "previous": facts.current,
         "who": who(),
-        "domain": settings.canonical,
+        **hosts.noted(served.names or Names(settings.domains, settings.redirect_domains)),
         "health_path": settings.health_path,
         "static_url": served.static_url,
         "media_url": served.media_url,
@@ -196,7 +197,16 @@ def served(record: Mapping[str, Any]) -> Served:
     ports = tuple(int(port) for port in record.get("ports", []))
     static_url, media_url = (str(record.get(name, "")) for name in ("static_url", "media_url"))
     protocol, asynchronous = str(record.get("protocol", "http")), bool(record.get("asynchronous"))
-    return Served(static_url, media_url, int(record.get("replicas", 1)), ports, protocol, asynchronous)
+    replicas = int(record.get("replicas", 1))
+    return Served(static_url, media_url, replicas, ports, protocol, asynchronous, hosts.recorded(record))
+
+
+def renamed(record: Mapping[str, Any], settings: Settings) -> Served:
+    """What a recorded release wants of Nginx once it has the names of the present settings. A folder of files answers
+    to every name; which redirects an application lets in besides was found out when it was deployed."""
+    known = hosts.recorded(record)
+    admitted = (known.admitted if known else ()) if settings.containers else settings.redirect_domains
+    return replace(served(record), names=Names(settings.domains, settings.redirect_domains, admitted))
 
 
 def kept(facts: Facts) -> list[Served]:

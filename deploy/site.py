@@ -40,6 +40,7 @@ OWNER = f"{APP_USER}:{WEB_GROUP}"
 STATUS_PORT = 8099  # the loopback-only server that says which generation and release are live
 
 LABEL_SITE, LABEL_RELEASE, LABEL_ROLE = "portside.site", "portside.release", "portside.role"
+PENDING = "pending.json"  # the record of a release that isn't live yet, or whose switch isn't finished
 LABEL_PROCESS = "portside.process"  # which of DEPLOY_PROCESS_*
 
 
@@ -106,6 +107,11 @@ class Site:
     def static_pool(self) -> str:
         """Links to the static files of every kept release, below their URL, for pages loaded before a switch."""
         return f"{self.root}/static-pool"
+
+    @property
+    def switching(self) -> str:
+        """The live release's record while its switch isn't finished, as Nginx names it."""
+        return f"{self.current}/{PENDING}"
 
     def live_socket(self, number: int, protocol: str) -> str:
         """The socket of one of the live release's web containers, as Nginx names it."""
@@ -306,7 +312,7 @@ class ReleasePaths:
     @property
     def pending(self) -> str:
         """The record of a release that isn't live yet."""
-        return f"{self.root}/pending.json"
+        return f"{self.root}/{PENDING}"
 
     @property
     def listing(self) -> str:

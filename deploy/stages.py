@@ -21,6 +21,7 @@ from . import (
     database,
     gone,
     host,
+    hosts,
     http3,
     image,
     lacking,
@@ -183,10 +184,11 @@ def choose(run: Run, stage: Stage) -> None:
             hint="fab releases shows what there is.",
         )
     run.record = run.facts.releases[wanted]
-    run.served = release.served(run.record)
+    run.unchanged = run.anew = wanted == run.facts.current
+    # The live one is started as it was deployed, another with the present settings.
+    run.served = release.served(run.record) if run.anew else release.renamed(run.record, run.settings)
     if run.served.replicas and run.site.release(wanted).image not in run.facts.images:
         raise PortsideError(f"The image of {wanted} is gone from the server.", hint="Choose another with --to ID.")
-    run.unchanged = run.anew = wanted == run.facts.current
     if not run.anew:
         run.release = run.site.release(wanted)
     stage.note(f"{wanted}, which is live: it is started anew" if run.anew else wanted)
@@ -254,7 +256,7 @@ def is_live(run: Run, stage: Stage) -> bool:
     if not run.settings.containers and wellbeing.fault(run):  # files that are gone are put there again
         return False
     run.unchanged = True
-    run.served = release.served(run.facts.releases[run.facts.current])
+    run.served = release.renamed(release.live(run.facts), run.settings)
     stage.note(f"{run.facts.current} is live with exactly this")
     return True
 
@@ -290,7 +292,7 @@ def prepare(run: Run, stage: Stage) -> None:
     *_, asked = run.apply(stage, [*containers.release_steps(settings, run.new, facts, module), check])
     run.answer = Answer.parse(asked.answer)
     _judge(run, stage, asked)
-    run.served = containers.served(settings, run.answer)
+    run.served = replace(containers.served(settings, run.answer), names=project.names(settings, run.answer))
     _warn(run)
     migrating.check(run, run.answer)
     steps = containers.release_steps(settings, run.new, facts, module, run.answer)
@@ -462,7 +464,8 @@ def live(run: Run, stage: Stage) -> None:
     """Edge, switch, drain: one run that reaches its end without us."""
     if run.unchanged:
         edge = switching.planned(run, stage, lambda: switching.settle(run, run.served))
-        run.apply(stage, [*owner.claim(run), *_close(run)])
+        noted = [*owner.claim(run, run.served.names), *switching.rename(run, run.served)]
+        run.apply(stage, [*noted, *_close(run)])
         mending.see(run)
         revived = run.apply(stage, switching.revive(run))
         switching.tell(run, revived)
@@ -530,7 +533,9 @@ def _finish(run: Run) -> Step:
 def _record(run: Run) -> dict[str, Any]:
     """The release's record: of one that was good before, its own with the ports it has now."""
     if run.command == "rollback":
-        return run.record | {"ports": list(run.served.ports)} | release.of_database(getattr(run, "answer", None))
+        names = hosts.noted(run.served.names) if run.served.names else {}
+        started = {"ports": list(run.served.ports), **names}
+        return run.record | started | release.of_database(getattr(run, "answer", None))
     made = {}
     if run.settings.containers:
         dependencies = image.dependencies(run.settings, run.source)

@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 import posixpath
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from . import site as names
-from .edge import Served
+from .edge import Names, Served
 from .errors import Refused
 from .lacking import comparable
+from .settings import Settings
 from .site import ReleasePaths
 from .source import Source
 from .steps import Step, script, write
 
 SERVED = Served(static_url="/", replicas=0)  # all of it, and nobody to ask
+
+
+def served(settings: Settings) -> Served:
+    """What a release wants of Nginx. It answers to every name."""
+    return replace(SERVED, names=Names(settings.domains, settings.redirect_domains, settings.redirect_domains))
 
 
 def served_files(source: Source) -> dict[str, Path]:

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from . import nginx, renewal, restarts, wellbeing
+from . import certs, hosts, nginx, renewal, restarts, wellbeing
 from .certificate import Certificate, clock
 from .errors import PortsideError
 from .facts import Container, Facts
@@ -50,7 +50,7 @@ def told(run: Run, fault: str = "") -> dict[str, Any]:
     return {
         "site": run.site.name,
         "server": run.server.target,
-        "address": nginx.address(settings, facts),
+        "address": hosts.live(settings, facts).address,
         "closed": facts.closed,
         "release": {"id": facts.current, "commit": record.get("commit", ""), "by": record.get("who", "")}
         | {"age": age(facts.current, facts.clock)},
@@ -79,7 +79,8 @@ def _problems(run: Run, fault: str) -> list[str]:
         found.append("Nginx isn't running: systemctl status nginx says why.")
     if facts.closed:
         found.append(f"The site is closed for visitors: {run.fab('maintenance', off=True)} opens it.")
-    return [*found, *([nginx.broken(facts)] * bool(nginx.broken(facts))), *renewal.faults(facts)]
+    found += [nginx.broken(facts)] * bool(nginx.broken(facts))
+    return [*found, *renewal.faults(facts), *certs.told_strange(certs.strange(run.settings, facts))]
 
 
 def _lines(found: dict[str, Any]) -> Iterable[tuple[str, str]]:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import edge, nginx, release, restarts, visiting
+from . import edge, hosts, nginx, release, restarts, visiting
 from . import site as names
 from .edge import Edge, Served
 from .errors import PortsideError, StepFailed
@@ -14,7 +14,7 @@ from .following import Result
 from .nginx import Generation
 from .report import Stage, count
 from .run import Run
-from .steps import Step, script
+from .steps import Step, script, write
 
 
 def planned(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Result]:
@@ -35,9 +35,19 @@ def settle(run: Run, served: Served) -> list[Step]:
     return nginx.steps(_files(run, final), run.facts, f"the site {run.site.name}")
 
 
+def rename(run: Run, served: Served) -> list[Step]:
+    """What notes the names that the live release has from now on: nothing if they are noted already."""
+    record, names = release.live(run.facts), served.names
+    if names is None or names.redirects is None or hosts.noted(names).items() <= record.items():
+        return []
+    path = run.site.release(run.facts.current).record
+    return [write(path, release.as_json(record | hosts.noted(names), indent=2))]
+
+
 def switch(run: Run, identity: str, served: Served, old: str, *, patience: int = 0) -> Step:
     """The switch to a release, as one transaction. ``patience``: seconds in which it may still be starting."""
     settings = run.settings
+    visited = visiting.of(served, settings, run.facts)
     bridge, final = _generations(run, served, old if old == run.facts.current else "")
     made = [generation for generation in (bridge, final) if generation]
     through = " and ".join(generation.name for generation in made)
@@ -53,15 +63,15 @@ def switch(run: Run, identity: str, served: Served, old: str, *, patience: int =
         run.facts.nginx_generation,
         bridge.name if bridge else "",
         final.name if final else "",
-        nginx.address(settings, run.facts).partition(":")[0],
-        settings.canonical,
+        visited.address.partition(":")[0],
+        visited.canonical,
         settings.health_path,
         served.static_url if served.replicas else "",  # a folder of files: the health check's path is one
         str(patience),
         str(_reading(run, served, old)),
         files={
             **{name: content for generation in made for name, content in generation.payload().items()},
-            **visiting.files(settings, run.facts),
+            **visiting.files(settings, visited),
         },
     )
 

@@ -8,74 +8,73 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from . import nginx
+from . import hosts
 from .edge import Served
 from .facts import Facts
+from .hosts import Hosts
 from .settings import Settings
 from .site import ReleasePaths
 from .steps import Content, Step, script
 from .stream import REMOTE
 
 
-def address(settings: Settings, facts: Facts) -> str:
-    """The address that a visit begins at."""
-    return f"{nginx.address(settings, facts)}{settings.health_path}"
+def of(served: Served, settings: Settings, facts: Facts) -> Hosts:
+    """The site's names while this release is live."""
+    return hosts.of((served.names,), settings, facts)
 
 
 def gate(settings: Settings, release: ReleasePaths, served: Served, facts: Facts, *, again: int) -> Step:
     """Visit each of the release's web containers before Nginx knows it. ``again``: so many times more."""
     modules = ["gate.py", *["uwsgi.py"] * (served.protocol == "uwsgi")]
+    visited = of(served, settings, facts)
     places = {served.static_url: release.static, served.media_url: release.site.media}
     return script(
         f"Ask the new release for {settings.health_path}",
         "gate",
         release.compose,
-        address(settings, facts),
+        f"{visited.address}{settings.health_path}",
         str(settings.health_timeout),
         str(again),
         served.protocol,
         files={
             **{name: REMOTE / name for name in modules},
-            **files(settings, facts, {url: folder for url, folder in places.items() if url}),
+            **files(settings, visited, {url: folder for url, folder in places.items() if url}),
         },
     )
 
 
 def as_live(settings: Settings, live: Mapping[str, str]) -> Settings | None:
     """The settings with which a live release was found healthy; None where an older version of Portside recorded it."""
-    if "health_path" not in live:
-        return None
-    domains = tuple(dict.fromkeys((live["domain"], *settings.domains)))
-    return settings.model_copy(update={"health_path": live["health_path"], "domains": domains})
+    return settings.model_copy(update={"health_path": live["health_path"]}) if "health_path" in live else None
 
 
-def through_nginx(settings: Settings, facts: Facts, patience: int = 0) -> Step:
+def through_nginx(settings: Settings, served: Served, facts: Facts, patience: int = 0) -> Step:
     """Visit the live release as a visitor comes; its answer says why it isn't healthy, or nothing. ``patience``:
     seconds in which it may become so."""
-    words = (address(settings, facts), str(patience))
-    return script(f"Ask Nginx for {settings.health_path}", "visit", *words, files=files(settings, facts))
+    visited = of(served, settings, facts)
+    words = (f"{visited.address}{settings.health_path}", str(patience))
+    return script(f"Ask Nginx for {settings.health_path}", "visit", *words, files=files(settings, visited))
 
 
-def files(settings: Settings, facts: Facts, places: Mapping[str, str] | None = None) -> dict[str, Content]:
+def files(settings: Settings, visited: Hosts, places: Mapping[str, str] | None = None) -> dict[str, Content]:
     """What a script takes along to visit the site. ``places``: folders whose files Nginx serves, by their URLs."""
-    edge = {**names(settings, facts), "places": places or {}}
+    edge = {**names(visited, proxied=bool(settings.real_ip)), "places": places or {}}
     modules = {name: REMOTE / name for name in ("visit.py", "cause.py")}
     return {**modules, "nginx.json": (json.dumps(edge, indent=1) + "\n").encode()}
 
 
-def names(settings: Settings, facts: Facts) -> dict[str, dict[str, str]]:
+def names(visited: Hosts, *, proxied: bool = False) -> dict[str, dict[str, str]]:
     """What Nginx does at each address of the site, for ``Edge`` of visit.py: by which scheme it is reached, and where
-    it redirects."""
-    secure, plain = nginx.secure(settings, facts), nginx.plain(settings, facts)
-    canonical = nginx.address(settings, facts)
-    reached = {f"{scheme}://{name}": scheme for scheme in ("http", "https") for name in secure.names}
-    reached |= {f"http://{name}": "http" for name in plain.names}
-    redirects = {f"http://{name}": "https://$host" for name in secure.names}
-    redirects |= {f"https://{name}": canonical for name in secure.redirect_domains}
-    redirects |= {f"http://{name}": canonical for name in plain.redirect_domains}
-    if settings.real_ip:  # a proxy in front may speak HTTPS for us
-        reached |= {f"https://{name}": "http" for name in plain.names}
-        redirects |= {f"https://{name}": canonical for name in plain.redirect_domains}
+    it redirects. ``proxied``: a proxy in front may speak HTTPS for us."""
+    secure, plain = visited.names(secure=True), visited.names(secure=False)
+    reached = {f"{scheme}://{name}": scheme for scheme in ("http", "https") for name in secure}
+    reached |= {f"http://{name}": "http" for name in plain}
+    redirects = {f"http://{name}": "https://$host" for name in visited.upgraded}
+    moved = [(server, name) for server in visited.servers if server.to for name in server.names]
+    redirects |= {f"{'https' if server.secure else 'http'}://{name}": server.to for server, name in moved}
+    if proxied:
+        reached |= {f"https://{name}": "http" for name in plain}
+        redirects |= {f"https://{name}": server.to for server, name in moved if name in plain}
     return {"names": reached, "redirects": redirects}
 
 

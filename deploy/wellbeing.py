@@ -110,11 +110,13 @@ def ask(run: Run, *, patience: int = 0) -> str:
 
     ``patience``: seconds in which it may still become healthy. Returns the reason why it isn't, or nothing.
     """
-    settings = visiting.as_live(run.settings, release.live(run.facts))
+    live = release.live(run.facts)
+    settings = visiting.as_live(run.settings, live)
     if settings is None:
         return ""
+    step = visiting.through_nginx(settings, release.served(live), run.facts, patience)
     with run.server.quietly():
-        (asked,) = run.server.apply([visiting.through_nginx(settings, run.facts, patience)], stage="live")
+        (asked,) = run.server.apply([step], stage="live")
     lines: Sequence[str] = str(asked.answer["why"]).splitlines()
     return lines[-1] if lines else ""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from deploy import nginx, site, static
 from deploy.certificate import Certificate
-from deploy.edge import Edge, Served, bridge, final
+from deploy.edge import Edge, Names, Served, bridge, final
 from deploy.facts import Facts
 from deploy.settings import Settings
 from deploy.site import Site
@@ -88,7 +88,13 @@ RELEASES: dict[str, tuple[list[Served], bool]] = {
     "a bridge to none": ([NEW, Served()], True),
 }
 """Name -> the releases that are kept, the live one first, and whether the second of them is about to follow it."""
-SERVER = {"certificate": ("no", "some", "all"), "ipv6": ("yes", "no"), "brotli": ("yes", "no")}
+KNOWN: dict[str, tuple[Names | None, ...]] = {
+    "all": (None,),
+    "others": (Names(("was.example", "*.was.example"), ("www.shop.example",)),),
+    "others first": (Names(("was.example", "www.shop.example"), ("older.example", "shop-old.example")), None),
+}
+"""Which names the live release knows, and the one that is about to follow it; None: those of the settings."""
+SERVER = {"known": tuple(KNOWN), "certificate": ("no", "some", "all"), "ipv6": ("yes", "no"), "brotli": ("yes", "no")}
 FACTORS = {
     "releases": tuple(RELEASES), **{name: tuple(values) for name, values in SETTINGS.items()}, **SERVER,
 }  # fmt: skip
@@ -133,7 +139,8 @@ def _rendering(folder: Path, name: str, chosen: Mapping[str, str], facts: Facts)
     modules = facts.packages - {nginx.BROTLI_MODULE} | ({nginx.BROTLI_MODULE} if chosen["brotli"] == "yes" else set())
     facts = replace(facts, ipv6=chosen["ipv6"] == "yes", packages=frozenset(modules))
     pem, key = _certificate(settings, chosen["certificate"])
-    own = nginx.site_file(settings, here, edge(chosen), replace(facts, certificate=pem))
+    live = replace(edge(chosen), names=KNOWN[chosen["known"]])
+    own = nginx.site_file(settings, here, live, replace(facts, certificate=pem))
     theirs = pki.issued(*sample.GALLERY)
     neighbour = sample.settings(_new(folder / "neighbour"), sample.EVERY_SETTING)
     beside = nginx.site_file(neighbour, NEIGHBOUR, Edge(3), replace(facts, certificate=theirs.chain))

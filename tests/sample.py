@@ -15,7 +15,7 @@ import pytest
 
 from deploy import certs, database, edge, flow, host, nginx, static
 from deploy.containers import Answer
-from deploy.edge import Served
+from deploy.edge import Names, Served
 from deploy.errors import Locked, Lost, Refused, StepFailed
 from deploy.facts import Container, Facts, FileFact
 from deploy.following import Result
@@ -293,8 +293,12 @@ def script_for(name: str, locks: Path) -> str:
     return (REMOTE / f"{name}.sh").read_text(encoding="utf-8").replace("/run/portside", str(locks))
 
 
-VISITED = {"domain": "portfolio.localhost", "health_path": "/healthz"}
-"""Of a release's record: where it was found well."""
+VISITED = {
+    "domain": "portfolio.localhost", "domains": ["portfolio.localhost"], "redirect_domains": [], "admitted": [],
+    "health_path": "/healthz",
+}  # fmt: skip
+"""Of a release's record: by which names it was found healthy, and where."""
+KNOWN = Names(("portfolio.localhost",))
 
 
 def recorded(identity: str, previous: str = "", **changed: Any) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploy import flow
+from deploy import flow, nginx
 from deploy.errors import PortsideError, Refused
 from deploy.run import Run
 from deploy.settings import Settings
@@ -95,3 +96,74 @@ def test_a_bad_certificate_of_ones_own_is_refused_before_the_server_is_asked(tmp
     with pytest.raises(Refused, match="it isn't for"):
         certs(sample.settings(tmp_path, sample.EVERY_SETTING), paper)
     assert not paper.connected
+
+
+def renaming(tmp_path: Path, **lines: str) -> Settings:
+    return sample.settings(
+        tmp_path, **{"DEPLOY_DOMAINS": "new.example", "DEPLOY_REDIRECT_DOMAINS": "portfolio.localhost", **lines}
+    )
+
+
+def test_a_name_that_the_live_release_does_not_know_yet_is_led_to_one_that_it_knows(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, renamed = sample.encrypted(settings), renaming(tmp_path)
+    paper = Paper(before, sample.certified(before, "new.example", "portfolio.localhost"))
+    certs(renamed, paper)
+    assert paper.scripts == ["names", "issue", "nginx", "prove"]
+    (generation,) = (step for step in paper.steps if step.words[:2] == ("script", "nginx"))
+    text = next(content for name, content in generation.files.items() if name.endswith("sites/portfolio.conf"))
+    assert isinstance(text, bytes)
+    assert text.count(b"return 302 https://portfolio.localhost$request_uri;") == 2
+    assert b"301 https://new.example" not in text
+    assert paper.steps[-1].words[-2:] == ("portfolio.localhost", "new.example"), "all are asked for by HTTPS"
+    until = "until fab deploy -H server.example it redirects to https://portfolio.localhost, temporarily."
+    assert f"! The live release doesn't know new.example yet: {until}" in capsys.readouterr().out
+
+
+def test_again_it_is_done(settings: Settings, tmp_path: Path) -> None:
+    before, renamed = sample.encrypted(settings), renaming(tmp_path)
+    facts = sample.certified(before, "new.example", "portfolio.localhost")
+    own = nginx.site_file(renamed, sample.SITE, replace(sample.EDGE, names=(sample.KNOWN,)), facts)
+    files = nginx.base(facts, own) | own
+    digests = {path: sample.digest(text) for path, text in files.items()}
+    done = replace(facts, nginx_files=digests, nginx_generation=nginx.generation(files, facts).name)
+    paper = Paper(done)
+    assert (certs(renamed, paper).unchanged, paper.told) == (True, [])
+
+
+def test_what_the_live_release_serves_stays_the_sites(settings: Settings, tmp_path: Path) -> None:
+    before = sample.encrypted(settings)
+    paper = Paper(before, sample.certified(before, "new.example", "portfolio.localhost"))
+    certs(renaming(tmp_path, DEPLOY_REDIRECT_DOMAINS="more.example,portfolio.localhost"), paper)
+    (claim,) = (step for step in paper.steps if step.words[1].endswith("/site.json"))
+    assert json.loads(claim.files["content"])["domains"] == [  # type: ignore[arg-type]
+        "more.example", "new.example", "portfolio.localhost"
+    ]  # fmt: skip
+
+
+def test_a_name_that_is_no_longer_the_sites_is_left_out_and_said(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sample.certified(sample.encrypted(settings), settings.canonical, "gone.example")
+    paper = Paper(before, sample.encrypted(settings))
+    run = sample.run(settings, paper, "certs")
+    run.report.quiet = False
+    flow.follow(flow.CERTS, run)
+    assert paper.scripts == ["names", "issue", "prove"]
+    assert "left out of the certificate: gone.example" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("leads_here", [True, False])
+def test_a_canonical_name_that_goes_with_the_next_deploy_is_kept_as_long_as_it_leads_here(
+    leads_here: bool, settings: Settings, tmp_path: Path
+) -> None:
+    before = replace(sample.encrypted(settings), record={"domains": ["portfolio.localhost", "more.example"]})
+    renamed = renaming(tmp_path, DEPLOY_REDIRECT_DOMAINS="more.example")
+    names = pki.looked(["new.example", "more.example", "portfolio.localhost"])
+    if not leads_here:
+        names["names"]["portfolio.localhost"]["addresses"] = {}
+    paper = Paper(before, names=names)
+    certs(renamed, paper)
+    (issue,) = (step for step in paper.steps if step.words[1] == "issue")
+    assert ("portfolio.localhost" in issue.name) is leads_here

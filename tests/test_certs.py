@@ -11,6 +11,7 @@ import pytest
 
 from deploy import certs
 from deploy.certs import LETS_ENCRYPT, LETS_ENCRYPT_STAGING, Authority
+from deploy.edge import Names
 from deploy.errors import Refused, StepFailed
 from deploy.facts import Facts
 from deploy.settings import Settings
@@ -100,7 +101,7 @@ def test_without_a_certificate_one_is_asked_for(art: Settings) -> None:
 
 
 def test_certbot_is_told_by_a_file(art: Settings, golden: Callable[[str, str], None]) -> None:
-    golden("certbot.ini.txt", certs.certbot_settings(art, "art", HERE, again=False))
+    golden("certbot.ini.txt", certs.certbot_settings(art, "art", HERE, again=False, asked=certs.wanted(art)))
 
 
 def test_an_account_of_the_authoritys_is_in_that_file_alone(tmp_path: Path) -> None:
@@ -120,6 +121,46 @@ def test_another_authority_is_asked_though_the_certificate_is_good(art: Settings
         told = step.files["certbot.ini"]
         assert isinstance(told, bytes)
         assert said + b" = true" in told
+
+
+@pytest.fixture
+def renamed(art: Settings) -> Facts:
+    """The site was live as was.example, and its certificate has another name that was taken out before."""
+    record = sample.recorded(sample.OLD, domain="was.example", domains=["was.example"])
+    issued = pki.issued(*NAMES, "was.example", "gone.example").chain
+    return sample.with_releases(replace(FACTS, issued=issued, issued_by=LETS_ENCRYPT), sample.OLD, {sample.OLD: record})
+
+
+def test_the_canonical_name_of_the_live_release_stays_in_the_certificate(art: Settings, renamed: Facts) -> None:
+    kept = certs.keeping(art, renamed)
+    assert kept == ("was.example",)
+    assert certs.wanted(art, kept) == (*NAMES, "was.example")
+    (step,) = certs.issue(art, sample.SITE, renamed, HERE, kept=kept)
+    assert b"domains = art.example, www.art.example, old.example, was.example\n" in step.files["certbot.ini"]  # type: ignore[operator]
+    assert not certs.up_to_date(art, renamed, HERE)
+    assert certs.up_to_date(art, replace(renamed, issued=pki.issued(*NAMES, "was.example").chain), HERE)
+
+
+def test_it_is_not_asked_for_anew(art: Settings, renamed: Facts) -> None:
+    assert certs.keeping(art, replace(renamed, issued=pki.issued(*NAMES).chain)) == ()
+    assert certs.keeping(art, replace(renamed, current="")) == ()
+
+
+def test_what_does_not_lead_here_any_more_is_not_kept(art: Settings) -> None:
+    answer = pki.looked([*NAMES, "was.example"])
+    assert certs.lost(answer, ["was.example"]) == []
+    answer["names"]["was.example"]["addresses"] = {"192.0.2.9": "port 80 doesn't answer there"}
+    assert certs.lost(answer, ["was.example"]) == ["was.example"]
+
+
+def test_names_in_the_certificate_that_are_the_sites_no_longer(art: Settings, renamed: Facts, tmp_path: Path) -> None:
+    assert certs.strange(art, renamed) == ("gone.example",)
+    assert certs.strange(art, renamed, Names(("art.example",))) == ("gone.example", "was.example")
+    assert certs.strange(art, replace(renamed, issued="")) == ()
+    assert certs.strange(own(tmp_path, *GALLERY), renamed) == (), "nobody takes a name out of one's own"
+    assert certs.told_strange(()) == []
+    (text,) = certs.told_strange(("a.example", "b.example"))
+    assert "a.example, b.example too, which are no longer the site's: fab certs removes them." in text
 
 
 # By DNS

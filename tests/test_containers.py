@@ -101,6 +101,12 @@ def test_the_part_that_follows_is_a_secret_file_of_its_own(settings: Settings) -
     assert step in containers.release_steps(settings, RELEASE, FACTS, "config.settings")
 
 
+def test_a_name_that_redirects_is_the_applications_too(tmp_path: Path) -> None:
+    made = environment(tmp_path, DEPLOY_REDIRECT_DOMAINS="old.example")
+    assert made["ALLOWED_HOSTS"] == "portfolio.localhost,old.example"
+    assert "https://old.example" in made["CSRF_TRUSTED_ORIGINS"].split(",")
+
+
 def test_a_wildcard_is_told_in_djangos_words(tmp_path: Path) -> None:
     (tmp_path / "dns.ini").write_text("x")
     lines = {"DEPLOY_ACME_DNS": "rfc2136", "DEPLOY_ACME_DNS_CREDENTIALS": "dns.ini"}

@@ -68,6 +68,14 @@ def test_a_healthy_server_has_nothing_wrong(settings: Settings) -> None:
     assert findings.exposed(examined(settings)) == []
 
 
+def test_a_name_in_the_certificate_that_is_no_longer_the_sites_is_found(settings: Settings) -> None:
+    it = examined(settings)
+    facts = sample.certified(it.facts, settings.canonical, "gone.example")
+    (found,) = wrong(replace(it, facts=facts))
+    assert (found.check, found.level, found.fix) == ("tls", "warning", "fab certs -H srv")
+    assert "gone.example" in found.text
+
+
 def test_what_was_told_is_read() -> None:
     seen = Seen.parse(
         [*SEEN.strip().splitlines(), "failed\ta.service", "reboot\tyes", container("b", "no", _5432="5499")]

@@ -425,6 +425,25 @@ def test_the_last_lines_of_a_deploy_say_what_is_not_encrypted_yet(
     assert "! Not in the certificate yet, so without HTTPS: new.example.\n" in told
 
 
+def test_the_last_lines_of_a_deploy_say_which_name_waits_for_its_certificate(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = sample.certified(sample.live(sample.settings(tmp_path)), "portfolio.localhost")
+    renamed = sample.settings(tmp_path, DEPLOY_DOMAINS="new.example", DEPLOY_REDIRECT_DOMAINS="portfolio.localhost")
+    told = last_lines(renamed, facts, capsys)
+    assert "Look at it:   https://portfolio.localhost/" in told
+    again = "until fab certs -H server.example it redirects to https://portfolio.localhost, temporarily."
+    assert f"! new.example isn't in the certificate yet: {again}\n" in told
+    assert "so without HTTPS" not in told
+
+
+def test_the_last_lines_of_a_deploy_name_what_is_no_longer_the_sites_in_the_certificate(
+    settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    facts = sample.certified(sample.live(settings), settings.canonical, "gone.example")
+    assert "! The certificate has gone.example too" in last_lines(settings, facts, capsys)
+
+
 def test_warnings_that_matter_are_the_last_lines(
     settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from deploy import mask, nginx, tasks
+from deploy import hosts, mask, tasks
 from deploy.environment import for_compose
 from deploy.mask import Mask, leaves
 from deploy.report import Report
@@ -253,7 +253,7 @@ def report(folder: Path, **lines: str) -> tuple[Report, str]:
     found = sample.settings(folder, **lines)
     made = Report()
     tasks._hide(made, found)
-    return made, nginx.address(found, sample.live(found))
+    return made, hosts.live(found, sample.live(found)).address
 
 
 def test_the_sites_own_address_is_shown_whatever_the_environment_says(tmp_path: Path) -> None:

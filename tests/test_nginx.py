@@ -67,7 +67,7 @@ def test_a_site_reached_by_its_ports_proves_each_request(tmp_path: Path) -> None
         return found.splitlines()[1:]
 
     assert lines(FACTS) == [f'"of art.example" {proof};']
-    assert lines(certified("www.art.example")) == [f'"of www.art.example" {proof};', f'"of art.example" {proof};']
+    assert lines(certified("art.example")) == [f'"of art.example" {proof};', f'"of www.art.example" {proof};']
     assert "sites/portfolio.proof" not in nginx.site_file(settings, sample.SITE, sample.EDGE, FACTS)
 
 
@@ -113,22 +113,21 @@ def servers(text: str) -> list[tuple[str, str, str]]:
     for server in re.split(r"^server {$", text, flags=re.MULTILINE)[1:]:
         (names,) = re.findall(r"server_name (.*);", server)
         (port,) = set(re.findall(r"listen (?:\[::\]:)?(\d+)", server))
-        found.append((port, names, (re.findall(r"return 301 (.*);", server) or ["the site"])[0]))
+        found.append((port, names, (re.findall(r"return (30. .*);", server) or ["the site"])[0]))
     return found
 
 
 def test_each_name_has_one_server_a_port(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, sample.EVERY_SETTING)
     assert servers(site_file(settings, facts=certified("www.gallery.example", "old.example"))) == [
-        ("80", "www.gallery.example old.example", "https://$host$request_uri"),
-        ("443", "old.example", "http://gallery.example$request_uri"),
-        ("80", "xn--bcher-kva.example", "http://gallery.example$request_uri"),
+        ("80", "www.gallery.example", "301 https://$host$request_uri"),
+        ("443", "old.example", "302 https://www.gallery.example$request_uri"),
+        ("80", "gallery.example old.example xn--bcher-kva.example", "302 https://www.gallery.example$request_uri"),
         ("443", "www.gallery.example", "the site"),
-        ("80", "gallery.example", "the site"),
     ]
     assert servers(site_file(settings, facts=certified("*.gallery.example", "gallery.example"))) == [
-        ("80", "gallery.example www.gallery.example", "https://$host$request_uri"),
-        ("80", "old.example xn--bcher-kva.example", "https://gallery.example$request_uri"),
+        ("80", "gallery.example www.gallery.example", "301 https://$host$request_uri"),
+        ("80", "old.example xn--bcher-kva.example", "301 https://gallery.example$request_uri"),
         ("443", "gallery.example www.gallery.example", "the site"),
     ]
 
@@ -165,12 +164,6 @@ def test_hsts_is_told_for_what_is_encrypted_and_only_where_it_is_wanted(tmp_path
         site = Site(settings.site)
         text = nginx.site_file(settings, site, sample.EDGE, certified("www.gallery.example"))[site.nginx_hsts]
         assert text.splitlines()[1:] == lines
-
-
-def test_the_address_is_https_once_the_certificate_is_for_it(settings: Settings) -> None:
-    assert nginx.address(settings, FACTS) == "http://portfolio.localhost"
-    assert nginx.address(settings, certified("other.example")) == "http://portfolio.localhost"
-    assert nginx.address(settings, certified(settings.canonical)) == "https://portfolio.localhost"
 
 
 def test_every_template_of_the_folder_is_used(settings: Settings) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from deploy import owner
+from deploy.edge import Names
 from deploy.errors import Refused
 from deploy.facts import Facts, Listener
 from deploy.run import Run
@@ -119,6 +120,12 @@ def test_an_owner_is_noted_with_domains_and_database(tmp_path: Path) -> None:
         "database": "postgres:17",
         "postgres": OURS,
     }
+
+
+def test_a_name_that_is_still_served_stays_the_sites(settings: Settings) -> None:
+    (step,) = owner.claim(on(settings, sample.provisioned()), Names(("old.example",)))
+    record = json.loads(step.files["content"])  # type: ignore[arg-type]
+    assert record["domains"] == ["old.example", settings.canonical]
 
 
 def test_an_owner_who_is_noted_is_not_noted_again(settings: Settings) -> None:

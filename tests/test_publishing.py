@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -61,10 +62,23 @@ def test_a_bare_server_gets_no_engine(settings: Settings) -> None:
 
 def test_the_same_again_has_nothing_to_do(settings: Settings) -> None:
     made = deploy(settings, Paper(sample.live_static(settings, RELEASES))).source.digest
-    live = RELEASES[sample.OLD] | {"source": made, "settings": "(of the settings)"}
+    live = RELEASES[sample.OLD] | {"source": made, "settings": "(of the settings)"} | sample.VISITED
     paper = Paper(sample.live_static(settings, RELEASES | {sample.OLD: live}))
     run = deploy(settings, paper)
     assert (run.unchanged, paper.steps) == (True, [])
+
+
+def test_other_domains_of_the_same_files_are_served_and_noted(settings: Settings, tmp_path: Path) -> None:
+    made = deploy(settings, Paper(sample.live_static(settings, RELEASES))).source.digest
+    live = RELEASES[sample.OLD] | {"source": made, "settings": "(of the settings)"} | sample.VISITED
+    lines = {"DEPLOY_DOMAINS": "new.example", "DEPLOY_REDIRECT_DOMAINS": settings.canonical}
+    renamed = sample.settings(tmp_path, sample.STATIC | lines)
+    paper = Paper(sample.live_static(settings, RELEASES | {sample.OLD: live}))
+    run = deploy(renamed, paper)
+    assert (run.unchanged, paper.scripts) == (True, ["nginx"])
+    (noted,) = (step for step in paper.steps if step.words[1].endswith("/release.json"))
+    names = {"domain": "new.example", "domains": ["new.example"], "redirect_domains": [settings.canonical]}
+    assert json.loads(noted.files["content"]) == live | names | {"admitted": [settings.canonical]}  # type: ignore[arg-type]
 
 
 def test_a_release_without_its_page_is_taken_away(settings: Settings) -> None:

@@ -113,7 +113,9 @@ class Made:
 
     def certbot(self) -> str:
         authority = Authority(self.settings.acme_server or certs.LETS_ENCRYPT)
-        return certs.certbot_settings(self.settings, self.site.name, authority, again=False, credentials="/x")
+        return certs.certbot_settings(
+            self.settings, self.site.name, authority, again=False, asked=certs.wanted(self.settings), credentials="/x"
+        )
 
     def steps(self) -> list[Step]:
         settings, facts = self.settings, self.facts
@@ -125,7 +127,7 @@ class Made:
             *(database.steps(settings, self.site, facts)),
             *containers.release_steps(settings, self.release, facts, "config.settings"),
             *certs.issue(settings, self.site, facts, authority),
-            certs.look(settings, authority, "token"),
+            certs.look(authority, "token", certs.wanted(settings)),
             certs.prove(self.site, settings.names),
             self.build(),
         ]

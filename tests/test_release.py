@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deploy import release
-from deploy.edge import Served
+from deploy.edge import Names, Served
 from deploy.errors import Refused
 from deploy.facts import Facts
 from deploy.settings import Settings
@@ -116,7 +116,9 @@ def test_the_record_holds_no_secret(settings: Settings, source: Source) -> None:
 
 
 def test_what_was_served_is_read_back(settings: Settings, source: Source) -> None:
-    assert release.served(record(settings, source, sample.bare())) == sample.SERVED
+    assert release.served(record(settings, source, sample.bare())) == replace(
+        sample.SERVED, names=Names(settings.domains)
+    )
     assert release.served({}) == Served()
 
 

@@ -89,6 +89,57 @@ def test_new_nginx_settings_of_the_same_release_are_served(settings: Settings, p
     assert set(paper.scripts) == {"nginx"}
 
 
+def test_a_redirect_more_is_noted_in_the_record_of_the_same_release(
+    settings: Settings, project: Path, tmp_path: Path
+) -> None:
+    facts = live_with_this(settings, project)
+    more = sample.settings(tmp_path, DEPLOY_REDIRECT_DOMAINS="old.example")
+    paper = Paper(facts)
+    deploy(more, paper)
+    assert set(paper.scripts) == {"nginx"}
+    (noted,) = (step for step in paper.steps if step.words[1].endswith("/release.json"))
+    record = json.loads(noted.files["content"])  # type: ignore[arg-type]
+    assert record == facts.releases[sample.OLD] | {"redirect_domains": ["old.example"]}
+
+
+def test_the_names_are_noted_where_an_older_version_did_not(settings: Settings, project: Path) -> None:
+    facts = live_with_this(settings, project)
+    lacking = {"domains", "redirect_domains", "admitted"}
+    older = {name: value for name, value in facts.releases[sample.OLD].items() if name not in lacking}
+    paper = Paper(replace(facts, releases={sample.OLD: older}))
+    deploy(settings, paper)
+    (noted,) = paper.steps
+    assert json.loads(noted.files["content"]) == facts.releases[sample.OLD]  # type: ignore[arg-type]
+
+
+def test_a_live_release_that_is_started_anew_keeps_its_names(tmp_path: Path) -> None:
+    facts = sample.going_back(sample.settings(tmp_path))
+    renamed = sample.settings(tmp_path, DEPLOY_DOMAINS="new.example", DEPLOY_REDIRECT_DOMAINS="portfolio.localhost")
+    paper = Paper(facts)
+    roll_back(renamed, paper, to=sample.OLD)
+    assert not any(step.words[1].endswith("/env.portside") for step in paper.steps)
+    noted = [step.files["content"] for step in paper.steps if step.words[1].endswith("/release.json")]
+    assert {json.loads(record)["domain"] for record in noted} == {"portfolio.localhost"}  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "admitted"),
+    [
+        (["portfolio.localhost", "old.example"], ["old.example"]),
+        (["portfolio.localhost"], []),
+        (["*"], ["old.example"]),
+    ],
+)
+def test_which_redirects_the_application_would_answer_is_recorded(
+    hosts: list[str], admitted: list[str], tmp_path: Path, project: Path
+) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_REDIRECT_DOMAINS="old.example")
+    paper = Paper(sample.live(settings), answer=sample.ANSWER | {"allowed_hosts": hosts})
+    deploy(settings, paper)
+    (finish,) = (step for step in paper.steps if step.words[1] == "finish")
+    assert json.loads(finish.files["release.json"])["admitted"] == admitted  # type: ignore[arg-type]
+
+
 def test_a_deploy_to_a_bare_server_looks_again_once_packages_are_there(settings: Settings, project: Path) -> None:
     paper = Paper(sample.bare(), sample.provisioned())
     deploy(settings, paper)
@@ -218,6 +269,21 @@ def test_a_rollback_follows_the_present_settings(settings: Settings, tmp_path: P
     assert b"more.example" in made(present)
     assert b"more.example" not in made(settings)
     assert f"DEPLOY_RELEASE='{sample.OLDER}'".encode() in made(settings).replace(b'"', b"'")
+
+
+def test_a_release_that_is_live_again_has_the_present_names(tmp_path: Path) -> None:
+    present = sample.settings(
+        tmp_path, DEPLOY_DOMAINS="new.example", DEPLOY_REDIRECT_DOMAINS="portfolio.localhost,www.example"
+    )
+    facts = sample.going_back(sample.settings(tmp_path))
+    facts.releases[sample.OLDER]["admitted"] = ["portfolio.localhost"]
+    paper = Paper(facts)
+    roll_back(present, paper)
+    (finish,) = (step for step in paper.steps if step.words[1] == "finish")
+    record = json.loads(finish.files["release.json"])  # type: ignore[arg-type]
+    assert (record["domain"], record["domains"]) == ("new.example", ["new.example"])
+    assert record["redirect_domains"] == ["portfolio.localhost", "www.example"]
+    assert record["admitted"] == ["portfolio.localhost"], "what was found out when it was deployed"
 
 
 def test_a_rollback_keeps_the_releases_record(settings: Settings) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,6 +69,20 @@ def test_what_is_not_as_it_should_be_is_said(settings: Settings, capsys: pytest.
     )
     assert "fab maintenance --off -H server.example opens it." in text
     assert "certbot.timer isn't active" in text
+
+
+def test_a_name_in_the_certificate_that_is_no_longer_the_sites_is_said(settings: Settings) -> None:
+    facts = sample.certified(healthy(settings), settings.canonical, "gone.example")
+    (problem,) = told(settings, facts)["problems"]
+    assert problem.startswith(
+        "The certificate has gone.example too, which is no longer the site's: fab certs removes it."
+    )
+
+
+def test_the_address_is_the_live_releases(settings: Settings, tmp_path: Path) -> None:
+    facts = healthy(settings)
+    renamed = sample.settings(tmp_path, DEPLOY_DOMAINS="new.example", DEPLOY_REDIRECT_DOMAINS=settings.canonical)
+    assert told(renamed, facts)["address"] == "https://portfolio.localhost"
 
 
 def test_a_container_that_is_gone_is_missed(settings: Settings) -> None:

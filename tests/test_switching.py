@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from deploy import edge, nginx, release, switching
-from deploy.edge import Served
+from deploy.edge import Names, Served
 from deploy.facts import Facts
 from deploy.following import Result
 from deploy.run import Run
@@ -104,6 +104,24 @@ def test_by_port_another_protocol_takes_one_generation_after_the_switch(tmp_path
     bridge, final = generations(settings, facts, new)
     assert (bridge, final.count("uwsgi_pass"), final.count("proxy_pass")) == ("", 2, 0)
     assert switching.switch(run(settings, facts), sample.NEW, new, sample.OLD).words[-1] == "7"
+
+
+def test_other_names_take_both_generations_and_are_asked_for_as_the_new_release_has_them(tmp_path: Path) -> None:
+    facts = live(sample.settings(tmp_path))
+    renamed = sample.settings(tmp_path, DEPLOY_DOMAINS="new.example", DEPLOY_REDIRECT_DOMAINS="portfolio.localhost")
+    new = replace(SAME, names=Names(("new.example",), ("portfolio.localhost",)))
+    bridge, final = generations(renamed, facts, new)
+    assert bridge.count("/srv/portside/portfolio/current/pending.json) {") == 2
+    assert ("pending.json" in final, "return 301 http://new.example$request_uri;" in final) == (False, True)
+    step = switching.switch(run(renamed, facts), sample.NEW, new, sample.OLD)
+    assert step.words[11:13] == ("http", "new.example")
+
+
+def test_names_are_noted_once(settings: Settings) -> None:
+    begun = run(settings, live(settings))
+    assert switching.rename(begun, release.renamed(begun.facts.releases[sample.OLD], settings)) == []
+    (step,) = switching.rename(begun, replace(sample.SERVED, names=Names(("new.example",))))
+    assert step.words[:2] == ("write", f"/srv/portside/portfolio/releases/{sample.OLD}/release.json")
 
 
 def test_an_interrupted_switch_takes_the_final_generation_only(tmp_path: Path) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from deploy import visiting
 from deploy.edge import Served
+from deploy.facts import Facts
+from deploy.hosts import Hosts
 from deploy.settings import Settings
 from tests import sample
 
@@ -22,8 +24,12 @@ def several(tmp_path: Path) -> Settings:
     )
 
 
+def visited(settings: Settings, facts: Facts) -> Hosts:
+    return visiting.of(Served(), settings, facts)
+
+
 def test_without_https(several: Settings) -> None:
-    assert visiting.names(several, sample.provisioned()) == {
+    assert visiting.names(visited(several, sample.provisioned())) == {
         "names": {
             f"http://{name}": "http" for name in ("art.example", "new.example", "www.art.example", "old.example")
         },
@@ -34,7 +40,7 @@ def test_without_https(several: Settings) -> None:
 
 
 def test_with_https_for_some_names(several: Settings) -> None:
-    found = visiting.names(several, sample.certified(sample.provisioned(), "art.example", "www.art.example"))
+    found = visiting.names(visited(several, sample.certified(sample.provisioned(), "art.example", "www.art.example")))
     assert found["redirects"] == {
         "http://art.example": "https://$host",
         "http://www.art.example": "https://$host",
@@ -52,10 +58,10 @@ def test_behind_a_proxy_https_may_be_its(several: Settings, tmp_path: Path) -> N
     settings = sample.settings(
         tmp_path, DEPLOY_DOMAINS="art.example", DEPLOY_REDIRECT_DOMAINS="www.art.example", DEPLOY_REAL_IP="10.0.0.0/8"
     )
-    found = visiting.names(settings, sample.provisioned())
+    found = visiting.names(visited(settings, sample.provisioned()), proxied=True)
     assert found["names"]["https://art.example"] == "http"
     assert found["redirects"]["https://www.art.example"] == "http://art.example"
-    assert "https://new.example" not in visiting.names(several, sample.provisioned())["names"]
+    assert "https://new.example" not in visiting.names(visited(several, sample.provisioned()))["names"]
 
 
 def test_the_gate_brings_along_what_it_needs(settings: Settings) -> None:
