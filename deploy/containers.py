@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -89,6 +89,11 @@ class Answer:
     def parse(cls, data: Mapping[str, Any]) -> Answer:
         given: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in data.items()}
         return cls(**given)
+
+    def masked(self, mask: Callable[[str], str]) -> Answer:
+        """With the application's own words masked, wherever they are quoted."""
+        failed = self.failed and {**self.failed, "text": mask(str(self.failed["text"]))}
+        return replace(self, failed=failed, unreachable={alias: mask(why) for alias, why in self.unreachable.items()})
 
 
 def own_environment(settings: Settings) -> dict[str, str]:

@@ -6,7 +6,7 @@ import base64
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -15,6 +15,7 @@ from . import site as names
 from .environment import for_compose
 from .facts import Facts, FileFact
 from .foresight import LOOKS, Taken, generations, kept_files, new_files
+from .mask import Mask
 from .steps import SECRET_FILES, Step
 
 SIGNS = {
@@ -122,9 +123,7 @@ class Differing:
     is written for them. ``surplus``: what a prune takes away.
     """
 
-    def __init__(
-        self, facts: Facts, present: Present, mask: Callable[[str], str], *, versions: bool, surplus: Sequence[str]
-    ) -> None:
+    def __init__(self, facts: Facts, present: Present, mask: Mask, *, versions: bool, surplus: Sequence[str]) -> None:
         self.mask, self.versions, self.surplus = mask, versions, surplus
         self.network = present.network
         self.files = {path: (fact.mode, fact.owner, fact.sha256) for path, fact in present.files.items()}
@@ -209,7 +208,7 @@ def _how(before: tuple[int, str, str] | None, to_be: tuple[int, str, str]) -> st
     return f"mode {before[0]:o}, owner {before[1]}, to be {to_be[0]:o}, {to_be[1]}"
 
 
-def unified(path: str, before: str, text: str, mask: Callable[[str], str], *, there: bool = True) -> str:
+def unified(path: str, before: str, text: str, mask: Mask, *, there: bool = True) -> str:
     """A unified diff in which no secret shows, a former one neither."""
     old, new = before.splitlines(), text.splitlines()
     lines = difflib.unified_diff(old, new, path if there else "/dev/null", path if text else "/dev/null", lineterm="")
@@ -217,11 +216,11 @@ def unified(path: str, before: str, text: str, mask: Callable[[str], str], *, th
     return "".join(f"{line}\n" for line in [*head, *(_told(path, line, new, mask) for line in lines)])
 
 
-def _told(path: str, line: str, new: Sequence[str], mask: Callable[[str], str]) -> str:
+def _told(path: str, line: str, new: Sequence[str], mask: Mask) -> str:
     """A line of a diff. Of somebody's own words what goes isn't shown: a secret of before has no name by now."""
-    masked = USERINFO.sub(HIDDEN, mask(line))
     if not OWN_FILE.fullmatch(path) and not OWN_LINE.match(line[1:]):
-        return masked
+        return USERINFO.sub(HIDDEN, mask.own(line))
+    masked = USERINFO.sub(HIDDEN, mask(line))
     if line.startswith("-") and line[1:] not in new:
         return f"-{HIDDEN}"
     return NAMED.sub(rf"\1{HIDDEN}\3", masked)

@@ -94,7 +94,7 @@ def _seen(run: Run) -> Examined:
     run.server.connect()
     with run.server.quietly():
         facts, more = run.server.apply(steps, stage="doctor")
-    run.facts = Facts.parse("\n".join(facts.output))
+    run.facts = Facts.parse("\n".join(facts.output)).masked(run.report.mask)
     here = datetime.now(UTC)
     seen = Seen.parse(more.output)
     fault = wellbeing.fault(run)

@@ -67,16 +67,20 @@ class Engine:
         ours = {"DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
         return {**os.environ, **ours, "DOCKER_HOST": self.address}
 
-    def build(self, recipe: Recipe, tag: str, platform: str, say: Callable[[str], None]) -> None:
-        """Build an image. No value is on a command line. Raises PortsideError with the last lines of the build."""
+    def build(
+        self, recipe: Recipe, tag: str, platform: str, say: Callable[[str], None], mask: Callable[[str], str]
+    ) -> None:
+        """Build an image. No value is on a command line. Raises PortsideError with the build's last lines, masked."""
         words = ["docker", "build", "--progress", "plain", "--platform", platform, "--tag", tag]
         words += [word for name, value in recipe.labels.items() for word in ("--label", f"{name}={value}")]
         words += [word for name in sorted(recipe.arguments) for word in ("--build-arg", name)]
         with _as_files(recipe.secrets) as secrets:
             words += [word for name, path in secrets.items() for word in ("--secret", f"id={name},src={path}")]
-            self._run((*words, "--file", recipe.dockerfile, "-"), recipe, say)
+            self._run((*words, "--file", recipe.dockerfile, "-"), recipe, say, mask)
 
-    def _run(self, words: Sequence[str], recipe: Recipe, say: Callable[[str], None]) -> None:
+    def _run(
+        self, words: Sequence[str], recipe: Recipe, say: Callable[[str], None], mask: Callable[[str], str]
+    ) -> None:
         lines: deque[str] = deque(maxlen=5000)
         with subprocess.Popen(
             words,
@@ -96,7 +100,7 @@ class Engine:
                 process.kill()
                 raise
         if process.returncode:
-            told = "\n".join(f"    {line}" for line in causes.of_build(list(lines)))
+            told = "\n".join(f"    {mask(line)}" for line in causes.of_build(list(lines)))
             own = recipe.dockerfile != PORTSIDE_DOCKERFILE
             way = causes.hint_for_build(list(lines), own_dockerfile=own)
             raise PortsideError(f"The image can't be built on this machine. Docker printed:\n{told}", hint=way)

@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 _ARCHITECTURES = {"armhf": "arm/v7", "armel": "arm/v5", "i386": "386", "ppc64el": "ppc64le"}  # others have one name
@@ -286,6 +286,11 @@ class Facts:
                 told.setdefault(key, []).append(value)
         metadata = {fact.name: fact.metadata for fact in fields(cls)}
         return cls(**{name: fact["read"](told.get(fact["key"], [])) for name, fact in metadata.items()})
+
+    def masked(self, mask: Callable[[str], str]) -> Facts:
+        """With what containers printed masked, wherever it is quoted."""
+        quoted = [replace(each, log=tuple(map(mask, each.log)), command=mask(each.command)) for each in self.restarted]
+        return replace(self, restarted=tuple(quoted))
 
     @property
     def platform(self) -> str:

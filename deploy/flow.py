@@ -203,7 +203,7 @@ def _logged(run: Run) -> Iterator[None]:
     try:
         yield
     except PortsideError as error:
-        error.mask(run.report.mask)
+        error.mask(run.report.mask.own)
         run.report.note(str(error))
         error.log = str(run.report.log.path) if run.report.log else ""
         raise

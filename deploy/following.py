@@ -15,6 +15,7 @@ from .steps import Step, quote
 
 BUSY, FENCED = 75, 77  # exit codes: a lock doesn't come free; somebody else has our lock
 LOST = -1  # paramiko's, where the connection ended before the command
+OWN = "\x1f"  # begins a line that a script of ours says, and no program that it runs (lib.sh)
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")  # what a terminal would obey
 
 
@@ -27,6 +28,12 @@ class Result:
     why: str
     answer: Any
     output: tuple[str, ...]
+
+
+class Said(str):
+    """A line of output that is Portside's own."""
+
+    __slots__ = ()
 
 
 class CommandFailed(Exception):
@@ -56,8 +63,9 @@ class Following:
                 if line.startswith(self.mark):
                     self._mark(*line.removeprefix(self.mark).split(" ", 2))
                 elif line or self.output:
-                    self.output.append(CONTROL.sub("", line))
-                    self.report.output(self.output[-1])
+                    said = Said if line.startswith(OWN) else str
+                    self.output.append(said(CONTROL.sub("", line)))
+                    self.report.output(self.output[-1], own=said is Said)
         except CommandFailed as error:
             self.status = self.status or error.status
         if self.status or len(self.results) < len(self.steps):
@@ -72,7 +80,7 @@ class Following:
         if what == "begin":
             self.output, self.answer = [], None
             self.report.begin(step.name, small=step.words[0] != "script")
-            self.report.command(quote(step.words))
+            self.report.command(quote([self._told(word) for word in step.words]))
         elif what == "answer":
             self.answer = json.loads(rest)
         elif what == "ended":
@@ -82,8 +90,13 @@ class Following:
         elif what == "failed":
             raise self._failed(step, int(rest))
 
+    def _told(self, word: str) -> str:
+        """A word of a step: one with blanks is a command of somebody's."""
+        return self.report.mask(word) if re.search(r"\s", word) else word
+
     def _failed(self, step: Step, status: int) -> StepFailed:
-        lines = [self.report.mask(line) for line in self.output if line.strip()]
+        mask = self.report.mask
+        lines = [mask.own(line) if isinstance(line, Said) else mask(line) for line in self.output if line.strip()]
         return StepFailed(self.target, self.stage, step.name, status, lines)
 
     def _give_up(self, status: int) -> None:

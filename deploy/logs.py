@@ -26,14 +26,16 @@ def show(run: Run, options: Mapping[str, Any], *, as_json: bool = False) -> None
         raise Refused("--json is one answer, which --follow has no end for: leave one of the two out.")
     lines = _lines(run, asked)
     if as_json:
-        run.report.result([dict(zip(("time", "service", "text"), line, strict=True)) for line in lines])
+        mask = run.report.mask
+        told = [{"time": when, "service": service, "text": mask(text)} for when, service, text in lines]
+        run.report.result(told)
         return
     written = False
     try:
         with session.unread_is_no_fault():
             for when, service, text in lines:
                 written = True
-                _write(run, f"{when}Z {service:<8} {run.report.shown(text)}")
+                _write(run, f"{when}Z {service:<8} {run.report.quoted(text)}")
     except KeyboardInterrupt:
         if not asked["follow"]:  # else it is how it ends
             raise
@@ -112,7 +114,7 @@ def _failed(run: Run, status: int, said: list[str]) -> PortsideError:
     if status == NOT_HERE:
         where = f"{run.site.name} isn't on {run.server.target}"
         return PortsideError(f"{where}, so it has no logs there.", hint=f"Type {run.fab('deploy')} first.")
-    text = "\n".join(run.report.shown(line) for line in said[-8:])
+    text = "\n".join(run.report.quoted(line) for line in said[-8:])
     if status == USAGE:
         return Refused(text)
     return PortsideError(f"The logs on {run.server.target} can't be read:\n{text}")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from . import vocabulary
 from .secret import GUESSES
 
 HIDDEN = "[hidden]"
@@ -182,6 +183,14 @@ class Mask:
                 found.append((needle, place))
 
     def __call__(self, text: str) -> str:
+        """Others' text without them: what programs print, what files and servers say."""
+        return _replaced(text, self._found(text))
+
+    def own(self, text: str) -> str:
+        """The same for Portside's own text, which says its own words whatever the secrets are."""
+        return _replaced(text, [span for span in self._found(text) if not vocabulary.has(text[slice(*span)])])
+
+    def _found(self, text: str) -> list[tuple[int, int]]:
         spans = list(self._spans(text)) if self._needles else []
         for depth, view in enumerate(_views(text) if self._needles else (), 1):
             if found := list(self._spans(view)):
@@ -190,7 +199,7 @@ class Mask:
         if spans and self._public:
             known = [found.span() for found in self._public.finditer(text)]
             spans = [span for span in spans if not any(_inside(span, name) for name in known)]
-        return _replaced(text, spans) if spans else text
+        return spans
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Where there is a secret, or a part of one that can't be there by chance."""
@@ -301,6 +310,8 @@ def _inside(span: tuple[int, int], name: tuple[int, int]) -> bool:
 
 
 def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
+    if not spans:
+        return text
     told, end = [], 0
     for first, last in sorted(spans):
         if first >= end:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from .errors import Refused
 from .facts import Facts
 from .foresight import NEW, Foreseen, Notes, Unknown
 from .host import DISK_NEEDED_MB
+from .mask import Mask
 from .report import Stage, count
 from .run import Run
 from .source import described
@@ -46,7 +47,7 @@ class Plan:
     nonce: str
     certs: list[str]
     warnings: list[str]
-    mask: Callable[[str], str]
+    mask: Mask
 
     @property
     def changes(self) -> int:
@@ -73,10 +74,11 @@ def make(given: Run) -> Plan:
     present = _look(given, run, first, foreseen, nonce) if foreseen.taken else Present()
     versions = not any(taken.script == "packages" for taken in foreseen.taken)
     surplus = [name for name in present.surplus if run.facts.releases.get(name)]  # what was left goes before
-    differ = Differing(first, present, given.report.mask, versions=versions, surplus=surplus)
-    items = [_told(run, item, given.report.mask, versions=versions) for item in differ.items(foreseen.taken)]
+    mask = given.report.mask
+    differ = Differing(first, present, mask, versions=versions, surplus=surplus)
+    items = [_told(run, item, mask, versions=versions) for item in differ.items(foreseen.taken)]
     certs_do = certs_steps(run)
-    return Plan(run, first, items, later, present, nonce, certs_do, _warnings(run, notes), given.report.mask)
+    return Plan(run, first, items, later, present, nonce, certs_do, _warnings(run, notes), mask)
 
 
 def _warnings(run: Run, notes: Notes) -> list[str]:
@@ -128,13 +130,13 @@ def _look(given: Run, run: Run, first: Facts, foreseen: Foreseen, nonce: str) ->
     return Present.parse(result.output)
 
 
-def _told(run: Run, item: Item, mask: Callable[[str], str], *, versions: bool) -> Item:
+def _told(run: Run, item: Item, mask: Mask, *, versions: bool) -> Item:
     """An item as a reader is told of it: what is named after its content or its time has no name yet."""
     known = item.name if versions else GENERATION.sub(NEW, item.name)
     identity = run.release.id if run.release else NEW
     name, path = (text.replace(identity, NEW) for text in (known, item.path))
     inside = f"/{NEW}/" in path
-    return replace(item, name=mask(name), path=path, diffs={} if inside else item.diffs)
+    return replace(item, name=mask.own(name), path=path, diffs={} if inside else item.diffs)
 
 
 def _answer(run: Run, given: Run, step: Step) -> Any:
@@ -265,7 +267,7 @@ def _json(plan: Plan) -> dict[str, Any]:
         "certs": plan.certs,
         "disk": disk(plan),
         "drift": drift.found(run.settings, run.site, plan.facts),
-        "warnings": [plan.mask(line) for line in plan.warnings],
+        "warnings": [plan.mask.own(line) for line in plan.warnings],
     }
 
 

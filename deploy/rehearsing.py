@@ -32,7 +32,7 @@ def ask(run: Run, server: Server, step: Step) -> Any:
     except StepFailed as error:
         said = error.lines[-1].strip() if error.lines else "it says nothing"
         raise Unknown(_later(f"the new code doesn't start in the live release's image ({said})")) from None
-    answer = containers.Answer.parse(result.answer)
+    answer = containers.Answer.parse(result.answer).masked(run.report.mask)
     if answer.folder != live["folder"]:
         raise Unknown(_later("it has the code in another folder than the project"))
     # What the settings themselves tell is so in any image; why the code doesn't start may lie in this one.

@@ -42,8 +42,13 @@ class Report:
         self.mask.add((secret.reveal() for secret in secrets), public)
 
     def shown(self, text: str) -> str:
-        """Text as it may be printed: masked, and nothing in it that a terminal would obey."""
-        return UNSEEN.sub(lambda found: ascii(found.group())[1:-1], self.mask(text))
+        """Portside's own text as it may be printed: masked, and nothing in it that a terminal would obey. What it
+        quotes of others has gone through ``mask``, which hides a secret that is a word of ours too."""
+        return _plain(self.mask.own(text))
+
+    def quoted(self, text: str) -> str:
+        """The same of others' text."""
+        return _plain(self.mask(text))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
@@ -80,8 +85,10 @@ class Report:
         if self.verbose and not self.quiet:
             self._print(f"    $ {words}", style="dim")
 
-    def output(self, line: str) -> None:
-        """A line that a step printed: shown as it comes with --verbose, else beside the spinner."""
+    def output(self, line: str, *, own: bool = False) -> None:
+        """A line that a step printed: shown as it comes with --verbose, else beside the spinner. ``own``: it is
+        Portside's own."""
+        line = self.mask.own(line) if own else self.mask(line)
         self.note(f"    {line}")
         if self.verbose and not self.quiet:
             self._print(f"    {line}")
@@ -145,7 +152,7 @@ class Report:
 
     def _masked(self, found: Any) -> Any:
         if isinstance(found, str):
-            return self.mask(found)
+            return self.mask.own(found)
         if isinstance(found, Mapping):
             return {key: self._masked(value) for key, value in found.items()}
         return [self._masked(each) for each in found] if isinstance(found, list | tuple) else found
@@ -163,6 +170,10 @@ class Report:
         if self._status:
             self._status.stop()
             self._status = None
+
+
+def _plain(text: str) -> str:
+    return UNSEEN.sub(lambda found: ascii(found.group())[1:-1], text)
 
 
 def count(number: int, noun: str) -> str:

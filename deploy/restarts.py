@@ -55,7 +55,8 @@ def _command(container: Container, command: str) -> str:
 
 def watched(run: Run, names: Iterable[str], output: Sequence[str]) -> list[Ending]:
     """What ``remote/watch.sh`` found: processes that ended, and lines with the end of each one's log."""
-    return [Ending(name, _of_process(run, name), _log(output, name)) for name in names]
+    mask = run.report.mask
+    return [Ending(name, mask(_of_process(run, name)), tuple(map(mask, _log(output, name)))) for name in names]
 
 
 def _of_process(run: Run, name: str) -> str:

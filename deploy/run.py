@@ -119,7 +119,7 @@ class Run:
 
     def look(self) -> None:
         """Read the server's facts, again if need be."""
-        self.facts = self.server.facts(self.site, self.watched)
+        self.facts = self.server.facts(self.site, self.watched).masked(self.report.mask)
 
     def apply(
         self, stage: Stage, steps: list[Step], *, lock: str = "", big: bool = False, detached: bool = False

@@ -70,7 +70,7 @@ def _build(run: Run, spool: IO[bytes]) -> None:
     try:
         for recipe in (image.recipe(run.settings, run.source, run.new), over):
             if recipe:
-                engine.build(recipe, tag, platform, run.report.output)
+                engine.build(recipe, tag, platform, run.report.output, run.report.mask)
         run.report.begin("Take the image out of Docker")
         engine.save(tag, spool)
     finally:

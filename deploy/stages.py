@@ -290,7 +290,7 @@ def prepare(run: Run, stage: Stage) -> None:
     ask = migrating.ask(run.new, below, live, settings.application)
     check = migrating.ask(run.new, below, live, settings.application, check=True)
     *_, asked = run.apply(stage, [*containers.release_steps(settings, run.new, facts, module), check])
-    run.answer = Answer.parse(asked.answer)
+    run.answer = Answer.parse(asked.answer).masked(run.report.mask)
     _judge(run, stage, asked)
     run.served = replace(containers.served(settings, run.answer), names=project.names(settings, run.answer))
     _warn(run)
@@ -304,7 +304,7 @@ def prepare(run: Run, stage: Stage) -> None:
     results = [asked, *_migrated(run, stage, ask, steps)]
     for line in dict.fromkeys(line for result in results for line in result.output):
         if re.match(r"\S+: \(\S+\.W\d+\)", line):
-            run.report.warn(line)
+            run.report.warn(run.report.mask(line))
 
 
 def _migrated(run: Run, stage: Stage, ask: Step, steps: list[Step]) -> list[Result]:

@@ -18,7 +18,7 @@ from fabric.main import program
 from invoke.context import Context
 from invoke.exceptions import Exit
 
-from . import environment, mask, route, runlog
+from . import environment, mask, route, runlog, vocabulary
 from .command import words
 from .errors import PortsideError, Refused
 from .report import Report
@@ -209,8 +209,8 @@ def _secrets(settings: Settings) -> list[Secret]:
 
 
 def _public(settings: Settings) -> tuple[str, ...]:
-    """What every visitor knows."""
-    return *settings.names, settings.site
+    """What every visitor knows, and what was typed."""
+    return *settings.names, settings.site, *settings.hosts, *hosts_given()
 
 
 def _hide(report: Report, settings: Settings) -> None:
@@ -219,7 +219,7 @@ def _hide(report: Report, settings: Settings) -> None:
     report.hide(secrets, _public(settings))
     if os.environ.get("GITHUB_ACTIONS") == "true":
         lines = {line.strip() for secret in secrets for line in secret.reveal().splitlines()}
-        for line in sorted(line for line in lines if len(line) >= LEAST):
+        for line in sorted(line for line in lines if len(line) >= LEAST and not vocabulary.has(line)):
             print(f"::add-mask::{line.replace('%', '%25')}", file=sys.stderr, flush=True)
 
 

@@ -15,15 +15,14 @@ from deploy.differing import Differing, Item, Present
 from deploy.environment import for_compose
 from deploy.facts import FileFact
 from deploy.foresight import Taken, generations
+from deploy.mask import Mask
 from deploy.settings import Settings
 from deploy.site import DAEMON_JSON, NGINX_LIVE
 from deploy.steps import Step, folder, remove, script, write
 from tests import sample
 
-
-def mask(text: str) -> str:
-    return text.replace("hunter2", "[hidden]")
-
+mask = Mask()
+mask.add(["hunter2"])
 
 NOTHING = Present()
 

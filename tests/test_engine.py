@@ -64,7 +64,7 @@ def test_a_build_gets_its_context_as_a_stream_and_no_value_on_its_command_line(
     for word in "$@"; do case $word in id=s,*) cat "${{word#*src=}}" >secret ;; esac; done
     cat >context.tar; echo building >&2"""
     lines: list[str] = []
-    docker(tmp_path, monkeypatch, text).build(RECIPE, "x:1", "linux/arm64", lines.append)
+    docker(tmp_path, monkeypatch, text).build(RECIPE, "x:1", "linux/arm64", lines.append, str)
     words = (tmp_path / "words").read_text().split("\n")
     assert words[:7] == ["build", "--progress", "plain", "--platform", "linux/arm64", "--tag", "x:1"]
     assert words[7:12] == ["--label", "l=1", "--build-arg", "THEME", "--secret"]
@@ -79,7 +79,7 @@ def test_a_build_gets_its_context_as_a_stream_and_no_value_on_its_command_line(
 
 def test_a_build_that_fails_says_what_it_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PortsideError, match=r"can't be built on this machine. Docker printed:\n    no such thing"):
-        docker(tmp_path, monkeypatch, "echo no such thing >&2; exit 1").build(RECIPE, "x:1", "linux/amd64", print)
+        docker(tmp_path, monkeypatch, "echo no such thing >&2; exit 1").build(RECIPE, "x:1", "linux/amd64", print, str)
 
 
 def test_a_build_that_fails_says_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_a_build_that_fails_says_what_helps(tmp_path: Path, monkeypatch: pytest.
         "#3 [2/2] RUN pip install\\n#3 0.1 pg_config executable not found\\n#3 ERROR: exit code: 1\\n------\\nagain"
     )
     with pytest.raises(PortsideError, match="pg_config") as caught:
-        docker(tmp_path, monkeypatch, f"printf '{printed}' >&2; exit 1").build(RECIPE, "x:1", "linux/amd64", print)
+        docker(tmp_path, monkeypatch, f"printf '{printed}' >&2; exit 1").build(RECIPE, "x:1", "linux/amd64", print, str)
     assert "again" not in caught.value.message
     assert "psycopg2-binary" in caught.value.hint
 

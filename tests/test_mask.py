@@ -289,13 +289,13 @@ def test_a_github_job_is_told_what_to_hide(
     report(tmp_path)
     assert "add-mask" not in "".join(capsys.readouterr())
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    report(tmp_path, DATABASE="postgres://ann:100%25sure@db/x", SHORT_TOKEN="x7", THEME="dark")
+    report(tmp_path, DATABASE="postgres://ann:100%25sure@db/x", SHORT_TOKEN="x7", THEME="dark", TOKEN="closed")
     told = capsys.readouterr()
     assert told.out == ""
     assert {"::add-mask::not-so-secret-key", "::add-mask::100%2525sure", "::add-mask::100%25sure"} <= set(
         told.err.splitlines()
     )
-    assert not {"::add-mask::x7", "::add-mask::dark"} & set(told.err.splitlines())
+    assert not {"::add-mask::x7", "::add-mask::dark", "::add-mask::closed"} & set(told.err.splitlines())
 
 
 def test_a_long_log_is_masked_as_it_comes() -> None:

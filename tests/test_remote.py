@@ -23,6 +23,7 @@ import pytest
 
 from deploy.facts import Facts
 from deploy.stream import REMOTE
+from deploy.following import OWN
 from tests import sample
 
 A, B, C = sample.OLDER, sample.OLD, sample.NEW
@@ -468,7 +469,7 @@ def test_a_rehearsal_ends_with_an_answer_or_the_reason(django: str, said: str, r
         return
     with pytest.raises(subprocess.CalledProcessError) as caught:
         run(root, *words)
-    assert caught.value.stdout.decode().splitlines()[-1] == said
+    assert caught.value.stdout.decode().replace(OWN, "").splitlines()[-1] == said
     assert ("rm -f portside-manage-" in docker(root)[-1]) == ("sleep" in django), "the container goes, too"
 
 
@@ -824,7 +825,7 @@ def test_a_pull_that_brings_nothing_new_changes_nothing(root: Path) -> None:
 def test_a_pull_that_fails_is_a_failure(root: Path, tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError) as caught:
         pull(root, "no:1", "", "art:pulled", credentials="robot:x")
-    assert b"denied\nThe image can't be pulled." in caught.value.stdout
+    assert f"denied\n{OWN}The image can't be pulled." in caught.value.stdout.decode()
     assert not (tmp_path / "docker").exists()
 
 

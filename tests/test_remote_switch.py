@@ -12,6 +12,7 @@ from threading import Thread
 
 import pytest
 
+from deploy.following import OWN
 from deploy.stream import REMOTE
 from tests import sample
 
@@ -82,10 +83,12 @@ class Machine:
             "PORTSIDE_FILES": f"{self.top}/files", "TOP": str(self.top), "LOG": f"{self.top}/log", "FAULT": fault,
             "AT": at,
         }  # fmt: skip
-        return subprocess.run(
+        done = subprocess.run(
             ("sh", self.top / f"remote/{script}.sh", *words), env=environment, capture_output=True, text=True,
             timeout=180, check=False,
         )  # fmt: skip
+        done.stdout = done.stdout.replace(OWN, "")
+        return done
 
     def switch(
         self, bridge: str = "", final: str = "", *, old: str = OLD, before: str = "g0", fault: str = "", at: str = ""

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from deploy.following import OWN
 from deploy.stream import REMOTE
 from tests import sample
 
@@ -469,7 +470,7 @@ class Gate:
             ("sh", self.top / "remote/gate.sh", *words), env=environment, capture_output=True, text=True, timeout=180,
             check=False,
         )  # fmt: skip
-        return done.returncode, done.stdout + done.stderr, time.monotonic() - began
+        return done.returncode, (done.stdout + done.stderr).replace(OWN, ""), time.monotonic() - began
 
 
 @pytest.fixture

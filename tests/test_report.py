@@ -70,9 +70,11 @@ def test_lines_that_say_nothing_are_no_secret() -> None:
 def test_a_result_is_json_whatever_is_masked(capsys: pytest.CaptureFixture[str]) -> None:
     secret = '{\n    "a": {\n    },\n}'
     strange = "\udcff\x1b[2J"
-    report("changes", secret, '": [], ').result({"changes": ["its changes", ("a", 1)], "b": secret, "c": strange})
+    report("swordfish", "changes", secret, '": [], ').result(
+        {"swordfish": ["its changes: swordfish", ("a", 1)], "b": secret, "c": strange}
+    )
     told = capsys.readouterr().out
-    assert json.loads(told) == {"changes": ["its [hidden]", ["a", 1]], "b": "[hidden]", "c": strange}
+    assert json.loads(told) == {"swordfish": ["its changes: [hidden]", ["a", 1]], "b": "[hidden]", "c": strange}
     assert told.isascii()
 
 

@@ -132,7 +132,7 @@ class Docker:
     def check(self, platform: str) -> None:
         self.done.append(f"check {platform}")
 
-    def build(self, recipe: Recipe, tag: str, platform: str, say: object) -> None:
+    def build(self, recipe: Recipe, tag: str, platform: str, say: object, mask: object) -> None:
         self.done.append(f"build {tag} {platform} {recipe.dockerfile}")
 
     def save(self, tag: str, sink: IO[bytes]) -> None:

@@ -30,12 +30,12 @@ until said=$(certbot certonly --non-interactive --config "$PORTSIDE_FILES/certbo
     # The authority knows our account no more: another one is made.
     *"Account "*" not found"* | *accountDoesNotExist*)
         account=/etc/letsencrypt/accounts/$(sed -n 's/^server = https:\/\///p' "$PORTSIDE_FILES/certbot.ini")
-        [ -d "$account" ] || die "$said"
+        [ -d "$account" ] || end_with "$said"
         rm -rf "$account"
         ;;
     # It happens, means nothing, and certbot asks once more only.
-    *"anti-replay nonce"* | *badNonce*) [ "$(now)" -lt "$limit" ] || die "$said" ;;
-    *) die "$said" ;;
+    *"anti-replay nonce"* | *badNonce*) [ "$(now)" -lt "$limit" ] || end_with "$said" ;;
+    *) end_with "$said" ;;
     esac
     sleep 1
 done

@@ -118,6 +118,12 @@ note_knowledge() {
 
 # A command in a container of a release's image: manage COMPOSE [OPTION...] manage WORD...
 # Whoever ends us ends Compose too, which would leave the container running: a migration may never end.
+    printf '\037%s\n' "$*"
+    exit 1
+}
+
+# The end, with what a program said.
+end_with() {
 manage() {
     compose_file=$1 container=$(mktemp -u portside-manage-XXXXXXXX)
     shift

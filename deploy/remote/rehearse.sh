@@ -13,5 +13,5 @@ said=$(timeout "$2" sh -c '. "$PORTSIDE/remote/lib.sh"; manage "$@"' rehearse "$
     manage python /portside/ask/ask.py "$3" "$other" "$5" look </dev/null 2>&1)
 [ $? -ne 124 ] || die "No answer within $2 s."
 json=$(printf '%s\n' "$said" | sed -n 's/^portside-answer://p')
-[ -n "$json" ] || die "${said:-Django ended without an answer.}"
+[ -n "$json" ] || end_with "${said:-Django ended without an answer.}"
 answer "$json"

@@ -25,7 +25,7 @@ forget() {
     limit=$(($(now) + 300))
     while [ -f "/etc/letsencrypt/renewal/$1.conf" ]; do
         said=$(certbot delete --non-interactive --cert-name "$1" 2>&1) && continue
-        case $said in *"Another instance of Certbot is already running"*) ;; *) die "$said" ;; esac
+        case $said in *"Another instance of Certbot is already running"*) ;; *) end_with "$said" ;; esac
         [ "$(now)" -lt "$limit" ] || die "certbot is busy with something else."
         sleep 1
     done

@@ -36,7 +36,7 @@ choose() {
 up() { said=$(docker compose -f "$compose" up -d --force-recreate "$@" 2>&1); }
 
 # A port that somebody else has taken is no error: there are others.
-taken() { printf '%s\n' "$said" | grep -qE 'already allocated|already in use' || die "$said"; }
+taken() { printf '%s\n' "$said" | grep -qE 'already allocated|already in use' || end_with "$said"; }
 
 start() {
     used=$(used_ports)
