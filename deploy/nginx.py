@@ -121,6 +121,7 @@ def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> di
         "backends": _backends(site, edge, upstream),
         "domains": [name for server in served.servers if server.shows for name in server.names],
         "max_body": settings.max_body,
+        "fallback": settings.fallback,
         "health": _health(settings, edge),
         "asynchronous": edge.asynchronous,
         "real_ip": settings.real_ip,

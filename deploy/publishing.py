@@ -24,7 +24,7 @@ def gate(run: Run, stage: Stage) -> None:
     if run.unchanged:
         stage.skipped = True
         return
-    run.apply(stage, [static.gate(run.new, run.settings.health_path)])
+    run.apply(stage, [static.gate(run.new, run.settings.health_path, run.settings.fallback)])
     stage.note(f"{run.settings.health_path} is there")
 
 

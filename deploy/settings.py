@@ -183,7 +183,7 @@ class Settings(BaseModel):
     )
     tls_key: str | None = Field(None, description="its private key (PEM)")
     hsts: int = Field(
-        63072000, ge=0, description="seconds for which browsers remember to use HTTPS; 0: they aren't told"
+        63072000, ge=0, description="seconds for which browsers remember to use HTTPS; 0 makes them forget it"
     )
     http3: Switch = Field(
         False, description="HTTP/3 beside HTTP/2, by UDP port 443: where the server's Nginx can, once there is HTTPS"
@@ -210,6 +210,19 @@ class Settings(BaseModel):
         ],
         SEPARATED,
     ] = Field((), description="whole words of what a client calls itself: such crawlers get no answer")
+    fallback: (
+        Annotated[
+            str,
+            matching(
+                r"(?:(?!\.)[\w.@+~-]+/)*(?!\.)[\w.@+~-]*\w\.html?", "a page in the site's folder such as index.html"
+            ),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="static sites: the file served for paths that don't exist, such as index.html of a single-page "
+        "application; files of the usual endings are still not found (404)",
+    )
     firewall: Switch = Field(True, description="ufw: sshd's own port, 80 and 443; off leaves it alone")
 
     processes: Mapping[str, str] = Field(
@@ -228,7 +241,8 @@ class Settings(BaseModel):
         given = {name: value for name, value in fields.items() if value != ""}
         faults = [*dotenv.faults, *_unknown(steer), *_same_process(steer)]
         faults += [] if "site" in given else _same_name(path)
-        faults += _of_no_use(steer) if _is_static(steer) else _secrets_missing(steer, env)
+        faults += _of_no_use(steer)
+        faults += [] if _is_static(steer) else _secrets_missing(steer, env)
         given.setdefault("site", site_name(path))
         try:
             settings = cls(**given, processes=_processes(steer), env=env, dotenv=dotenv)  # type: ignore[arg-type]
@@ -308,6 +322,7 @@ _OF_THE_SERVER = {
     "registry_user", "redirect_domains", "max_body", "firewall", "acme_email", "acme_server", "acme_ca", "acme_eab_kid",
     "acme_eab_hmac_key", "acme_dns", "acme_dns_credentials", "acme_dns_seconds", "tls_cert", "tls_key", "hsts", "http3",
     "basic_auth", "allow", "deny", "rate_limit", "cache", "nginx_include", "real_ip", "block_agents", "hosts",
+    "fallback",
 }  # fmt: skip
 
 
@@ -316,8 +331,9 @@ _OF_A_FOLDER = {
     "site", "hosts", "kind", "domains", "redirect_domains", "app", "health_path", "keep", "firewall", "acme_email",
     "acme_server", "acme_ca", "acme_eab_kid", "acme_eab_hmac_key", "acme_dns", "acme_dns_credentials",
     "acme_dns_seconds", "tls_cert", "tls_key", "hsts", "http3", "basic_auth", "allow", "deny", "nginx_include",
-    "real_ip", "block_agents",
+    "real_ip", "block_agents", "fallback",
 }  # fmt: skip
+_OF_A_FOLDER_ALONE = {"fallback"}
 
 
 def whereabouts(path: Path) -> tuple[bool, str]:
@@ -416,13 +432,18 @@ def _is_static(steer: Mapping[str, Secret]) -> bool:
 
 
 def _of_no_use(steer: Mapping[str, Secret]) -> list[str]:
-    """What is set for a folder of files and only an application has a use for."""
+    """What is set for a folder of files and only an application has a use for, or the other way round."""
     harmless = {"DATABASE": {"none", Settings.model_fields["database"].default}, "BUILD": {"server"}}
+    site, useless = ("a static site", _of_an_application) if _is_static(steer) else ("an application", _of_a_folder)
     return [
-        f"DEPLOY_{name}: a static site has no use for it: take it out."
+        f"DEPLOY_{name}: {site} has no use for it: take it out."
         for name, value in steer.items()
-        if _of_an_application(name) and value.reveal().strip() not in harmless.get(name, set()) | {""}
+        if useless(name) and value.reveal().strip() not in harmless.get(name, set()) | {""}
     ]
+
+
+def _of_a_folder(name: str) -> bool:
+    return name.lower() in _OF_A_FOLDER_ALONE
 
 
 def _of_an_application(name: str) -> bool:

@@ -111,7 +111,7 @@ def _check_source(run: Run) -> None:
         image.build(run.settings, run.source, run.site.release("00000000-000000-0000000"))
         project.check_settings_module(run.settings, run.source)
     else:
-        static.check(run.source)
+        static.check(run.source, run.settings.fallback)
 
 
 def _say_source(run: Run) -> None:

@@ -34,8 +34,9 @@ def _hidden(part: str) -> bool:
     return part.startswith(".") and part != ".well-known"
 
 
-def check(source: Source) -> None:
-    """Raises Refused, naming every file that can't be served, or where there is none."""
+def check(source: Source, fallback: str | None = None) -> None:
+    """Raises Refused, naming every file that can't be served, or where there is none. ``fallback``: a file that must be
+    there."""
     files = served_files(source)
     if not files:
         raise Refused(f"DEPLOY_APP: there is no file to serve in {source.root}.", hint="Which folder is the site's?")
@@ -46,6 +47,8 @@ def check(source: Source) -> None:
         for name, path in files.items()
         if path.is_symlink() and not _leads_to(name, path, files)
     ]
+    if fallback and fallback not in files:
+        faults.append(f"DEPLOY_FALLBACK: there is no file {fallback} in {source.root}.")
     if faults:
         raise Refused("\n".join(faults), state="Nothing was changed.", hint="Mend it, then type the same again.")
 
@@ -73,6 +76,8 @@ def place(release: ReleasePaths, source: Source, there: Collection[str] = ()) ->
     ]
 
 
-def gate(release: ReleasePaths, path: str) -> Step:
-    """Look whether there is what a visitor of this path is shown, and Nginx's own user may read it."""
-    return script(f"Look for {path} in the new release", "look", release.static, path, str(names.WEB_GROUP))
+def gate(release: ReleasePaths, path: str, fallback: str | None = None) -> Step:
+    """Look whether there is what a visitor of this path is shown, and Nginx's own user may read it. ``fallback``: the
+    file that is shown where there is nothing else."""
+    words = (release.static, path, str(names.WEB_GROUP), fallback or "")
+    return script(f"Look for {path} in the new release", "look", *words)

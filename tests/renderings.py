@@ -77,6 +77,7 @@ SETTINGS: dict[str, dict[str, dict[str, str]]] = {
     "upstream": {"socket": {"DEPLOY_UPSTREAM": "socket"}, "port": {"DEPLOY_UPSTREAM": "port"}},
     "replicas": {"1": {"DEPLOY_REPLICAS": "1"}, "64": {"DEPLOY_REPLICAS": "64"}},
 }
+OF_A_FOLDER_ALONE = {"fallback": {"none": {}, "a page": {"DEPLOY_FALLBACK": "app/index.html"}}}
 NEW = Served("/static/", "/media/")
 RELEASES: dict[str, tuple[list[Served], bool]] = {
     "no files": ([Served()], False),
@@ -99,7 +100,9 @@ FACTORS = {
     "releases": tuple(RELEASES), **{name: tuple(values) for name, values in SETTINGS.items()}, **SERVER,
 }  # fmt: skip
 OF_A_FOLDER = ("names", "redirects", "auth", "allow", "deny", "include", "real ip", "agents", "health", "hsts")
-FOLDER_FACTORS = {name: FACTORS[name] for name in (*OF_A_FOLDER, *SERVER)}
+FOLDER_FACTORS = {name: FACTORS[name] for name in (*OF_A_FOLDER, *SERVER)} | {
+    name: tuple(values) for name, values in OF_A_FOLDER_ALONE.items()
+}
 """What changes the rendering of a static site, which has no use for the rest."""
 PROJECTS = [{"kind": "django", **chosen} for chosen in pairs.all_pairs(FACTORS)]
 FOLDERS = [{"kind": "static", **chosen} for chosen in pairs.all_pairs(FOLDER_FACTORS)]
@@ -152,8 +155,9 @@ def _rendering(folder: Path, name: str, chosen: Mapping[str, str], facts: Facts)
 
 
 def chosen_settings(folder: Path, chosen: Mapping[str, str]) -> Settings:
-    factors = [factor for factor in SETTINGS if factor in chosen]
-    lines = {name: value for factor in factors for name, value in SETTINGS[factor][chosen[factor]].items()}
+    known = SETTINGS | OF_A_FOLDER_ALONE
+    factors = [factor for factor in known if factor in chosen]
+    lines = {name: value for factor in factors for name, value in known[factor][chosen[factor]].items()}
     return sample.settings(folder, {**(sample.STATIC if chosen["kind"] == "static" else sample.LINES), **lines})
 
 

@@ -98,6 +98,21 @@ def test_going_back_looks_and_switches(settings: Settings, texts: Texts, golden:
     assert paper.scripts == ["look", "switch", "finish"]
 
 
+def test_without_its_fallback_a_release_is_refused_before_anything_is_told(settings: Settings, tmp_path: Path) -> None:
+    paper = Paper(sample.live_static(settings, RELEASES))
+    with pytest.raises(Refused, match=r"DEPLOY_FALLBACK: there is no file app\.html in"):
+        deploy(sample.settings(tmp_path, sample.STATIC, DEPLOY_FALLBACK="app.html"), paper)
+    assert (paper.connected, paper.told) == (False, [])
+
+
+def test_a_fallback_is_nginxs_and_makes_no_release(settings: Settings, tmp_path: Path) -> None:
+    made = deploy(settings, Paper(sample.live_static(settings, RELEASES))).source.digest
+    live = RELEASES[sample.OLD] | {"source": made, "settings": "(of the settings)"}
+    paper = Paper(sample.live_static(settings, RELEASES | {sample.OLD: live}))
+    run = deploy(sample.settings(tmp_path, sample.STATIC, DEPLOY_FALLBACK="index.html"), paper)
+    assert (run.unchanged, paper.scripts) == (True, ["nginx"])
+
+
 def test_what_can_not_be_served_is_refused_before_anything_is_told(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "app/link").symlink_to("/etc/passwd")
     sample.commit(tmp_path / "app")

@@ -17,13 +17,14 @@ import sys
 import tarfile
 import threading
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 from deploy.facts import Facts
-from deploy.stream import REMOTE
 from deploy.following import OWN
+from deploy.stream import REMOTE
 from tests import sample
 
 A, B, C = sample.OLDER, sample.OLD, sample.NEW
@@ -526,6 +527,38 @@ def test_a_release_is_put_in_place_of_new_files_and_of_those_that_are_there(stat
     assert (static / f"releases/{B}/static/docs/b.html").read_text() == "old"
 
 
+def nfd(text: str) -> str:
+    return unicodedata.normalize("NFD", text)
+
+
+def test_decomposed_names_are_there_composed_too(static: Path) -> None:
+    """As links are written, and as macOS wrote the names."""
+    names = [nfd("über.html"), nfd("Bücher/é.css"), "both ü.txt", nfd("both ü.txt"), "plain.txt"]
+    sample.files(static.parent / "files/new", {name: name for name in names})
+    (static.parent / "files/new" / nfd("lïnk")).symlink_to("plain.txt")
+    folder = static / f"releases/{C}/static"
+    shutil.rmtree(folder)
+    run(static, "place", str(folder), f"{static}/current/static")
+    made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    composed = {"über.html", "Bücher/é.css", "lïnk"}
+    assert made == {*names, nfd("lïnk"), *composed}
+    for name in composed:
+        assert os.path.samestat(os.lstat(folder / name), os.lstat(folder / nfd(name))), "stored once"
+    assert (folder / "both ü.txt").read_text() == "both ü.txt", "another file's name"
+    assert (folder / nfd("both ü.txt")).read_text() == nfd("both ü.txt")
+
+
+def test_a_composed_name_leads_nowhere_else(static: Path) -> None:
+    """A link that an image made where a folder would be written through it."""
+    folder, other = static / f"releases/{C}/static", static.parent / "elsewhere"
+    other.mkdir()
+    sample.files(folder, {nfd("ü/a.txt"): "a", nfd("ä/b.txt"): "b", "ä": "a file"})
+    (folder / "ü").symlink_to(other)
+    script = f'. "{static.parent}/remote/lib.sh"; compose_names "$1"'
+    subprocess.run(("sh", "-c", script, "sh", folder), check=True, timeout=180)
+    assert (list(other.iterdir()), (folder / "ä").read_text()) == ([], "a file")
+
+
 def test_a_build_takes_what_came_along_and_what_is_the_same_still(root: Path) -> None:
     folder = root / "context"
     old = {
@@ -624,13 +657,22 @@ def test_the_gate_finds_what_nginx_would(path: str, found: bool, static: Path) -
     sample.files(static.parent, {"bin/setpriv": '#!/bin/sh\n[ "$2 $4" = "33 33" ] && shift 5 && exec "$@"\n'})
     (static.parent / "bin/setpriv").chmod(0o755)
     if found:
-        assert run(static, "look", f"{static}/current/static", path, "33").startswith("unchanged")
+        assert run(static, "look", f"{static}/current/static", path, "33", "").startswith("unchanged")
     else:
         with pytest.raises(subprocess.CalledProcessError) as caught:
-            run(static, "look", f"{static}/current/static", path, "33")
+            run(static, "look", f"{static}/current/static", path, "33", "")
         said = caught.value.stdout.decode()
         assert f"The new release shows nothing at {path}: there is no {path[1:]}" in said
         assert "It has: a.html docs gone.html x.css" in said
+
+
+def test_the_gate_finds_the_fallback(static: Path) -> None:
+    sample.files(static.parent, {"bin/setpriv": '#!/bin/sh\nshift 5 && exec "$@"\n'})
+    (static.parent / "bin/setpriv").chmod(0o755)
+    for path in ("/", "/none/1", "/docs/"):
+        assert run(static, "look", f"{static}/current/static", path, "33", "a.html").startswith("unchanged")
+    with pytest.raises(subprocess.CalledProcessError):
+        run(static, "look", f"{static}/current/static", "/none/1", "33", "none.html")
 
 
 def test_to_ask_changes_nothing(root: Path) -> None:
@@ -642,7 +684,7 @@ def test_what_nginx_may_not_read_is_no_page(static: Path) -> None:
     sample.files(static.parent, {"bin/setpriv": "#!/bin/sh\nexit 1\n"})
     (static.parent / "bin/setpriv").chmod(0o755)
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        run(static, "look", f"{static}/current/static", "/a", "33")
+        run(static, "look", f"{static}/current/static", "/a", "33", "")
     assert "Nginx can't read /a.html." in caught.value.stdout.decode()
 
 

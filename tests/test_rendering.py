@@ -143,12 +143,16 @@ def test_so_have_answers_that_no_location_gives(tried: Tried) -> None:
 
 
 def test_an_if_does_nothing_that_it_cannot(tried: Tried) -> None:
-    """https://github.com/nginxinc/nginx-wiki/blob/master/source/start/topics/depth/ifisevil.rst"""
+    """https://github.com/nginxinc/nginx-wiki/blob/master/source/start/topics/depth/ifisevil.rst
+
+    Outside of a server only where nothing else is asked for: there @page finds out where a slash leads.
+    """
     inside = {inner.name for condition in tried.every("if") for inner in condition.block}
     assert inside == {"return", "set"}
     around = {condition.parents[-1] for condition in tried.every("if")}
-    assert {block.name for block in around if not block.words[:1] or "@next_release" not in block.words[0]} == {
-        "server"
+    assert {text for block in around if "@next_release" not in (text := " ".join((block.name, *block.words)))} == {
+        "server",
+        "location @page",
     }
 
 
@@ -159,9 +163,16 @@ def test_what_is_returned_tells_nobody_anything(tried: Tried) -> None:
         for found in tried.every("return")
         if any(block.own("deny") or block.own("allow") for block in found.parents)
         and found.parents[-1].words != ("=", "/teapot")
+        and not any(block.words == ("@page",) for block in found.parents)
     }
     to_another_name = {text for text in said if re.fullmatch(r"return 302 https?://[^/$]+\$request_uri", text)}
     assert said - to_another_name == {"return 404", "return 444", "return 502", "return 503"}
+
+
+def test_a_page_is_looked_for_only_for_whoever_is_let_in(tried: Tried) -> None:
+    """Nothing leads to @page but try_files, which comes after ``allow``, ``deny`` and passwords."""
+    leading = {found.name for _, tree in tried.all for found in tree.walk() if "@page" in found.words}
+    assert leading == {"location", "try_files"}
 
 
 def test_files_of_people_and_private_ones_are_sandboxed_and_lead_nowhere(tried: Tried) -> None:

@@ -28,7 +28,8 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
     named = {name.removeprefix("DEPLOY_").lower() for name in sample.EVERY_SETTING if name.startswith("DEPLOY_")}
     named = {"processes" if name.startswith("process_") else name for name in named}
     of_a_pull = {"registry_user", "registry_password"}  # which nothing can be built for
-    assert named == (Settings.known() | set(FAMILIES)) - of_a_pull
+    of_a_folder = {"fallback"}
+    assert named == (Settings.known() | set(FAMILIES)) - of_a_pull - of_a_folder
     assert settings.model_fields_set >= named
 
 
@@ -199,6 +200,29 @@ def test_an_accounts_key_is_not_printed(tmp_path: Path) -> None:
 def test_a_certificate_makes_no_new_release(tmp_path: Path) -> None:
     before = sample.settings(tmp_path).fingerprint()
     assert sample.settings(tmp_path, DEPLOY_HSTS="0", DEPLOY_ACME_EMAIL="a@b.example").fingerprint() == before
+
+
+@pytest.mark.parametrize("value", ["index.html", "app/index.html", "200.htm", "a-b_c/d.e+f@1~2.html"])
+def test_a_fallback_is_a_page_of_the_folder(value: str, tmp_path: Path) -> None:
+    assert sample.settings(tmp_path, sample.STATIC, DEPLOY_FALLBACK=value).fallback == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["/index.html", "../index.html", "a/../b.html", "./index.html", ".index.html", ".well-known/a.html", "a//b.html",
+     "index", "app/", "index.html/", "a b.html", "ü.html", "a;b.html", "$uri.html", "{a}.html", "a.html b.html",
+     ".html", "https://a.example/index.html", "app.js", "a\\b.html", "index.html\n"],
+)  # fmt: skip
+def test_what_can_be_no_fallback_is_refused(value: str, tmp_path: Path) -> None:
+    said = r"^DEPLOY_FALLBACK: should be a page in the site's folder such as index\.html\.\n"
+    with pytest.raises(Refused, match=said):
+        sample.settings(tmp_path, sample.STATIC, DEPLOY_FALLBACK=value)
+
+
+def test_an_application_has_no_use_for_a_fallback(tmp_path: Path) -> None:
+    said = "DEPLOY_FALLBACK: an application has no use for it: take it out."
+    assert sample.refused(tmp_path, DEPLOY_FALLBACK="index.html") == [said]
+    assert sample.settings(tmp_path, DEPLOY_FALLBACK="").fallback is None
 
 
 @pytest.mark.parametrize("value", ["server", "local"])

@@ -83,4 +83,15 @@ def test_only_what_the_live_release_lacks_is_sent(there: set[str], sent: set[str
 
 
 def test_the_gate_looks_for_the_health_checks_path() -> None:
-    assert static.gate(RELEASE, "/status?x=1").words == ("script", "look", RELEASE.static, "/status?x=1", "33")
+    words = ("script", "look", RELEASE.static, "/status?x=1", "33")
+    assert static.gate(RELEASE, "/status?x=1").words == (*words, "")
+    assert static.gate(RELEASE, "/status?x=1", "app.html").words == (*words, "app.html")
+
+
+def test_the_file_for_paths_that_do_not_exist_must_exist(tmp_path: Path) -> None:
+    made = source(tmp_path, ("app.html", "index.html"))
+    for name in ("index.html", "app.html"):
+        static.check(made, name)
+    for name in ("200.html", "css", ".github/page.html"):
+        with pytest.raises(Refused, match=rf"^DEPLOY_FALLBACK: there is no file {name} in .*/site\.\n"):
+            static.check(made, name)

@@ -29,7 +29,8 @@ compress() {
 
 find . -type f -size +1k \( -name '*.css' -o -name '*.js' -o -name '*.mjs' -o -name '*.svg' -o -name '*.json' \
     -o -name '*.html' -o -name '*.htm' -o -name '*.xml' -o -name '*.txt' -o -name '*.csv' -o -name '*.map' -o -name '*.wasm' \
-    -o -name '*.ttf' -o -name '*.otf' -o -name '*.webmanifest' \) -print0 | sort -z >"$lists/all" || exit 1
+    -o -name '*.ttf' -o -name '*.otf' -o -name '*.webmanifest' -o -name '*.md' -o -name '*.markdown' -o -name '*.vtt' \
+    -o -name '*.ics' -o -name '*.geojson' -o -name '*.jsonld' \) -print0 | sort -z >"$lists/all" || exit 1
 sums . >"$lists/here"
 sums "$pool" >"$lists/there"
 comm -z -12 "$lists/here" "$lists/there" | cut -z -c 67- >"$lists/same"

@@ -48,6 +48,28 @@ sys.exit(failed)
 ' "$1"
 }
 
+# Gives each file below a folder whose name is decomposed (NFD, as macOS writes it) its composed name (NFC) too, which links are
+# usually written in and browsers send as it is. Where another file has that name, the name stays that file's.
+#   compose_names FOLDER
+compose_names() {
+    python3 -I -S -c '
+import os, sys, unicodedata
+top = os.path.realpath(sys.argv[1])
+for folder, folders, files in os.walk(top):
+    links = [name for name in folders if os.path.islink(os.path.join(folder, name))]
+    for path in (os.path.join(folder, name) for name in files + links):
+        place = os.path.join(top, unicodedata.normalize("NFC", os.path.relpath(path, top)))
+        beside = os.path.dirname(place)
+        if os.path.lexists(place) or os.path.realpath(beside) != beside:  # a link in its place may lead anywhere
+            continue
+        try:
+            os.makedirs(beside, exist_ok=True)
+            os.link(path, place, follow_symlinks=False)
+        except (FileExistsError, NotADirectoryError):
+            pass
+' "$1"
+}
+
 # The releases that are too many, a line each: all but the last KEEP that were live, and the others named.
 #   surplus ROOT KEEP ID...
 surplus() {
@@ -94,8 +116,14 @@ ran() {
 # Names as a list in JSON.
 list() { printf '%s\n' "$@" | sed -n 's/..*/"&"/p' | paste -sd , | sed 's/.*/[&]/'; }
 
-# The end, with the reason.
+# The end, with the reason. The sign in front tells whoever masks secrets that these words are ours (following.py).
 die() {
+    printf '\037%s\n' "$*"
+    exit 1
+}
+
+# The end, with what a program said.
+end_with() {
     printf '%s\n' "$*"
     exit 1
 }
@@ -118,12 +146,6 @@ note_knowledge() {
 
 # A command in a container of a release's image: manage COMPOSE [OPTION...] manage WORD...
 # Whoever ends us ends Compose too, which would leave the container running: a migration may never end.
-    printf '\037%s\n' "$*"
-    exit 1
-}
-
-# The end, with what a program said.
-end_with() {
 manage() {
     compose_file=$1 container=$(mktemp -u portside-manage-XXXXXXXX)
     shift

@@ -11,4 +11,5 @@ if [ -s "$PORTSIDE_FILES/same" ]; then
     (cd "$live" && tr '\n' '\0' <"$PORTSIDE_FILES/same" | link "$folder") ||
         die "The files of the live release can't be linked."
 fi
+compose_names "$folder" || die "The files can't be linked by their composed names."
 sh "$PORTSIDE/remote/compress.sh" "$folder" "$live" || die "The files can't be compressed."

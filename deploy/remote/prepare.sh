@@ -11,5 +11,6 @@ manage=$1 static=$2 before=$3
 [ -z "$static" ] || python "$manage" collectstatic --noinput --verbosity 1 </dev/null
 [ -z "$before" ] || sh -c "$before" </dev/null
 INSIDE
+[ -z "$static" ] || compose_names "$static" || die "The static files can't be linked by their composed names."
 [ -z "$static" ] || sh "$PORTSIDE/remote/compress.sh" "$static" "$pool" || die "The static files can't be compressed."
 exit 0

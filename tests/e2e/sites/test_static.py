@@ -12,9 +12,11 @@ import shutil
 import signal
 import socket
 import ssl
+import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -33,6 +35,7 @@ pytestmark = pytest.mark.begins("bare")
 
 DOMAIN, SECOND = f"pages-{PREFIX}.test", f"again.pages-{PREFIX}.test"
 OLD_STYLE, NEW_STYLE = "style.0123abcd.css", "style.4567cdef.css"
+DECOMPOSED = unicodedata.normalize("NFD", "über/grüße.html")
 RULES = "p { color: black }\n" * 200
 STAGES = [name for name in flow.DEPLOY if name not in flow.OF_CONTAINERS]
 
@@ -52,6 +55,7 @@ FILES = {
     "site/pictures/a.svg": "<svg xmlns='http://www.w3.org/2000/svg'/>",
     f"site/{OLD_STYLE}": RULES,
     "site/404.html": page("Nothing here"),
+    f"site/{DECOMPOSED}": page("By macOS"),
     "site/.htaccess": "deny from all\n",
     "site/.well-known/security.txt": "Contact: mailto:ann@example.com\n",
     "README.md": "beside the site, so not of it\n",
@@ -147,10 +151,24 @@ def test_a_folder_is_at_its_slash(site: Project) -> None:
 
 
 @pytest.mark.core
+def test_a_page_is_at_no_slash(site: Project) -> None:
+    for path, to in (("/about/?q=1", "/about?q=1"), ("/docs/first/", "/docs/first"), ("//about/", "/about")):
+        answer = ask(site.server, DOMAIN, path)
+        assert (answer.status, answer.headers["location"]) == (301, to)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_that_macos_wrote_is_found_as_links_are_written(form: str, site: Project) -> None:
+    status, text = get(site, "/" + quote(unicodedata.normalize(form, "über/grüße")))  # type: ignore[arg-type]
+    assert (status, "By macOS" in text) == (200, True)
+
+
+@pytest.mark.core
 @pytest.mark.parametrize(
     "path",
-    ["/none", "/none/", "/about/", "/pictures/", "/404.html", "/none.0123abcd.css", "/.htaccess", "/README.md", "/id",
-     "/.git/config", "/static-pool/", "/docs/first/", "/.well-known/"],
+    ["/none", "/none/", "/pictures/", "/404", "/404/", "/404.html",
+     "/none.0123abcd.css", "/.htaccess", "/README.md", "/id",
+     "/.git/config", "/static-pool/", "/.well-known/"],
 )  # fmt: skip
 def test_what_is_not_there_is_told_by_the_sites_own_page(path: str, site: Project) -> None:
     status, text = get(site, path)
@@ -286,6 +304,30 @@ def test_a_release_without_its_page_never_goes_live(site: Project) -> None:
     assert left(lambda: half_done(site)) == ""
 
 
+@pytest.mark.core
+def test_paths_that_do_not_exist_show_the_application(site: Project) -> None:
+    before = live(site.server, "pages")
+    with site.with_settings(DEPLOY_FALLBACK="shell.html"):
+        done = site.deploy(check=False)
+        assert done.code == 2
+        assert f"DEPLOY_FALLBACK: there is no file shell.html in {site.root}/site." in done.err
+        assert "provision" not in done.out, "before the server is reached for"
+        with site.changed({"site/shell.html": page("The application")}):
+            with visitors(site.server, DOMAIN) as seen:
+                site.deploy()
+            assert seen.lost == []
+            assert "The application" in get(site, "/users/42")[1]
+            assert [get(site, path)[0] for path in ("/users/42", "/none.js", "/404")] == [200, 404, 404]
+            site.fab("rollback", on=site.server, project=site, check=True)
+            assert live(site.server, "pages") == before
+            assert get(site, "/users/42")[0] == 404, "this release hasn't got the page"
+            assert get(site, "/")[0] == 200
+            site.deploy()
+            assert get(site, "/users/42")[0] == 200
+    site.deploy()
+    assert get(site, "/users/42")[0] == 404
+
+
 def test_settings_of_an_application_are_refused(site: Project) -> None:
     given = {
         "DEPLOY_REPLICAS": "2",
@@ -369,6 +411,26 @@ def test_it_can_be_closed_and_opened(site: Project) -> None:
     assert get(site, "/about")[0] == 200
 
 
+def test_its_words_are_read_whatever_the_secrets_are(site: Project) -> None:
+    words = {
+        "NOTE": '"closed for visitors"',
+        "DOOR_TOKEN": "closed",
+        "STATE_KEY": "live",
+        "SITE_SECRET": "maintenance",
+        "PIN": "200",
+    }
+    site.fab("maintenance", on=site.server, project=site, check=True)
+    with site.with_settings(**words, FULL_TOKEN="swordfish"):
+        done = site.deploy("--verbose")
+        assert "It is closed for visitors: fab maintenance --off" in done.out
+        assert "[hidden]" not in done.out + done.err
+        with site.changed({"site/new.html": page("New")}, DEPLOY_HEALTH_PATH="/closed/swordfish"):
+            failed = site.deploy(check=False)
+            assert "shows nothing at /closed/[hidden]: there is no closed/[hidden]. Is DEPLOY_APP" in failed.err
+            assert "is live, as before." in failed.err
+    site.fab("maintenance", "--off", on=site.server, project=site, check=True)
+
+
 def test_it_has_passwords_and_a_page_without(site: Project) -> None:
     site.write({"site/status.html": page("well")})
     site.commit("A page for whoever watches")
@@ -427,6 +489,11 @@ def test_certificates(site: Project, server: Practice, tmp_path: Path) -> None:
     changed(site, "by HTTPS")
     site.deploy()
     assert "by HTTPS" in secure(server, tmp_path / "root.pem", "/").text
+    with site.with_settings(DEPLOY_HSTS="0"):
+        site.deploy()
+        for path in ("/about", "/none", "/about/"):
+            assert secure(server, tmp_path / "root.pem", path).headers["strict-transport-security"] == "max-age=0"
+    site.deploy()
 
 
 # Beside others
