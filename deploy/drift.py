@@ -19,12 +19,16 @@ def found(settings: Settings, site: Site, facts: Facts) -> list[str]:
     if not facts.current:
         return []
     return [
-        *_of_nginx(facts),
-        *_of_the_host(facts),
+        *by_hand(site, facts),
+        *_of_units(settings, facts),
         *_of_the_firewall(settings, facts),
-        *_of_the_release(site, facts),
         *(_of_docker(settings, site, facts) if settings.containers else []),
     ]
+
+
+def by_hand(site: Site, facts: Facts) -> list[str]:
+    """What somebody has changed of the files: Nginx's, the host's, the live release's."""
+    return [*_of_nginx(facts), *_of_the_host(facts), *_of_the_release(site, facts)] if facts.current else []
 
 
 def _of_nginx(facts: Facts) -> Iterable[str]:
@@ -33,8 +37,6 @@ def _of_nginx(facts: Facts) -> Iterable[str]:
         paths = sorted(path for path in written | there if written and written.get(path) != there.get(path))
         shown = ", ".join(f"{names.NGINX_LIVE}/{path}" for path in paths)
         yield f"Nginx's files were changed by hand: {shown or names.NGINX_LIVE}."
-    if facts.nginx_version and not facts.nginx_active:
-        yield "Nginx is stopped."
 
 
 def _of_the_host(facts: Facts) -> Iterable[str]:
@@ -44,6 +46,13 @@ def _of_the_host(facts: Facts) -> Iterable[str]:
             yield f"{path} is gone."
         elif written and there and there.sha256 != written:
             yield f"{path} was changed by hand."
+
+
+def _of_units(settings: Settings, facts: Facts) -> Iterable[str]:
+    if facts.nginx_version and not facts.nginx_active:
+        yield "Nginx is stopped."
+    for unit in host.disabled(settings, facts):
+        yield f"{unit} is disabled: it doesn't start at the next boot."
     if "certbot" in facts.packages and not facts.renewal_timer:
         yield f"{renewal.TIMER} is stopped, so nothing renews certificates."
 

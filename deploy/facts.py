@@ -213,6 +213,7 @@ class Facts:
     it holds none; ``data_lacking``: folders of data that the
     live release mounts and that aren't there. ``answer``: the status with which Nginx answers where the live release
     was found healthy; 000 is no answer in time.
+    ``disabled``: units of Portside's that don't start at a boot.
     """
 
     os_id: str = _one("os.id")
@@ -235,6 +236,7 @@ class Facts:
     docker_version: str = _one("docker.version")
     compose_version: str = _one("docker.compose", _without_v)
     buildx_version: str = _one("docker.buildx", _without_v)
+    disabled: tuple[str, ...] = _all("unit.disabled")
     live_restore: bool = _one("docker.live-restore", _is("true"))
     swarm: str = _one("docker.swarm")
     daemon_json: str = _one("docker.json", _decoded)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import certs, host, http3, migrating, nginx, release, renewal, restarts, wellbeing
+from . import certs, drift, host, http3, migrating, nginx, release, renewal, restarts, wellbeing
 from .certificate import Certificate, clock
 from .command import words
 from .facts import Facts, Listener
@@ -121,6 +121,7 @@ def of_server(it: Examined) -> list[Finding]:
     """What is so of the server and of the site on it."""
     return [
         *_host(it),
+        *_drift(it),
         *_units(it),
         *_firewall(it),
         *_nginx(it),
@@ -175,11 +176,16 @@ def _host(it: Examined) -> list[Finding]:
         found.append(warning("host", "SSH lets people in by password, which strangers guess at all day.", fix))
     for unit in it.seen.failed:
         found.append(warning("host", f"{unit} has failed.", it.on_server(f"journalctl -u {unit}")))
-    work = [] if found else [*host.packages(it.settings, facts), *host.rest(it.settings, facts)]
+    work = [*host.packages(it.settings, facts), *host.rest(it.settings, facts)]
     if work:
         what = f"{work[0].name}" + (f" and {len(work) - 1} more" if len(work) > 1 else "")
         found.append(warning("host", f"The host isn't as this version would have it: {what}.", it.fab("provision")))
     return found or [fine("host", f"{facts.os_name}, as it should be")]
+
+
+def _drift(it: Examined) -> list[Finding]:
+    fix = f"{it.fab('plan')} shows what a deploy puts back"
+    return [warning("drift", text, fix) for text in drift.by_hand(it.site, it.facts)]
 
 
 def _units(it: Examined) -> list[Finding]:
@@ -195,8 +201,8 @@ def _units(it: Examined) -> list[Finding]:
             fix = mended + "; " + it.on_server(f"systemctl status {unit}") + " says why it isn't"
             found.append(fault("units", f"{unit} is {active}{_costs(unit)}.", fix))
         if enabled not in {"enabled", "static", "enabled-runtime"}:
-            fix = it.on_server(f"systemctl enable {unit}")
-            found.append(fault("units", f"{unit} doesn't come back after a reboot.", fix))
+            fix = it.fab("deploy") if enabled == "disabled" else it.on_server(f"systemctl unmask {unit}")
+            found.append(fault("units", f"{unit} doesn't come back after a reboot: it is {enabled}.", fix))
     for unit in sorted(needed - set(it.seen.units)):
         found.append(fault("units", f"{unit} isn't there{_costs(unit)}.", it.fab("provision")))
     return found or [fine("units", f"{', '.join(sorted(needed))} run, and come back after a reboot")]

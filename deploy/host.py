@@ -35,7 +35,7 @@ def watched() -> list[str]:
     """Files and folders of the host whose state the plan compares."""
     return [
         names.NGINX_CONF, names.DAEMON_JSON, names.GUARD_SCRIPT, names.GUARD_UNIT, names.HOME, names.ACME_ROOT,
-        names.TMPFILES, names.CERTIFICATE_SCRIPT, names.RENEWAL_HOOK, names.NGINX_CACHE,
+        names.TMPFILES, names.NGINX_UNIT, names.CERTIFICATE_SCRIPT, names.RENEWAL_HOOK, names.NGINX_CACHE,
     ]  # fmt: skip
 
 
@@ -99,6 +99,7 @@ def rest(settings: Settings, facts: Facts) -> list[Step]:
         *_folder(facts, names.NGINX_CACHE),
         *(_guard(facts) if settings.containers else []),
         *_tmpfiles(facts),
+        *_units(settings, facts),
         *_renewal(facts),
         *_timer(facts),
         *_firewall(settings, facts),
@@ -234,6 +235,20 @@ def _guard(facts: Facts) -> list[Step]:
 def _tmpfiles(facts: Facts) -> list[Step]:
     text = (_FILES / "tmpfiles.conf").read_text(encoding="utf-8")
     return [] if _same(facts, names.TMPFILES, text, 0o644) else [write(names.TMPFILES, text)]
+
+
+def _units(settings: Settings, facts: Facts) -> list[Step]:
+    """Nginx comes back when it dies, and what the site needs starts at each boot."""
+    text = (_FILES / "nginx.conf").read_text(encoding="utf-8")
+    steps = [] if _same(facts, names.NGINX_UNIT, text, 0o644) else [write(names.NGINX_UNIT, text)]
+    units = dict.fromkeys([*(["nginx.service"] * len(steps)), *disabled(settings, facts)])
+    return [*steps, script(f"Start {', '.join(units)} at each boot", "enable", *units)] if units else []
+
+
+def disabled(settings: Settings, facts: Facts) -> list[str]:
+    """Units that wouldn't start at the next boot, and that the site needs."""
+    of_containers = {"docker.service", "portside-guard.service"}
+    return [unit for unit in facts.disabled if settings.containers or unit not in of_containers]
 
 
 def _renewal(facts: Facts) -> list[Step]:

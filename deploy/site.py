@@ -26,6 +26,7 @@ DAEMON_JSON = "/etc/docker/daemon.json"
 TMPFILES = "/etc/tmpfiles.d/portside.conf"
 GUARD_SCRIPT = "/usr/local/lib/portside/guard-containers.sh"
 GUARD_UNIT = "/etc/systemd/system/portside-guard.service"
+NGINX_UNIT = "/etc/systemd/system/nginx.service.d/portside.conf"  # what is ours of it
 CERTIFICATES = "/etc/portside/certificates"  # where Nginx reads them, beside certbot's own folder
 CERTIFICATE_SCRIPT = "/usr/local/lib/portside/certificate.sh"
 LETSENCRYPT_LIVE = "/etc/letsencrypt/live"

@@ -71,6 +71,10 @@ class Model:
         if "ufw" in installed:
             self._set(ufw="inactive")
 
+    def _does_enable(self, step: Step, *units: str) -> None:
+        assert names.NGINX_UNIT in self.facts.files
+        self._set(disabled=tuple(unit for unit in self.facts.disabled if unit not in units))
+
     def _does_docker_reload(self, step: Step) -> None:
         self._set(live_restore=json.loads(self.facts.daemon_json)["live-restore"])
 

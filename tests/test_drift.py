@@ -54,6 +54,7 @@ def test_a_server_as_it_was_left_has_none(settings: Settings) -> None:
          f"The container {WEB} runs, but is unhealthy."),
         ({"live_restore": False},
          "Docker doesn't keep containers while it restarts: live-restore is off (/etc/docker/daemon.json)."),
+        ({"disabled": ("nginx.service",)}, "nginx.service is disabled: it doesn't start at the next boot."),
         ({"renewal_timer": False}, "certbot.timer is stopped, so nothing renews certificates."),
         ({"ufw": "inactive"}, "The firewall is switched off."),
         ({"ufw_rules": ("allow 443/tcp",)}, "The firewall was changed by hand: 80 not open any more."),

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from deploy import findings
+from deploy import site as names
 from deploy.certificate import clock
-from deploy.facts import Container, Facts, Listener
+from deploy.facts import Container, Facts, FileFact, Listener
 from deploy.findings import Examined, Finding, Seen
 from deploy.settings import Settings
 from tests import sample
@@ -91,7 +92,8 @@ def test_what_was_told_is_read() -> None:
     [
         ("certbot.timer active", "certbot.timer inactive", "fault", "nothing renews", "fab provision -H srv"),
         ("nginx.service active", "nginx.service failed", "fault", "no visitor is answered", "fab provision -H srv"),
-        ("nginx.service active enabled", "nginx.service active disabled", "fault", "reboot", "systemctl enable nginx"),
+        ("nginx.service active enabled", "nginx.service active disabled", "fault", "reboot", "fab deploy -H srv"),
+        ("nginx.service active enabled", "nginx.service active masked", "fault", "masked", "systemctl unmask nginx"),
         ("unit	docker.service active enabled\n", "", "fault", "docker.service isn't there", "fab provision -H srv"),
         ("disk	40 40000 /var", "disk	99 500 /var", "fault", "500 MB free at /var/lib/docker", "docker system prune"),
         ("disk	40 40000 /var", "disk	95 3000 /var", "warning", "95 % of the disk", "docker system prune"),
@@ -139,6 +141,17 @@ def test_a_container_that_does_not_run_or_come_back(settings: Settings) -> None:
     assert found.fix == "ssh srv sudo docker update --restart unless-stopped portfolio-data-db-1"
     (found,) = wrong(examined(settings, containers=healthy(settings).containers[1:]))
     assert found.text == f"1 web container of {sample.OLD} is missing."
+
+
+def test_drift_is_reported_whatever_else_there_is(settings: Settings) -> None:
+    """An upgrade that waits for a reboot, or passwords, once hid it."""
+    changed = {"files": {**healthy(settings).files, names.TMPFILES: FileFact(0o644, "0:0", "another")}}
+    changed |= {"written": {names.TMPFILES: "as it was"}}
+    for more in ((), ("reboot\tyes", "failed\ta.service")):
+        told = [each.text for each in wrong(examined(settings, *more, **changed))]
+        assert f"The host isn't as this version would have it: File {names.TMPFILES}." in told
+        assert f"{names.TMPFILES} was changed by hand." in told
+        assert len(told) == 2 + len(more)
 
 
 def test_a_site_that_is_not_live_is_a_fault(settings: Settings) -> None:

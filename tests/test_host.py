@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from deploy import host, nginx
+from deploy import site as names
 from deploy.errors import PortsideError
 from deploy.facts import Facts, Listener
 from deploy.settings import Settings
@@ -241,6 +242,35 @@ def test_a_server_of_little_memory_is_told_of(
 def test_every_reason_is_told_at_once(settings: Settings) -> None:
     facts = replace(sample.bare(), os_id="fedora", disk_mb=1, listeners=(Listener("tcp", "*", 80, "apache2"),))
     assert len(reasons(settings, facts).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("disabled", "started"),
+    [
+        (("nginx.service",), ("nginx.service",)),
+        (("nginx.service", "docker.service"), ("nginx.service", "docker.service")),
+    ],
+)
+def test_what_is_disabled_starts_at_each_boot_again(
+    disabled: tuple[str, ...], started: tuple[str, ...], settings: Settings
+) -> None:
+    (step,) = host.rest(settings, replace(sample.provisioned(), disabled=disabled))
+    assert step.words == ("script", "enable", *started)
+
+
+def test_a_static_site_needs_no_docker_at_a_boot(tmp_path: Path) -> None:
+    static = sample.settings(tmp_path, sample.STATIC)
+    assert host.rest(static, replace(sample.provisioned(), disabled=("docker.service",))) == []
+
+
+def test_what_brings_nginx_back_is_read_by_systemd_at_once(settings: Settings) -> None:
+    facts = sample.provisioned()
+    files = {path: fact for path, fact in facts.files.items() if path != names.NGINX_UNIT}
+    steps = host.rest(settings, replace(facts, files=files))
+    assert [step.words[:3] for step in steps] == [
+        ("write", names.NGINX_UNIT, "644"),
+        ("script", "enable", "nginx.service"),
+    ]
 
 
 def test_a_changed_guard_is_written_and_started_again(settings: Settings) -> None:

@@ -30,6 +30,8 @@ host_facts() {
     fact cores "$(nproc)"
     # In kilobytes: the df of uutils knows no other unit by a letter.
     fact disk "$(df -Pk / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 && (min == "" || $4 < min) {min = $4} END {print int(min / 1024)}')"
+    systemctl show -p Id -p UnitFileState nginx.service docker.service portside-guard.service certbot.timer |
+        awk -F= '$1 == "Id" {id = $2} $1 == "UnitFileState" && $2 ~ /^(disabled|masked)/ {print "unit.disabled\t" id}'
     awk '$1 == "MemTotal:" {print "memory\t" int($2 / 1024)} $1 == "SwapTotal:" {print "swap\t" int($2 / 1024)}' /proc/meminfo
     fact ipv6 "$([ -f /proc/net/if_inet6 ] && echo yes || echo no)"
     fact systemd "$([ -d /run/systemd/system ] && echo yes || echo no)"

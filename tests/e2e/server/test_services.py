@@ -78,6 +78,26 @@ def test_nginx_is_stopped(tiny: Tiny) -> None:
         assert "nothing to do" in tiny.deploy().out
 
 
+def test_nginx_is_killed(tiny: Tiny) -> None:
+    """As by the kernel where memory is short. It comes back, however often."""
+    for _ in range(7):
+        shell(tiny.project.server, "kill -9 $(cat /run/nginx.pid)")
+        until(lambda: tiny.answers() == tiny.version, "Nginx to be back")
+
+
+def test_nginx_is_disabled(tiny: Tiny) -> None:
+    """The next deploy has it start at each boot again, though nothing else is to be done."""
+    server = tiny.project.server
+    shell(server, "systemctl disable nginx")
+    told = tiny.project.fab("doctor", on=server, project=tiny.project)
+    assert "nginx.service doesn't come back after a reboot" in told.out
+    with nobody_lost(tiny):
+        done = tiny.project.deploy()
+    assert "same release" in done.out
+    assert shell(server, "systemctl is-enabled nginx").strip() == "enabled"
+    assert "nothing to do" in tiny.project.deploy().out
+
+
 def test_nginx_is_stopped_while_it_deploys(tiny: Tiny) -> None:
     """The switch can't be proved, so the release before stays."""
     before, old = tiny.live, tiny.version
