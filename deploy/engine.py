@@ -23,10 +23,12 @@ from docker.errors import DockerException
 from . import causes
 from .errors import PortsideError, Refused
 from .image import PORTSIDE_DOCKERFILE, Recipe
+from .site import LABEL_SITE
 from .steps import Content
 from .stream import add
 
 A_DAY = 86_400
+OLDER = "--keep-storage"  # the name of buildx's option before 0.17
 BUILD = "Or set DEPLOY_BUILD=server: the image is built there then."
 
 
@@ -111,6 +113,17 @@ class Engine:
             sink.write(piece)
         sink.seek(0)
 
+    def bound_cache(self, size: str) -> None:
+        """Have Docker's build cache be no larger than a share of the disk or a size: what was used longest ago goes."""
+        offered = self._docker("builder", "prune", "--help").stdout
+        option = "--reserved-space" if "--reserved-space" in offered else OLDER
+        self._docker("builder", "prune", "--force", option, str(_bytes(size)) if size.endswith("%") else size)
+
+    def forget_nameless(self, site: str) -> None:
+        """Remove the site's images that lost their name to the one made upon them (DEPLOY_FILES)."""
+        with suppress(DockerException):
+            self.client.images.prune({"dangling": True, "label": f"{LABEL_SITE}={site}"})
+
     def forget(self, tag: str) -> None:
         """Take an image's name away. What it was built of stays in Docker's cache."""
         with suppress(DockerException):
@@ -127,6 +140,11 @@ class Engine:
 
     def close(self) -> None:
         self.client.close()
+
+
+def _bytes(share: str) -> int:
+    """A share of the disk, such as 10%."""
+    return shutil.disk_usage("/").total * int(share.rstrip("%")) // 100
 
 
 def _refused(why: str, what: str) -> Refused:

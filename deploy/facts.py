@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 _ARCHITECTURES = {"armhf": "arm/v7", "armel": "arm/v5", "i386": "386", "ppc64el": "ppc64le"}  # others have one name
+_UNITS = {"": 1e-6, "k": 1e-3, "M": 1, "G": 1e3, "T": 1e6}
 RELEASE = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
 
 
@@ -124,6 +125,17 @@ def _of_releases(images: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in images if RELEASE.fullmatch(name.rpartition(":")[2]))
 
 
+def _sizes(lines: Iterable[str]) -> dict[str, int]:
+    """``TAG 206MB``: of each release's image, in MB."""
+    return {tag: megabytes(size) for tag, size in _pairs(lines)}
+
+
+def megabytes(text: str) -> int:
+    """A size as Docker prints it, such as ``1.2GB``; 0 for none."""
+    found = re.fullmatch(r"([\d.]+)([kMGT]?)B", text)
+    return int(float(found[1]) * _UNITS[found[2]]) if found else 0
+
+
 def _rule(line: str) -> str:
     """``allow 443/udp comment=48656c6c6f`` as ufw itself tells of it."""
     rule, _, comment = line.partition(" comment=")
@@ -213,7 +225,8 @@ class Facts:
     it holds none; ``data_lacking``: folders of data that the
     live release mounts and that aren't there. ``answer``: the status with which Nginx answers where the live release
     was found healthy; 000 is no answer in time.
-    ``disabled``: units of Portside's that don't start at a boot.
+    ``disabled``: units of Portside's that don't start at a boot. ``image_sizes``: in MB, by release, as far as they
+    are there; ``database_mb``, ``static_mb``: of the live release.
     """
 
     os_id: str = _one("os.id")
@@ -274,6 +287,10 @@ class Facts:
     containers: tuple[Container, ...] = _all("container", _each(_container))
     restarted: tuple[Restarted, ...] = _all("container.restarted", _each(_restarted))
     images: tuple[str, ...] = _all("image", _of_releases)
+    images_known: bool = _one("images.known", _is("yes"))
+    image_sizes: dict[str, int] = _all("image.size", _sizes)
+    database_mb: int = _one("database.size", _number(0))
+    static_mb: int = _one("static.size", _number(0))
     files: dict[str, FileFact] = _all("file", _files)
     written: dict[str, str] = _all("file.written", _sums)
     other_sites: dict[str, set[str]] = _one("site.others", _others)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import certs, drift, host, http3, migrating, nginx, release, renewal, restarts, wellbeing
+from . import certs, drift, host, http3, migrating, nginx, release, renewal, restarts, room, wellbeing
 from .certificate import Certificate, clock
 from .command import words
 from .facts import Facts, Listener
@@ -127,6 +127,7 @@ def of_server(it: Examined) -> list[Finding]:
         *_nginx(it),
         *_engine(it),
         *_site(it),
+        *_images(it),
         *_certificate(it),
         *_memory(it),
         *_disk(it),
@@ -166,7 +167,7 @@ def of_listener(it: Examined, listener: Listener, reached: bool | None) -> Findi
 def _host(it: Examined) -> list[Finding]:
     """Whether a deploy would be refused, or find work on the host."""
     facts, found = it.facts, []
-    for reason in host.reasons(it.settings, facts, room=False):
+    for reason in host.reasons(it.settings, facts):
         found.append(fault("host", reason, it.fab("provision") + ", once that is mended"))
     if it.seen.reboot:
         fix = it.on_server("reboot") + "; the site comes back by itself"
@@ -272,6 +273,20 @@ def _site(it: Examined) -> list[Finding]:
     return found or [fine("site", f"release {facts.current} is live, with {count(len(live), 'container')}")]
 
 
+def _images(it: Examined) -> list[Finding]:
+    """Releases whose image somebody has pruned."""
+    facts = it.facts
+    gone = [name for name in sorted(facts.releases) if facts.releases[name] and not release.can_start(facts, name)]
+    found = []
+    if facts.current in gone:
+        text = f"The image of the live release {facts.current} is gone: no other container of it can be made."
+        found.append(fault("images", text, it.fab("deploy")))
+    if kept := [name for name in gone if name != facts.current]:
+        fix = it.fab("releases") + " shows their commits; " + it.fab("deploy", ref="COMMIT") + " builds one anew"
+        found.append(warning("images", f"Without an image, so no rollback to: {', '.join(kept)}.", fix))
+    return found
+
+
 def _certificate(it: Examined) -> list[Finding]:
     facts = it.facts
     certificate = Certificate.parse(facts.certificate)
@@ -294,10 +309,13 @@ def _memory(it: Examined) -> list[Finding]:
 
 
 def _disk(it: Examined) -> list[Finding]:
-    found, fix = [], it.on_server("docker system df") + " shows what Docker holds; docker system prune frees it"
+    needed = room.needed_mb(it.settings, it.facts)
+    fix = it.on_server("docker system df") + " shows what Docker holds; a deploy removes what no release needs"
+    found = []
     for used, free, folder in it.seen.disks:
-        if free < host.DISK_NEEDED_MB:
-            found.append(fault("disk", f"The disk is nearly full: {free} MB free at {folder}.", fix))
+        if free < needed:
+            text = f"The disk is nearly full: {free} MB free at {folder}, a deploy needs {needed} MB."
+            found.append(fault("disk", text, fix))
         elif used >= FULL_PERCENT and free < DISK_LOW_MB * 4:
             found.append(warning("disk", f"{used} % of the disk at {folder} are used, {free} MB are free.", fix))
     for used, folder in it.seen.inodes:

@@ -39,18 +39,15 @@ def watched() -> list[str]:
     ]  # fmt: skip
 
 
-def check(settings: Settings, facts: Facts, *, room: bool = True) -> None:
-    """Refuse a server we can't serve, before anything is touched. Raises PortsideError naming every reason.
-
-    ``room``: a disk that is nearly full is a reason. Going back and clearing away must work there too.
-    """
-    if found := reasons(settings, facts, room=room):
+def check(settings: Settings, facts: Facts) -> None:
+    """Refuse a server we can't serve, before anything is touched. Raises PortsideError naming every reason."""
+    if found := reasons(settings, facts):
         raise PortsideError("\n".join(found), state="Nothing was changed.", hint="Then type the same command again.")
 
 
-def reasons(settings: Settings, facts: Facts, *, room: bool = True) -> list[str]:
-    """Why this server can't be served as it is, one sentence each. ``room``: as in :func:`check`."""
-    found = [
+def reasons(settings: Settings, facts: Facts) -> list[str]:
+    """Why this server can't be served as it is, one sentence each."""
+    return [
         *_unsupported(facts),
         *(_no_engine(facts) if settings.containers else []),
         *_ports_taken(facts),
@@ -58,12 +55,6 @@ def reasons(settings: Settings, facts: Facts, *, room: bool = True) -> list[str]
         *nginx.conflicts(facts),
         *_not_closed(settings, facts),
     ]
-    if room and facts.disk_mb < DISK_NEEDED_MB:
-        found.append(
-            f"The disk is nearly full: {facts.disk_mb} MB free, {DISK_NEEDED_MB} MB needed. On the server, "
-            "docker system df shows what Docker holds, docker system prune frees what nothing uses."
-        )
-    return found
 
 
 def little_memory(settings: Settings, facts: Facts) -> str:

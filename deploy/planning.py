@@ -16,13 +16,12 @@ from typing import Any
 
 from invoke.exceptions import Exit
 
-from . import certs, containers, differing, drift, flow, migrating, rehearsing, telling
+from . import certs, containers, differing, drift, flow, migrating, rehearsing, room, telling
 from .certificate import Certificate
 from .differing import Differing, Item, Present
 from .errors import Refused
 from .facts import Facts
 from .foresight import NEW, Foreseen, Notes, Unknown
-from .host import DISK_NEEDED_MB
 from .mask import Mask
 from .report import Stage, count
 from .run import Run
@@ -236,7 +235,7 @@ def disk(plan: Plan) -> dict[str, int]:
         size = plan.present.image_bytes + 2 * sum(_size(path) for path in plan.run.source.files.values())
     return {
         "free_mb": plan.facts.disk_mb,
-        "needed_mb": max(DISK_NEEDED_MB, -(-size // MB)) if plan.makes_release else 0,
+        "needed_mb": max(room.needed_mb(plan.run.settings, plan.facts), -(-size // MB)) if plan.makes_release else 0,
     }
 
 

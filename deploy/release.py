@@ -50,12 +50,6 @@ def is_live(facts: Facts, settings: Settings, source: Source) -> bool:
     return same and can_start(facts, facts.current) and not restored
 
 
-def can_start(facts: Facts, identity: str) -> bool:
-    """Whether a good release has its image; a folder of files needs none."""
-    image_there = any(image.endswith(f":{identity}") for image in facts.images)
-    return image_there or not served(facts.releases[identity]).replicas
-
-
 def live(facts: Facts) -> dict[str, Any]:
     """The live release's record, or an empty one."""
     return facts.releases.get(facts.current, {})
@@ -174,12 +168,20 @@ def strays(facts: Facts) -> list[str]:
     return sorted(name for name in running if name != facts.current and facts.releases.get(name))
 
 
+def can_start(facts: Facts, identity: str) -> bool:
+    """Whether a release's image is there: somebody may have pruned it. A folder of files has none; where Docker
+    didn't tell, nobody knows."""
+    images = {name.rpartition(":")[2] for name in facts.images}
+    return not facts.images_known or not served(facts.releases.get(identity, {})).replicas or identity in images
+
+
 def target(facts: Facts, wanted: str = "") -> str:
-    """The release a rollback makes live: ``wanted``, or the last good one before the live one, or empty for none.
+    """The release a rollback makes live: ``wanted``, or the last good one before the live one that can start, or empty
+    for none.
 
     The live one is started anew. Raises Refused where ``wanted`` isn't there or was never found well.
     """
-    before = chain(facts, facts.current)[1:]
+    before = [name for name in chain(facts, facts.current)[1:] if can_start(facts, name)]
     if not wanted:
         return before[0] if before else ""
     if not facts.releases.get(wanted):

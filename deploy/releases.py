@@ -50,7 +50,8 @@ def _put_right(run: Run) -> None:
 
 
 def listed(facts: Facts) -> list[dict[str, Any]]:
-    """One object a release: id, commit, age, state (live, kept, unfinished), whether rollback would choose it."""
+    """One object a release: id, commit, age, state (live, kept, unfinished), whether rollback
+    would choose it."""
     chosen = release.target(facts)
     return [
         {
@@ -65,10 +66,11 @@ def listed(facts: Facts) -> list[dict[str, Any]]:
 
 
 def _state(identity: str, record: dict[str, Any], facts: Facts) -> str:
+    without = "" if release.can_start(facts, identity) else ", without its image"
     if identity == facts.current:
         running = facts.running("web", identity) > 0 or not release.served(record).replicas
-        return "live" if running else "live, but stopped"
-    return "kept" if record else "unfinished"
+        return ("live" if running else "live, but stopped") + without
+    return f"kept{without}" if record else "unfinished"
 
 
 def age(identity: str, clock: str) -> str:

@@ -101,6 +101,13 @@ class Settings(BaseModel):
     pip_index: Annotated[str, matching(r"https?://[!-~]+", "the http(s) address of a package index")] | None = Field(
         None, description="a package index for the build"
     )
+    build_cache: (
+        Annotated[str, matching(r"0|[1-9]\d?%|[1-9]\d*[mg]", "a share such as 10% or a size such as 5g")] | None
+    ) = Field(
+        None,
+        description="how large Docker's build cache may be after a deploy, as a share of the disk or a size; 10% on "
+        "the server if not given. With `DEPLOY_BUILD=local` it also holds on this machine, but only if it is given",
+    )
     files: Annotated[tuple[PathPair, ...], SEPARATED] = Field(
         (), description="LOCAL:PATH, comma-separated: more files for the image"
     )
@@ -311,7 +318,7 @@ class Settings(BaseModel):
 
     def fingerprint(self) -> str:
         """A hash of everything here that makes one release differ from another. Tells nothing of the values."""
-        not_its_own = {"keep", "drain", "upstream", "dotenv", "env", *_OF_THE_SERVER}
+        not_its_own = {"keep", "drain", "upstream", "build_cache", "dotenv", "env", *_OF_THE_SERVER}
         steer = self.model_dump(mode="json", exclude=not_its_own)
         values = {name: value.reveal() for name, value in self.env.items()}
         return sha256(json.dumps([steer, values], sort_keys=True).encode()).hexdigest()

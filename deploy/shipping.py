@@ -75,6 +75,9 @@ def _build(run: Run, spool: IO[bytes]) -> None:
         engine.save(tag, spool)
     finally:
         engine.forget(tag)
+        engine.forget_nameless(run.site.name)
+        if run.settings.build_cache:
+            engine.bound_cache(run.settings.build_cache)
         engine.close()
 
 

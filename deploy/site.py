@@ -23,6 +23,7 @@ CONTEXTS = "/var/cache/portside"
 PAGES = "/_portside/"  # the URL below which Nginx finds its own pages, and nobody else
 PRIVATE = "/_private/"  # the URL below which an application names files of its volumes to Nginx
 DAEMON_JSON = "/etc/docker/daemon.json"
+DOCKER_RESERVE = "/var/lib/docker/portside-reserve"  # as each site's own: see Site.reserve
 TMPFILES = "/etc/tmpfiles.d/portside.conf"
 GUARD_SCRIPT = "/usr/local/lib/portside/guard-containers.sh"
 GUARD_UNIT = "/etc/systemd/system/portside-guard.service"
@@ -75,6 +76,11 @@ class Site:
     @property
     def history(self) -> str:
         return f"{self.root}/history.jsonl"
+
+    @property
+    def reserve(self) -> str:
+        """A file that holds some space: a rollback on a full disk removes it. Docker may have a disk of its own."""
+        return f"{self.root}/reserve"
 
     @property
     def removing(self) -> str:

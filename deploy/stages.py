@@ -35,6 +35,7 @@ from . import (
     removing,
     renewal,
     restarts,
+    room,
     shipping,
     source,
     static,
@@ -77,12 +78,13 @@ def preflight(run: Run, stage: Stage) -> None:
         removing.check(run)
         _check_nginx(run)
         return
-    host.check(run.settings, run.facts, room=run.command in {"deploy", "provision", "certs"})
+    host.check(run.settings, run.facts)
     _check_nginx(run)
     owner.check(run)
     if run.command in {"deploy", "rollback"}:
         gone.check(run)
     shipping.check(run)
+    room.check(run, stage)
     facts = run.facts
     crowd = containers.too_many_connections(run.settings, facts)
     if crowd and run.command == "deploy":
@@ -187,11 +189,18 @@ def choose(run: Run, stage: Stage) -> None:
     run.unchanged = run.anew = wanted == run.facts.current
     # The live one is started as it was deployed, another with the present settings.
     run.served = release.served(run.record) if run.anew else release.renamed(run.record, run.settings)
-    if run.served.replicas and run.site.release(wanted).image not in run.facts.images:
-        raise PortsideError(f"The image of {wanted} is gone from the server.", hint="Choose another with --to ID.")
+    if not release.can_start(run.facts, wanted):
+        raise _without_image(run, wanted)
     if not run.anew:
         run.release = run.site.release(wanted)
     stage.note(f"{wanted}, which is live: it is started anew" if run.anew else wanted)
+
+
+def _without_image(run: Run, identity: str) -> Refused:
+    """Why a release can't be gone back to, and how to have it all the same."""
+    commit = str(run.facts.releases[identity].get("commit", ""))
+    way = f"{run.fab('deploy', ref=commit)} builds that commit anew." if commit else "Deploy its files anew."
+    return Refused(f"The image of {identity} is gone from the server.", state="Nothing was changed.", hint=way)
 
 
 def build(run: Run, stage: Stage) -> None:
@@ -549,6 +558,5 @@ def prune(run: Run, stage: Stage) -> None:
     if run.unchanged:
         stage.skipped = True
         return
-    step = script("Take old releases away", "prune", run.site.root, run.site.name, str(run.settings.keep))
-    (result,) = run.apply(stage, [step])
-    stage.note(result.why if result.state == "unchanged" else "old releases taken away")
+    (result,) = run.apply(stage, [room.prune(run)])
+    stage.note(result.why if result.state == "unchanged" else room.pruned(result.answer or {}))

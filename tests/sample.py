@@ -67,6 +67,7 @@ EVERY_SETTING = {
     "DEPLOY_BUILD_SECRETS": "PACKAGE_TOKEN",
     "DEPLOY_BUILD_CA": "ca.pem",
     "DEPLOY_PIP_INDEX": "https://packages.example/simple",
+    "DEPLOY_BUILD_CACHE": "5g",
     "DEPLOY_FILES": "overlay.ini:/app/overlay.ini",
     "DEPLOY_APPLICATION": "config.asgi:application",
     "DEPLOY_WORKER_CLASS": "uvicorn.workers.UvicornWorker",
@@ -328,7 +329,7 @@ def with_releases(read: Facts, current: str, releases: Mapping[str, Mapping[str,
     """Facts with these releases and their images instead."""
     kept = {identity: dict(record) for identity, record in releases.items()}
     images = tuple(SITE.release(identity).image for identity in kept)
-    return replace(read, **{"current": current, "releases": kept, "images": images, **changed})
+    return replace(read, **{"current": current, "releases": kept, "images": images, "images_known": True, **changed})
 
 
 def digest(text: str) -> str:
@@ -447,6 +448,7 @@ class Paper:
         answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": asked, "start": {"ports": [8101]}}
         answers |= {"gate": {"way": ["http://portfolio.localhost/healthz"], "elsewhere": ""}}
         answers |= {"compare": [2], "rehearse": self.answer, "load": {"digest": f"sha256:{'2e' * 32}"}}
+        answers |= {"room": {"releases": [], "cache": "1.2GB"}, "prune": {"releases": [], "dumps": 0, "cache": ""}}
         answers |= {"pull": {"digest": f"sha256:{'3d' * 32}"}, "visit": {"why": ""}, "back": {"taken": [], "left": []}}
         ended = {"seconds": 2, "left": 0, "working": [], "dying": []}
         if script == "names":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import tarfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -113,3 +114,26 @@ def test_names_that_a_killed_run_left_are_taken_away_after_a_day() -> None:
     client: Any = SimpleNamespace(images=images)
     Engine(client, "").forget_older("portside-build/art:100000-cc")
     assert gone == tags[:1]
+
+
+@pytest.mark.parametrize(("option", "told"), [("--reserved-space", "--reserved-space"), ("", "--keep-storage")])
+def test_the_cache_is_bounded_by_the_option_that_buildx_has(
+    option: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = f'case $* in *--help) echo "{option}" ;; *) echo "$*" >>{tmp_path}/told ;; esac'
+    made = docker(tmp_path, monkeypatch, note)
+    made.bound_cache("5g")
+    assert (tmp_path / "told").read_text() == f"builder prune --force {told} 5g\n"
+
+
+def test_a_share_is_of_this_machines_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = docker(tmp_path, monkeypatch, f'echo "$*" >>{tmp_path}/told')
+    made.bound_cache("10%")
+    assert (tmp_path / "told").read_text().split()[-1] == str(shutil.disk_usage("/").total // 10)
+
+
+def test_only_the_sites_own_nameless_images_go() -> None:
+    asked: list[dict[str, object]] = []
+    client: Any = SimpleNamespace(images=SimpleNamespace(prune=asked.append))
+    Engine(client, "").forget_nameless("art")
+    assert asked == [{"dangling": True, "label": "portside.site=art"}]

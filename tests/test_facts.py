@@ -193,3 +193,8 @@ def test_an_image_that_is_no_releases_is_not_ours() -> None:
     assert parsed("image\tportside/art:pulled", f"image\tportside/art:{sample.OLD}").images == (
         f"portside/art:{sample.OLD}",
     )
+
+
+def test_the_size_of_an_image_is_read_as_docker_prints_it() -> None:
+    read = parsed("image.size\tone 206MB", "image.size\ttwo 1.21GB", "image.size\tthree 512kB", "image.size\tfour N/A")
+    assert read.image_sizes == {"one": 206, "two": 1210, "three": 0, "four": 0}

@@ -95,8 +95,8 @@ def test_what_was_told_is_read() -> None:
         ("nginx.service active enabled", "nginx.service active disabled", "fault", "reboot", "fab deploy -H srv"),
         ("nginx.service active enabled", "nginx.service active masked", "fault", "masked", "systemctl unmask nginx"),
         ("unit	docker.service active enabled\n", "", "fault", "docker.service isn't there", "fab provision -H srv"),
-        ("disk	40 40000 /var", "disk	99 500 /var", "fault", "500 MB free at /var/lib/docker", "docker system prune"),
-        ("disk	40 40000 /var", "disk	95 3000 /var", "warning", "95 % of the disk", "docker system prune"),
+        ("disk	40 40000 /var", "disk	99 500 /var", "fault", "500 MB free at /var/lib/docker", "docker system df"),
+        ("disk	40 40000 /var", "disk	95 3000 /var", "warning", "95 % of the disk", "docker system df"),
         ("inodes	5", "inodes	97", "warning", "inodes", "du --inodes"),
         ("password	no", "password	yes", "warning", "by password", "PasswordAuthentication no"),
         ("password	no", "failed	a.service", "warning", "a.service has failed", "journalctl -u a.service"),
@@ -152,6 +152,23 @@ def test_drift_is_reported_whatever_else_there_is(settings: Settings) -> None:
         assert f"The host isn't as this version would have it: File {names.TMPFILES}." in told
         assert f"{names.TMPFILES} was changed by hand." in told
         assert len(told) == 2 + len(more)
+
+
+def test_releases_without_their_image_are_named(settings: Settings) -> None:
+    releases = {sample.OLD: sample.recorded(sample.OLD, sample.OLDER), sample.OLDER: sample.recorded(sample.OLDER)}
+    own = tuple(sample.SITE.release(name).image for name in releases)
+    (found,) = wrong(examined(settings, releases=releases, images=own[:1]))
+    assert (found.level, found.text) == ("warning", f"Without an image, so no rollback to: {sample.OLDER}.")
+    assert "fab deploy --ref COMMIT -H srv builds one anew" in found.fix
+    (found,) = wrong(examined(settings, releases=releases, images=own[1:]))
+    assert (found.level, found.fix) == ("fault", "fab deploy -H srv")
+
+
+def test_a_disk_is_full_where_a_deploy_has_no_room(settings: Settings) -> None:
+    seen = SEEN.replace("disk\t40 40000 /var", "disk\t80 1500 /var")
+    assert wrong(examined(settings, seen=seen)) == []
+    (found,) = wrong(examined(settings, seen=seen, image_sizes={sample.OLD: 2000}))
+    assert "1500 MB free at /var/lib/docker, a deploy needs 2512 MB" in found.text
 
 
 def test_a_site_that_is_not_live_is_a_fault(settings: Settings) -> None:

@@ -30,6 +30,7 @@ NO_STEPS = {
     "lock",
     "password",
     "processes",
+    "pruning",
     "receive",
     "session",
     "session-end",

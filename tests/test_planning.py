@@ -123,8 +123,8 @@ def test_what_breaks_the_live_release_is_marked(settings: Settings, source: Sour
 
 
 def test_what_a_deploy_refuses_a_plan_refuses(settings: Settings, project: Path) -> None:
-    with pytest.raises(PortsideError, match="nearly full"):
-        planning.make(sample.run(settings, Paper(replace(sample.bare(), disk_mb=1)), "plan"))
+    with pytest.raises(PortsideError, match="systemd"):
+        planning.make(sample.run(settings, Paper(replace(sample.bare(), systemd=False)), "plan"))
 
 
 def test_settings_of_nginx_alone_are_one_step(tmp_path: Path, settings: Settings, source: Source) -> None:

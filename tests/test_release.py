@@ -73,7 +73,7 @@ def test_a_release_that_does_not_run_is_live_as_long_as_it_can_be_started(settin
     facts = live_with(settings, source)
     for containers in ((), (sample.web(sample.OLD, "exited"),)):
         assert release.is_live(replace(facts, containers=containers), settings, source)
-    assert not release.is_live(replace(facts, images=()), settings, source)
+    assert not release.is_live(replace(facts, images=(), images_known=True), settings, source)
 
 
 def test_a_release_whose_database_was_restored_is_made_again(settings: Settings, source: Source) -> None:

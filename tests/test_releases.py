@@ -62,6 +62,18 @@ def test_a_release_is_live_kept_or_unfinished() -> None:
     assert states(replace(facts, containers=(sample.web(sample.OLD, "exited"),)))[sample.OLD] == "live, but stopped"
 
 
+def test_a_release_whose_image_is_gone_is_marked_and_not_chosen() -> None:
+    facts = server(images=(sample.SITE.release(sample.OLD).image,))
+    assert states(facts) == {sample.OLD: "live", sample.OLDER: "kept, without its image"}
+    assert [row["rollback"] for row in releases.listed(facts)] == [False, False]
+    assert states(replace(facts, images=()))[sample.OLD] == "live, without its image"
+
+
+def test_where_docker_does_not_tell_its_images_nothing_is_said_of_them() -> None:
+    facts = server(images=(), images_known=False)
+    assert states(facts) == {sample.OLD: "live", sample.OLDER: "kept"}
+
+
 def test_without_a_release_before_rollback_would_choose_none() -> None:
     alone = server(releases={sample.OLD: sample.recorded(sample.OLD)})
     assert [row["rollback"] for row in releases.listed(alone)] == [False]

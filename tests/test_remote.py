@@ -37,7 +37,8 @@ def root(tmp_path: Path) -> Path:
     for identity in (A, B, C):
         sample.files(root / "releases" / identity, {"compose.yaml": "", "static/x.css": identity})
     (root / "current").symlink_to(f"releases/{B}")
-    docker = sample.files(tmp_path, {"bin/docker": '#!/bin/sh\necho "$*" >>"$DOCKER_LOG"\n'}) / "bin/docker"
+    says = f'echo "$*" >>"$DOCKER_LOG"\n[ "$1" != images ] || ls {root}/releases'
+    docker = sample.files(tmp_path, {"bin/docker": f"#!/bin/sh\n{says}\n"}) / "bin/docker"
     docker.chmod(0o755)
     for script in REMOTE.glob("*.sh"):
         text = script.read_text(encoding="utf-8").replace("find /var/tmp /run ", f"find {tmp_path}/room ")
@@ -119,22 +120,22 @@ def test_pruning_keeps_the_live_release_the_one_before_and_the_newest(root: Path
     sample.files(root / "releases" / oldest, {"compose.yaml": ""})
     for age, (identity, previous) in enumerate([(C, B), (B, oldest), (A, ""), (oldest, "")]):
         recorded(root, identity, previous, age)
-    run(root, "prune", str(root), "art", "1")
+    run(root, "prune", str(root), "art", "1", "")
     assert there(root) == {B, C, oldest}
-    assert run(root, "prune", str(root), "art", "1") == "unchanged nothing to take away"
+    assert run(root, "prune", str(root), "art", "1", "") == "unchanged nothing to take away"
 
 
 def test_pruning_takes_what_was_never_good(root: Path) -> None:
     recorded(root, A, "", 1)
     recorded(root, B, A, 0)
-    run(root, "prune", str(root), "art", "5")
+    run(root, "prune", str(root), "art", "5", "")
     assert there(root) == {A, B}
 
 
 def test_pruning_leaves_a_folder_of_another_name_alone(root: Path) -> None:
     sample.files(root / "releases/mine", {"note": ""})
     recorded(root, B, "", 0)
-    run(root, "prune", str(root), "art", "5")
+    run(root, "prune", str(root), "art", "5", "")
     assert there(root) == {B, "mine"}
 
 
@@ -149,7 +150,7 @@ def test_pruning_keeps_the_static_files_of_the_kept_releases(root: Path) -> None
     pool.mkdir(parents=True)
     for name in ("shared-1a2b3c4d.css", f"{A}.css"):
         os.link(root / f"releases/{A}/static/{name}", pool / name)
-    run(root, "prune", str(root), "art", "2")
+    run(root, "prune", str(root), "art", "2", "")
     assert {path.name for path in pool.iterdir()} == {"shared-1a2b3c4d.css", f"{B}.css", f"{C}.css"}
 
 
@@ -157,7 +158,7 @@ def test_pruning_keeps_as_many_dumps_as_releases(root: Path) -> None:
     for age, name in enumerate(["before-3.dump", "before-2.dump", "before-1.dump", "mine.dump"]):
         sample.files(root / "backups", {name: ""})
         os.utime(root / "backups" / name, (1e9 - age, 1e9 - age))
-    run(root, "prune", str(root), "art", "2")
+    run(root, "prune", str(root), "art", "2", "")
     assert {path.name for path in (root / "backups").iterdir()} == {"before-3.dump", "before-2.dump", "mine.dump"}
 
 
@@ -166,7 +167,7 @@ def test_pruning_takes_what_a_transfer_left_a_day_ago(root: Path) -> None:
     sample.files(room, {"portside.old/x": "", "portside.new/x": "", "other.old/x": ""})
     for name in ("portside.old", "other.old"):
         os.utime(room / name, (1e9, 1e9))
-    run(root, "prune", str(root), "art", "5")
+    run(root, "prune", str(root), "art", "5", "")
     assert {path.name for path in room.iterdir()} == {"portside.new", "other.old"}
 
 
@@ -719,7 +720,7 @@ def test_without_docker_there_are_no_containers(static: Path) -> None:
     run(static, "finish", str(static), "art", B, A, "0", **path)
     assert finish_answer(static) | {"seconds": 0} == {"seconds": 0, "left": 0, "working": []}
     recorded(static, B, "", 0)
-    run(static, "prune", str(static), "art", "2", **path)
+    run(static, "prune", str(static), "art", "2", "", **path)
     assert there(static) == {B}
 
 
@@ -813,9 +814,9 @@ def test_pruning_keeps_the_layers_of_the_kept_releases(root: Path) -> None:
         (root / "releases" / identity / "layers").write_text(f"base\nof-{identity}\n")
     names = ["base", *(f"of-{identity}" for identity in (A, B, C)), "of-none", "of-none.part"]
     sample.files(root, {f"layers/{name}": "" for name in names})
-    run(root, "prune", str(root), "art", "2")
+    run(root, "prune", str(root), "art", "2", "")
     assert {path.name for path in (root / "layers").iterdir()} == {"base", f"of-{B}", f"of-{C}", f"of-{A}"}
-    run(root, "prune", str(root), "art", "1")
+    run(root, "prune", str(root), "art", "1", "")
 
 
 PULLING = """#!/bin/sh

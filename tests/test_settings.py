@@ -84,7 +84,8 @@ def test_what_only_an_application_has_a_use_for_is_refused_for_a_static_site(tmp
         f"DEPLOY_{name}"
         for name in (
             "PROTOCOL", "DOCKERFILE", "PYTHON", "APT", "PIP", "BUILD_ARGS", "BUILD_SECRETS", "BUILD_CA", "PIP_INDEX",
-            "FILES", "APPLICATION", "WORKER_CLASS", "WORKERS", "THREADS", "PRELOAD", "MEMORY", "CPUS", "REPLICAS",
+            "BUILD_CACHE", "FILES",
+            "APPLICATION", "WORKER_CLASS", "WORKERS", "THREADS", "PRELOAD", "MEMORY", "CPUS", "REPLICAS",
             "UPSTREAM", "PORTS",
             "PROCESS_MAIL_QUEUE", "PROCESS_beat", "VOLUMES", "COLLECTSTATIC", "DATABASE", "DATABASE_PORT",
             "ALLOW_DEBUG", "BEFORE",

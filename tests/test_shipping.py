@@ -145,18 +145,26 @@ class Docker:
     def forget(self, tag: str) -> None:
         self.done.append(f"forget {tag}")
 
+    def forget_nameless(self, site: str) -> None:
+        self.done.append(f"nameless {site}")
+
+    def bound_cache(self, size: str) -> None:
+        self.done.append(f"bound {size}")
+
     def forget_older(self, tag: str) -> None:
         self.done.append(f"older {tag}")
 
     def close(self) -> None: ...
 
 
-def shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: dict[str, int]) -> tuple[Paper, Docker]:
+def shipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: dict[str, int], **given: str
+) -> tuple[Paper, Docker]:
     docker, paper = Docker(ONE, OTHER), Paper(sample.provisioned())
     monkeypatch.setattr(shipping, "_engine", lambda: docker)
     answer = paper._answer
     monkeypatch.setattr(paper, "_answer", lambda name, step: lacking if name == "layers" else answer(name, step))
-    flow.deploy(sample.run(sample.settings(tmp_path, DEPLOY_BUILD="local"), paper))
+    flow.deploy(sample.run(sample.settings(tmp_path, DEPLOY_BUILD="local", **given), paper))
     return paper, docker
 
 
@@ -164,7 +172,7 @@ def test_an_image_is_built_here_and_what_is_lacking_sent(
     tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paper, docker = shipped(tmp_path, monkeypatch, {name(OTHER): 10})
-    assert [done.split()[0] for done in docker.done] == ["check", "older", "build", "forget"]
+    assert [done.split()[0] for done in docker.done] == ["check", "older", "build", "forget", "nameless"]
     assert docker.done[2].endswith(" linux/amd64 portside/Dockerfile")
     assert docker.done[2].startswith(f"build portside-build/{sample.SITE.name}:")
     assert paper.scripts[:3] == ["layers", "receive-layers", "load"]
@@ -175,3 +183,10 @@ def test_an_image_is_built_here_and_what_is_lacking_sent(
 def test_nothing_is_sent_where_no_layer_is_new(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paper, _ = shipped(tmp_path, monkeypatch, {})
     assert paper.scripts[:2] == ["layers", "load"]
+
+
+def test_the_cache_here_is_bounded_if_its_owner_says_so(
+    tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, docker = shipped(tmp_path, monkeypatch, {}, DEPLOY_BUILD_CACHE="5g")
+    assert docker.done[-1] == "bound 5g"

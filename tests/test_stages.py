@@ -155,8 +155,8 @@ def test_nothing_is_sent_before_the_project_was_found(settings: Settings, tmp_pa
 
 
 def test_nothing_is_told_to_a_server_that_can_not_be_served(settings: Settings, project: Path) -> None:
-    paper = Paper(replace(sample.bare(), disk_mb=1))
-    with pytest.raises(PortsideError, match="nearly full"):
+    paper = Paper(replace(sample.bare(), systemd=False))
+    with pytest.raises(PortsideError, match="systemd"):
         deploy(settings, paper)
     assert paper.told == []
 
@@ -319,9 +319,22 @@ def test_a_rollback_to_nothing_is_refused(settings: Settings) -> None:
 
 def test_a_rollback_to_a_release_without_image_is_refused_and_touches_nothing(settings: Settings) -> None:
     paper = Paper(sample.going_back(settings, images=(sample.SITE.release(sample.OLD).image,)))
-    with pytest.raises(PortsideError, match="is gone from the server"):
-        roll_back(settings, paper)
+    with pytest.raises(Refused, match="is gone from the server") as caught:
+        roll_back(settings, paper, to=sample.OLDER)
+    assert caught.value.hint == f"fab deploy --ref {'5c0ffee' * 5} -H server.example builds that commit anew."
     assert not {"start", "data", "switch"} & set(paper.scripts)
+
+
+def test_a_release_without_image_is_not_chosen(settings: Settings) -> None:
+    oldest = "20261101-000000-0000000"
+    releases = {
+        oldest: sample.recorded(oldest),
+        sample.OLDER: sample.recorded(sample.OLDER, oldest),
+        sample.OLD: sample.recorded(sample.OLD, sample.OLDER),
+    }
+    images = tuple(sample.SITE.release(name).image for name in (oldest, sample.OLD))
+    paper = Paper(sample.with_releases(sample.live(settings), sample.OLD, releases, images=images))
+    assert roll_back(settings, paper).new.id == oldest
 
 
 BREAKING = {"portfolio.0002_drop": ["RemoveField drops the column portfolio_work.medium"]}

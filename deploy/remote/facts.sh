@@ -60,7 +60,8 @@ docker_facts() {
     docker info --format '{{range .ClientInfo.Plugins}}{{if eq .Name "compose" "buildx"}}docker.{{.Name}}{{"\t"}}{{.Version}}{{"\n"}}{{end}}{{end}}{{
         "docker.version\t"}}{{.ServerVersion}}{{"\ndocker.live-restore\t"}}{{.LiveRestoreEnabled}}{{
         "\ndocker.swarm\t"}}{{.Swarm.LocalNodeState}}' 2>/dev/null
-    docker images --filter "label=portside.site=$site" --filter dangling=false --format '{{"image\t"}}{{.Repository}}:{{.Tag}}' 2>/dev/null
+    docker images --filter "label=portside.site=$site" --filter dangling=false --format 'image\t{{.Repository}}:{{.Tag}}\nimage.size\t{{.Tag}} {{.Size}}' 2>/dev/null &&
+        fact images.known yes
     volume_facts
 }
 
@@ -75,6 +76,7 @@ volume_facts() {
     else
         fact data.volume yes
     fi
+    fact database.size "$(find "${volume% *}" -maxdepth 3 -name base -type d -exec du -sm {} + 2>/dev/null | cut -f1 | head -n 1)"
 }
 
 # What Nginx answers where the live release was found healthy, as a visitor asks: a status, 000 for none in time. A redirect
@@ -168,6 +170,7 @@ site_facts() {
     done
     [ $# -eq 0 ] || fact site.others "$(tail -vn +1 "$@" | encoded)"
     live=$(readlink "$root/current") && fact site.current "${live##*/}"
+    fact static.size "$(du -sm "$root/current/static/" 2>/dev/null | cut -f1)"
     [ ! -e "$root/migrating" ] || fact site.migrating yes
     [ ! -f "$root/maintenance/closed" ] || fact site.closed "$(grep . "$root/maintenance/closed" || echo yes)"
     fact site.dump "$(find "$root/backups" -regex '.*/[^/.]*\.dump' -printf '%TY-%Tm-%Td %TH:%TM UTC %f\n' 2>/dev/null | sort | tail -n 1)"

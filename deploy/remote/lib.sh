@@ -70,22 +70,6 @@ for folder, folders, files in os.walk(top):
 ' "$1"
 }
 
-# The releases that are too many, a line each: all but the last KEEP that were live, and the others named.
-#   surplus ROOT KEEP ID...
-surplus() {
-    releases=$1/releases
-    kept=$(cd "$releases" && find . -mindepth 2 -maxdepth 2 -name release.json -printf '%T@ %h\n' | sort -rn |
-        sed 's/.* \.\///' | head -n "$2")
-    shift 2
-    # A folder of another name isn't ours.
-    for folder in "$releases"/[0-9]*-[0-9]*-*/; do
-        [ -d "$folder" ] || continue
-        id=${folder%/}
-        id=${id##*/}
-        printf '%s\n' "$kept" "$@" | grep -qx "$id" || echo "$id"
-    done
-}
-
 # Adds the line that came along, if one did, to the site's history.
 #   note ROOT
 note() {

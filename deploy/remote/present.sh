@@ -5,6 +5,7 @@
 # line of the environment is hashed with. $PORTSIDE_FILES: paths, lines of "WANTED PATH": the sum that a file is to have, or
 # - where its content isn't to be told; listing, the files that the next release is made of.
 . "$PORTSIDE/remote/lib.sh"
+. "$PORTSIDE/remote/pruning.sh"
 root=$1 live=$2 network=$3 image=$4 keep=$5 nonce=$6
 release=$root/releases/$live
 

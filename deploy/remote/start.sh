@@ -29,7 +29,7 @@ choose() {
         port=$((port + 1))
     done
     # shellcheck disable=SC2086
-    printf '%s\n' $chosen >"$folder/.env"
+    printf '%s\n' $chosen >"$folder/.env.new" && mv -f "$folder/.env.new" "$folder/.env" || die "The disk takes no file."
 }
 
 # up OPTION...

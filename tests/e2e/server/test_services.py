@@ -9,6 +9,7 @@ import pytest
 from deploy.practice import Practice
 
 from ..kit.inside import container, shell, sql
+from ..kit.laptop import Done
 from ..kit.tiny import Tiny, nobody_lost
 from ..kit.visitors import visitors
 from ..kit.waiting import until
@@ -96,6 +97,31 @@ def test_nginx_is_disabled(tiny: Tiny) -> None:
     assert "same release" in done.out
     assert shell(server, "systemctl is-enabled nginx").strip() == "enabled"
     assert "nothing to do" in tiny.project.deploy().out
+
+
+def test_somebody_prunes_images(tiny: Tiny) -> None:
+    """Of the kept releases none can start: they are marked, and none is chosen. The next deploy makes good."""
+    server, before = tiny.project.server, tiny.live
+    gone = tiny.another()
+
+    def fab(*words: str) -> Done:
+        return tiny.project.fab(*words, on=server, project=tiny.project)
+
+    with nobody_lost(tiny):
+        shell(server, "docker container prune -f && docker image prune -af")
+        listed = fab("releases").out.splitlines()
+        assert next(line for line in listed if gone in line).rstrip().endswith("kept, without its image")
+        assert "which rollback would choose" not in "".join(listed)
+        assert gone in fab("doctor").out.partition("no rollback to: ")[2]
+        done = fab("rollback")
+        assert (done.code, tiny.live) == (2, before)
+        done = fab("rollback", "--to", gone)
+        assert (done.code, tiny.live) == (2, before)
+        assert "fab deploy --ref" in done.err
+        tiny.change()
+        tiny.deploy()
+        tiny.roll_back(before)
+        tiny.deploy()
 
 
 def test_nginx_is_stopped_while_it_deploys(tiny: Tiny) -> None:
