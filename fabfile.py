@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from deploy import doctor as checkup
     from deploy import flow, live, planning
     from deploy import init as initial
+    from deploy import kept as keeping
     from deploy import logs as reading
     from deploy import maintenance as closing
     from deploy import releases as listing
@@ -21,6 +22,7 @@ else:
     flow, live, initial, closing = Later("flow"), Later("live"), Later("init"), Later("maintenance")
     listing, condition = Later("releases"), Later("status")
     checkup, planning, reading = Later("doctor"), Later("planning"), Later("logs")
+    keeping = Later("kept")
 
 guard()
 
@@ -55,12 +57,14 @@ def deploy(
     ref: str = "",
     wait: bool = False,
     allow_breaking: bool = False,
+    drop: str | None = None,
     json: bool = False,
     verbose: bool = False,
     quiet: bool = False,
 ) -> None:
     """Put the site live, from a bare server or a running one; safe to repeat."""
-    options: dict[str, Any] = {"ref": ref, "wait": wait, "allow_breaking": allow_breaking, "json": json}
+    options: dict[str, Any] = {"ref": ref, "wait": wait, "allow_breaking": allow_breaking}
+    options |= {"drop": drop, "json": json}
     flow.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, **options), as_json=json)
 
 
@@ -72,18 +76,27 @@ def rollback(
     wait: bool = False,
     migrations: bool = False,
     allow_breaking: bool = False,
+    drop: str | None = None,
     verbose: bool = False,
     quiet: bool = False,
 ) -> None:
     """Make the previous good release live again, or --to ID, without building."""
-    options: dict[str, Any] = {"to": to, "wait": wait, "migrations": migrations, "allow_breaking": allow_breaking}
+    options: dict[str, Any] = {"to": to, "wait": wait, "migrations": migrations}
+    options |= {"allow_breaking": allow_breaking, "drop": drop}
     flow.rollback(run(c, "rollback", env=env, verbose=verbose, quiet=quiet, **options))
 
 
 @task
-def certs(c: Connection, env: str = ".env", staging: bool = False, verbose: bool = False, quiet: bool = False) -> None:
+def certs(
+    c: Connection,
+    env: str = ".env",
+    staging: bool = False,
+    drop: str | None = None,
+    verbose: bool = False,
+    quiet: bool = False,
+) -> None:
     """Get certificates for every domain, renewed from then on; switch HTTPS on."""
-    flow.certs(run(c, "certs", env=env, verbose=verbose, quiet=quiet, staging=staging))
+    flow.certs(run(c, "certs", env=env, verbose=verbose, quiet=quiet, staging=staging, drop=drop))
 
 
 @task(several=How.AT_ONCE)
@@ -102,6 +115,24 @@ def releases(c: Connection, env: str = ".env", json: bool = False, verbose: bool
 def status(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """Show what runs, since when and how it does; certificate, disk, last dump."""
     condition.show(run(c, "status", env=env, json=json, verbose=verbose, quiet=quiet), as_json=json)
+
+
+@task(several=lambda options: How.HERE if options["pull"] else How.LISTED, name="env")
+def env_of(
+    c: Connection,
+    pull: bool = False,
+    site: str = "",
+    yes: bool = False,
+    env: str = ".env",
+    json: bool = False,
+    verbose: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Compare the names in .env with those of the live release; --pull brings a lost .env back."""
+    if pull:
+        keeping.pull(c, env=env, site=site, yes=yes, verbose=verbose, quiet=quiet)
+    else:
+        keeping.show(c, env=env, site=site, as_json=json, verbose=verbose, quiet=quiet)
 
 
 @task(several=How.LISTED)

@@ -28,7 +28,7 @@ def found(settings: Settings, site: Site, facts: Facts) -> list[str]:
 
 def by_hand(site: Site, facts: Facts) -> list[str]:
     """What somebody has changed of the files: Nginx's, the host's, the live release's."""
-    return [*_of_nginx(facts), *_of_the_host(facts), *_of_the_release(site, facts)] if facts.current else []
+    return [*_of_nginx(facts), *of_the_host(facts), *_of_the_release(site, facts)] if facts.current else []
 
 
 def _of_nginx(facts: Facts) -> Iterable[str]:
@@ -39,7 +39,8 @@ def _of_nginx(facts: Facts) -> Iterable[str]:
         yield f"Nginx's files were changed by hand: {shown or names.NGINX_LIVE}."
 
 
-def _of_the_host(facts: Facts) -> Iterable[str]:
+def of_the_host(facts: Facts) -> Iterable[str]:
+    """The host's files that aren't as they were written."""
     for path in host.watched():
         there, written = facts.files.get(path), facts.written.get(path)
         if written and not there:

@@ -6,9 +6,10 @@ Values travel byte for byte. python-dotenv's own reader warns about a line it ca
 
 from __future__ import annotations
 
+import io
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,14 +63,22 @@ def read(path: Path, process: Mapping[str, str] = os.environ) -> Dotenv:
 
 def parse(path: Path) -> tuple[dict[str, str], list[str]]:
     """Names and values of an environment file, and a sentence for each line at fault, with its number."""
-    faults: list[str] = []
-    values: dict[str, str] = {}
+    return parse_text(_text(path), path)
+
+
+def _text(path: Path) -> str:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
-            bindings = list(parse_stream(stream))
+            return stream.read()
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"{path} can't be read: {error}") from error
-    for binding in bindings:
+
+
+def parse_text(text: str, path: Path) -> tuple[dict[str, str], list[str]]:
+    """The same of a text that stands in ``path``, or is to stand there."""
+    faults: list[str] = []
+    values: dict[str, str] = {}
+    for binding in parse_stream(io.StringIO(text, newline="")):
         fault = _fault(binding.key, binding.value, binding.error)
         if fault:
             lead = len(binding.original.string) - len(binding.original.string.lstrip("\r\n"))
@@ -108,3 +117,39 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r
 def for_compose(values: Mapping[str, str]) -> str:
     """An ``env_file`` that Compose 2.26 reads back exactly: double-quoted, with ``\\ " $`` and newlines escaped."""
     return "".join(f'{name}="{value.translate(_ESCAPES)}"\n' for name, value in sorted(values.items()))
+
+
+FROM_THE_SHELL = "# From the environment of the shell that deployed:"
+
+
+def text_of(dotenv: Dotenv, without: Collection[str] = ()) -> str:
+    """An environment file that says what this one and the shell's environment came to: the file as it is, and what
+    stands in it otherwise or not at all at its end, where it wins. ``without``: names whose values aren't told."""
+    text = _emptied(_text(dotenv.path), without) if dotenv.path.exists() else ""
+    given, _ = parse_text(text, dotenv.path)
+    values = {name: value.reveal() for name, value in dotenv.values.items() if name not in without}
+    others = {name: value for name, value in values.items() if given.get(name) != value}
+    if not others:
+        return text
+    end = "" if not text or text.endswith(("\n", "\r")) else "\n"
+    return f"{text}{end}{FROM_THE_SHELL}\n{for_dotenv(others)}"
+
+
+def _emptied(text: str, names: Collection[str]) -> str:
+    """The text, with nothing behind these names."""
+    bindings = parse_stream(io.StringIO(text, newline=""))
+    return "".join(f"\n{each.key}=\n" if each.key in names else each.original.string for each in bindings)
+
+
+def for_dotenv(values: Mapping[str, str]) -> str:
+    """Lines that python-dotenv reads back exactly: in single quotes, where it knows two escapes; in double ones where a
+    carriage return must be one."""
+    return "".join(f"{name}={_quoted(value)}\n" for name, value in values.items())
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\")
+    if "\r" in value:
+        escaped = escaped.replace('"', '\\"').replace("\r", "\\r").replace("\n", "\\n")
+        return f'"{escaped}"'
+    return "'" + escaped.replace("'", "\\'") + "'"

@@ -205,6 +205,10 @@ def _number(without: int) -> Callable[[str], int]:
     return lambda text: int(text or without)
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
 def _without_v(text: str) -> str:
     return text.lstrip("v")
 
@@ -218,15 +222,16 @@ class Facts:
     ``certificate``: what Nginx reads (PEM); ``certificate_kind``: issued or own; ``issued``: certbot's latest for the
     site (PEM), from the directory ``issued_by``, proved by the authenticator ``issued_how``. ``renewal_failed``: when,
     if the last renewal did. ``last_dump``: the newest dump of the database, with its time. ``held``: who is at work on
-    the site. ``migrating``: the last migration never came to its end. ``there``: the site has a folder; ``removing``:
-    its final backup while it is being taken away; ``kept``: the folders of its final backups, the oldest first.
-    ``closed_for``: yes where somebody closed the site, or what it is closed for while that lasts. ``data_volume``: yes
-    where the database's volume holds a database, new where that was made since the site's was ready first, empty where
-    it holds none; ``data_lacking``: folders of data that the
-    live release mounts and that aren't there. ``answer``: the status with which Nginx answers where the live release
-    was found healthy; 000 is no answer in time.
-    ``disabled``: units of Portside's that don't start at a boot. ``image_sizes``: in MB, by release, as far as they
-    are there; ``database_mb``, ``static_mb``: of the live release.
+    the site. ``portside``: the newest version of Portside that has worked on the host. ``nginx_settings``: which
+    settings the site's Nginx file says it was made of (noted.py). ``last``: who changed release or settings last, as
+    the history has it. ``migrating``: the last migration never came to its end. ``there``: the site has a folder;
+    ``removing``: its final backup while it is being taken away; ``kept``: the folders of its final backups, the oldest
+    first. ``closed_for``: yes where somebody closed the site, or what it is closed for while that lasts.
+    ``data_volume``: yes where the database's volume holds a database, new where that was made since the site's was
+    ready first, empty where it holds none; ``data_lacking``: folders of data that the live release mounts and that
+    aren't there. ``answer``: the status with which Nginx answers where the live release was found healthy; 000 is no
+    answer in time. ``disabled``: units of Portside's that don't start at a boot. ``image_sizes``: in MB, by release, as
+    far as they are there; ``database_mb``, ``static_mb``: of the live release.
     """
 
     os_id: str = _one("os.id")
@@ -241,6 +246,7 @@ class Facts:
     ipv6: bool = _one("ipv6", _is("yes"))
     systemd: bool = _one("systemd", _is("yes"))
     ssh_port: int = _one("ssh.port", _number(22))
+    portside: str = _one("portside.version")
     packages: frozenset[str] = _all("package", frozenset)
     listeners: tuple[Listener, ...] = _all("listener", _each(_listener))
     ufw: str = _one("ufw")
@@ -260,6 +266,7 @@ class Facts:
     nginx_generation: str = _one("nginx.generation")
     nginx_files: dict[str, str] = _all("nginx.file", _sums)
     nginx_written: dict[str, str] = _all("nginx.written", _sums)
+    nginx_settings: tuple[str, ...] = _one("nginx.settings", _words)
     nginx_default: str = _one("nginx.default")
     nginx_default_servers: tuple[str, ...] = _all("nginx.default_server")
     certificate: str = _one("tls.live", _decoded)
@@ -271,6 +278,7 @@ class Facts:
     last_dump: str = _one("site.dump")
     issued_how: str = _one("tls.authenticator")
     record: dict[str, Any] = _one("site.record", _record)
+    last: dict[str, Any] = _one("site.last", _object)
     current: str = _one("site.current")
     closed: bool = _one("site.closed", bool)
     closed_for: str = _one("site.closed")

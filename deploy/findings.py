@@ -8,7 +8,21 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from . import certs, drift, host, http3, migrating, nginx, release, renewal, restarts, room, wellbeing
+from . import (
+    VERSION,
+    certs,
+    drift,
+    host,
+    http3,
+    migrating,
+    nginx,
+    release,
+    renewal,
+    restarts,
+    room,
+    versions,
+    wellbeing,
+)
 from .certificate import Certificate, clock
 from .command import words
 from .facts import Facts, Listener
@@ -177,16 +191,27 @@ def _host(it: Examined) -> list[Finding]:
         found.append(warning("host", "SSH lets people in by password, which strangers guess at all day.", fix))
     for unit in it.seen.failed:
         found.append(warning("host", f"{unit} has failed.", it.on_server(f"journalctl -u {unit}")))
-    work = [*host.packages(it.settings, facts), *host.rest(it.settings, facts)]
+    if versions.is_newer(facts):
+        text = f"Portside {versions.there(facts)} has worked here, and this is {VERSION}: it changes nothing here."
+        found.append(warning("host", text, "upgrade Portside on this machine"))
+    work = [] if versions.is_newer(facts) else [*host.packages(it.settings, facts), *host.rest(it.settings, facts)]
     if work:
         what = f"{work[0].name}" + (f" and {len(work) - 1} more" if len(work) > 1 else "")
-        found.append(warning("host", f"The host isn't as this version would have it: {what}.", it.fab("provision")))
+        told = f"The host isn't as this version would have it{_because(it)}: {what}."
+        found.append(warning("host", told, it.fab("provision")))
     return found or [fine("host", f"{facts.os_name}, as it should be")]
 
 
 def _drift(it: Examined) -> list[Finding]:
     fix = f"{it.fab('plan')} shows what a deploy puts back"
     return [warning("drift", text, fix) for text in drift.by_hand(it.site, it.facts)]
+
+
+def _because(it: Examined) -> str:
+    """The reason for that, where it is another version of Portside and nothing else."""
+    missing = host.packages(it.settings, it.facts)
+    why = versions.reason(it.facts.portside) if it.facts.written and not missing else ""
+    return f", {why}" if why and not any(drift.of_the_host(it.facts)) else ""
 
 
 def _units(it: Examined) -> list[Finding]:

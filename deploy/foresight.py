@@ -20,7 +20,7 @@ from .site import Site
 from .steps import Step
 
 NEW = "(new)"  # what a plan calls the release that is to be: its name holds the time of the deploy that makes it
-LOOKS = {"ask", "gate", "look", "compare", "watch", "visit"}  # scripts that change nothing, and say so
+LOOKS = {"ask", "gate", "look", "compare", "watch", "visit", "note"}  # scripts that change nothing, and say so
 ENDED = {"seconds": 0, "left": 0, "working": [], "dying": []}  # what comes after a switch, and all is well
 
 

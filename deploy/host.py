@@ -6,7 +6,7 @@ import json
 from hashlib import sha256
 from pathlib import Path
 
-from . import acme_dns, http3, nginx
+from . import acme_dns, http3, nginx, versions
 from . import site as names
 from .errors import PortsideError
 from .facts import Facts, Listener, version
@@ -85,6 +85,7 @@ def packages(settings: Settings, facts: Facts) -> list[Step]:
 def rest(settings: Settings, facts: Facts) -> list[Step]:
     """The host's steps once its packages are there, but for Nginx's base, which is a transaction of its own."""
     return [
+        *versions.note(facts),
         *_folder(facts, names.HOME),
         *_folder(facts, names.ACME_ROOT),
         *_folder(facts, names.NGINX_CACHE),

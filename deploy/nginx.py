@@ -16,7 +16,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from . import access, hosts, http3
+from . import access, hosts, http3, noted
 from . import site as names
 from .edge import Edge
 from .facts import Facts, version
@@ -81,8 +81,8 @@ def base(facts: Facts, own: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def _http3(facts: Facts, own: Mapping[str, str]) -> bool:
     """Whether some site of a generation has HTTP/3: one with ``own`` files, or another by those it has."""
-    replaced = {_owner(path) for path in own}
-    paths = [*own, *(path for path in facts.nginx_files if _owner(path) not in replaced)]
+    replaced = {owner(path) for path in own}
+    paths = [*own, *(path for path in facts.nginx_files if owner(path) not in replaced)]
     return http3.able(facts) and any(path.endswith(names.NGINX_HTTP3) for path in paths)
 
 
@@ -117,6 +117,7 @@ def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> di
         "https_hosts": [server.names[0] for server in served.servers if server.secure],
         "http3": settings.http3 and http3.able(facts) and bool(served.names(secure=True)),
         "name": site.name,
+        "noted": noted.of_nginx(settings),
         "upstream": upstream,
         "backends": _backends(site, edge, upstream),
         "domains": [name for server in served.servers if server.shows for name in server.names],
@@ -176,13 +177,13 @@ def _servers(site: Site, edge: Edge, protocol: str) -> list[str]:
 
 def generation(files: Mapping[str, str], facts: Facts) -> Generation:
     """The live generation with these files in it. Files of other sites are kept; other files of ours go."""
-    return _generation(files, facts, replaced={"", *map(_owner, files)})
+    return _generation(files, facts, replaced={"", *map(owner, files)})
 
 
 def without(site: Site, facts: Facts) -> Generation | None:
     """The live generation without the site's files: none where it has none of them. All others are as they are, unless
     the site was the last that had HTTP/3: then the server's own are made anew, as by a deploy."""
-    others = {path: digest for path, digest in facts.nginx_files.items() if _owner(path) != site.name}
+    others = {path: digest for path, digest in facts.nginx_files.items() if owner(path) != site.name}
     if len(others) == len(facts.nginx_files):
         return None
     if site.nginx_http3 not in facts.nginx_files or http3.others(site, facts):
@@ -192,7 +193,7 @@ def without(site: Site, facts: Facts) -> Generation | None:
 
 def _generation(files: Mapping[str, str], facts: Facts, *, replaced: set[str]) -> Generation:
     """These files, and those of the live generation whose owners aren't among the ``replaced``."""
-    kept = {path: digest for path, digest in facts.nginx_files.items() if _owner(path) not in replaced}
+    kept = {path: digest for path, digest in facts.nginx_files.items() if owner(path) not in replaced}
     digests = kept | {path: sha256(text.encode()).hexdigest() for path, text in files.items()}
     page = names.NGINX_DEFAULT_PAGE if facts.nginx_default == "distribution" else ""
     return Generation(_name(digests, facts), tuple(sorted(kept)), files, facts.nginx_generation, page)
@@ -215,7 +216,10 @@ def _names(digests: Mapping[str, str]) -> tuple[str, str]:
 
 
 def edited(facts: Facts) -> bool:
-    """Whether somebody changed files of the live generation by hand: they aren't those it is named after."""
+    """Whether somebody changed files of the live generation by hand: they aren't those that were written, or, where
+    nobody noted these, those it is named after."""
+    if facts.nginx_written:
+        return facts.nginx_written != facts.nginx_files
     return bool(facts.nginx_generation) and facts.nginx_generation not in _names(facts.nginx_files)
 
 
@@ -257,7 +261,7 @@ def broken(facts: Facts) -> str:
     return f"Nginx refuses its files as they are on the server: {facts.nginx_broken}. Mend or move that file."
 
 
-def _owner(path: str) -> str:
+def owner(path: str) -> str:
     """The site that a file of a generation belongs to; empty for the server's own."""
     found = re.fullmatch(r"sites/([a-z][a-z0-9-]*)\..*", path)
     return found.group(1) if found else ""

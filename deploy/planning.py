@@ -10,13 +10,13 @@ import inspect
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from invoke.exceptions import Exit
 
-from . import certs, containers, differing, drift, flow, migrating, rehearsing, room, telling
+from . import certs, containers, differing, drift, flow, migrating, reasons, rehearsing, room, telling
 from .certificate import Certificate
 from .differing import Differing, Item, Present
 from .errors import Refused
@@ -75,7 +75,8 @@ def make(given: Run) -> Plan:
     surplus = [name for name in present.surplus if run.facts.releases.get(name)]  # what was left goes before
     mask = given.report.mask
     differ = Differing(first, present, mask, versions=versions, surplus=surplus)
-    items = [_told(run, item, mask, versions=versions) for item in differ.items(foreseen.taken)]
+    found = reasons.explained(differ.items(foreseen.taken), foreseen.taken, run, first)
+    items = [_told(run, item, mask, versions=versions) for item in found]
     certs_do = certs_steps(run)
     return Plan(run, first, items, later, present, nonce, certs_do, _warnings(run, notes), mask)
 
@@ -262,6 +263,7 @@ def _json(plan: Plan) -> dict[str, Any]:
         "compose": compose(plan),
         "migrations": migrations(plan),
         "pruned": pruned(plan),
+        "losses": [asdict(loss) for loss in run.losses or ()],
         "certificate": certificate(plan.facts),
         "certs": plan.certs,
         "disk": disk(plan),

@@ -119,7 +119,7 @@ def close(run: Run) -> None:
 def settle(run: Run, stage: Stage) -> None:
     """Nginx's files for the release that is live, as facts and settings are now."""
     if record := run.facts.releases.get(run.facts.current):
-        switching.planned(run, stage, lambda: switching.settle(run, release.served(record)))
+        switching.planned(run, stage, lambda: switching.resettle(run, release.served(record)))
 
 
 def finish(run: Run, stage: Stage, identity: str) -> None:

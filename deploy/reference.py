@@ -36,6 +36,13 @@ database is `db`. `HOME` is `/tmp`, a folder of its own that may be written, and
 
 `SECRET_KEY` must be there, and `POSTGRES_PASSWORD` unless `DEPLOY_DATABASE` is `external` or `none`.
 
+## What the server keeps of it
+
+A deploy leaves the names of its settings in `release.json` and in the site's Nginx file, so that the next one, from
+whichever laptop, can tell what would fall away: see [Two laptops](deploy.md#two-laptops). The whole file, values and
+comments included, is kept on the server for root alone, so that `fab env --pull` can
+[bring it back](commands.md#the-environment-file). `DEPLOY_REGISTRY_PASSWORD` isn't kept.
+
 A [static site](static.md) has no environment, and takes only the settings that Nginx and certificates know.
 """
 

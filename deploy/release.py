@@ -6,12 +6,13 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from getpass import getuser
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from . import hosts, image
+from . import VERSION, hosts, image, noted
 from .containers import Answer
 from .edge import Names, Served
 from .errors import Refused
@@ -75,6 +76,15 @@ def who() -> str:
     return f"{getuser()}@{socket.gethostname()}"
 
 
+def age(identity: str, clock: str) -> str:
+    """How long ago a release or another thing was made, by the server's clock: ``5 min``, ``3 h``, ``12 d``."""
+    made, now = (datetime.strptime(text[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC) for text in (identity, clock))
+    minutes = int((now - made).total_seconds() // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
+
+
 def record(
     identity: str, settings: Settings, source: Source, facts: Facts, served: Served, made: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -89,6 +99,9 @@ def record(
         "settings": fingerprint(settings),
         "previous": facts.current,
         "who": who(),
+        "version": VERSION,
+        "names": noted.of_release(settings),
+        "environment": noted.of_environment(settings),
         **hosts.noted(served.names or Names(settings.domains, settings.redirect_domains)),
         "health_path": settings.health_path,
         "static_url": served.static_url,

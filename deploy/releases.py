@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from . import migrating, release, stages
+from . import migrating, release, stages, versions
 from .errors import Locked, PortsideError
 from .facts import Facts
+from .release import age
 from .report import Stage
 from .run import Run
 
@@ -20,7 +20,8 @@ def show(run: Run, *, as_json: bool) -> None:
     if as_json:
         run.report.aside()
     run.look()
-    if release.leftovers(run.facts) or migrating.is_behind(run.facts):
+    versions.check(run)
+    if not versions.is_newer(run.facts) and (release.leftovers(run.facts) or migrating.is_behind(run.facts)):
         _put_right(run)
     rows = listed(run.facts)
     if as_json:
@@ -71,12 +72,3 @@ def _state(identity: str, record: dict[str, Any], facts: Facts) -> str:
         running = facts.running("web", identity) > 0 or not release.served(record).replicas
         return ("live" if running else "live, but stopped") + without
     return f"kept{without}" if record else "unfinished"
-
-
-def age(identity: str, clock: str) -> str:
-    """How long ago a release was made, by the server's clock: ``5 min``, ``3 h``, ``12 d``."""
-    made, now = (datetime.strptime(text[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC) for text in (identity, clock))
-    minutes = int((now - made).total_seconds() // 60)
-    if minutes < 60:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"

@@ -158,6 +158,7 @@ def _take_away(run: Run) -> Step:
         site.acme_dns(trial=True),
         site.nginx_cache,
         site.context,
+        site.settings,
     )
 
 

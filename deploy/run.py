@@ -22,6 +22,7 @@ from .steps import Step
 if TYPE_CHECKING:  # a run begins, and reaches for its server, before all of it is imported
     from .certs import Authority
     from .containers import Answer
+    from .losses import Loss
     from .restarts import Ending
     from .source import Source
 
@@ -40,6 +41,7 @@ class Run:
     wait: bool = False  # for another's lock
     allow_breaking: bool = False  # migrations that break the live release, or the one to go back to
     migrations: bool = False  # a rollback takes back those that its release doesn't know
+    drop: str = ""  # comma-separated: what the last deploy had, and may fall away
     yes: bool = False  # nobody need be asked before a site is taken away
     only_told: bool = False  # nothing is done, on this machine neither
     staging: bool = False  # a certificate that only proves it could be issued
@@ -63,6 +65,7 @@ class Run:
     two_passwords: bool = False  # the new release has another for the database than the live one
     anew: bool = False  # the live release is started anew
     migrated: tuple[str, ...] = ()
+    losses: tuple[Loss, ...] | None = None  # what falls away by this run; None before anybody has looked
     broke_off: str = ""  # the migration that failed
     broken_in: bool = False  # interrupted, or the connection lost: nobody knows how far they came
     ending: list[Ending] = field(default_factory=list)  # containers that keep ending
@@ -85,7 +88,7 @@ class Run:
     def options(self) -> dict[str, Any]:
         """With which options this would be done again. A rollback names its release, since the one before the live one
         may be another by then."""
-        names = ("env", "ref", "to", "wait", "allow_breaking", "migrations", "yes", "staging")
+        names = ("env", "ref", "to", "wait", "allow_breaking", "migrations", "drop", "yes", "staging")
         chosen: dict[str, Any] = {"to": self.release.id} if self.command == "rollback" and self.release else {}
         if self.only_told:  # a plan allows itself to look further
             chosen["allow_breaking"] = False
@@ -107,6 +110,7 @@ class Run:
 
         site = self.site
         own = [
+            site.settings,
             site.data_compose,
             site.data_password,
             site.data_ready,

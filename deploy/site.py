@@ -10,6 +10,8 @@ from dataclasses import dataclass
 HOME = "/srv/portside"
 STATE = "/var/lib/portside"
 ACME_ROOT = f"{STATE}/acme"
+VERSION = f"{STATE}/version"  # of the Portside that has the host's files and Nginx's as they are
+SETTINGS = f"{STATE}/settings"
 BACKUPS = f"{STATE}/backups"  # what is left of sites that were taken away
 NGINX_CONF = "/etc/nginx/nginx.conf"
 NGINX_LIVE = "/etc/nginx/portside"
@@ -60,6 +62,11 @@ class Site:
     def record(self) -> str:
         """Who owns the name: domains and database of the last deploy."""
         return f"{self.root}/site.json"
+
+    @property
+    def settings(self) -> str:
+        """The environment file of the last deploy, for root alone: ``fab env --pull`` brings it back."""
+        return f"{SETTINGS}/{self.name}"
 
     @property
     def current(self) -> str:

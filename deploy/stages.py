@@ -24,7 +24,9 @@ from . import (
     hosts,
     http3,
     image,
+    kept,
     lacking,
+    losses,
     mending,
     migrating,
     nginx,
@@ -41,6 +43,7 @@ from . import (
     static,
     switching,
     tracked,
+    versions,
     visiting,
     wellbeing,
 )
@@ -74,13 +77,14 @@ def preflight(run: Run, stage: Stage) -> None:
         removing.check_asked(run)
     run.server.connect()
     run.look()
+    versions.check(run)
     if run.command == "remove":
         removing.check(run)
         _check_nginx(run)
         return
     host.check(run.settings, run.facts)
     _check_nginx(run)
-    owner.check(run)
+    _check_site(run)
     if run.command in {"deploy", "rollback"}:
         gone.check(run)
     shipping.check(run)
@@ -96,6 +100,13 @@ def preflight(run: Run, stage: Stage) -> None:
         run.report.warn(fault)
     run.unchanged = run.command == "certs" and not run.staging and certifying.is_done(run)
     stage.note(f"{facts.os_name}, {facts.cores} cores, {facts.disk_mb // 1024} GB free")
+
+
+def _check_site(run: Run) -> None:
+    """Whose the site is, and what of it these settings would let go."""
+    owner.check(run)
+    if run.command in losses.DROPPING and not run.staging:
+        losses.check(run)
 
 
 def _check_nginx(run: Run) -> None:
@@ -150,8 +161,10 @@ def lock(run: Run, stage: Stage) -> None:
         return
     # Under the lock, looking waits for what goes on there by itself on behalf of a laptop that is gone.
     run.look()
-    owner.check(run)  # of somebody else by now, as far as they came meanwhile
+    versions.check(run)
+    _check_site(run)  # of somebody else by now, as far as they came meanwhile
     recovery.put_right(run, stage)
+    _check_site(run)  # and with what an interrupted run had begun
 
 
 def provision(run: Run, stage: Stage) -> None:
@@ -193,6 +206,8 @@ def choose(run: Run, stage: Stage) -> None:
         raise _without_image(run, wanted)
     if not run.anew:
         run.release = run.site.release(wanted)
+    for loss in losses.of_going_back(run):
+        run.report.warn(f"{loss.name} isn't in {wanted}: {loss.meant}.")
     stage.note(f"{wanted}, which is live: it is started anew" if run.anew else wanted)
 
 
@@ -472,14 +487,16 @@ def gate(run: Run, stage: Stage) -> None:
 def live(run: Run, stage: Stage) -> None:
     """Edge, switch, drain: one run that reaches its end without us."""
     if run.unchanged:
-        edge = switching.planned(run, stage, lambda: switching.settle(run, run.served))
-        noted = [*owner.claim(run, run.served.names), *switching.rename(run, run.served)]
-        run.apply(stage, [*noted, *_close(run)])
+        edge = switching.planned(run, stage, lambda: switching.resettle(run, run.served))
+        renamed = [*owner.claim(run, run.served.names), *switching.rename(run, run.served)]
+        noted = run.apply(stage, [*renamed, *_close(run), *kept.steps(run)])
         mending.see(run)
         revived = run.apply(stage, switching.revive(run))
         switching.tell(run, revived)
         run.ending = run.ending or restarts.ending(run.facts)
-        notes = ["Nginx has new settings"] * bool(edge) + ["processes started"] * bool(revived)
+        kept_anew = any(result.step.words[1] == run.site.settings for result in noted)
+        notes = ["Nginx has new settings"] * bool(edge) + ["the new .env is kept"] * (kept_anew and not edge)
+        notes += ["processes started"] * bool(revived)
         stage.note(", ".join(notes) or "nothing to do")
         return
     run.unattended = True
@@ -521,8 +538,9 @@ def _live_steps(run: Run) -> list[Step]:
 
 
 def _claim(run: Run) -> list[Step]:
-    """The site's domains and database, as the release that goes live has them; of a first one they are noted."""
-    return owner.claim(run) if run.facts.current else []
+    """The site's domains and database, as the release that goes live has them; of a first one they are noted. And the
+    environment file of a deploy."""
+    return [*(owner.claim(run) if run.facts.current else []), *kept.steps(run)]
 
 
 def _close(run: Run) -> list[Step]:

@@ -8,11 +8,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from . import certs, hosts, nginx, release, renewal, restarts, wellbeing
+from . import certs, hosts, nginx, release, renewal, restarts, versions, wellbeing
 from .certificate import Certificate, clock
 from .errors import PortsideError
 from .facts import Container, Facts
-from .releases import age
+from .release import age
 from .report import count
 from .run import Run
 
@@ -22,6 +22,7 @@ def show(run: Run, *, as_json: bool) -> None:
     if as_json:
         run.report.aside()
     run.look()
+    versions.check(run)
     found = told(run, wellbeing.fault(run))
     if as_json:
         run.report.result(found)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import edge, hosts, nginx, release, restarts, visiting
+from . import edge, hosts, losses, nginx, release, restarts, visiting
 from . import site as names
 from .edge import Edge, Served
 from .errors import PortsideError, StepFailed
@@ -42,6 +42,13 @@ def rename(run: Run, served: Served) -> list[Step]:
         return []
     path = run.site.release(run.facts.current).record
     return [write(path, release.as_json(record | hosts.noted(names), indent=2))]
+
+
+def resettle(run: Run, served: Served) -> list[Step]:
+    """The same for a command that changes only that: the history says who did."""
+    steps = settle(run, served)
+    files = event(run, "settings", run.facts.current)
+    return [*steps, script("Note the change", "note", run.site.root, files=files)] if steps else []
 
 
 def switch(run: Run, identity: str, served: Served, old: str, *, patience: int = 0) -> Step:
@@ -100,7 +107,8 @@ def _reading(run: Run, new: Served, old: str) -> int:
 
 
 def _files(run: Run, wanted: Edge) -> dict[str, str]:
-    """Nginx's base and this site's file."""
+    """Nginx's base and this site's file. Whatever command writes it, a protection doesn't go by accident."""
+    losses.refuse(run)
     own = nginx.site_file(run.settings, run.site, wanted, run.facts)
     return nginx.base(run.facts, own) | own
 
@@ -118,16 +126,16 @@ def finish(run: Run, identity: str, old: str, record: dict[str, Any], *, what: s
         *release.processes(record),
         files={
             "release.json": release.as_json(record, indent=2).encode(),
-            **event(run, "live", identity, what=what),
+            **event(run, "live", identity, what=what, who=str(record.get("who", "")) if what else ""),
         },
     )
 
 
-def event(run: Run, result: str, *identities: str, what: str = "") -> dict[str, bytes]:
+def event(run: Run, result: str, *identities: str, what: str = "", who: str = "") -> dict[str, bytes]:
     """Lines for the site's history, as a script takes them along: who did what, when (the server's clock, UTC), with
     what result, in how many seconds."""
     seconds = round(time.monotonic() - run.started, 1)
-    told = {"result": result, "who": release.who(), "when": run.facts.clock, "seconds": seconds}
+    told = {"result": result, "who": who or release.who(), "when": run.facts.clock, "seconds": seconds}
     before = run.facts.current
     lines = [
         release.as_json({"event": what or run.command, "release": one, **told, "before": before}) for one in identities

@@ -56,9 +56,15 @@ HELP = {
     "allow_breaking": "go on although a migration breaks the release that runs beside this one",
     "migrations": "take back the migrations that the release doesn't know",
     "yes": "don't ask first",
+    "drop": "a setting of the last deploy that may fall away, such as BASIC_AUTH; several with commas",
+    "pull": "write the .env of the last deploy from the server into a file that isn't there",
+    "site": "the site's name on the server, if the folder has another",
     "wait": "wait until nobody else deploys the site",
 }
 
+
+REPEATED = ("drop",)
+"""Options that may be given more than once: the task is given all of it, with commas."""
 
 Several = How | Callable[[dict[str, Any]], How]
 
@@ -127,16 +133,18 @@ def task(body: Body | None = None, *, several: Several = How.IN_TURN, name: str 
     if body is None:
         return functools.partial(task, several=several, name=name)
     body.__name__ = name or body.__name__
+    often = [name for name in REPEATED if name in inspect.signature(body).parameters]
 
     @functools.wraps(body)
     def told(context: Context, *args: Any, **kwargs: Any) -> None:
         if "env" in kwargs:
             kwargs["env"] = environment.named(kwargs["env"])
+        kwargs |= {name: ",".join(kwargs.get(name) or ()) for name in often}
         with _told():
             _each(several, body, context, args, kwargs)
 
     known = {name: text for name, text in HELP.items() if name in body.__code__.co_varnames}
-    return fabric_task(help=known, auto_shortflags=False)(told)
+    return fabric_task(help=known, auto_shortflags=False, iterable=often)(told)
 
 
 def _each(several: Several, body: Body, context: Context, args: Any, options: dict[str, Any]) -> None:

@@ -129,4 +129,8 @@ class Text:
         if breaks:
             self.report.say(f"fab deploy refuses this: it breaks {self.plan.facts.current}. {SPLIT}", style="bold red")
             changes = f"{changes}, and visitors may see errors meanwhile"
-        self.report.say(f"{changes}: type {run.fab('deploy', ref=run.ref, allow_breaking=breaks)}", style="bold")
+        drop = ",".join(loss["name"] for loss in self.told["losses"] if loss["needed"])
+        if drop:
+            self.report.say(f"fab deploy refuses this without --drop {drop}.", style="bold red")
+        again = run.fab("deploy", ref=run.ref, allow_breaking=breaks, drop=drop)
+        self.report.say(f"{changes}: type {again}", style="bold")

@@ -60,6 +60,7 @@ def texts(tmp_path: Path) -> goldens.Texts:
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """Records that tell nothing of who, when and with which version."""
     monkeypatch.setattr(release, "who", lambda: "ann@laptop")
+    monkeypatch.setattr(release, "VERSION", "1.0")
     monkeypatch.setattr(release, "fingerprint", lambda settings: "(of the settings)")
     for module in (stages, switching):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 12.3))

@@ -40,6 +40,8 @@ class Model:
         content = step.files["content"]
         assert isinstance(content, bytes)
         self._file(path, mode, owner, sha256(content).hexdigest())
+        if path == names.VERSION:
+            self._set(portside=content.decode().strip())
         if path == names.DAEMON_JSON:
             self._set(daemon_json=content.decode())
 

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import pytest
 
-from deploy import certs, database, edge, flow, host, nginx, static
+from deploy import VERSION, certs, database, edge, flow, host, kept, nginx, static
 from deploy.containers import Answer
 from deploy.edge import Names, Served
 from deploy.errors import Locked, Lost, Refused, StepFailed
@@ -251,7 +251,8 @@ def live(settings: Settings, site: Site = SITE) -> Facts:
     read = facts("debian-13-live")
     own = nginx.site_file(settings, site, EDGE, read)
     files = {**nginx.base(read, own), **own}
-    return _settled(read, files, database.files(settings, site, read) | {site.data_ready: "(when)"})
+    data = database.files(settings, site, read) | {site.data_ready: "(when)", site.settings: kept.content(settings)}
+    return _settled(read, files, data)
 
 
 def live_static(settings: Settings, releases: Mapping[str, Mapping[str, Any]]) -> Facts:
@@ -259,7 +260,8 @@ def live_static(settings: Settings, releases: Mapping[str, Mapping[str, Any]]) -
     read = with_releases(facts("debian-13-live"), OLD, releases)
     files = {**nginx.base(read), **nginx.site_file(settings, SITE, edge.final(static.SERVED, [], "socket"), read)}
     without = {"containers": (), "images": (), "docker_version": "", "compose_version": "", "buildx_version": ""}
-    return replace(_settled(read, files, {}), **without, record={"domains": [settings.canonical]})
+    data = {SITE.settings: kept.content(settings)}
+    return replace(_settled(read, files, data), **without, record={"domains": [settings.canonical]})
 
 
 def _settled(read: Facts, edge: Mapping[str, str], data: Mapping[str, str]) -> Facts:
@@ -269,6 +271,7 @@ def _settled(read: Facts, edge: Mapping[str, str], data: Mapping[str, str]) -> F
     return replace(
         read,
         packages=read.packages | set(host.BASE_PACKAGES),
+        portside=VERSION,
         renewal_timer=True,
         nginx_files={path: digest(text) for path, text in edge.items()},
         nginx_generation=nginx.generation(edge, bare_nginx).name,

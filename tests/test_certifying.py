@@ -34,7 +34,7 @@ def test_a_certificate_for_a_live_site(settings: Settings, golden: Callable[[str
     shown = re.sub(r"names /var/lib/portside/acme \w{32}", "names /var/lib/portside/acme (token)", paper.transcript())
     lines = [line for line in shown.splitlines() if line.startswith(("#", "-", "    script", "    write"))]
     golden("certs.txt", re.sub(r"(generation|nginx) \w{12}( \w{12})?", r"\1", "\n".join(lines) + "\n"))
-    assert paper.scripts == ["names", "issue", "nginx", "prove"]
+    assert paper.scripts == ["names", "issue", "nginx", "note", "prove"]
 
 
 def test_a_certificate_for_a_site_that_was_never_deployed(settings: Settings) -> None:
@@ -53,7 +53,7 @@ def test_a_good_certificate_needs_one_look(settings: Settings) -> None:
 def test_https_is_switched_on_where_only_that_is_missing(settings: Settings) -> None:
     paper = Paper(sample.certified(sample.live(settings), settings.canonical, clock=sample.CLOCK))
     certs(settings, paper)
-    assert paper.scripts == ["nginx", "prove"]
+    assert paper.scripts == ["nginx", "note", "prove"]
 
 
 def test_a_trial_only_asks(settings: Settings) -> None:

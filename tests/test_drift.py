@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from deploy import drift, host
+from deploy import drift, host, nginx
 from deploy.facts import Facts, FileFact
 from deploy.settings import Settings
 from tests import sample
@@ -123,3 +123,12 @@ def test_a_static_site_has_nothing_to_do_with_docker(tmp_path: Path) -> None:
     record = {sample.OLD: sample.recorded(sample.OLD, kind="static", replicas=0)}
     facts = replace(sample.live_static(settings, record), docker_version="26.1", live_restore=False)
     assert drift.found(settings, sample.SITE, facts) == []
+
+
+def test_what_a_newer_version_wrote_was_not_changed_by_hand(settings: Settings) -> None:
+    """Whatever that one names a generation by: nothing differs from what was written."""
+    facts = left(settings)
+    newer = facts.nginx_files | {"snippets/new.conf": "1"}
+    facts = replace(facts, nginx_generation="named-otherwise", nginx_files=newer, nginx_written=newer)
+    assert drift.found(settings, sample.SITE, facts) == []
+    assert nginx.edited(replace(facts, nginx_files=newer | {"snippets/new.conf": "2"}))

@@ -199,3 +199,16 @@ def test_what_listens_beyond_the_server(reached: bool | None, level: str, settin
 def test_a_program_that_listens_is_named(settings: Settings) -> None:
     found = findings.of_listener(examined(settings), Listener("tcp", "0.0.0.0", 6379, "redis-server"), True)
     assert found.text == "Everybody can reach redis-server on tcp port 6379: it answered here."
+
+
+def test_a_newer_portside_on_the_server_is_a_warning(settings: Settings) -> None:
+    (found,) = wrong(examined(settings, portside="99.1"))
+    assert (found.check, found.level) == ("host", "warning")
+    assert found.text.startswith("Portside 99.1 has worked here, and this is ")
+
+
+def test_files_that_an_older_portside_wrote_are_told_as_that(settings: Settings) -> None:
+    facts = healthy(settings)
+    written = {names.RENEWAL_HOOK: facts.files[names.RENEWAL_HOOK].sha256}
+    (found,) = wrong(examined(settings, portside="0.0.1", written=written))
+    assert "isn't as this version would have it, because Portside is newer: " in found.text

@@ -132,7 +132,11 @@ def test_settings_of_nginx_alone_are_one_step(tmp_path: Path, settings: Settings
     text = nginx.site_file(settings, sample.SITE, sample.EDGE, facts)["sites/portfolio.conf"]
     changed = sample.settings(tmp_path, DEPLOY_MAX_BODY="3m")
     plan, _ = planned(changed, Paper(facts, present=[file("/etc/nginx/portside/sites/portfolio.conf", text)]))
-    (step,) = plan["steps"]
+    step, _, _, kept = plan["steps"]
+    assert (kept["name"], kept["diffs"]) == (
+        "File /var/lib/portside/settings/portfolio",
+        {"/var/lib/portside/settings/portfolio": "[hidden]\n"},
+    )
     assert (step["stage"], plan["source"]["differs"]) == ("live", None)
     assert "client_max_body_size 3m;" in step["diffs"]["/etc/nginx/portside/sites/portfolio.conf"]
 

@@ -75,7 +75,7 @@ def test_other_domains_of_the_same_files_are_served_and_noted(settings: Settings
     renamed = sample.settings(tmp_path, sample.STATIC | lines)
     paper = Paper(sample.live_static(settings, RELEASES | {sample.OLD: live}))
     run = deploy(renamed, paper)
-    assert (run.unchanged, paper.scripts) == (True, ["nginx"])
+    assert (run.unchanged, paper.scripts) == (True, ["nginx", "note"])
     (noted,) = (step for step in paper.steps if step.words[1].endswith("/release.json"))
     names = {"domain": "new.example", "domains": ["new.example"], "redirect_domains": [settings.canonical]}
     assert json.loads(noted.files["content"]) == live | names | {"admitted": [settings.canonical]}  # type: ignore[arg-type]
@@ -110,7 +110,7 @@ def test_a_fallback_is_nginxs_and_makes_no_release(settings: Settings, tmp_path:
     live = RELEASES[sample.OLD] | {"source": made, "settings": "(of the settings)"}
     paper = Paper(sample.live_static(settings, RELEASES | {sample.OLD: live}))
     run = deploy(sample.settings(tmp_path, sample.STATIC, DEPLOY_FALLBACK="index.html"), paper)
-    assert (run.unchanged, paper.scripts) == (True, ["nginx"])
+    assert (run.unchanged, paper.scripts) == (True, ["nginx", "note"])
 
 
 def test_what_can_not_be_served_is_refused_before_anything_is_told(settings: Settings, tmp_path: Path) -> None:

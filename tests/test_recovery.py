@@ -97,7 +97,7 @@ def test_a_switch_that_was_cut_off_before_its_rename_leaves_nginx_as_the_live_re
     cleared = replace(live, nginx_generation="bridge", nginx_files=bridge["nginx_files"])
     paper = Paper(left, left, cleared)
     sample.lock(settings, paper)
-    assert paper.scripts == ["discard", "nginx"]
+    assert paper.scripts == ["discard", "nginx", "note"]
 
 
 def test_an_interrupted_release_that_is_not_well_any_more_gives_way(

@@ -142,3 +142,9 @@ def test_json_stays_json_when_something_is_put_right(settings: Settings, capsys:
 def test_a_static_release_is_live_without_a_container() -> None:
     record = sample.recorded(sample.OLD, kind="static", replicas=0)
     assert states(server(releases={sample.OLD: record}, containers=())) == {sample.OLD: "live"}
+
+
+def test_an_older_portside_puts_nothing_right(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    paper = Paper(server(portside="99.1", releases=GOOD | {sample.NEW: {}}))
+    assert "! Portside 99.1 has worked on server.example" in shown(settings, paper, capsys)
+    assert (paper.scripts, paper.released) == ([], False)

@@ -37,7 +37,7 @@ def test_looking_asks_for_every_file_that_is_compared(settings: Settings) -> Non
     assert set(asked) == {
         *host.watched(), run.site.data_compose, f"{run.site.data_secrets}/password", run.site.data_ready,
             run.site.data_open,
-        run.site.record, run.site.acme_dns(), run.site.live_compose,
+        run.site.record, run.site.settings, run.site.acme_dns(), run.site.live_compose,
     }  # fmt: skip
     run.look()
     assert run.facts == sample.provisioned()

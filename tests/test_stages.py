@@ -86,7 +86,7 @@ def test_new_nginx_settings_of_the_same_release_are_served(settings: Settings, p
     facts = replace(facts, nginx_files=facts.nginx_files | {"sites/portfolio.conf": "0" * 64})
     paper = Paper(facts)
     deploy(settings, paper)
-    assert set(paper.scripts) == {"nginx"}
+    assert paper.scripts == ["nginx", "note"]
 
 
 def test_a_redirect_more_is_noted_in_the_record_of_the_same_release(
@@ -96,7 +96,7 @@ def test_a_redirect_more_is_noted_in_the_record_of_the_same_release(
     more = sample.settings(tmp_path, DEPLOY_REDIRECT_DOMAINS="old.example")
     paper = Paper(facts)
     deploy(more, paper)
-    assert set(paper.scripts) == {"nginx"}
+    assert set(paper.scripts) == {"nginx", "note"}
     (noted,) = (step for step in paper.steps if step.words[1].endswith("/release.json"))
     record = json.loads(noted.files["content"])  # type: ignore[arg-type]
     assert record == facts.releases[sample.OLD] | {"redirect_domains": ["old.example"]}
@@ -642,7 +642,8 @@ def test_a_project_in_debug_mode_is_said(settings: Settings, project: Path, caps
     assert "! DEBUG is on" in capsys.readouterr().out
 
 
-def test_processes_that_do_not_run_are_started_by_the_same_deploy_again(settings: Settings, project: Path) -> None:
+def test_processes_that_do_not_run_are_started_by_the_same_deploy_again(tmp_path: Path, project: Path) -> None:
+    settings = sample.settings(tmp_path, DEPLOY_PROCESS_QUEUE="python manage.py work")
     facts = live_with_this(settings, project)
     facts.releases[sample.OLD]["processes"] = ["queue"]
     paper = Paper(facts)

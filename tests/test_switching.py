@@ -185,3 +185,24 @@ def test_what_keeps_ending_is_kept_for_the_last_lines(tmp_path: Path) -> None:
     assert [(each.text, each.log) for each in began.ending] == [
         ("The process queue keeps ending. Its command: python work.py", ("ImportError", "at line 1"))
     ]
+
+
+def test_who_finishes_what_another_began_is_not_who_deployed(settings: Settings) -> None:
+    run = sample.run(settings, Paper(sample.live(settings)))
+    run.look()
+    record = sample.recorded(sample.NEW, who="ann@laptop")
+    lines = [
+        switching.finish(run, sample.NEW, sample.OLD, record, what=what).files["event"].decode()  # type: ignore[union-attr]
+        for what in ("finish", "")
+    ]
+    assert ["ann@laptop" in line for line in lines] == [True, False]
+
+
+def test_settings_of_nginx_alone_are_noted_in_the_history(settings: Settings) -> None:
+    run = sample.run(settings, Paper(sample.live(settings)))
+    run.look()
+    assert switching.resettle(run, sample.SERVED) == []
+    run.facts = replace(run.facts, nginx_files=run.facts.nginx_files | {"sites/portfolio.conf": "0"})
+    _, note = switching.resettle(run, sample.SERVED)
+    assert note.words == ("script", "note", "/srv/portside/portfolio")
+    assert b'"result": "settings"' in note.files["event"]  # type: ignore[operator]

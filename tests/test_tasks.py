@@ -362,3 +362,18 @@ def test_init_writes_the_server_that_it_is_given(home: Path, tmp_path: Path) -> 
         assert done.returncode == 0
         assert f"\n{line}" in (tmp_path / name).read_text()
         assert done.stdout.rstrip().endswith("fab deploy" if words else "fab deploy -H user@server")
+
+
+def test_drop_may_be_given_more_than_once(home: Path) -> None:
+    for words in (("--drop", "A", "--drop", "B,C"), ("--drop=A,B", "--drop", "C")):
+        done = fab(home, "rollback", *words, "-H", ",")
+        assert (done.returncode, done.stderr.partition(", or")[0]) == (
+            2,
+            "Which server? Type fab rollback --drop A,B,C -H user@host",
+        )
+
+
+def test_an_environment_file_that_is_there_is_not_pulled_over(home: Path, tmp_path: Path) -> None:
+    path = sample.write_env(tmp_path / ".env", sample.LINES)
+    done = fab(home, "env", "--pull", "--yes", "-H", nowhere(1), "--env", str(path))
+    assert (done.returncode, "is left as it is" in done.stderr) == (2, True)

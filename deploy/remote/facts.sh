@@ -40,6 +40,7 @@ host_facts() {
         docker-compose-v2 docker-compose-plugin docker-buildx docker-buildx-plugin certbot ufw curl iptables logrotate \
         'python3-certbot-dns-*' \
         2>/dev/null | awk -F '\t' '$2 ~ /^ii/ {print "package\t" $1}'
+    fact portside.version "$(cat /var/lib/portside/version 2>/dev/null)"
     ss -Hlntup | awk '{print "listener\t" $1 " " $5 " " $7}'
     # Also where Docker isn't installed yet: what is there is kept.
     [ -f /etc/docker/daemon.json ] && fact docker.json "$(encoded </etc/docker/daemon.json)"
@@ -128,6 +129,7 @@ nginx_facts() {
     [ -z "$live" ] || (cd /etc/nginx/portside && find . -type f ! -name 'generation.*' -exec sha256sum {} + |
         sed 's/^\([0-9a-f]*\)  \.\//nginx.file\t\1 /'
         sed 's/^\([0-9a-f]*\)  \.\//nginx.written\t\1 /' generation.sums 2>/dev/null)
+    fact nginx.settings "$(sed -n '/^# Settings: /{s///p;q}' "/etc/nginx/portside/sites/$site.conf" 2>/dev/null)"
     default=/etc/nginx/sites-available/default
     [ -e /etc/nginx/sites-enabled/default ] &&
         fact nginx.default "$([ "$(readlink -f /etc/nginx/sites-enabled/default)" = "$default" ] &&
@@ -163,6 +165,7 @@ holder() {
 site_facts() {
     fact site.held "$(holder)"
     [ -f "$root/site.json" ] && fact site.record "$(encoded <"$root/site.json")"
+    fact site.last "$(last_change "$root")"
     # One program reads all of the others, however many there are.
     set --
     for record in /srv/portside/*/site.json; do

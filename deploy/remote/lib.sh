@@ -76,6 +76,21 @@ note() {
     [ ! -f "$PORTSIDE_FILES/event" ] || cat "$PORTSIDE_FILES/event" >>"$1/history.jsonl"
 }
 
+# The line of a site's history that says who changed its release or its settings last; nothing where there is none.
+#   last_change ROOT
+last_change() { grep -E '"result": "(live|settings)"' "$1/history.jsonl" 2>/dev/null | tail -n 1; }
+
+# Names in a release's environment, and of each line a hash that means nothing to anybody who hasn't the nonce.
+#   tell_environment RELEASE NONCE
+tell_environment() {
+    mkdir "$PORTSIDE/env"
+    cat "$1/env" "$1/env.portside" 2>/dev/null | awk -v nonce="$2" -v folder="$PORTSIDE/env" '{
+        file = folder "/" sprintf("%06d", NR); print nonce $0 >file; close(file); sub(/=.*/, ""); print
+    }' >"$PORTSIDE/names"
+    (cd "$PORTSIDE/env" && find . -type f | sort | xargs -r sha256sum | cut -d' ' -f1) | paste -d' ' "$PORTSIDE/names" - |
+        sed 's/^/env\t/'
+}
+
 # The local ports of a release, noted when it was started.
 #   ports FOLDER
 ports() { sed -n 's/^PORTSIDE_PORT_[0-9]*=//p' "$1/.env" 2>/dev/null; }

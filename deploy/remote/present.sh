@@ -18,20 +18,10 @@ tell_file() {
     printf 'file\t%s %s %s %s\n' "$(stat -c '%a %u:%g' "$2")" "$sum" "${content:--}" "$2"
 }
 
-# Names, and of each line a hash that means nothing to anybody else.
-tell_environment() {
-    mkdir "$PORTSIDE/env"
-    cat "$release/env" "$release/env.portside" 2>/dev/null | awk -v nonce="$nonce" -v folder="$PORTSIDE/env" '{
-        file = folder "/" sprintf("%06d", NR); print nonce $0 >file; close(file); sub(/=.*/, ""); print
-    }' >"$PORTSIDE/names"
-    (cd "$PORTSIDE/env" && find . -type f | sort | xargs -r sha256sum | cut -d' ' -f1) | paste -d' ' "$PORTSIDE/names" - |
-        sed 's/^/env\t/'
-}
-
 while IFS= read -r line; do
     [ ! -e "${line#* }" ] || tell_file "${line%% *}" "${line#* }"
 done <"$PORTSIDE_FILES/paths"
-[ ! -f "$release/env" ] || tell_environment
+[ ! -f "$release/env" ] || tell_environment "$release" "$nonce"
 if [ -f "$release/source.sums" ]; then
     printf 'listed\tyes\n'
     grep -vxFf "$release/source.sums" "$PORTSIDE_FILES/listing" | sed 's/^/source.new\t/'

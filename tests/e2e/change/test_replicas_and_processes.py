@@ -261,7 +261,7 @@ def test_a_process_that_keeps_ending_is_told_and_the_site_is_live(edge: Project)
 
 
 def test_a_process_that_was_stopped_is_started_again(edge: Project) -> None:
-    edge.deploy()
+    edge.deploy("--drop", "PROCESS_BAD")
     (worker,) = running(edge, "process")
     edge.server.exec(("docker", "stop", "--time", "1", worker))
     assert "processes started" in edge.deploy().out

@@ -116,7 +116,7 @@ def with_role(site: Project, **values: str) -> Iterator[Done]:
         assert live(site.server, site.name) == before
         assert "Nginx has new settings" in done.out
         yield done
-    site.deploy()
+    site.deploy("--drop", "BASIC_AUTH,ALLOW")
 
 
 def said(answer: Answer) -> dict[str, object]:

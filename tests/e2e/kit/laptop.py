@@ -89,11 +89,13 @@ class Running:
 
 @dataclass
 class Fab:
-    """The laptop: runs the checkout's `.venv/bin/fab`, a folder keeping what it prints."""
+    """The laptop: runs the checkout's `.venv/bin/fab`, a folder keeping what it prints. ``checkout``: this one, or a
+    copy of it that is another version."""
 
     logs: Path
     tell: Callable[[str], None]
     count: int = 0
+    checkout: Path = CHECKOUT
 
     def __call__(self, *words: str, check: bool = False, **more: object) -> Done:
         return self.start(*words, **more).end(check=check)  # type: ignore[arg-type]
@@ -118,7 +120,7 @@ class Fab:
         with out.open("wb") as stdout, err.open("wb") as stderr:
             process = subprocess.Popen(
                 (str(FAB), *words),
-                cwd=CHECKOUT,
+                cwd=self.checkout,
                 env=shell | dict(env or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,

@@ -439,7 +439,9 @@ def test_it_has_passwords_and_a_page_without(site: Project) -> None:
         assert get(site, "/about")[0] == get(site, f"/{NEW_STYLE}")[0] == get(site, "/docs/")[0] == 401
         assert get(site, "/about", Authorization="Basic YW5uOnNlY3JldC13b3Jk")[0] == 200
         assert get(site, "/status")[0] == 200
-    site.deploy()
+    assert site.deploy(check=False).code == 2, "a password doesn't go by accident"
+    assert get(site, "/about")[0] == 401
+    site.deploy("--drop", "BASIC_AUTH")
     assert get(site, "/about")[0] == 200
 
 

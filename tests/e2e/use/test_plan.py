@@ -139,10 +139,12 @@ def test_settings_of_nginx_alone(shop: Project) -> None:
     plan = foretold(shop)
     assert "+    client_max_body_size 3m;" in diffs(plan)
     assert "$2b$" not in json.dumps(plan), "a password's hash"
-    assert [step["stage"] for step in plan["steps"]] == ["live"]
+    assert {step["stage"] for step in plan["steps"]} == {"live"}
     compare(shop, plan)
     shop.set(DEPLOY_MAX_BODY=None, DEPLOY_BASIC_AUTH=None)
-    compare(shop, foretold(shop))
+    plan = foretold(shop)
+    assert [loss["name"] for loss in plan["losses"] if loss["needed"]] == ["DEPLOY_BASIC_AUTH"]
+    compare(shop, plan, "--drop", "BASIC_AUTH")
 
 
 def test_a_migration(shop: Project) -> None:
