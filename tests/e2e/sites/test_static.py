@@ -324,6 +324,7 @@ def test_paths_that_do_not_exist_show_the_application(site: Project) -> None:
             assert get(site, "/")[0] == 200
             site.deploy()
             assert get(site, "/users/42")[0] == 200
+    changed(site, "without an application")
     site.deploy()
     assert get(site, "/users/42")[0] == 404
 
