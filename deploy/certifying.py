@@ -69,11 +69,21 @@ def edge(run: Run, stage: Stage) -> None:
         return
     before, known = run.changes, hosts.live(run.settings, run.facts)
     run.apply(stage, owner.claim(run, hosts.recorded(release.live(run.facts))))
+    _open(run, stage)
     recovery.settle(run, stage)
     if new := [name for name in run.settings.names if name not in known.own]:
         until = f"until {run.fab('deploy')} {'it redirects' if len(new) == 1 else 'they redirect'} to {known.address}"
         run.report.warn(f"The live release doesn't know {', '.join(new)} yet: {until}, temporarily.")
     stage.note("Nginx has new settings" if run.changes > before else "nothing to do")
+
+
+def _open(run: Run, stage: Stage) -> None:
+    """HTTPS for names that are new in the certificate, before other names redirect to them."""
+    if run.certificate == run.facts.certificate:
+        return
+    served = release.served(release.live(run.facts))
+    if switching.planned(run, stage, lambda: switching.open_https(run, served, run.certificate)):
+        run.look()
 
 
 def prove(run: Run, stage: Stage) -> None:

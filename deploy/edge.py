@@ -62,7 +62,8 @@ class Edge:
     """Which of the live release's sockets are asked, from the first on, or instead which ports; and what is served.
 
     ``protocols``: in which protocol; of two, the second where the live release has no sockets of the first. ``names``:
-    those that the live release knows; of two, the second are the next release's.
+    those that the live release knows; of two, the second are the next release's. ``opened_from``: HTTPS is only opened,
+    and all else is as with this certificate (PEM, or empty).
     """
 
     sockets: int = 1
@@ -71,6 +72,7 @@ class Edge:
     protocols: tuple[str, ...] = ("http",)
     asynchronous: bool = False
     names: tuple[Names | None, ...] = (None,)
+    opened_from: str | None = None
 
 
 def final(new: Served, kept: Iterable[Served], upstream: str) -> Edge:

@@ -7,7 +7,7 @@ follows the certificate.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .certificate import Certificate
@@ -91,6 +91,26 @@ def noted(names: Names) -> dict[str, Any]:
 def live(settings: Settings, facts: Facts) -> Hosts:
     """The names as the live release has them."""
     return of([recorded(facts.releases.get(facts.current, {}))], settings, facts)
+
+
+def opening(known: Iterable[Names | None], settings: Settings, facts: Facts, before: str) -> Hosts:
+    """The names as they were with the certificate of ``before``; those that are in the present one answer by HTTPS too.
+
+    Nothing leads there yet: during a reload, old workers still accept connections, and don't know it.
+    """
+    found, certificate = of(known, settings, replace(facts, certificate=before)), Certificate.parse(facts.certificate)
+    has = found.names(secure=True)
+    opened = [
+        replace(server, secure=True, names=names)
+        for server in found.servers
+        if not server.secure
+        and (
+            names := tuple(
+                name for name in server.names if name not in has and certificate and certificate.covers(name)
+            )
+        )
+    ]
+    return replace(found, servers=(*found.servers, *opened))
 
 
 def of(known: Iterable[Names | None], settings: Settings, facts: Facts) -> Hosts:

@@ -105,6 +105,8 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
 def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, Any]:
     """What the templates of a site's files are rendered with."""
     served = hosts.of(edge.names, settings, facts)
+    if edge.opened_from is not None:
+        served = hosts.opening(edge.names, settings, facts, edge.opened_from)
     upstream = f"portside_{site.name.replace('-', '_')}"
     return _values(facts) | {
         "upgraded": served.upgraded,

@@ -61,6 +61,7 @@ class Run:
     unattended: bool = False  # the server is going live by itself
     switched: bool = False
     unchanged: bool = False
+    certificate: str = ""  # that Nginx showed when the run began (PEM)
     database_restarted: str = ""  # what for
     two_passwords: bool = False  # the new release has another for the database than the live one
     anew: bool = False  # the live release is started anew

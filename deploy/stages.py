@@ -78,6 +78,7 @@ def preflight(run: Run, stage: Stage) -> None:
     run.server.connect()
     run.look()
     versions.check(run)
+    run.certificate = run.facts.certificate
     if run.command == "remove":
         removing.check(run)
         _check_nginx(run)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from . import edge, hosts, losses, nginx, release, restarts, visiting
@@ -33,6 +34,13 @@ def settle(run: Run, served: Served) -> list[Step]:
     """What makes Nginx serve a release that is live: nothing if it does already."""
     final = edge.final(served, release.kept(run.facts), run.settings.upstream)
     return nginx.steps(_files(run, final), run.facts, f"the site {run.site.name}")
+
+
+def open_https(run: Run, served: Served, before: str) -> list[Step]:
+    """What makes Nginx answer by HTTPS where it only does since another certificate than ``before``; nothing leads
+    there yet."""
+    opened = replace(edge.final(served, release.kept(run.facts), run.settings.upstream), opened_from=before)
+    return nginx.steps(_files(run, opened), run.facts, "HTTPS, before anything leads to it")
 
 
 def rename(run: Run, served: Served) -> list[Step]:

@@ -34,7 +34,7 @@ def test_a_certificate_for_a_live_site(settings: Settings, golden: Callable[[str
     shown = re.sub(r"names /var/lib/portside/acme \w{32}", "names /var/lib/portside/acme (token)", paper.transcript())
     lines = [line for line in shown.splitlines() if line.startswith(("#", "-", "    script", "    write"))]
     golden("certs.txt", re.sub(r"(generation|nginx) \w{12}( \w{12})?", r"\1", "\n".join(lines) + "\n"))
-    assert paper.scripts == ["names", "issue", "nginx", "note", "prove"]
+    assert paper.scripts == ["names", "issue", "nginx", "nginx", "note", "prove"]
 
 
 def test_a_certificate_for_a_site_that_was_never_deployed(settings: Settings) -> None:
@@ -110,8 +110,8 @@ def test_a_name_that_the_live_release_does_not_know_yet_is_led_to_one_that_it_kn
     before, renamed = sample.encrypted(settings), renaming(tmp_path)
     paper = Paper(before, sample.certified(before, "new.example", "portfolio.localhost"))
     certs(renamed, paper)
-    assert paper.scripts == ["names", "issue", "nginx", "prove"]
-    (generation,) = (step for step in paper.steps if step.words[:2] == ("script", "nginx"))
+    assert paper.scripts == ["names", "issue", "nginx", "nginx", "note", "prove"]
+    _, generation = (step for step in paper.steps if step.words[:2] == ("script", "nginx"))
     text = next(content for name, content in generation.files.items() if name.endswith("sites/portfolio.conf"))
     assert isinstance(text, bytes)
     assert text.count(b"return 302 https://portfolio.localhost$request_uri;") == 2

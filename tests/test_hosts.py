@@ -109,6 +109,20 @@ def test_a_wildcard_does_not_stand_in_for_the_canonical_name(tmp_path: Path) -> 
     assert found.address == f"http://{NEW}"
 
 
+def test_https_is_opened_before_anything_leads_to_it(tmp_path: Path) -> None:
+    """Whatever a worker of the next files says, one of these answers."""
+    names, before = Names((NEW, SIDE), (OLD,), (OLD,)), certified(OLD).certificate
+    settings, facts = given(tmp_path, names), certified(OLD, NEW)
+    opened, final = hosts.opening([names], settings, facts, before), hosts.of([names], settings, facts)
+    assert told(opened) == [
+        *told(hosts.of([names], settings, certified(OLD))),
+        ("https", NEW, f"302 https://{OLD}"),
+    ]
+    assert set(final.names(secure=True)) <= set(opened.names(secure=True))
+    first = hosts.opening([names], settings, facts, "")
+    assert (first.upgraded, first.names(secure=True), first.address) == ((), (NEW, OLD), f"http://{NEW}")
+
+
 # What is recorded
 
 

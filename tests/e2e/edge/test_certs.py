@@ -188,6 +188,7 @@ def test_a_domain_that_comes_later_is_served_without_https_until_it_is_in_the_ce
 def test_a_domain_that_is_gone_is_taken_out(secure: Project, root: Root) -> None:
     with visitors(secure.server, root) as wrong:
         secure.fab("certs", on=secure.server, project=secure, check=True)
+        secure.deploy()
     assert (names(secure.server, root, DOMAIN), wrong) == ({DOMAIN, OTHER, OLD}, [])
 
 
