@@ -227,11 +227,11 @@ class Facts:
     the history has it. ``migrating``: the last migration never came to its end. ``there``: the site has a folder;
     ``removing``: its final backup while it is being taken away; ``kept``: the folders of its final backups, the oldest
     first. ``closed_for``: yes where somebody closed the site, or what it is closed for while that lasts.
-    ``data_volume``: yes where the database's volume holds a database, new where that was made since the site's was
-    ready first, empty where it holds none; ``data_lacking``: folders of data that the live release mounts and that
-    aren't there. ``answer``: the status with which Nginx answers where the live release was found healthy; 000 is no
-    answer in time. ``disabled``: units of Portside's that don't start at a boot. ``image_sizes``: in MB, by release, as
-    far as they are there; ``database_mb``, ``static_mb``: of the live release.
+    ``data_volume``: yes where the database's volume holds a database, new where that isn't the one that was ready
+    first, empty where it holds none; ``data_lacking``: folders of data that the live release mounts and that aren't
+    there. ``answer``: the status with which Nginx answers where the live release was found healthy; 000 is no answer in
+    time. ``disabled``: units of Portside's that don't start at a boot. ``image_sizes``: in MB, by release, as far as
+    they are there; ``database_mb``, ``static_mb``: of the live release.
     """
 
     os_id: str = _one("os.id")

@@ -154,8 +154,9 @@ def rollback(run: Run) -> None:
     _say_round_trips(run)
     seconds = time.monotonic() - run.started
     run.report.say()
-    if run.anew:
-        done = f"{run.settings.canonical} is live on {run.server.target}: {run.facts.current} was started anew"
+    if run.unchanged:
+        how = "was started anew" if run.anew else "is live already"
+        done = f"{run.settings.canonical} is live on {run.server.target}: {run.facts.current} {how}"
         run.report.say(f"{done} ({seconds:.1f} s).", style="bold green")
         restarts.tell(run)
         return
@@ -244,9 +245,7 @@ def _explain(run: Run, error: PortsideError) -> None:
     error.warnings = list(run.report.reminders)
     if not error.state:
         error.state = _state(run)
-    if isinstance(error, Lost) and run.command == "rollback" and run.unattended:
-        error.hint = f"Type {run.fab('releases')} once it is reachable again."  # the same again would start it anew
-    elif isinstance(error, Lost):
+    if isinstance(error, Lost):
         error.hint = f"Type {run.again()} again; it goes on from what it finds."
     elif not error.hint and isinstance(error, StepFailed) and (way := _way(run, error.lines)):
         error.hint = f"{way}\nThen type {run.again()} again."

@@ -6,13 +6,14 @@ import json
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from getpass import getuser
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from . import VERSION, hosts, image, noted
+from .certificate import clock
 from .containers import Answer
 from .edge import Names, Served
 from .errors import Refused
@@ -20,6 +21,7 @@ from .facts import Facts
 from .settings import Settings
 from .source import Source
 
+JUST_NOW = timedelta(minutes=10)
 _MADE_FROM = Path(__file__).parent.parent / "compose"
 
 
@@ -186,6 +188,16 @@ def can_start(facts: Facts, identity: str) -> bool:
     didn't tell, nobody knows."""
     images = {name.rpartition(":")[2] for name in facts.images}
     return not facts.images_known or not served(facts.releases.get(identity, {})).replicas or identity in images
+
+
+def went_back_just_now(facts: Facts) -> bool:
+    """Whether the live release went live by a rollback within the last minutes: whoever types that again, since the
+    connection was lost, doesn't ask for it to be started anew."""
+    last = facts.last
+    if last.get("release") != facts.current or last.get("event") not in {"rollback", "finish"}:
+        return False
+    made, now = (clock(text) for text in (str(last["when"]), facts.clock))
+    return now - made < JUST_NOW
 
 
 def target(facts: Facts, wanted: str = "") -> str:

@@ -184,7 +184,8 @@ class Site:
 
     @property
     def data_ready(self) -> str:
-        """When the database was ready for the first time: it is never made anew after that."""
+        """When the database was ready for the first time, and PostgreSQL's number for it: it is never made anew after
+        that."""
         return f"{self.data}/ready"
 
     @property

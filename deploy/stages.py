@@ -50,6 +50,7 @@ from . import (
 from .certifying import edge, issue, prove  # noqa: F401 - stages too
 from .containers import Answer
 from .errors import Lost, PortsideError, Refused, StepFailed
+from .facts import Facts
 from .following import Result
 from .removing import confirm, remove  # noqa: F401 - and these
 from .report import Stage, count
@@ -200,16 +201,23 @@ def choose(run: Run, stage: Stage) -> None:
             hint="fab releases shows what there is.",
         )
     run.record = run.facts.releases[wanted]
-    run.unchanged = run.anew = wanted == run.facts.current
+    run.unchanged = wanted == run.facts.current
+    run.anew = run.unchanged and run.settings.containers and not _is_again(run.facts)
     # The live one is started as it was deployed, another with the present settings.
-    run.served = release.served(run.record) if run.anew else release.renamed(run.record, run.settings)
+    run.served = release.served(run.record) if run.unchanged else release.renamed(run.record, run.settings)
     if not release.can_start(run.facts, wanted):
         raise _without_image(run, wanted)
-    if not run.anew:
+    if not run.unchanged:
         run.release = run.site.release(wanted)
     for loss in losses.of_going_back(run):
         run.report.warn(f"{loss.name} isn't in {wanted}: {loss.meant}.")
-    stage.note(f"{wanted}, which is live: it is started anew" if run.anew else wanted)
+    how = ", which is live: it is started anew" if run.anew else ", which is live already" if run.unchanged else ""
+    stage.note(f"{wanted}{how}")
+
+
+def _is_again(facts: Facts) -> bool:
+    """Whether a rollback that has just come to its end is typed again, and the release is healthy."""
+    return release.went_back_just_now(facts) and not wellbeing.parts(facts) and not wellbeing.is_doubtful(facts)
 
 
 def _without_image(run: Run, identity: str) -> Refused:

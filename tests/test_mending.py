@@ -98,3 +98,25 @@ def test_a_rollback_to_the_live_release_starts_all_of_it_anew(settings: Settings
     start = next(step for step in paper.steps if step.words[1] == "start")
     assert start.words[-2:] == ("web-1", "process-mail")
     assert not {"switch", "discard", "stop"} & set(paper.scripts)
+
+
+@pytest.mark.parametrize(
+    ("last", "answer", "starts"),
+    [
+        ({"event": "rollback", "release": sample.OLD, "when": "20261121-115500"}, "200", False),
+        ({"event": "finish", "release": sample.OLD, "when": "20261121-115959"}, "200", False),
+        ({"event": "rollback", "release": sample.OLD, "when": "20261121-114000"}, "200", True),
+        ({"event": "rollback", "release": sample.OLD, "when": "20261121-115500"}, "502", True),
+        ({"event": "deploy", "release": sample.OLD, "when": "20261121-115500"}, "200", True),
+        ({"event": "rollback", "release": sample.OLDER, "when": "20261121-115500"}, "200", True),
+        ({}, "200", True),
+    ],
+)
+def test_a_rollback_that_is_typed_again_starts_nothing_anew(
+    last: dict[str, str], answer: str, starts: bool, settings: Settings
+) -> None:
+    """As after a connection that was lost while the server went on by itself."""
+    facts = live(settings, sample.web(sample.OLD), DB, answer=answer, last=last, clock="20261121-120000")
+    paper = Says(facts)
+    flow.rollback(sample.run(settings, paper, "rollback", to=sample.OLD))
+    assert ("start" in paper.scripts) is starts

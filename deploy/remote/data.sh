@@ -15,18 +15,19 @@ volume_there() { docker volume inspect "$volume" >/dev/null 2>&1; }
 
 ever_live() { [ -L "$root/current" ] || find "$root/releases" -name release.json 2>/dev/null | grep -q .; }
 
-# Notes the time in a file that is on the disk from then on, also after a power cut.
-mark() { date -u '+%Y-%m-%d %H:%M:%S UTC' >"$1" && sync "$1" "${1%/*}"; }
+# mark FILE [LINE]: notes the time, and a line more, in a file that is on the disk from then on, also after a power cut
+mark() { { date -u '+%Y-%m-%d %H:%M:%S UTC' && echo "${2:-}"; } >"$1" && sync "$1" "${1%/*}"; }
 
 clear_half_made() {
     echo "The database's first start was cut off ($(cat "$begun")), and no release was ever live: it is made anew."
     docker compose -f "$compose" rm -fsv db && docker volume rm "$volume" || die "The half-made database can't be taken away."
 }
 
-# Whether the volume was made since the database was ready: somebody has restored it.
-made_since() {
-    made=$(docker volume inspect --format '{{.CreatedAt}}' "$volume" 2>/dev/null) && [ -f "$1" ] &&
-        [ "$(date -d "$made" +%s)" -gt "$(stat -c %Y "$1")" ] && echo yes
+# PostgreSQL's number for what is in the volume: facts.sh knows by it whether that is another database by now.
+identity() {
+    # shellcheck disable=SC2016 # for the container's shell
+    docker compose -f "$compose" exec -T db sh -c 'exec psql -qtA -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "$1"' sh \
+        'select system_identifier from pg_control_system()' </dev/null 2>/dev/null
 }
 
 container() { docker compose -f "$compose" ps -aq db 2>/dev/null; }
@@ -93,7 +94,7 @@ if ! volume_there; then
 elif [ -f "$begun" ] && [ ! -f "$ready" ] && ! ever_live && ! usable; then
     clear_half_made
 fi
-as_it_was='' restored=$(made_since "$ready")
+as_it_was=
 [ -z "$maintenance" ] || trap open_site EXIT
 trap 'exit 143' TERM
 if [ "$why" ]; then
@@ -107,6 +108,7 @@ else
 fi
 usable || { set_password && as_it_was=; }
 usable || die "The database takes no connection from another container, with the password in .env."
-[ -f "$ready" ] && [ -z "$restored" ] || mark "$ready" || die "The disk takes no file."
+identity=$(identity)
+[ -f "$ready" ] && [ "$(sed -n 2p "$ready")" = "$identity" ] || mark "$ready" "$identity" || die "The disk takes no file."
 rm -f "$begun"
 [ -z "$as_it_was" ] || unchanged "it listens"

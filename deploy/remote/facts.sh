@@ -66,18 +66,20 @@ docker_facts() {
     volume_facts
 }
 
-# The database's volume: one that was made since the database was ready first isn't the one that was.
+# The database's volume, and whether PostgreSQL's number for what is in it is the one that data.sh noted: the first in
+# pg_control, and another for each database that is made.
 volume_facts() {
-    volume=$(docker volume inspect --format '{{.Mountpoint}} {{.CreatedAt}}' "$site-postgres" 2>/dev/null) || return 0
-    made=$(date -d "${volume##* }" +%s) ready=$(stat -c %Y "$root/data/ready" 2>/dev/null || echo "$made")
-    if ! find "${volume% *}" -maxdepth 3 -name PG_VERSION -print -quit 2>/dev/null | grep -q .; then
+    volume=$(docker volume inspect --format '{{.Mountpoint}}' "$site-postgres" 2>/dev/null) || return 0
+    control=$(find "$volume" -maxdepth 4 -path '*/global/pg_control' -print -quit 2>/dev/null)
+    noted=$(sed -n 2p "$root/data/ready" 2>/dev/null)
+    if [ -z "$control" ]; then
         fact data.volume empty
-    elif [ "$made" -gt "$ready" ]; then
+    elif [ "$noted" ] && [ "$noted" != "$(od -An -tu8 -N8 "$control" | tr -d ' ')" ]; then
         fact data.volume new
     else
         fact data.volume yes
     fi
-    fact database.size "$(find "${volume% *}" -maxdepth 3 -name base -type d -exec du -sm {} + 2>/dev/null | cut -f1 | head -n 1)"
+    fact database.size "$(find "$volume" -maxdepth 3 -name base -type d -exec du -sm {} + 2>/dev/null | cut -f1 | head -n 1)"
 }
 
 # What Nginx answers where the live release was found healthy, as a visitor asks: a status, 000 for none in time. A redirect
