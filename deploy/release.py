@@ -45,12 +45,24 @@ def fingerprint(settings: Settings) -> str:
 
 
 def is_live(facts: Facts, settings: Settings, source: Source) -> bool:
-    """Whether the live release is made of exactly this, was found healthy, can be started, and has its own database
-    still: one that was restored may lack its migrations."""
+    """Whether the live release is made of exactly this and was found healthy, and nothing speaks against keeping it."""
+    return _is_of(facts, settings, source) and not made_again(facts, settings, source)
+
+
+def made_again(facts: Facts, settings: Settings, source: Source) -> str:
+    """Why a live release that is made of exactly this gives way to a new one all the same: a sentence, or nothing."""
+    if not _is_of(facts, settings, source):
+        return ""
+    if not can_start(facts, facts.current):
+        return f"The image of {facts.current} is gone from the server: a new release is made of the same."
+    if settings.own_database and facts.data_volume == "new":
+        return f"The database was made since {facts.current} went live: a new release looks at its migrations."
+    return ""
+
+
+def _is_of(facts: Facts, settings: Settings, source: Source) -> bool:
     record = facts.releases.get(facts.current, {})
-    same = (record.get("source"), record.get("settings")) == (source.digest, fingerprint(settings))
-    restored = settings.own_database and facts.data_volume == "new"
-    return same and can_start(facts, facts.current) and not restored
+    return (record.get("source"), record.get("settings")) == (source.digest, fingerprint(settings))
 
 
 def live(facts: Facts) -> dict[str, Any]:

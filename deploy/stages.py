@@ -285,6 +285,8 @@ def _pull(run: Run, stage: Stage) -> None:
 def is_live(run: Run, stage: Stage) -> bool:
     """Whether exactly this is live: the rest of the run has nothing to do then, but for what its settings ask for."""
     if not release.is_live(run.facts, run.settings, run.source):
+        if why := release.made_again(run.facts, run.settings, run.source):
+            run.report.warn(why)
         return False
     if not run.settings.containers and wellbeing.fault(run):  # files that are gone are put there again
         return False
