@@ -300,16 +300,9 @@ def _site(it: Examined) -> list[Finding]:
 
 def _images(it: Examined) -> list[Finding]:
     """Releases whose image somebody has pruned."""
-    facts = it.facts
-    gone = [name for name in sorted(facts.releases) if facts.releases[name] and not release.can_start(facts, name)]
-    found = []
-    if facts.current in gone:
-        text = f"The image of the live release {facts.current} is gone: no other container of it can be made."
-        found.append(fault("images", text, it.fab("deploy")))
-    if kept := [name for name in gone if name != facts.current]:
-        fix = it.fab("releases") + " shows their commits; " + it.fab("deploy", ref="COMMIT") + " builds one anew"
-        found.append(warning("images", f"Without an image, so no rollback to: {', '.join(kept)}.", fix))
-    return found
+    gone = it.facts.current and not release.can_start(it.facts, it.facts.current)
+    level = fault if gone else warning
+    return [level("images", each.text, each.fix) for each in wellbeing.without_image(it)]
 
 
 def _certificate(it: Examined) -> list[Finding]:

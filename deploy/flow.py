@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from . import causes, hosts, migrating, publishing, recovery, removing, restarts, runlog, stages, visiting
+from . import causes, hosts, migrating, publishing, recovery, removing, restarts, runlog, stages, visiting, wellbeing
 from . import certs as certificates
 from .certificate import Certificate
 from .errors import Lost, PortsideError, StepFailed
@@ -45,6 +45,8 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
     seconds = time.monotonic() - run.started
     for line in certificates.told_strange(certificates.strange(run.settings, run.facts, run.served.names)):
         run.report.remind(line)
+    for problem in wellbeing.without_image(run) if run.unchanged else ():
+        run.report.remind(str(problem))
     if as_json:
         told = {"site": run.site.name, "server": run.server.target, "release": identity, "new": not run.unchanged}
         told |= {"changed": run.changed, "warnings": run.report.reminders, "seconds": round(seconds, 1)}

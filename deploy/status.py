@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from . import certs, hosts, nginx, release, renewal, restarts, versions, wellbeing
+from . import certs, hosts, nginx, renewal, restarts, versions, wellbeing
 from .certificate import Certificate, clock
 from .errors import PortsideError
 from .facts import Container, Facts
@@ -76,8 +76,7 @@ def _problems(run: Run, fault: str) -> list[str]:
     facts = run.facts
     found = ["\n".join(each.lines(run.fab)) for each in restarts.ending(facts)]
     found += [str(each) for each in wellbeing.problems(run, fault)]
-    if not release.can_start(facts, facts.current):
-        found.append(f"The image of {facts.current} is gone: {run.fab('deploy')} builds it anew.")
+    found += [str(each) for each in wellbeing.without_image(run)]
     if not facts.nginx_active:
         found.append("Nginx isn't running: systemctl status nginx says why.")
     if facts.closed:

@@ -56,6 +56,21 @@ def problems(it: Looked, fault: str) -> list[Problem]:
     return found
 
 
+def without_image(it: Looked) -> list[Problem]:
+    """Releases whose image somebody has pruned: no container of theirs can be made, so there is no rollback to them."""
+    facts = it.facts
+    gone = [name for name in sorted(facts.releases) if facts.releases[name] and not release.can_start(facts, name)]
+    if facts.current in gone:
+        return [
+            Problem(f"The image of the live release {facts.current} is gone.", f"{it.fab('deploy')} builds it anew.")
+        ]
+    if not gone:
+        return []
+    commit = str(facts.releases[gone[-1]].get("commit", ""))[:12] or "COMMIT"
+    fix = f"{it.fab('deploy', ref=commit)} deploys {gone[-1]} anew; any other deploy of a new release takes it away."
+    return [Problem(f"Without an image, so there is no rollback to: {', '.join(gone)}.", fix)]
+
+
 def of_containers(settings: Settings, site: Site, facts: Facts) -> list[str]:
     """What is wrong with the live site's containers, a sentence each."""
     return [*map(_told, unwell(facts)), *missing(settings, site, facts)]

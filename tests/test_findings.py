@@ -158,10 +158,10 @@ def test_releases_without_their_image_are_named(settings: Settings) -> None:
     releases = {sample.OLD: sample.recorded(sample.OLD, sample.OLDER), sample.OLDER: sample.recorded(sample.OLDER)}
     own = tuple(sample.SITE.release(name).image for name in releases)
     (found,) = wrong(examined(settings, releases=releases, images=own[:1]))
-    assert (found.level, found.text) == ("warning", f"Without an image, so no rollback to: {sample.OLDER}.")
-    assert "fab deploy --ref COMMIT -H srv builds one anew" in found.fix
+    assert (found.level, found.text) == ("warning", f"Without an image, so there is no rollback to: {sample.OLDER}.")
+    assert "fab deploy --ref 5c0ffee5c0ff -H srv deploys" in found.fix
     (found,) = wrong(examined(settings, releases=releases, images=own[1:]))
-    assert (found.level, found.fix) == ("fault", "fab deploy -H srv")
+    assert (found.level, found.fix) == ("fault", "fab deploy -H srv builds it anew.")
 
 
 def test_a_disk_is_full_where_a_deploy_has_no_room(settings: Settings) -> None:
