@@ -53,7 +53,8 @@ def test_the_disk_fills_up_while_it_builds(full: Tiny) -> None:
 def test_the_build_cache_goes_before_a_deploy_is_refused(full: Tiny) -> None:
     full.project.write({"app/Dockerfile": CACHED + DOCKERFILE + "COPY --from=cached /sum /sum\n"})
     full.change()
-    full.deploy()
+    with full.project.with_settings(DEPLOY_BUILD_CACHE="90%"):  # a tenth of so small a disk wouldn't have them
+        full.deploy()
     full.change()
     with free(full.project.server, 900), nobody_lost(full):
         done = full.project.deploy()
@@ -62,7 +63,7 @@ def test_the_build_cache_goes_before_a_deploy_is_refused(full: Tiny) -> None:
 
 
 def test_a_deploy_without_room_is_refused_before_anything_is_changed(full: Tiny) -> None:
-    before, old = full.live, full.version
+    before, old = full.live, full.answers()
     full.change()
     with free(full.project.server, 300), nobody_lost(full):
         done = full.project.deploy(check=False)
