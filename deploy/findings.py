@@ -301,8 +301,10 @@ def _site(it: Examined) -> list[Finding]:
 def _images(it: Examined) -> list[Finding]:
     """Releases whose image somebody has pruned."""
     gone = it.facts.current and not release.can_start(it.facts, it.facts.current)
-    level = fault if gone else warning
-    return [level("images", each.text, each.fix) for each in wellbeing.without_image(it)]
+    return [
+        fault("images", each.text, each.fix) if gone else warning("images", each.text, each.fix)
+        for each in wellbeing.without_image(it)
+    ]
 
 
 def _certificate(it: Examined) -> list[Finding]:

@@ -137,5 +137,6 @@ def ask(run: Run, *, patience: int = 0) -> str:
 
 
 def fault(run: Run) -> str:
-    """Why visitors get an error from the live release, or nothing; a second look where the facts leave a doubt."""
-    return ask(run) if is_doubtful(run.facts) else ""
+    """Why visitors get an error from the live release, or nothing; a second look where the facts leave a doubt. Where
+    Nginx itself is stopped, that is told and nothing else."""
+    return ask(run) if run.facts.nginx_active and is_doubtful(run.facts) else ""

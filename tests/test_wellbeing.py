@@ -82,3 +82,11 @@ def test_only_an_answer_that_leaves_a_doubt_is_looked_at(answer: str, doubtful: 
     run.look()
     assert wellbeing.fault(run) == ""
     assert paper.scripts == ["visit"] * doubtful
+
+
+def test_where_nginx_is_stopped_nobody_is_asked(settings: Settings) -> None:
+    paper = Paper(live(settings, answer="000", nginx_active=False))
+    run = sample.run(settings, paper, "status")
+    run.look()
+    assert wellbeing.fault(run) == ""
+    assert paper.scripts == []

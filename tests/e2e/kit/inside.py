@@ -101,6 +101,7 @@ def fingerprint(server: Practice, *, without: Sequence[str] = ()) -> set[str]:
 
 _TRACES = """
 find /etc /srv /var/log /var/lib/portside /var/cache /var/tmp /run /usr/local -path /var/lib/portside/backups -prune \\
+    -o -path "/var/cache/nginx/portside-*/*" -prune \\
     -o \\( -name "$1" -o -name "$1.*" -o -name "portside-$1" -o -name "site-$1.*" \\) -print
 grep -rlE "(/|portside_)$1([/;. ]|\\$)" /etc/nginx /etc/letsencrypt /etc/portside 2>/dev/null
 for what in "ps -a" images "volume ls" "network ls"; do
