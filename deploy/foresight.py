@@ -144,6 +144,7 @@ def _generation(facts: Facts, step: Step, name: str) -> Facts:
         nginx_files=kept | digests,
         nginx_generation=name,
         nginx_active=True,
+        answer=facts.answer if facts.nginx_active else "",  # one that is stopped tells nothing of the site
         nginx_default="" if facts.nginx_default == "distribution" else facts.nginx_default,
         files=facts.files | {names.NGINX_CONF: main},
     )

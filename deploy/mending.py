@@ -20,8 +20,8 @@ def mend(run: Run, stage: Stage) -> None:
     ill = wellbeing.parts(run.facts)
     if ill:
         run.live_fault = f"{' and '.join(ill)} {'is' if len(ill) == 1 else 'are'} down"
-    elif wellbeing.is_doubtful(run.facts):
-        run.live_fault = wellbeing.ask(run, patience=PATIENCE * any(each["stage"] == "data" for each in run.changed))
+    elif wellbeing.is_doubtful(run.facts) and not (run.only_told and _database_started(run)):
+        run.live_fault = wellbeing.ask(run, patience=PATIENCE * _database_started(run))
         run.live_fault = run.live_fault and _fault_of_release(run, stage)
     if not run.live_fault:
         stage.skipped = True
@@ -30,8 +30,15 @@ def mend(run: Run, stage: Stage) -> None:
     anew(run, stage, ill or _web(run))
 
 
+def _database_started(run: Run) -> bool:
+    """Whether this run has started the database, which may be all that was wrong. A plan takes it for that."""
+    return any(each["stage"] == "data" for each in run.changed)
+
+
 def _fault_of_release(run: Run, stage: Stage) -> str:
     """The fault that stays once the database takes connections; empty where that was all that was wrong."""
+    if run.only_told:
+        return run.live_fault
     results = run.apply(stage, database.wake(run.settings, run.site, run.facts))
     woken = any(result.state == "changed" for result in results)
     return wellbeing.ask(run, patience=PATIENCE) if woken else run.live_fault

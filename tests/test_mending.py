@@ -76,6 +76,20 @@ def test_where_all_seem_to_run_the_site_itself_is_asked(settings: Settings) -> N
     assert paper.scripts == ["visit"]
 
 
+def test_a_plan_takes_a_database_that_is_to_be_started_for_all_that_is_wrong(settings: Settings) -> None:
+    paper = Says(live(settings, sample.web(sample.OLD), answer="500"))
+    paper.whys = ("it answers 500 at /.",)
+    run = sample.run(settings, paper, only_told=True)
+    run.look()
+    run.unchanged, run.served = True, sample.SERVED
+    mending.mend(run, Stage("start"))
+    assert paper.scripts == ["visit", "start"], "the database isn't woken by a plan"
+    run.live_fault, run.changed = "", [{"stage": "data", "step": "Start the database"}]
+    paper.scripts.clear()
+    mending.mend(run, Stage("start"))
+    assert paper.scripts == []
+
+
 def test_other_ports_are_noted(settings: Settings) -> None:
     run, paper = mended(settings, live(settings, DB, answer="502"), ports=(8105,))
     assert run.served.ports == (8105,)
