@@ -222,8 +222,8 @@ def test_what_no_deploy_would_find(shop: Project) -> None:
     edited = "/srv/portside/shop/current/compose.yaml was changed by hand: the next release has another."
     assert plan["drift"] == [
         "/etc/tmpfiles.d/portside.conf was changed by hand.",
-        "certbot.timer is stopped, so nothing renews certificates.",
         edited,
+        "certbot.timer is stopped, so nothing renews certificates.",
         "The database's container is missing.",
     ]
     compare(shop, plan)
