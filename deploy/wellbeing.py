@@ -50,7 +50,7 @@ def problems(it: Looked, fault: str) -> list[Problem]:
         for each in unwell(it.facts)
     ]
     found += [Problem(text, f"{again} starts it.") for text in missing(it.settings, it.site, it.facts)]
-    if fault:
+    if fault and not found:  # what is told already may be the cause, and has the same fix
         fix = "starts the release anew" if it.settings.containers else "puts its files there again"
         found.append(Problem(f"Visitors get an error: {fault}", f"{again} {fix}."))
     return found

@@ -90,3 +90,10 @@ def test_where_nginx_is_stopped_nobody_is_asked(settings: Settings) -> None:
     run.look()
     assert wellbeing.fault(run) == ""
     assert paper.scripts == []
+
+
+def test_one_cause_is_one_problem(settings: Settings) -> None:
+    """Its fix is the same, and a stopped container is why visitors get an error."""
+    facts = live(settings)
+    stopped = replace(facts, containers=(replace(WEB, state="exited"), *facts.containers[1:]))
+    assert len(told(settings, stopped, "it answers 502 at /healthz.")) == 1
