@@ -217,6 +217,9 @@ def test_a_failure_says_where_its_log_is(secure: Project) -> None:
 
 
 def test_logs_have_every_step_and_no_secret(secure: Project) -> None:
+    secure.write({"app/more.txt": "More.\n"})
+    secure.commit("Add more")
+    secure.deploy()
     logs = secure.fab.logs.with_name(f"{secure.fab.logs.name}-state") / "portside" / secure.name
     text = "".join(path.read_text() for path in logs.iterdir())
     assert "$ script build " in text
