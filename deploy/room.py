@@ -103,7 +103,7 @@ def pruned(gone: Mapping[str, Any]) -> str:
 
 def _state(removed: list[str]) -> str:
     *gone, free = removed or [""]
-    return f"Removed: {', '.join(gone)}; {free}." if gone else "Nothing was changed: there is nothing to remove."
+    return f"Removed: {', '.join(gone)}; {free}." if gone else "Nothing was changed. There is nothing to remove."
 
 
 def _lacking(run: Run, wanted: int) -> str:

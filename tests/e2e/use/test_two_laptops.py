@@ -184,7 +184,6 @@ def test_a_newer_one_says_why_files_differ(newer: Project) -> None:
     assert "by hand" not in done.text
 
 
-@pytest.mark.core
 def test_an_older_one_refuses_what_it_would_undo(newer: Project, bob: Project) -> None:
     newer.fab("provision", on=newer.server, project=newer, check=True)
     before = edge(bob)
