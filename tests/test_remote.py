@@ -1046,6 +1046,40 @@ def test_a_release_that_was_good_keeps_the_database(root: Path) -> None:
     assert start_database(root, "half", "begun")[1] == "failed"
 
 
+# A database that takes another password unless "fails" is there; "open": it takes every one.
+TWO_PASSWORDS = """#!/bin/sh
+case $* in *exec*) said=$(cat) ;; esac
+case $*$said in
+*"ALTER ROLE"*) [ ! -e "$TOP/fails" ] && cp "$TOP/secrets/password" "$TOP/role" ;;
+*"sh -s open "*) touch "$TOP/open" ;;
+*"sh -s close "*) rm -f "$TOP/open" ;;
+*PGPASSWORD=wrong*) [ -e "$TOP/open" ] ;;
+*"select 1"*) [ -e "$TOP/open" ] || cmp -s "$TOP/secrets/password" "$TOP/role" ;;
+*) echo 192.0.2.1 ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("switched", [False, True])
+def test_the_database_has_the_live_releases_password_also_at_the_second_try(switched: bool, root: Path) -> None:
+    top = root.parent
+    files = {"bin/docker": TWO_PASSWORDS, "role": "old", "secrets/password": "old", "secrets/password.next": "new"}
+    sample.files(top, files)
+    words = ("data.yaml", str(root), f"{top}/secrets", f"{top}/mark")
+    run(root, "passwords", *words, "open", TOP=str(top))
+    assert (top / "open").exists()
+    if switched:
+        (root / "current").unlink()
+        (root / "current").symlink_to(f"releases/{C}")
+        (top / "fails").touch()
+        with pytest.raises(subprocess.CalledProcessError):
+            run(root, "passwords", *words, "close", TOP=str(top))
+        (top / "fails").unlink()
+    run(root, "passwords", *words, "close", TOP=str(top))
+    assert (top / "role").read_text() == (top / "secrets/password").read_text() == ("new" if switched else "old")
+    assert not any((top / name).exists() for name in ("open", "mark", "secrets/password.next"))
+
+
 def test_half_a_dump_never_looks_like_one(root: Path) -> None:
     top = root.parent
     sample.files(top, {"bin/docker": DUMPING, "backups/before-1.dump.part": "of a run that was ended"})

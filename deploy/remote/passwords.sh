@@ -55,8 +55,10 @@ if [ "$state" = open ]; then
     exit
 fi
 [ -f "$mark" ] || { unchanged "nothing was open"; exit 0; }
-if [ -f "$secrets/password.next" ] && [ "$(live)" != "$(cat "$mark")" ]; then
-    mv -f "$secrets/password.next" "$secrets/password" && set_password || exit 1
+if [ "$(live)" != "$(cat "$mark")" ]; then
+    # Set also where an earlier try came no further than the file.
+    [ ! -f "$secrets/password.next" ] || mv -f "$secrets/password.next" "$secrets/password" || die "The disk takes no file."
+    set_password
 fi
 rules close && reached no admits || die "The database doesn't take the change of who may connect."
 usable || die "The database takes no connection from another container, with the password it should have."
