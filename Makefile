@@ -34,7 +34,7 @@ ready:  # .venv and a Docker Engine, at once as far as they can be
 	@$(MAKE) --no-print-directory engine
 
 demo: ready  ## the whole thing on a practice server: a live site in minutes
-	@.venv/bin/python -m deploy.demo
+	@.venv/bin/python -m deploy.practice.demo
 
 test: ready  ## checks, units, and a core of end-to-end cases: what every change passes
 	@$(MAKE) --no-print-directory --jobs 2 UNITS=2 quick e2e-core
@@ -61,12 +61,13 @@ e2e: setup engine  ## all tests on practice servers; some: make e2e E2E_OF=tests
 durations: setup  # what the last runs measured, for the first run of a fresh clone
 	@.venv/bin/python -m tests.e2e.kit.schedule
 
-check: setup  ## ruff, mypy, shellcheck
-	@echo "check: ruff, mypy, shellcheck"
+check: setup  ## ruff, mypy, shellcheck, the order of packages
+	@echo "check: ruff, mypy, shellcheck, the order of packages"
 	@.venv/bin/ruff check
 	@.venv/bin/ruff format --check --quiet
 	@.venv/bin/mypy
 	@.venv/bin/shellcheck $$(git ls-files '*.sh')
+	@said=$$(.venv/bin/lint-imports --no-logo --no-cache) || { echo "$$said"; exit 1; }
 
 fmt: setup  ## put the code in order
 	@.venv/bin/ruff check --fix --quiet

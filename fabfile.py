@@ -5,24 +5,26 @@ from typing import TYPE_CHECKING, Any
 
 from fabric import Connection
 
-from deploy.report import Report
-from deploy.several import How
-from deploy.tasks import Later, guard, hosts_given, run, task
+from deploy.cli.fabric import LazyModule, guard, hosts_given, run, task
+from deploy.cli.fleet import How
+from deploy.core.report import Report
 
 if TYPE_CHECKING:
-    from deploy import doctor as checkup
-    from deploy import flow, live, planning
-    from deploy import init as initial
-    from deploy import kept as keeping
-    from deploy import logs as reading
-    from deploy import maintenance as closing
-    from deploy import releases as listing
-    from deploy import status as condition
+    from deploy.cli import env as cli_env
+    from deploy.cli import in_release
+    from deploy.cli import init as cli_init
+    from deploy.cli import logs as cli_logs
+    from deploy.cli import maintenance as cli_maintenance
+    from deploy.cli import releases as cli_releases
+    from deploy.cli import status as cli_status
+    from deploy.cli.doctor import doctor as checkup
+    from deploy.cli.plan import plan as planning
+    from deploy.flows import tasks
 else:
-    flow, live, initial, closing = Later("flow"), Later("live"), Later("init"), Later("maintenance")
-    listing, condition = Later("releases"), Later("status")
-    checkup, planning, reading = Later("doctor"), Later("planning"), Later("logs")
-    keeping = Later("kept")
+    cli_env, cli_init, cli_logs = LazyModule("cli.env"), LazyModule("cli.init"), LazyModule("cli.logs")
+    cli_maintenance, in_release = LazyModule("cli.maintenance"), LazyModule("cli.in_release")
+    cli_releases, cli_status = LazyModule("cli.releases"), LazyModule("cli.status")
+    checkup, planning, tasks = LazyModule("cli.doctor.doctor"), LazyModule("cli.plan.plan"), LazyModule("flows.tasks")
 
 guard()
 
@@ -31,7 +33,7 @@ guard()
 def init(c: Connection, domains: str = "", env: str = ".env") -> None:
     """Write a commented .env with generated secrets; never overwrites."""
     hosts = hosts_given()
-    initial.write(Path(env), domains, hosts)
+    cli_init.write(Path(env), domains, hosts)
     first = "Look it over" if domains else "Say your DEPLOY_DOMAINS in it"
     Report().say(f"Wrote {env}. {first}, then type fab deploy" + ("" if hosts else " -H user@server"))
 
@@ -47,7 +49,7 @@ def plan(
 @task(several=How.AT_ONCE)
 def provision(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Prepare the server alone: packages, Docker, Nginx, firewall."""
-    flow.provision(run(c, "provision", env=env, verbose=verbose, quiet=quiet))
+    tasks.provision(run(c, "provision", env=env, verbose=verbose, quiet=quiet))
 
 
 @task(several=How.AS_ONE)
@@ -65,7 +67,7 @@ def deploy(
     """Put the site live, from a bare server or a running one; safe to repeat."""
     options: dict[str, Any] = {"ref": ref, "wait": wait, "allow_breaking": allow_breaking}
     options |= {"drop": drop, "json": json}
-    flow.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, **options), as_json=json)
+    tasks.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, **options), as_json=json)
 
 
 @task(several=How.AS_ONE)
@@ -83,7 +85,7 @@ def rollback(
     """Make the previous good release live again, or --to ID, without building."""
     options: dict[str, Any] = {"to": to, "wait": wait, "migrations": migrations}
     options |= {"allow_breaking": allow_breaking, "drop": drop}
-    flow.rollback(run(c, "rollback", env=env, verbose=verbose, quiet=quiet, **options))
+    tasks.rollback(run(c, "rollback", env=env, verbose=verbose, quiet=quiet, **options))
 
 
 @task
@@ -96,25 +98,25 @@ def certs(
     quiet: bool = False,
 ) -> None:
     """Get certificates for every domain, renewed from then on; switch HTTPS on."""
-    flow.certs(run(c, "certs", env=env, verbose=verbose, quiet=quiet, staging=staging, drop=drop))
+    tasks.certs(run(c, "certs", env=env, verbose=verbose, quiet=quiet, staging=staging, drop=drop))
 
 
 @task(several=How.AT_ONCE)
 def abort(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Clear away what an interrupted deploy left."""
-    flow.abort(run(c, "abort", env=env, verbose=verbose, quiet=quiet))
+    tasks.abort(run(c, "abort", env=env, verbose=verbose, quiet=quiet))
 
 
 @task(several=How.LISTED)
 def releases(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """List the releases: age, state, which is live, which rollback would choose."""
-    listing.show(run(c, "releases", env=env, json=json, verbose=verbose, quiet=quiet), as_json=json)
+    cli_releases.show(run(c, "releases", env=env, json=json, verbose=verbose, quiet=quiet), as_json=json)
 
 
 @task(several=How.LISTED)
 def status(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """Show what runs, since when and how it does; certificate, disk, last dump."""
-    condition.show(run(c, "status", env=env, json=json, verbose=verbose, quiet=quiet), as_json=json)
+    cli_status.show(run(c, "status", env=env, json=json, verbose=verbose, quiet=quiet), as_json=json)
 
 
 @task(several=lambda options: How.HERE if options["pull"] else How.LISTED, name="env")
@@ -130,9 +132,9 @@ def env_of(
 ) -> None:
     """Compare the names in .env with those of the live release; --pull brings a lost .env back."""
     if pull:
-        keeping.pull(c, env=env, site=site, yes=yes, verbose=verbose, quiet=quiet)
+        cli_env.pull(c, env=env, site=site, yes=yes, verbose=verbose, quiet=quiet)
     else:
-        keeping.show(c, env=env, site=site, as_json=json, verbose=verbose, quiet=quiet)
+        cli_env.show(c, env=env, site=site, as_json=json, verbose=verbose, quiet=quiet)
 
 
 @task(several=How.LISTED)
@@ -151,7 +153,7 @@ def remove(
     quiet: bool = False,
 ) -> None:
     """Take the site off the server after asking, keeping a final backup."""
-    flow.remove(run(c, "remove", env=env, verbose=verbose, quiet=quiet, yes=yes, wait=wait))
+    tasks.remove(run(c, "remove", env=env, verbose=verbose, quiet=quiet, yes=yes, wait=wait))
 
 
 @task(several=How.AT_ONCE)
@@ -159,7 +161,7 @@ def maintenance(
     c: Connection, off: bool = False, allow: str = "", env: str = ".env", verbose: bool = False, quiet: bool = False
 ) -> None:
     """Close the site with a page that says so, but for --allow; --off opens it."""
-    closing.switch(run(c, "maintenance", env=env, verbose=verbose, quiet=quiet), closed=not off, allow=allow)
+    cli_maintenance.switch(run(c, "maintenance", env=env, verbose=verbose, quiet=quiet), closed=not off, allow=allow)
 
 
 @task(several=lambda options: How.AT_ONCE if options["follow"] else How.LISTED)
@@ -178,27 +180,27 @@ def logs(
     """Show the logs of the live release, its database and Nginx, in order of time."""
     options = {"follow": follow, "service": service, "since": since, "tail": tail, "grep": grep}
     given = run(c, "logs", env=env, json=json, verbose=verbose, quiet=quiet, typed=options)
-    reading.show(given, options, as_json=json)
+    cli_logs.show(given, options, as_json=json)
 
 
 @task(several=How.ATTENDED)
 def manage(c: Connection, command: str, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Run a manage.py command in the live release, such as createsuperuser."""
     typed = {"command": command}
-    live.manage(run(c, "manage", env=env, verbose=verbose, quiet=quiet, typed=typed), command)
+    in_release.manage(run(c, "manage", env=env, verbose=verbose, quiet=quiet, typed=typed), command)
 
 
 @task(several=How.ATTENDED, name="run")
 def run_command(c: Connection, command: str, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Run a shell command in the live release."""
     typed = {"command": command}
-    live.command(run(c, "run", env=env, verbose=verbose, quiet=quiet, typed=typed), command)
+    in_release.command(run(c, "run", env=env, verbose=verbose, quiet=quiet, typed=typed), command)
 
 
 @task(several=How.ATTENDED)
 def shell(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Open Django's shell in the live release, or run the Python code that is piped in."""
-    live.shell(run(c, "shell", env=env, verbose=verbose, quiet=quiet))
+    in_release.shell(run(c, "shell", env=env, verbose=verbose, quiet=quiet))
 
 
 @task(several=How.ATTENDED)
@@ -207,13 +209,13 @@ def psql(
 ) -> None:
     """Open psql on the site's database, or run the SQL that is piped in; --dump writes a dump."""
     typed = {"query": query, "dump": dump}
-    live.psql(run(c, "psql", env=env, verbose=verbose, quiet=quiet, typed=typed), query, dump=dump)
+    in_release.psql(run(c, "psql", env=env, verbose=verbose, quiet=quiet, typed=typed), query, dump=dump)
 
 
 @task(several=How.ATTENDED)
 def ssh(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Open a shell on the server, in the site's folder."""
-    live.ssh(run(c, "ssh", env=env, verbose=verbose, quiet=quiet))
+    in_release.ssh(run(c, "ssh", env=env, verbose=verbose, quiet=quiet))
 
 
 @task(several=How.HERE)

@@ -11,9 +11,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from deploy import release, stages, switching
-from deploy.settings import Settings
-from deploy.source import Source, find
+from deploy.build.source import Source, find
+from deploy.config.settings import Settings
+from deploy.flows import switch
+from deploy.flows.stages import switch as stage
+from deploy.releases import record
 from tests import goldens, sample
 
 
@@ -59,10 +61,10 @@ def texts(tmp_path: Path) -> goldens.Texts:
 @pytest.fixture
 def steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """Records that tell nothing of who, when and with which version."""
-    monkeypatch.setattr(release, "who", lambda: "ann@laptop")
-    monkeypatch.setattr(release, "VERSION", "1.0")
-    monkeypatch.setattr(release, "fingerprint", lambda settings: "(of the settings)")
-    for module in (stages, switching):
+    monkeypatch.setattr(record, "who", lambda: "ann@laptop")
+    monkeypatch.setattr(record, "VERSION", "1.0")
+    monkeypatch.setattr(record, "fingerprint", lambda settings: "(of the settings)")
+    for module in (stage, switch):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 12.3))
 
 

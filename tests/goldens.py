@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from deploy import containers, database, nginx
-from deploy.site import Site
-from deploy.steps import Step, whole
+from deploy.core.paths import Site
+from deploy.core.steps import Step, whole
+from deploy.nginx import generation
+from deploy.nginx import site as nginx_site
+from deploy.releases import compose, database
 from tests import sample
 from tests.sample import Paper
 
@@ -34,7 +36,7 @@ def texts(folder: Path) -> Texts:
     """What transcripts name."""
     facts = sample.facts("debian-13-live")
     found: dict[str, dict[str, str]] = {
-        "nginx-base.txt": nginx.base(facts),
+        "nginx-base.txt": generation.base(facts),
         "gunicorn.conf.py.txt": {},
         "healthy.py.txt": {},
     }
@@ -42,14 +44,14 @@ def texts(folder: Path) -> Texts:
         settings = sample.settings(folder, lines)
         site = Site(settings.site)
         release = site.release(sample.NEW)
-        steps = {step.words[1]: step for step in containers.release_steps(settings, release, facts, "")}
+        steps = {step.words[1]: step for step in compose.release_steps(settings, release, facts, "")}
         for path in (release.gunicorn, release.healthy):
             found[f"{path.rpartition('/')[2]}.txt"][path] = steps[path].files["content"].decode()
         asking, serving = (
-            {release.compose: containers.release_compose(settings, release, facts, answer)}
+            {release.compose: compose.release_compose(settings, release, facts, answer)}
             for answer in (None, sample.answer())
         )
-        conf, data = nginx.site_file(settings, site, edge, facts), database.files(settings, site, facts)
+        conf, data = nginx_site.site_file(settings, site, edge, facts), database.files(settings, site, facts)
         found |= {
             f"nginx-site{end}.conf.txt": {site.nginx_file: conf[site.nginx_file]},
             f"compose-data{end}.yaml": {site.data_compose: data[site.data_compose]},

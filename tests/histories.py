@@ -42,18 +42,24 @@ from hypothesis import HealthCheck, given, note
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
-from deploy import flow, foresight, release, source
-from deploy.errors import Lost, PortsideError, StepFailed
-from deploy.facts import Facts
-from deploy.following import Result
-from deploy.run import Run
-from deploy.steps import Step
+from deploy.build import source
+from deploy.cli.plan import dry_run
+from deploy.core.errors import Lost, PortsideError, StepFailed
+from deploy.core.facts import Facts
+from deploy.core.steps import Step
+from deploy.flows import runner
+from deploy.flows.context import Run
+from deploy.flows.stages import build
+from deploy.flows.stages.registry import STAGES
+from deploy.releases import history
+from deploy.ssh.results import Result
 from tests import sample
 
 FOLDER = Path(tempfile.mkdtemp(prefix="portside-histories-"))
 SETTINGS = sample.settings(FOLDER)
 DEPLOY = ("lock", "begin", "prepare", "start", "live")
 ROLLBACK = ("lock", "choose", "migrations", "start", "live")
+STAGES["begin"] = build.begin
 REMAKE = DatabaseSchemaEditor._remake_table
 done: Counter[str] = Counter()
 
@@ -253,7 +259,7 @@ class Server(sample.Paper):
             self.both_run()
             self._break("start", step)
         result = super()._result(step, stage)
-        self.seen = [_after(foresight.after(self.seen[-1], step), step)]
+        self.seen = [_after(dry_run.after(self.seen[-1], step), step)]
         return result
 
     def _break(self, where: str, step: Step) -> None:
@@ -385,7 +391,7 @@ class Story:
         name = f"{self.run.command}{' --migrations' * self.run.migrations}"
         note(f"{name}{' --allow-breaking' * allow} of {self.server.codes[self.run.to]}, {how or 'nothing'} breaks")
         try:
-            flow.follow(DEPLOY if self.run.command == "deploy" else ROLLBACK, self.run)
+            runner.follow(DEPLOY if self.run.command == "deploy" else ROLLBACK, self.run)
         except PortsideError as failure:
             note(f"  {failure}")
             error = failure
@@ -404,7 +410,7 @@ class Story:
     def _begin(self, what: str, pick: int, allow: bool) -> None:
         others = sorted(name for name, record in self.facts.releases.items() if record and name != self.facts.current)
         if what == "deploy" or not others:
-            given: dict[str, Any] = {"to": release.identity(self.facts, self.project)}
+            given: dict[str, Any] = {"to": history.identity(self.facts, self.project)}
             at = self.codes.index(self.live) if self.live else -1
             self.server.codes[given["to"]] = self.codes[(at + pick) % len(self.codes)]
         else:
@@ -417,7 +423,7 @@ class Story:
         """As the next command does."""
         self.run = sample.run(SETTINGS, self.server, "abort")
         self.run.look()
-        flow.follow(("lock",), self.run)
+        runner.follow(("lock",), self.run)
 
     def _see(self, error: PortsideError | None, allow: bool, rollback: bool) -> None:
         """A deploy that failed has taken back what it did, also where that was allowed."""

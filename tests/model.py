@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from deploy import site as names
-from deploy.facts import Container, Facts, FileFact
-from deploy.steps import Step
+from deploy.core import server_paths
+from deploy.core.facts import Container, Facts, FileFact
+from deploy.core.steps import Step
 
 NGINX = "nginx version: nginx/1.26.3\nbuilt with OpenSSL 3.5.7 9 Jun 2026\nconfigure arguments: --with-http_v3_module\n"
 
@@ -40,9 +40,9 @@ class Model:
         content = step.files["content"]
         assert isinstance(content, bytes)
         self._file(path, mode, owner, sha256(content).hexdigest())
-        if path == names.VERSION:
+        if path == server_paths.VERSION:
             self._set(portside=content.decode().strip())
-        if path == names.DAEMON_JSON:
+        if path == server_paths.DAEMON_JSON:
             self._set(daemon_json=content.decode())
 
     def _remove(self, step: Step, path: str) -> None:
@@ -74,14 +74,14 @@ class Model:
             self._set(ufw="inactive")
 
     def _does_enable(self, step: Step, *units: str) -> None:
-        assert names.NGINX_UNIT in self.facts.files
+        assert server_paths.NGINX_UNIT in self.facts.files
         self._set(disabled=tuple(unit for unit in self.facts.disabled if unit not in units))
 
     def _does_docker_reload(self, step: Step) -> None:
         self._set(live_restore=json.loads(self.facts.daemon_json)["live-restore"])
 
     def _does_guard_enable(self, step: Step) -> None:
-        assert names.GUARD_UNIT in self.facts.files
+        assert server_paths.GUARD_UNIT in self.facts.files
 
     def _does_firewall(self, step: Step, what: str, *ports: str) -> None:
         before = [rule for rule in self.facts.ufw_rules if rule.split()[1] not in ports]
@@ -97,7 +97,7 @@ class Model:
         new = {name.removeprefix(start): data for name, data in content.items() if name.startswith(start)}
         files = {path: self.facts.nginx_files[path] for path in kept}
         files |= {path: sha256(data).hexdigest() for path, data in new.items()}
-        self._file(names.NGINX_CONF, "644", "0:0", sha256(content["main"]).hexdigest())
+        self._file(server_paths.NGINX_CONF, "644", "0:0", sha256(content["main"]).hexdigest())
         self._set(nginx_files=files, nginx_generation=generation, nginx_active=True, nginx_conf="other")
         if page:
             self._set(nginx_default="")

@@ -1,6 +1,7 @@
 """Everything that changes what Nginx's files say, and the combinations of it that are tried: any two values together.
 
-tests/test_rendering.py reads the text; tests/e2e/edge/test_rendering.py hands it to the real Nginx of two Debians.
+tests/nginx/test_rendering.py reads the text; tests/e2e/edge/test_rendering.py hands it to the real Nginx of two
+Debians.
 """
 
 from __future__ import annotations
@@ -9,12 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from deploy import nginx, site, static
-from deploy.certificate import Certificate
-from deploy.edge import Edge, Names, Served, bridge, final
-from deploy.facts import Facts
-from deploy.settings import Settings
-from deploy.site import Site
+from deploy.config.settings import Settings
+from deploy.core import server_paths
+from deploy.core.facts import Facts
+from deploy.core.paths import Site
+from deploy.core.x509 import Certificate
+from deploy.nginx import generation as nginx_generation
+from deploy.nginx import site as nginx_site
+from deploy.nginx import templates
+from deploy.nginx.routing import Edge, Names, Served, bridge, final
+from deploy.releases import static_site
 from tests import pairs, pki, sample
 
 NGINX = {
@@ -139,19 +144,23 @@ def _new(folder: Path) -> Path:
 def _rendering(folder: Path, name: str, chosen: Mapping[str, str], facts: Facts) -> Rendering:
     settings = chosen_settings(folder, chosen)
     here = Site(settings.site)
-    modules = facts.packages - {nginx.BROTLI_MODULE} | ({nginx.BROTLI_MODULE} if chosen["brotli"] == "yes" else set())
+    modules = facts.packages - {templates.BROTLI_MODULE} | (
+        {templates.BROTLI_MODULE} if chosen["brotli"] == "yes" else set()
+    )
     facts = replace(facts, ipv6=chosen["ipv6"] == "yes", packages=frozenset(modules))
     pem, key = _certificate(settings, chosen["certificate"])
     live = replace(edge(chosen), names=KNOWN[chosen["known"]])
-    own = nginx.site_file(settings, here, live, replace(facts, certificate=pem))
+    own = nginx_site.site_file(settings, here, live, replace(facts, certificate=pem))
     theirs = pki.issued(*sample.GALLERY)
     neighbour = sample.settings(_new(folder / "neighbour"), sample.EVERY_SETTING)
-    beside = nginx.site_file(neighbour, NEIGHBOUR, Edge(3), replace(facts, certificate=theirs.chain))
+    beside = nginx_site.site_file(neighbour, NEIGHBOUR, Edge(3), replace(facts, certificate=theirs.chain))
     generation = {"generation.conf": 'map "" $portside_generation {\n    default "tried";\n}\n'}
     others = {NEIGHBOUR.certificate: theirs.chain, NEIGHBOUR.certificate_key: theirs.key}
     if pem:
         others |= {here.certificate: pem, here.certificate_key: key}
-    return Rendering(name, chosen, settings, here, own, nginx.base(facts, own) | own | beside | generation, others)
+    return Rendering(
+        name, chosen, settings, here, own, nginx_generation.base(facts, own) | own | beside | generation, others
+    )
 
 
 def chosen_settings(folder: Path, chosen: Mapping[str, str]) -> Settings:
@@ -175,7 +184,7 @@ def edge(chosen: Mapping[str, str]) -> Edge:
     """What the combination's releases want of Nginx, each with as many replicas as the settings say. One that is about
     to follow is the settings' own, after one by HTTP."""
     if chosen["kind"] == "static":
-        return final(static.SERVED, [static.SERVED], "socket")
+        return final(static_site.SERVED, [static_site.SERVED], "socket")
     kept, follows = RELEASES[chosen["releases"]]
     replicas, application = int(chosen["replicas"]), chosen["application"]
     releases = [replace(served, replicas=replicas, ports=tuple(range(8101, 8101 + replicas))) for served in kept]
@@ -186,4 +195,4 @@ def edge(chosen: Mapping[str, str]) -> Edge:
     return final(releases[0], releases[1:], chosen["upstream"])
 
 
-LIVE = site.NGINX_LIVE
+LIVE = server_paths.NGINX_LIVE

@@ -13,18 +13,25 @@ from typing import IO, Any
 
 import pytest
 
-from deploy import VERSION, certs, database, edge, flow, host, kept, nginx, static
-from deploy.containers import Answer
-from deploy.edge import Names, Served
-from deploy.errors import Locked, Lost, Refused, StepFailed
-from deploy.facts import Container, Facts, FileFact
-from deploy.following import Result
-from deploy.report import Report
-from deploy.run import Run
-from deploy.settings import Settings
-from deploy.site import NGINX_CONF, Site
-from deploy.steps import Step
-from deploy.stream import REMOTE
+from deploy import VERSION
+from deploy.certs import acme
+from deploy.config.settings import Settings
+from deploy.core.errors import Locked, Lost, Refused, StepFailed
+from deploy.core.facts import Container, Facts, FileFact
+from deploy.core.paths import Site
+from deploy.core.report import Report
+from deploy.core.server_paths import NGINX_CONF
+from deploy.core.steps import Step
+from deploy.flows import env_copy, runner, tasks
+from deploy.flows.context import Run
+from deploy.host import packages, provision
+from deploy.nginx import generation, routing
+from deploy.nginx import site as nginx_site
+from deploy.nginx.routing import Names, Served
+from deploy.releases import database, static_site
+from deploy.releases.answer import Answer
+from deploy.ssh.payload import REMOTE
+from deploy.ssh.results import Result
 from tests import pki
 
 FACTS = Path(__file__).parent / "facts"
@@ -32,7 +39,7 @@ GALLERY = ("gallery.example", "www.gallery.example", "old.example", "xn--bcher-k
 SITE = Site("portfolio")
 OLDER, OLD, NEW = "20261119-101500-5c0ffee", "20261120-192010-d899b4d", "20261121-080000-ab12cd3"
 SERVED = Served("/static/", "/media/", 1, (8101,))
-EDGE = edge.final(SERVED, [], "socket")
+EDGE = routing.final(SERVED, [], "socket")
 EVERY_EDGE = replace(EDGE, asynchronous=True)
 
 LINES = {
@@ -243,38 +250,41 @@ def bare() -> Facts:
 def provisioned() -> Facts:
     """A server without a site, as this very version leaves it."""
     read = facts("debian-13-live", containers=(), images=(), releases={}, current="", record={})
-    return _settled(read, nginx.base(read), {})
+    return _settled(read, generation.base(read), {})
 
 
 def live(settings: Settings, site: Site = SITE) -> Facts:
     """A server with the site live, as this very version leaves it."""
     read = facts("debian-13-live")
-    own = nginx.site_file(settings, site, EDGE, read)
-    files = {**nginx.base(read, own), **own}
-    data = database.files(settings, site, read) | {site.data_ready: "(when)", site.settings: kept.content(settings)}
+    own = nginx_site.site_file(settings, site, EDGE, read)
+    files = {**generation.base(read, own), **own}
+    data = database.files(settings, site, read) | {site.data_ready: "(when)", site.settings: env_copy.content(settings)}
     return _settled(read, files, data)
 
 
 def live_static(settings: Settings, releases: Mapping[str, Mapping[str, Any]]) -> Facts:
     """A server without Docker on which the static site is live, as this very version leaves it."""
     read = with_releases(facts("debian-13-live"), OLD, releases)
-    files = {**nginx.base(read), **nginx.site_file(settings, SITE, edge.final(static.SERVED, [], "socket"), read)}
+    files = {
+        **generation.base(read),
+        **nginx_site.site_file(settings, SITE, routing.final(static_site.SERVED, [], "socket"), read),
+    }
     without = {"containers": (), "images": (), "docker_version": "", "compose_version": "", "buildx_version": ""}
-    data = {SITE.settings: kept.content(settings)}
+    data = {SITE.settings: env_copy.content(settings)}
     return replace(_settled(read, files, data), **without, record={"domains": [settings.canonical]})
 
 
 def _settled(read: Facts, edge: Mapping[str, str], data: Mapping[str, str]) -> Facts:
     """Facts as they are after what this version writes, whatever version they were captured from."""
     bare_nginx = replace(read, nginx_files={})
-    texts = {path: FileFact(0o644, "0:0", digest(text)) for path, text in {NGINX_CONF: nginx.MAIN, **data}.items()}
+    texts = {path: FileFact(0o644, "0:0", digest(text)) for path, text in {NGINX_CONF: generation.MAIN, **data}.items()}
     return replace(
         read,
-        packages=read.packages | set(host.BASE_PACKAGES),
+        packages=read.packages | set(packages.BASE_PACKAGES),
         portside=VERSION,
         renewal_timer=True,
         nginx_files={path: digest(text) for path, text in edge.items()},
-        nginx_generation=nginx.generation(edge, bare_nginx).name,
+        nginx_generation=generation.generation(edge, bare_nginx).name,
         files=read.files | texts | _host_files(),
         releases={name: record | VISITED for name, record in read.releases.items()},
     )
@@ -283,7 +293,7 @@ def _settled(read: Facts, edge: Mapping[str, str], data: Mapping[str, str]) -> F
 def _host_files() -> dict[str, FileFact]:
     """What the host's steps leave, read off the steps."""
     found = {}
-    for step in host.rest(Settings.model_construct(firewall=False), bare()):
+    for step in provision.rest(Settings.model_construct(firewall=False), bare()):
         content = step.files.get("content", b"")
         assert isinstance(content, bytes)
         if step.words[0] in {"write", "folder"}:
@@ -315,7 +325,7 @@ def recorded(identity: str, previous: str = "", **changed: Any) -> dict[str, Any
 def certified(read: Facts, *hosts: str, kind: str = "issued", **changed: Any) -> Facts:
     """Facts with a certificate for these hosts in place, whoever made it."""
     pem = pki.issued(*hosts).chain
-    issued = {"issued": pem, "issued_by": certs.LETS_ENCRYPT} if kind == "issued" else {}
+    issued = {"issued": pem, "issued_by": acme.LETS_ENCRYPT} if kind == "issued" else {}
     return replace(read, **{"certificate": pem, "certificate_kind": kind, **issued, **changed})
 
 
@@ -476,17 +486,17 @@ def going_back(settings: Settings, **changed: Any) -> Facts:
 def lock(settings: Settings, paper: Paper) -> Run:
     """A run that only takes the lock, and puts right what it finds."""
     begun = run(settings, paper, "abort")
-    flow.follow(flow.ABORT, begun)
+    runner.follow(tasks.ABORT, begun)
     return begun
 
 
 def encrypted(settings: Settings) -> Facts:
     """A server with the site live by HTTPS, as this very version leaves it."""
     read = certified(live(settings), settings.canonical, clock=CLOCK)
-    own = nginx.site_file(settings, SITE, EDGE, read)
-    files = nginx.base(read, own) | own
+    own = nginx_site.site_file(settings, SITE, EDGE, read)
+    files = generation.base(read, own) | own
     digests = {path: digest(text) for path, text in files.items()}
-    return replace(read, nginx_files=digests, nginx_generation=nginx.generation(files, read).name)
+    return replace(read, nginx_files=digests, nginx_generation=generation.generation(files, read).name)
 
 
 CLOCK = f"{pki.NOW:%Y%m%d-%H%M%S}"

@@ -10,23 +10,23 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from docker import APIClient, DockerClient
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from deploy.engine import find
-from deploy.errors import PortsideError
+from ..build.engine import find
+from ..core.errors import PortsideError
+from ..core.files import COMPOSE, PRACTICE
 
 Say = Callable[[str], None]
 
 LABEL = "portside.practice"
 """On everything we make in the engine, with its role as the value; whatever lacks it is never touched."""
 
-FILES = Path(__file__).resolve().parents[2] / "compose" / "practice"
-FOLDER = Path(__file__).resolve().parents[2] / ".practice"
+FILES = COMPOSE / "practice"
+FOLDER = PRACTICE
 """This checkout's keys and ssh files; the only place outside the engine that is written to."""
 
 

@@ -115,7 +115,7 @@ ran() {
 # Names as a list in JSON.
 list() { printf '%s\n' "$@" | sed -n 's/..*/"&"/p' | paste -sd , | sed 's/.*/[&]/'; }
 
-# The end, with the reason. The sign in front tells whoever masks secrets that these words are ours (following.py).
+# The end, with the reason. The sign in front tells whoever masks secrets that these words are ours (ssh/results.py).
 die() {
     printf '\037%s\n' "$*"
     exit 1

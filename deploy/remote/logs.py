@@ -1,7 +1,7 @@
 """Prints a site's logs in order of time, from its containers and from Nginx, as lines of TIME<tab>SERVICE<tab>TEXT.
 
-Travels as the words of a command: python3 -c TEXT QUERY, where QUERY is JSON (see deploy/logs.py). Times are UTC. What
-can't be is told on a line of its own without a tab, with exit code 2; 3: the site isn't here. Python 3.9 has to do.
+Travels as the words of a command: python3 -c TEXT QUERY, where QUERY is JSON (see deploy/cli/logs.py). Times are UTC.
+What can't be is told on a line of its own without a tab, with exit code 2; 3: the site isn't here. Python 3.9 will do.
 """
 
 import gzip

@@ -1,7 +1,7 @@
 """What a project's settings come to on the server, and why it doesn't start. Runs inside an application's image, beside
 ask.py, before Django has started: a setting at fault may be what keeps it from that.
 
-It only says what is so; ``deploy/project.py`` judges it.
+It only says what is so; ``deploy/releases/django.py`` judges it.
 """
 
 import ast

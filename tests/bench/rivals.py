@@ -15,13 +15,15 @@ from typing import Any
 
 from fabric import Connection
 
-from deploy import host, nginx
-from deploy import site as names
-from deploy import tasks as portside
-from deploy.facts import Facts
+from deploy.cli import fabric
+from deploy.core import server_paths
+from deploy.core.facts import Facts
+from deploy.core.steps import Step
+from deploy.flows.context import Run
+from deploy.host import packages as host_packages
+from deploy.host import provision
+from deploy.nginx import generation as nginx_generation
 from deploy.practice import Practice, access
-from deploy.run import Run
-from deploy.steps import Step
 
 from .laptop import CHECKOUT
 
@@ -30,7 +32,7 @@ HOME = CHECKOUT / ".bench"
 """Where the rivals are installed; git passes over it."""
 
 # Folders that no package brings; Portside's write makes them by the way.
-OWN_FOLDERS = sorted({str(Path(path).parent) for path in (names.GUARD_SCRIPT, names.RENEWAL_HOOK)})
+OWN_FOLDERS = sorted({str(Path(path).parent) for path in (server_paths.GUARD_SCRIPT, server_paths.RENEWAL_HOOK)})
 # The package lists are as fresh as they need be: nobody reads them again.
 CACHE_SECONDS = 7 * 24 * 3600
 # Downloaded beforehand, so that the mirror's speed is nobody's merit.
@@ -56,7 +58,7 @@ def install() -> Path:
 
 def look(server: Practice, env: Path) -> Run:
     """A run of `fab provision` that has only looked."""
-    run = portside.run(Connection(server.name), "provision", env=str(env), verbose=False, quiet=True)
+    run = fabric.run(Connection(server.name), "provision", env=str(env), verbose=False, quiet=True)
     run.look()
     run.server.close()
     return run
@@ -64,7 +66,7 @@ def look(server: Practice, env: Path) -> Run:
 
 def packages(server: Practice, run: Run) -> list[str]:
     """The packages that Portside would install on this bare server, as the distribution names them."""
-    steps = host.packages(run.settings, run.facts)
+    steps = host_packages.packages(run.settings, run.facts)
     words = next(step.words[2:] for step in steps if step.words[1] == "packages")
     wanted = [word.rstrip("?").split("|") for word in words]
     there = set(server.exec(("sh", "-c", CHOICE, "choose", *(name for each in wanted for name in each))).split())
@@ -89,35 +91,39 @@ def bare(facts: Facts) -> Facts:
 def export(server: Practice, run: Run, installed: Iterable[str], folder: Path) -> Path:
     """What a provisioned server is like, as files and a description for the rivals. Returns the description."""
     facts = bare(run.facts)
-    steps = host.rest(run.settings, facts)
-    made = nginx.generation(nginx.base(facts), facts)
+    steps = provision.rest(run.settings, facts)
+    made = nginx_generation.generation(nginx_generation.base(facts), facts)
     if made.name != run.facts.nginx_generation:
         raise ValueError(f"The server has Nginx generation {run.facts.nginx_generation}, the plan {made.name}.")
-    texts = {**made.files, "generation.conf": server.exec(("cat", f"{names.NGINX_LIVE}/generation.conf"))}
+    texts = {**made.files, "generation.conf": server.exec(("cat", f"{server_paths.NGINX_LIVE}/generation.conf"))}
     for path, text in texts.items():
         _put(folder / "generation" / path, text)
-    whole = [*_written(steps), (names.DAEMON_JSON, "644", run.facts.daemon_json), (names.NGINX_CONF, "644", nginx.MAIN)]
+    whole = [
+        *_written(steps),
+        (server_paths.DAEMON_JSON, "644", run.facts.daemon_json),
+        (server_paths.NGINX_CONF, "644", nginx_generation.MAIN),
+    ]
     for path, _, text in whole:
         _put(folder / "files" / path.lstrip("/"), text)
-    generation = f"{names.NGINX_GENERATIONS}/{made.name}"
+    generation = f"{server_paths.NGINX_GENERATIONS}/{made.name}"
     state = {
         "packages": sorted(installed),
         "cache_seconds": CACHE_SECONDS,
         "folders": [
             *({"path": step.words[1], "mode": step.words[2]} for step in steps if step.words[0] == "folder"),
-            *({"path": path, "mode": "755"} for path in (names.NGINX_GENERATIONS, *OWN_FOLDERS)),
+            *({"path": path, "mode": "755"} for path in (server_paths.NGINX_GENERATIONS, *OWN_FOLDERS)),
         ],
         "files": [
             {"path": path, "mode": mode, "source": str(folder / "files" / path.lstrip("/"))} for path, mode, _ in whole
         ],
         "generation": {"path": generation, "source": str(folder / "generation")},
-        "link": {"path": names.NGINX_LIVE, "target": generation},
-        "page": names.NGINX_DEFAULT_PAGE,
+        "link": {"path": server_paths.NGINX_LIVE, "target": generation},
+        "page": server_paths.NGINX_DEFAULT_PAGE,
         "ports": [word for step in steps if step.words[1] == "firewall" for word in step.words[3:]],
-        "guard": Path(names.GUARD_UNIT).stem,
-        "guard_unit": names.GUARD_UNIT,
-        "nginx_conf": names.NGINX_CONF,
-        "daemon_json": names.DAEMON_JSON,
+        "guard": Path(server_paths.GUARD_UNIT).stem,
+        "guard_unit": server_paths.GUARD_UNIT,
+        "nginx_conf": server_paths.NGINX_CONF,
+        "daemon_json": server_paths.DAEMON_JSON,
     }
     _put(folder / "state.json", json.dumps(state, indent=1))
     return folder / "state.json"

@@ -11,11 +11,16 @@ from urllib.parse import quote
 
 import pytest
 
-from deploy import certs, edge, host, nginx, source, static
-from deploy.facts import Facts
-from deploy.settings import Settings
-from deploy.site import Site
-from deploy.steps import script
+from deploy.build import source
+from deploy.certs import acme
+from deploy.config.settings import Settings
+from deploy.core.facts import Facts
+from deploy.core.paths import Site
+from deploy.core.steps import script
+from deploy.host import provision
+from deploy.nginx import generation, routing
+from deploy.nginx import site as nginx_site
+from deploy.releases import static_site
 from tests import pki, sample
 
 from ..kit import https
@@ -95,7 +100,7 @@ class Pages:
         return Settings.load(sample.write_env(self.folder / ".env", lines | self.given))
 
     def facts(self) -> Facts:
-        return Facts.parse(self.server.apply([script("Read the facts", "facts", "folder", *host.watched())]))
+        return Facts.parse(self.server.apply([script("Read the facts", "facts", "folder", *provision.watched())]))
 
     def release(self, identity: str, files: dict[str, str]) -> None:
         """A release of these files, live."""
@@ -103,16 +108,16 @@ class Pages:
         with ExitStack() as keep:
             settings = self.settings.model_copy(update={"app": root.name})
             found = source.find(settings, "", keep)
-            static.check(found, settings.fallback)
-            self.server.apply(static.place(release, found))
+            static_site.check(found, settings.fallback)
+            self.server.apply(static_site.place(release, found))
         shell(self.server, 'ln -sfn "$1" /srv/portside/folder/current', f"releases/{identity}")
 
     def serve(self, **settings: str) -> None:
         """Nginx has what these settings want."""
         self.given = settings
-        facts, wanted = self.facts(), edge.final(static.SERVED, [], "socket")
-        own = nginx.site_file(self.settings, Site("folder"), wanted, facts)
-        self.server.apply(nginx.steps(nginx.base(facts, own) | own, facts, "as the settings want it"))
+        facts, wanted = self.facts(), routing.final(static_site.SERVED, [], "socket")
+        own = nginx_site.site_file(self.settings, Site("folder"), wanted, facts)
+        self.server.apply(generation.steps(generation.base(facts, own) | own, facts, "as the settings want it"))
 
     def ask(self, path: str, **headers: str) -> Answer:
         return ask(self.server, DOMAIN, path, headers=headers)
@@ -127,7 +132,7 @@ def pages(
     request: pytest.FixtureRequest, edges: Callable[..., Edge], tmp_path_factory: pytest.TempPathFactory
 ) -> Pages:
     made = Pages(edges(request.param), tmp_path_factory.mktemp("pages"))
-    steps = host.rest(made.settings, made.facts())
+    steps = provision.rest(made.settings, made.facts())
     made.server.apply([step for step in steps if step.words[0] in {"folder", "write"}])
     made.release(sample.OLD, PAGES)
     made.serve()
@@ -290,7 +295,7 @@ def test_hsts_0_makes_a_browser_forget(app: Pages) -> None:
     sample.files(app.folder, {"tls.pem": made.chain, "tls.key": made.key})
     own = {"DEPLOY_TLS_CERT": "tls.pem", "DEPLOY_TLS_KEY": "tls.key", "DEPLOY_HSTS": "0"}
     app.given = own
-    app.server.apply(certs.install(app.settings, Site("folder"), app.facts()))
+    app.server.apply(acme.install(app.settings, Site("folder"), app.facts()))
     app.serve(**own)
     for path, status in (("/about", 200), ("/about/", 301), ("/none", 404)):
         answer = https.get(app.server, trusted, DOMAIN, path)

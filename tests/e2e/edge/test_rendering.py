@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy import nginx, site
+from deploy.core import server_paths
+from deploy.nginx import generation
 from tests import renderings
 
 from ..kit.core import partly_core
@@ -16,8 +17,8 @@ from ..kit.nginx_container import IMAGES, Edge
 
 TRY = (Path(__file__).parent / "nginx-try.sh").read_text(encoding="utf-8")
 PREPARE = f"""
-rm -f {site.NGINX_DEFAULT_PAGE}
-mkdir -p {site.NGINX_CACHE}
+rm -f {server_paths.NGINX_DEFAULT_PAGE}
+mkdir -p {server_paths.NGINX_CACHE}
 nginx -V 2>&1
 """
 MENDED = 'dpkg --compare-versions "$(dpkg-query -W -f \'${Version}\' nginx)" ge "$1"'
@@ -28,7 +29,7 @@ def shipped(name: str, files: Mapping[str, str], others: Mapping[str, str]) -> d
     """One rendering as nginx-try.sh wants it."""
     here = f"root/tried/{name}"
     return {
-        f"{here}/main": nginx.MAIN.encode(),
+        f"{here}/main": generation.MAIN.encode(),
         **{f"{here}/nginx/{path}": text.encode() for path, text in files.items()},
         **{f"{here}/others{path}": text.encode() for path, text in others.items()},
     }

@@ -15,12 +15,17 @@ from typing import Any
 
 import yaml
 
-from deploy import certs, containers, edge, host, migrating, nginx
-from deploy.containers import Answer
-from deploy.facts import Facts
-from deploy.settings import Settings
-from deploy.site import ReleasePaths, Site
-from deploy.steps import script
+from deploy.certs import acme
+from deploy.config.settings import Settings
+from deploy.core.facts import Facts
+from deploy.core.paths import ReleasePaths, Site
+from deploy.core.steps import script
+from deploy.flows import migrations
+from deploy.host import provision
+from deploy.nginx import generation, routing
+from deploy.nginx import site as nginx_site
+from deploy.releases import compose, environment, routes
+from deploy.releases.answer import Answer
 from tests import pki, sample
 
 from .inside import shell
@@ -86,20 +91,20 @@ class EdgeSite:
 
     def facts(self) -> Facts:
         """The container's, read as a server's are."""
-        return Facts.parse(self.server.apply([script("Read the facts", "facts", self.site.name, *host.watched())]))
+        return Facts.parse(self.server.apply([script("Read the facts", "facts", self.site.name, *provision.watched())]))
 
     def lay_out(self, project: Mapping[str, bytes]) -> None:
         """The project, and all that a deploy writes on the host and for a release."""
         self.server.put({f"app/{name}": content for name, content in project.items()})
         facts = self.facts()
-        steps = host.rest(self.settings, facts) + containers.release_steps(self.settings, self.release, facts, "")
+        steps = provision.rest(self.settings, facts) + compose.release_steps(self.settings, self.release, facts, "")
         self.server.apply([step for step in steps if step.words[0] in {"folder", "write"}])
         shell(self.server, LINK, f"releases/{self.release.id}", self.site.current)
 
     def prepare(self) -> None:
         """Django asked what it needs; its folders in place, its static files collected, its database migrated."""
         self._mount(self._container(None))
-        asks = migrating.ask(self.release, "", None)
+        asks = migrations.ask(self.release, "", None)
         self.server.put({f"portside/ask/{name}": Path(path).read_bytes() for name, path in asks.files.items()})
         said = self.inside("python", "/portside/ask/ask.py", "", "")
         self.answer = Answer.parse(json.loads(re.findall(r"^portside-answer:(.*)$", said, re.MULTILINE)[0]))
@@ -122,16 +127,16 @@ class EdgeSite:
 
     def serve(self) -> None:
         """Nginx has the generation that the settings want."""
-        facts, served = self.facts(), containers.served(self.settings, self.answer)
-        own = nginx.site_file(self.settings, self.site, edge.final(served, [], self.settings.upstream), facts)
-        self.server.apply(nginx.steps(nginx.base(facts, own) | own, facts, "as the settings want it"))
+        facts, served = self.facts(), routes.served(self.settings, self.answer)
+        own = nginx_site.site_file(self.settings, self.site, routing.final(served, [], self.settings.upstream), facts)
+        self.server.apply(generation.steps(generation.base(facts, own) | own, facts, "as the settings want it"))
 
     def encrypt(self) -> str:
         """HTTPS, by a certificate of an authority that is the tests' own; its root (PEM)."""
         made = pki.issued(*self.settings.names)
         sample.files(self.folder, {"tls.pem": made.chain, "tls.key": made.key})
         self.set(DEPLOY_TLS_CERT="tls.pem", DEPLOY_TLS_KEY="tls.key")
-        self.server.apply(certs.install(self.settings, self.site, self.facts()))
+        self.server.apply(acme.install(self.settings, self.site, self.facts()))
         self.serve()
         return made.root
 
@@ -141,7 +146,7 @@ class EdgeSite:
 
     def _container(self, answer: Answer | None) -> dict[str, Any]:
         """What the release's compose file says of the application's container."""
-        text = containers.release_compose(self.settings, self.release, sample.provisioned(), answer)
+        text = compose.release_compose(self.settings, self.release, sample.provisioned(), answer)
         return dict(yaml.safe_load(text)["services"]["web-1"])
 
     def _words(self, words: Sequence[str]) -> list[str]:
@@ -149,8 +154,8 @@ class EdgeSite:
         container = self._container(self.answer)
         user, group = container["user"].split(":")
         module = self.answer.settings_module if self.answer else ""
-        given = containers.own_environment(self.settings)
-        given |= containers.made_environment(self.settings, self.site, self.release.id, module)
+        given = environment.own_environment(self.settings)
+        given |= environment.made_environment(self.settings, self.site, self.release.id, module)
         given |= container["environment"]
         identity = ("setpriv", f"--reuid={user}", f"--regid={group}", "--clear-groups")
         return [*identity, "env", "--chdir=/app", *(f"{name}={value}" for name, value in given.items()), *words]

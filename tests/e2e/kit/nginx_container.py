@@ -15,12 +15,12 @@ from typing import Any
 
 from docker.models.containers import Container
 
+from deploy.core.steps import Step
 from deploy.practice import access
 from deploy.practice.engine import LABEL, Say, Voice, archive, checked, connect, containers, run, take_away
 from deploy.practice.images import Image, ensure, is_current
 from deploy.practice.network import LOOPBACK, network
-from deploy.steps import Step
-from deploy.stream import pack
+from deploy.ssh.payload import pack
 from tests import renderings
 
 from .laptop import CHECKOUT

@@ -18,11 +18,11 @@ import pytest
 from fabric import Config, Connection
 from paramiko.common import MSG_CHANNEL_DATA
 
-from deploy import route
+from deploy.core.report import Report
 from deploy.practice import Practice, access
-from deploy.report import Report
-from deploy.server import Server
-from deploy.session import Input, to_stream
+from deploy.ssh import connection
+from deploy.ssh.server import Server
+from deploy.ssh.session import Input, to_stream
 
 from ..kit.inside import shell
 from ..kit.laptop import CHECKOUT, FAB, STRIPPED, Done, Fab
@@ -290,7 +290,7 @@ def test_every_hop_is_lively(laptop: Laptop, server: Practice, second: Practice)
     config = Config(ssh_config=paramiko.SSHConfig.from_path(str(laptop.config)), overrides=key)
     at = Server(Connection("inner", config=config), Report())
     at.connect()
-    first, last = route.links(at._connection)
+    first, last = connection.links(at._connection)
     assert first.transport.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert first.transport.packetizer._Packetizer__keepalive_interval == 10
     assert last.transport.packetizer._Packetizer__keepalive_interval == 10

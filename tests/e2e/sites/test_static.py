@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import pytest
 
-from deploy import flow
+from deploy.flows import runner, tasks
 from deploy.practice import Practice
 
 from ..kit import small
@@ -37,7 +37,7 @@ DOMAIN, SECOND = f"pages-{PREFIX}.test", f"again.pages-{PREFIX}.test"
 OLD_STYLE, NEW_STYLE = "style.0123abcd.css", "style.4567cdef.css"
 DECOMPOSED = unicodedata.normalize("NFD", "über/grüße.html")
 RULES = "p { color: black }\n" * 200
-STAGES = [name for name in flow.DEPLOY if name not in flow.OF_CONTAINERS]
+STAGES = [name for name in tasks.DEPLOY if name not in runner.OF_CONTAINERS]
 
 
 def page(title: str, style: str = OLD_STYLE) -> str:

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from deploy.flow import DEPLOY
+from deploy.flows.tasks import DEPLOY
 
 from ..kit.inside import container, live, shell, sql
 from ..kit.project import Project

@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 
-from deploy.flow import DEPLOY
+from deploy.flows.tasks import DEPLOY
 from deploy.practice import Practice
 
 from ..kit.inside import container, live, shell, without_the_application

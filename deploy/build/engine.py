@@ -1,0 +1,200 @@
+"""The Docker Engine of this machine: found through the SDK, which takes images out of it. They are built by the docker
+command, since the SDK can't speak to BuildKit, which build secrets need."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import IO
+
+import docker
+from docker import DockerClient
+from docker.errors import DockerException
+
+from ..core.errors import PortsideError, Refused
+from ..core.server_paths import LABEL_SITE
+from ..core.steps import Content
+from ..ssh.payload import add
+from . import errors as build_errors
+from .image import PORTSIDE_DOCKERFILE, Recipe
+
+A_DAY = 86_400
+OLDER = "--keep-storage"  # the name of buildx's option before 0.17
+BUILD = "Or set DEPLOY_BUILD=server: the image is built there then."
+
+
+class Engine:
+    """An engine that answered, and the docker command that is told to use the same one."""
+
+    def __init__(self, client: DockerClient, address: str) -> None:
+        self.client, self.address = client, address
+
+    @property
+    def platform(self) -> str:
+        """What it builds for by itself, such as linux/amd64."""
+        return f"linux/{self.client.version()['Arch']}"
+
+    def check(self, platform: str) -> None:
+        """Raises Refused where it can't build for this platform, or not with BuildKit."""
+        if not shutil.which("docker"):
+            raise _refused("there is no docker command here, which builds images", "Install Docker's command line")
+        if self._docker("build", "--help").returncode:
+            raise _refused("the docker command can't use BuildKit", "Install its buildx (package docker-buildx)")
+        if platform not in {self.platform, *self._emulated()}:
+            raise _refused(
+                f"the server is {platform}, and Docker here builds for {self.platform} alone",
+                "Install QEMU's emulation (package qemu-user-static), start Docker anew",
+            )
+
+    def _emulated(self) -> list[str]:
+        """What it can build for besides, as buildx tells. An * marks what was asked for."""
+        told = self._docker("buildx", "inspect", "default").stdout
+        lines = [line.partition(":")[2] for line in told.splitlines() if line.startswith("Platforms:")]
+        return [word.strip(" *") for line in lines for word in line.split(",")]
+
+    def _docker(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(("docker", *words), env=self._environment(), capture_output=True, text=True, check=False)
+
+    def _environment(self) -> dict[str, str]:
+        # One platform's image and nothing around it: what is shipped is that.
+        ours = {"DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+        return {**os.environ, **ours, "DOCKER_HOST": self.address}
+
+    def build(
+        self, recipe: Recipe, tag: str, platform: str, say: Callable[[str], None], mask: Callable[[str], str]
+    ) -> None:
+        """Build an image. No value is on a command line. Raises PortsideError with the build's last lines, masked."""
+        words = ["docker", "build", "--progress", "plain", "--platform", platform, "--tag", tag]
+        words += [word for name, value in recipe.labels.items() for word in ("--label", f"{name}={value}")]
+        words += [word for name in sorted(recipe.arguments) for word in ("--build-arg", name)]
+        with _as_files(recipe.secrets) as secrets:
+            words += [word for name, path in secrets.items() for word in ("--secret", f"id={name},src={path}")]
+            self._run((*words, "--file", recipe.dockerfile, "-"), recipe, say, mask)
+
+    def _run(
+        self, words: Sequence[str], recipe: Recipe, say: Callable[[str], None], mask: Callable[[str], str]
+    ) -> None:
+        lines: deque[str] = deque(maxlen=5000)
+        with subprocess.Popen(
+            words,
+            env={**self._environment(), **recipe.arguments},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        ) as process:
+            try:
+                feeder = Thread(target=_feed, args=(process.stdin, recipe.files), daemon=True)
+                feeder.start()
+                for line in process.stdout or ():
+                    lines.append(line.decode(errors="replace").rstrip())
+                    say(lines[-1])
+                feeder.join()
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            told = "\n".join(f"    {mask(line)}" for line in build_errors.of_build(list(lines)))
+            own = recipe.dockerfile != PORTSIDE_DOCKERFILE
+            way = build_errors.hint_for_build(list(lines), own_dockerfile=own)
+            raise PortsideError(f"The image can't be built on this machine. Docker printed:\n{told}", hint=way)
+
+    def save(self, tag: str, sink: IO[bytes]) -> None:
+        """The image as a tar archive, a piece at a time."""
+        for piece in self.client.api.get_image(tag):
+            sink.write(piece)
+        sink.seek(0)
+
+    def bound_cache(self, size: str) -> None:
+        """Have Docker's build cache be no larger than a share of the disk or a size: what was used longest ago goes."""
+        offered = self._docker("builder", "prune", "--help").stdout
+        option = "--reserved-space" if "--reserved-space" in offered else OLDER
+        self._docker("builder", "prune", "--force", option, str(_bytes(size)) if size.endswith("%") else size)
+
+    def forget_nameless(self, site: str) -> None:
+        """Remove the site's images that lost their name to the one made upon them (DEPLOY_FILES)."""
+        with suppress(DockerException):
+            self.client.images.prune({"dangling": True, "label": f"{LABEL_SITE}={site}"})
+
+    def forget(self, tag: str) -> None:
+        """Take an image's name away. What it was built of stays in Docker's cache."""
+        with suppress(DockerException):
+            self.client.images.remove(tag)
+
+    def forget_older(self, tag: str) -> None:
+        """Take away names like this one, beginning with a time, that a killed run left a day ago or longer."""
+        repository, _, now = tag.partition(":")
+        for image in self.client.images.list(name=repository):
+            for other in image.tags:
+                made = re.fullmatch(rf"{re.escape(repository)}:(\d+)-\w+", other)
+                if made and int(now.partition("-")[0]) - int(made[1]) > A_DAY:
+                    self.forget(other)
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def _bytes(share: str) -> int:
+    """A share of the disk, such as 10%."""
+    return shutil.disk_usage("/").total * int(share.rstrip("%")) // 100
+
+
+def _refused(why: str, what: str) -> Refused:
+    return Refused(f"DEPLOY_BUILD=local: {why}.", state="Nothing was changed.", hint=f"{what}. {BUILD}")
+
+
+def _feed(sink: IO[bytes], files: Mapping[str, Content]) -> None:
+    """The build's context. A build that ended early takes no more, and its own words tell why."""
+    with suppress(BrokenPipeError), sink, tarfile.open(fileobj=sink, mode="w|") as archive:
+        for name, content in files.items():
+            add(archive, name, content)
+
+
+@contextmanager
+def _as_files(secrets: Mapping[str, Content]) -> Iterator[dict[str, Path]]:
+    """Build secrets as files that nobody else can read."""
+    with tempfile.TemporaryDirectory(prefix="portside-") as folder:
+        paths = {}
+        for number, (name, content) in enumerate(secrets.items()):
+            paths[name] = content if isinstance(content, Path) else Path(folder, str(number))
+            if isinstance(content, bytes):
+                paths[name].write_bytes(content)
+        yield paths
+
+
+def find(timeout: int = 60) -> Engine | None:
+    """The first engine that answers. ``timeout``: seconds it may be silent."""
+    for address in _addresses():
+        with suppress(DockerException, OSError):
+            client = DockerClient(address, timeout=timeout) if address else docker.from_env(timeout=timeout)
+            client.ping()
+            return Engine(client, address or os.environ["DOCKER_HOST"])
+    return None
+
+
+def needed() -> Engine:
+    """The engine that builds images here. Raises Refused where none answers."""
+    # Of a large image, nothing is heard before Docker has put all of it together.
+    if engine := find(timeout=600):
+        return engine
+    raise _refused("no Docker Engine answers on this machine", "Install and start Docker")
+
+
+def _addresses() -> Iterator[str]:
+    """Where an engine may listen. Empty is what the environment says (DOCKER_HOST), which nothing overrides."""
+    if "DOCKER_HOST" in os.environ:
+        yield ""
+        return
+    home, runtime = os.environ.get("HOME", "/"), os.environ.get("XDG_RUNTIME_DIR", "/run")
+    places = ("/var/run/docker.sock", f"{runtime}/docker.sock", f"{home}/.docker/run/docker.sock")
+    for socket in (*places, f"{home}/.colima/docker.sock"):
+        if Path(socket).exists():
+            yield f"unix://{socket}"

@@ -1,0 +1,1 @@
+"""Certificates: ordered, proved, renewed."""

@@ -1,0 +1,1 @@
+"""The tasks as a user runs them: on one server or several."""

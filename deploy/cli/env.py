@@ -1,0 +1,257 @@
+"""``fab env``: the environment file of the last deploy, as the server keeps it, compared with the one here or pulled.
+
+It holds every secret of the site: root alone reads it there, and a comparison is one of hashes that mean something for
+the moment of it alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from base64 import b64decode
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from fabric import Connection
+from invoke.context import Context
+
+from ..config import dotenv
+from ..config.dotenv import FROM_THE_SHELL, for_compose
+from ..config.settings import PREFIX, Settings
+from ..config.site_name import site_name
+from ..core import logfile
+from ..core.commandline import words
+from ..core.errors import Refused, StepFailed
+from ..core.facts import Facts
+from ..core.paths import Site
+from ..core.report import Report
+from ..core.steps import script
+from ..flows import env_copy
+from ..releases import history
+from ..ssh.server import Server
+from ..ssh.sudo import on_terminal
+from . import fabric
+from .fleet import Member
+
+SIGNS = {"same": " ", "here": "+", "server": "-", "differs": "~"}
+MEANT = {"same": "", "here": "only here", "server": "only on the server", "differs": "another value on the server"}
+FILES = ("tls_cert", "tls_key", "acme_ca", "acme_dns_credentials", "nginx_include", "build_ca")
+"""Settings that name a file, which isn't brought back."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Names on the server, each with a hash of its value. ``settings``: None where no environment file is kept."""
+
+    facts: Facts
+    settings: Mapping[str, str] | None
+    environment: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, facts: Facts, lines: Iterable[str]) -> Kept:
+        pairs = [line.split("\t", 1) for line in lines if "\t" in line]
+        found = {kind: dict(value.split(" ", 1) for key, value in pairs if key == kind) for kind in ("env", "setting")}
+        kept = any(key == "kept" for key, _ in pairs)
+        return cls(facts, found["setting"] if kept else None, found["env"])
+
+
+def show(context: Context, *, env: str, site: str, as_json: bool, verbose: bool, quiet: bool) -> None:
+    """Print the names that the server has, and how they differ from those here. Without an environment file here, only
+    the names."""
+    if _is_lost(Path(env)):
+        report = Report(verbose=verbose, quiet=quiet)
+        name = site or site_name(Path(env))
+        report.warn(f"There is no {env} here: these are the names of {name} on the server. fab env --pull writes it.")
+        _tell(report, _server(context, report, env, site, {}), Site(name), None, as_json)
+        return
+    run = fabric.run(context, "env", env=env, json=as_json, verbose=verbose, quiet=quiet, typed={"site": site})
+    if site not in {"", run.site.name}:
+        raise Refused(f"--site {site}: {env} is that of {run.site.name}.", hint="Name another file with --env.")
+    _tell(run.report, run.server, run.site, run.settings, as_json)
+
+
+def _is_lost(path: Path) -> bool:
+    """Whether there are no settings here: no file, and not all of them in the shell's environment as in a CI job."""
+    if path.exists():
+        return False
+    try:
+        Settings.load(path)
+    except Refused:
+        return True
+    return False
+
+
+def _server(context: Context, report: Report, env: str, site: str, options: Mapping[str, Any]) -> Server:
+    """The server that -H names, where no settings are there to say more."""
+    if not isinstance(context, Connection):
+        name = site or site_name(Path(env))
+        last = ",".join(logfile.deployed_to(name))
+        why = f" (where {name} was last deployed to from here)" if last else ""
+        typed = words("env", {"env": env, "site": site, **options}, last or "user@host")
+        raise Refused(f"Which server? Type {typed}{why}")
+    member = getattr(context, "member", None) or Member("", context)
+    member.speak(report)
+    server = Server(member.connection, report)
+    server.reach()
+    return server
+
+
+def _tell(report: Report, server: Server, site: Site, settings: Settings | None, as_json: bool) -> None:
+    nonce = secrets.token_hex(16)
+    look = script(f"Which release of {site.name} is live", "live", site.root)
+    ask = script("Ask for the names", "env", site.root, site.settings, nonce)
+    if as_json:
+        report.aside()
+    with server.quietly():
+        live, asked = server.apply([look, ask], stage="env")
+    told = [line for line in asked.output if line.startswith("site.last\t")]
+    kept = Kept.parse(Facts.parse("\n".join([*live.output, *told])), asked.output)
+    if not kept.facts.current:
+        raise Refused(f"{site.name} isn't live on {server.target}.")
+    found = compared(kept, settings, nonce)
+    found = {"site": site.name, "server": server.target, "release": kept.facts.current, "deployed": _by(kept), **found}
+    if as_json:
+        report.result(found)
+        return
+    _print(report, found)
+
+
+def _by(kept: Kept) -> dict[str, str]:
+    """Who changed the site last, and when."""
+    return {name: str(kept.facts.last.get(name, "")) for name in ("who", "when")}
+
+
+def compared(kept: Kept, settings: Settings | None, nonce: str) -> dict[str, Any]:
+    """Names by how they compare: same, here, server, differs; ``made``: what Portside makes of the settings."""
+    record = history.live(kept.facts)
+    values = {name: value.reveal() for name, value in settings.env.items()} if settings and settings.containers else {}
+    here = {name: _hash(f"{nonce}{for_compose({name: value})}") for name, value in values.items()}
+    own = record.get("environment", [name for name in kept.environment if name in here])
+    theirs = {str(name): kept.environment.get(name, "") for name in own}
+    made = sorted(kept.environment.keys() - theirs.keys() - here.keys())
+    return {
+        "compared": settings is not None,
+        "settings": None if kept.settings is None else _sorted(kept.settings, _hashed(settings, nonce), settings),
+        "environment": _sorted(theirs, here, settings) | {"made": made},
+    }
+
+
+def _hashed(settings: Settings | None, nonce: str) -> dict[str, str]:
+    values = env_copy.kept_values(settings) if settings else {}
+    return {name: _hash(f"{nonce}{value}") for name, value in values.items()}
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
+
+
+def _sorted(theirs: Mapping[str, str], here: Mapping[str, str], settings: Settings | None) -> dict[str, list[str]]:
+    if settings is None:
+        return {"same": [], "here": [], "server": sorted(theirs), "differs": []}
+    both = sorted(theirs.keys() & here.keys())
+    return {
+        "same": [name for name in both if theirs[name] == here[name]],
+        "here": sorted(here.keys() - theirs.keys()),
+        "server": sorted(theirs.keys() - here.keys()),
+        "differs": [name for name in both if theirs[name] != here[name]],
+    }
+
+
+def _print(report: Report, found: Mapping[str, Any]) -> None:
+    by = found["deployed"]
+    who = f", last changed by {by['who']} at {by['when']} UTC" if by["who"] else ""
+    report.say(f"{found['site']} on {found['server']}, release {found['release']}{who}:", style="bold")
+    if found["settings"] is None:
+        report.warn("The settings of the last deploy aren't kept there: an older Portside made it.")
+    for heading in ("settings", "environment"):
+        kinds = found[heading] or {}
+        lines = sorted((name, kind) for kind in SIGNS for name in kinds.get(kind, ()))
+        if lines:
+            report.say(heading, style="bold")
+        for name, kind in lines:
+            shown = kind if found["compared"] else "same"
+            report.say(f"  {SIGNS[shown]} {name}   {MEANT[shown]}".rstrip())
+    if made := found["environment"]["made"]:
+        report.say(f"  made by Portside: {', '.join(made)}")
+
+
+def pull(context: Context, *, env: str, site: str, yes: bool, verbose: bool, quiet: bool) -> None:
+    """Write the environment file of the last deploy where none is, once the site's name was typed."""
+    path, report = Path(env), Report(verbose=verbose, quiet=quiet)
+    name = site or site_name(path)
+    options = {"pull": True, "yes": yes}
+    if path.exists():
+        another = words("env", {"env": "pulled.env", "site": name, **options}, *fabric.hosts_given())
+        raise Refused(f"{path} is there already, and is left as it is.", hint=f"Name another file: {another}")
+    server = _server(context, report, env, site, options)
+    if not yes and not on_terminal():
+        again = words("env", {"env": env, "site": site, "pull": True, "yes": True}, server.target)
+        raise Refused(
+            f"fab env --pull writes every secret of {name} into {path} once somebody has typed the site's name; here "
+            "is no terminal to ask on.",
+            hint=f"If nobody need be asked: {again}",
+        )
+    text = _of_this_site(_text(server, Site(name)), path, name)
+    if not yes and report.ask(f"Every secret of {name} comes here. Type the site's name, {name}: ") != name:
+        raise Refused(f"That isn't {name}.", state="Nothing was written.")
+    _write(path, text)
+    report.say(f"Wrote {path}, as the last deploy of {name} to {server.target} had it.", style="bold green")
+    _tell_more(report, path, text)
+
+
+def _text(server: Server, site: Site) -> str:
+    """The environment file that the server keeps."""
+    ask = script(f"Ask for the .env of {site.name}", "kept", site.settings)
+    try:
+        with server.quietly():
+            (result,) = server.apply([ask], stage="env")
+    except StepFailed as error:
+        lines = [line.strip() for line in error.lines if line.strip()]
+        raise Refused(
+            lines[-1] if lines else error.message,
+            state="Nothing was written.",
+            hint="The site's name comes from the folder's unless --site says it.",
+        ) from None
+    return str(json.loads(b64decode(result.answer))["text"])
+
+
+def _of_this_site(text: str, path: Path, name: str) -> str:
+    """The text, with the site's name where a folder of another name would say another."""
+    values, _ = dotenv.parse_text(text, path)
+    if values.get(f"{PREFIX}SITE") or site_name(path) == name:
+        return text
+    return f"{text.rstrip()}\n{PREFIX}SITE={name}\n"
+
+
+def _write(path: Path, text: str) -> None:
+    """Make the file, for its owner alone. Raises Refused where there is one by now."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise Refused(f"{path} is there already, and is left as it is.") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
+        stream.write(text)
+
+
+def _tell_more(report: Report, path: Path, text: str) -> None:
+    """What the file doesn't say by itself: values that no file had, and files that it only names."""
+    values, _ = dotenv.parse_text(text, path)
+    _, found, rest = text.rpartition(FROM_THE_SHELL)
+    if found:
+        from_shell, _ = dotenv.parse_text(rest, path)
+        report.warn(f"From the environment of the shell that deployed, not from its file: {', '.join(from_shell)}.")
+    if empty := [name for name in env_copy.NEVER if name in values]:
+        report.warn(f"{', '.join(empty)} isn't kept on the server: write it into {path}.")
+    root = path.parent.resolve()
+    lacking = [f"{PREFIX}{field.upper()}" for field in FILES if _is_lacking(root, values, field)]
+    if lacking:
+        report.warn(f"The files that {', '.join(lacking)} name aren't here: the server keeps none of them for you.")
+
+
+def _is_lacking(root: Path, values: Mapping[str, str], field: str) -> bool:
+    named = values.get(f"{PREFIX}{field.upper()}", "")
+    return bool(named) and not (root / named).exists()

@@ -1,0 +1,282 @@
+"""What every task shares: the host it needs, the report, and an error as one clear message with its exit code."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, overload
+
+from fabric import Connection, Executor
+from fabric import task as fabric_task
+from fabric.main import program
+from invoke.context import Context
+from invoke.exceptions import Exit
+
+from ..config import dotenv
+from ..config.settings import Settings, whereabouts
+from ..core import logfile, secret, vocabulary
+from ..core.commandline import words
+from ..core.errors import PortsideError, Refused
+from ..core.paths import Site
+from ..core.report import Report
+from ..core.secret import Secret
+from ..flows.context import Run
+from ..ssh import connection
+from ..ssh.config import SSHConfig
+from ..ssh.server import Server
+from .fleet import Body, How, Member, follow, members
+from .fleet_output import named
+
+PACKAGE = (__package__ or "").partition(".")[0]
+LEAST = 6  # characters of what a GitHub job's log hides everywhere
+
+HELP = {
+    "env": "the site's environment file, or NAME for .env.NAME (default: .env)",
+    "verbose": "show every command and what it prints",
+    "quiet": "only warnings and errors",
+    "ref": "this commit instead of the files as they are here",
+    "staging": "prove that certificates can be issued, and change nothing",
+    "to": "the release to go back to; the previous good one if not given",
+    "json": "as JSON, for a script to read",
+    "off": "open the site again",
+    "allow": "addresses that come in all the same, comma-separated",
+    "down": "take the practice server away",
+    "domains": "the site's host names, comma-separated",
+    "command": "the command's words, quoted as one",
+    "follow": "go on with what comes, until Ctrl-C",
+    "service": "only this one, or several with commas: web, db, nginx, or a process's name",
+    "since": "only what is newer: 90s, 30m, 2h, 3d, or a time such as 2026-11-30T17:00 (of this machine's clock)",
+    "tail": "so many lines at most, the newest (default: 100; with --since, all)",
+    "grep": "only lines in which this regular expression is found",
+    "query": "this SQL instead of what comes from standard input",
+    "dump": "write a dump of the database to standard output, for psql to read again",
+    "name": "another practice server beside the first; with --down, only this one",
+    "allow_breaking": "go on although a migration breaks the release that runs beside this one",
+    "migrations": "take back the migrations that the release doesn't know",
+    "yes": "don't ask first",
+    "drop": "a setting of the last deploy that may fall away, such as BASIC_AUTH; several with commas",
+    "pull": "write the .env of the last deploy from the server into a file that isn't there",
+    "site": "the site's name on the server, if the folder has another",
+    "wait": "wait until nobody else deploys the site",
+}
+
+
+REPEATED = ("drop",)
+"""Options that may be given more than once: the task is given all of it, with commas."""
+
+Several = How | Callable[[dict[str, Any]], How]
+
+
+class LazyModule:
+    """The functions of a module of ours that is imported when one is called: by then the server is being reached."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            return getattr(import_module(f"{PACKAGE}.{self._module}"), name)(*args, **options)
+
+        return call
+
+
+def guard() -> None:
+    """Where fab loads the tasks: ssh_config is read our way, and what would go past them is refused."""
+    if hasattr(program, "config"):
+        program.config._set(base_ssh_config=SSHConfig())
+        program.executor_class = _Executor
+
+
+class _Executor(Executor):  # type: ignore[misc]
+    """Fabric's way from the command line to the tasks."""
+
+    def normalize_hosts(self, hosts: Iterable[str] | None) -> list[dict[str, Any]]:
+        """A call for each server: Fabric makes one for every entry of -H, also where it is empty or named before."""
+        return list(super().normalize_hosts(named(hosts or ())))
+
+    def expand_calls(self, calls: Any, apply_hosts: bool = True) -> Any:
+        with _told():
+            if self.core.remainder:
+                raise Refused(
+                    "What follows -- would go past the tasks, over a connection that verifies no host key.",
+                    hint="Type ssh user@host and the command.",
+                )
+            for host in hosts_given():
+                connection.destination(host)
+        return super().expand_calls(calls, apply_hosts)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """A failure inside is told, not traced back."""
+    try:
+        yield
+    except PortsideError as error:
+        Report().fail(str(error))
+        raise Exit(code=error.exit_code) from error
+    except KeyboardInterrupt:
+        raise Exit("Interrupted.", code=1) from None
+    except OSError as error:
+        Report().fail(f"This machine failed: {error}.")
+        raise Exit(code=1) from error
+
+
+@overload
+def task(body: Body) -> Any: ...
+@overload
+def task(*, several: Several = ..., name: str = ...) -> Callable[[Body], Any]: ...
+def task(body: Body | None = None, *, several: Several = How.IN_TURN, name: str = "") -> Any:
+    """A Fabric task whose failures are told, not traced back. ``several``: how it goes through several servers, or what
+    tells that of its options. ``name``: the task's, where it isn't the function's."""
+    if body is None:
+        return functools.partial(task, several=several, name=name)
+    body.__name__ = name or body.__name__
+    often = [name for name in REPEATED if name in inspect.signature(body).parameters]
+
+    @functools.wraps(body)
+    def told(context: Context, *args: Any, **kwargs: Any) -> None:
+        if "env" in kwargs:
+            kwargs["env"] = dotenv.named(kwargs["env"])
+        kwargs |= {name: ",".join(kwargs.get(name) or ()) for name in often}
+        with _told():
+            _each(several, body, context, args, kwargs)
+
+    known = {name: text for name, text in HELP.items() if name in body.__code__.co_varnames}
+    return fabric_task(help=known, auto_shortflags=False, iterable=often)(told)
+
+
+def _each(several: Several, body: Body, context: Context, args: Any, options: dict[str, Any]) -> None:
+    """Fabric calls a task once for each host: the call for the first does the work for all of them. Without -H it goes
+    where the site's DEPLOY_HOSTS say."""
+    how = several if isinstance(several, How) else several(_given(body, context, args, options))
+    if how is not How.HERE and not isinstance(context, Connection):
+        hosts = _hosts_of_the_site(body, context, args, options)
+        context = connection.of_hosts(context, hosts[:1])[0] if hosts else context
+    else:
+        hosts = hosts_given()
+    if len(hosts) < 2 or not isinstance(context, Connection):
+        body(context, *args, **options)
+    elif connection.typed(context) == connection.typed(connection.of_hosts(context, hosts[:1])[0]):
+        _all(how, body, context, hosts, args, options)
+
+
+def _hosts_of_the_site(body: Body, context: Context, args: Any, options: dict[str, Any]) -> list[str]:
+    """The servers that DEPLOY_HOSTS names. Settings at fault are refused, but for a doctor, who tells of them."""
+    path = Path(_given(body, context, args, options).get("env", ".env"))
+    if not whereabouts(path)[0]:
+        return []
+    try:
+        return list(dict.fromkeys(Settings.load(path).hosts))
+    except Refused:
+        if body.__name__ != "doctor":
+            raise
+        return []
+
+
+def _given(body: Body, context: Context, args: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """The task's options, with what they are unless somebody says so."""
+    given = inspect.signature(body).bind(context, *args, **options)
+    given.apply_defaults()
+    return {name: value for name, value in given.arguments.items() if value is not context}
+
+
+def _all(how: How, body: Body, context: Connection, hosts: list[str], args: Any, options: dict[str, Any]) -> None:
+    options = _given(body, context, args, options)
+    if how is How.HERE:
+        body(context, **options)
+        return
+    try:
+        settings = Settings.load(Path(options["env"]))
+    except Refused:
+        if body.__name__ != "doctor":
+            raise
+        body(context, **options)  # which tells them as findings of this machine, before it looks at any server
+        return
+    follow(how, body.__name__, members(context, hosts), settings, body, options)
+
+
+def hosts_given() -> list[str]:
+    """What -H names; Fabric itself hands a task one at a time."""
+    core = getattr(program, "core", None)
+    value = core[0].args.hosts.value if core else None
+    return named(str(value).split(",")) if value else []
+
+
+def _secrets(settings: Settings) -> list[Secret]:
+    """Values to mask: what is secret of the application's, and passwords of our own."""
+    ours = {"PIP_INDEX": settings.pip_index or ""}
+    ours |= {f"BASIC_AUTH_{user}_PASSWORD": password.reveal() for user, password in settings.basic_auth}
+    for name in ("acme_eab_hmac_key", "registry_password"):
+        value = getattr(settings, name)
+        ours[f"{name}_SECRET"] = value.reveal() if value else ""
+    values = {name: value.reveal() for name, value in settings.env.items()} | ours
+    found = {leaf for name, value in values.items() for leaf in secret.leaves(name, value, _public(settings))}
+    return [Secret(leaf) for leaf in sorted(found)]
+
+
+def _public(settings: Settings) -> tuple[str, ...]:
+    """What every visitor knows, and what was typed."""
+    return *settings.names, settings.site, *settings.hosts, *hosts_given()
+
+
+def _hide(report: Report, settings: Settings) -> None:
+    """Mask what is secret here, and in the log of a GitHub job, which knows only whole values of its own."""
+    secrets = _secrets(settings)
+    report.hide(secrets, _public(settings))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        lines = {line.strip() for secret in secrets for line in secret.reveal().splitlines()}
+        for line in sorted(line for line in lines if len(line) >= LEAST and not vocabulary.has(line)):
+            print(f"::add-mask::{line.replace('%', '%25')}", file=sys.stderr, flush=True)
+
+
+def run(
+    context: Context,
+    command: str,
+    *,
+    env: str,
+    verbose: bool,
+    quiet: bool,
+    json: bool = False,
+    typed: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> Run:
+    """A run against the server that -H or DEPLOY_HOSTS names.
+
+    ``options``: of Run, as the task has them; ``typed``: what else the task was given. ``json``: what is said goes to
+    standard error, and the result alone to standard output.
+
+    Raises Refused without a server: nothing ever runs on the laptop.
+    """
+    if not isinstance(context, Connection):
+        raise _nowhere(Path(env), command, {"env": env, **options, **(typed or {})})
+    settings = Settings.load(Path(env))
+    report = Report(verbose=verbose, quiet=quiet)
+    member = getattr(context, "member", None) or Member("", context)
+    member.speak(report)
+    if json:
+        report.aside()
+    _hide(report, settings)
+    if settings.dotenv.overridden and command != "doctor":  # which tells it as a finding
+        report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
+    server = Server(member.connection, report)
+    server.reach()
+    hosts = tuple(hosts_given())
+    options |= {"name": member.name, "hosts": hosts if len(hosts) < 2 or member.name == hosts[-1] else ()}
+    return member.adopt(Run(settings, Site(settings.site), server, report, command, env=env, **options))
+
+
+def _nowhere(path: Path, command: str, options: dict[str, Any]) -> Refused:
+    """No server is named: what to type, with the one of the last deploy from here."""
+    site = whereabouts(path)[1]
+    last = ",".join(logfile.deployed_to(site))
+    asked = f"Which server? Type {words(command, options, last or 'user@host')}"
+    if last:
+        why = f" (where {site} was last deployed to from here)"
+        return Refused(f"{asked}{why}, or put DEPLOY_HOSTS={last} into {path}")
+    return Refused(f"{asked}, or put DEPLOY_HOSTS=user@host into {path}")

@@ -1,0 +1,247 @@
+"""Several servers in one command: at once where it is safe, one after the other where it matters."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from enum import Enum
+from functools import partial
+from itertools import combinations
+from typing import Any
+
+from fabric import Connection
+from invoke.exceptions import Exit
+
+from ..config.settings import Settings
+from ..core.commandline import words
+from ..core.errors import PortsideError, Refused, Stopped
+from ..core.report import Report
+from ..flows.context import Run
+from ..ssh import connection as ssh_connection
+from ..ssh import session
+from ..ssh.sudo import asking
+from . import fleet_output
+from .fleet_output import Outputs
+from .rollout import Turns
+
+Body = Callable[..., Any]
+
+
+class How(Enum):
+    """How a task goes through several servers."""
+
+    IN_TURN = "one after the other, until one fails"
+    AT_ONCE = "all at once, each for itself"
+    AS_ONE = "all at once until each is ready, then live one after the other, or none"
+    ATTENDED = "one after the other, until one fails, each with the user's own input and output"
+    LISTED = "all at once, told one after the other"
+    HERE = "once, on this machine"
+
+
+class Member:
+    """One of the servers of a command, and how it ended there."""
+
+    def __init__(self, name: str, connection: Connection) -> None:
+        self.name, self.connection = name, connection
+        self.place = ssh_connection.Place(frozenset(), ())
+        if isinstance(connection, ssh_connection.OneOfSeveral):
+            connection.member = self
+        self.turns: Turns | None = None
+        self.run: Run | None = None
+        self.outputs: Outputs | None = None
+        self.report: Report | None = None
+        self.begun = self.interrupted = False
+        self.ended = threading.Event()  # to join a thread once more after Ctrl-C would return at once (Python 3.11)
+        self.error: PortsideError | None = None
+        self.crash: BaseException | None = None
+        self.code = 0
+
+    def adopt(self, run: Run) -> Run:
+        """The run of this server: it waits for its turns."""
+        self.run = run
+        if self.interrupted:
+            run.server.interrupt()
+        if self.turns:
+            run.turn = partial(self._turn, run, self.turns)
+        return run
+
+    def _turn(self, run: Run, turns: Turns, stage: str) -> None:
+        try:
+            turns.begin(
+                self.name,
+                stage,
+                lambda other: run.report.say(f"  ready for “{stage}”; waiting for {other}"),
+                run.server.check_link,
+            )
+        except KeyboardInterrupt:
+            run.server.heed()
+            raise
+
+    def speak(self, report: Report) -> Report:
+        """What this report says comes with the server's name."""
+        if self.outputs:
+            report.console, report.errors, report.results = self.outputs.consoles()
+        self.report = report
+        return report
+
+    def interrupt(self) -> None:
+        self.interrupted = True
+        if self.run:
+            self.run.server.interrupt()
+
+    def follow(self, body: Body, options: dict[str, Any]) -> None:
+        """Run the task here; what it ends with is kept."""
+        self.begun = True
+        try:
+            body(self.connection, **options)
+        except Exit as ended:
+            self.code = int(ended.code or 0)
+        except PortsideError as error:
+            self._fail(error)
+        except KeyboardInterrupt:
+            self._fail(PortsideError("Interrupted."))
+        except OSError as error:
+            self._fail(PortsideError(f"This machine failed: {error}."))
+        except BaseException as crash:
+            self.code, self.crash = 1, crash
+        finally:
+            if self.turns:
+                self.turns.end(self.name, failed=bool(self.code))
+            self.ended.set()
+
+    def _fail(self, error: PortsideError) -> None:
+        self.error, self.code = error, error.exit_code
+        if isinstance(error, Stopped):
+            error.hint = ""
+        report = self.report or self.speak(Report())
+        report.fail(str(error))
+
+
+def members(given: Connection, names: list[str]) -> list[Member]:
+    """The servers of these names. Raises Refused where two of them are the same."""
+    found = [
+        Member(name, connection) for name, connection in zip(names, ssh_connection.of_hosts(given, names), strict=True)
+    ]
+    for member in found:
+        member.place = ssh_connection.place(member.connection)
+    for one, other in combinations(found, 2):
+        if one.place.is_that_of(other.place):
+            raise Refused(
+                f"{one.name} and {other.name} are the same server.",
+                state="Nothing was changed.",
+                hint="Name it once after -H.",
+            )
+    return found
+
+
+def follow(
+    how: How, command: str, all_of_them: list[Member], settings: Settings, body: Body, options: dict[str, Any]
+) -> None:
+    """Run a task on several servers, and say how it ended on each. Raises Exit where it didn't end well on all."""
+    if how is How.AS_ONE:
+        by_place = sorted(all_of_them, key=lambda member: member.place.order)
+        locking = [member.name for member in by_place]
+        turns = Turns([member.name for member in all_of_them], settings, locking=locking)
+        for member in all_of_them:
+            member.turns = turns
+    if how in {How.IN_TURN, How.ATTENDED}:
+        heading = how is How.IN_TURN or session.terminal()
+        _in_turn(all_of_them, body, options, quiet=bool(options.get("quiet")) or not heading)
+    else:
+        _at_once(how, all_of_them, body, options)
+    code = _sum_up(how, command, all_of_them, options)
+    for member in all_of_them:
+        if member.crash:
+            raise member.crash
+    if code:
+        raise Exit(code=code)
+
+
+def _in_turn(all_of_them: list[Member], body: Body, options: dict[str, Any], *, quiet: bool) -> None:
+    for member in all_of_them:
+        Report(quiet=quiet).say(f"{member.name}:", style="bold")
+        member.follow(body, options)
+        if member.code:
+            return
+
+
+def _at_once(how: How, all_of_them: list[Member], body: Body, options: dict[str, Any]) -> None:
+    width, as_json = max(len(member.name) for member in all_of_them), bool(options.get("json"))
+    for member in all_of_them:
+        member.outputs = Outputs(f"{member.name:<{width}} | ", how is How.LISTED, as_json)
+        threading.Thread(target=member.follow, args=(body, options), daemon=True).start()
+    try:
+        with fleet_output.terminal_as_it_was():
+            _await(all_of_them)
+    except KeyboardInterrupt:
+        if asking():
+            raise  # whoever waits there for a password can't be woken
+        for member in all_of_them:
+            member.interrupt()
+        if all_of_them[0].turns:
+            all_of_them[0].turns.interrupt()
+        _await(all_of_them)
+    if as_json:
+        answers = {
+            member.name: None if member.crash else json.loads(member.outputs.answer.getvalue() or "null")
+            for member in all_of_them
+            if member.outputs
+        }
+        Report().result(answers)
+
+
+def _await(all_of_them: list[Member]) -> None:
+    for member in all_of_them:
+        member.ended.wait()
+        if member.outputs:
+            member.outputs.release()
+
+
+def _sum_up(how: How, command: str, all_of_them: list[Member], options: dict[str, Any]) -> int:
+    """Say how it ended on each. Returns the exit code of all."""
+    listed = how is How.LISTED  # an exit code of such a task's own tells what it found
+    failed = [one for one in all_of_them if one.error or one.crash or not one.begun or (one.code and not listed)]
+    width = max(len(member.name) for member in all_of_them)
+    lines = [f"  {member.name:<{width}}  {outcome(member)}" for member in all_of_them]
+    if not failed:
+        report = Report(quiet=options.get("quiet") or listed)
+        if options.get("json") or how is How.ATTENDED:
+            report.aside()
+        report.say("\n" + "\n".join(lines))
+        return max(member.code for member in all_of_them)
+    Report().fail("\n".join(["", *lines, f"Mend what failed, then type {again(command, options, failed)}"]))
+    codes = {member.code for member in failed if member.begun and not isinstance(member.error, Stopped)}
+    return codes.pop() if len(codes) == 1 else 1
+
+
+def again(command: str, options: dict[str, Any], failed: list[Member]) -> str:
+    """What to type to go on there. For servers that go back to different releases it is a command for each."""
+    groups: dict[str, list[str]] = {}
+    for member in failed:
+        to = str(member.run.options["to"] if member.run else options.get("to", ""))
+        groups.setdefault(to, []).append(member.name)
+    return "\nand ".join(words(command, options | {"to": to}, *names) for to, names in groups.items())
+
+
+def outcome(member: Member) -> str:
+    """How it ended on a server, in a line."""
+    if not member.begun:
+        return "not begun"
+    if member.error:
+        first = member.error.message.splitlines()[0]
+        what = first if isinstance(member.error, Stopped) else f"failed: {first}"
+        return f"{what} {member.error.state}".rstrip()
+    if member.crash:
+        return f"failed: {member.crash!r}"
+    if member.code:
+        return f"ended with exit code {member.code}"
+    return _done(member.run)
+
+
+def _done(run: Run | None) -> str:
+    if run is None or run.command not in {"deploy", "rollback"}:
+        return "done"
+    if run.unchanged:
+        return f"nothing to do; release {run.facts.current} is live"
+    return f"release {run.new.id} is live"

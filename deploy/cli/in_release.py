@@ -1,0 +1,157 @@
+"""What a user runs in the live release: in a container of its own, beside those that serve."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from invoke.exceptions import Exit
+
+from ..config.types import postgres_major
+from ..core.errors import PortsideError, Refused
+from ..core.facts import Facts
+from ..core.steps import script
+from ..flows import ownership
+from ..flows.context import Run
+from ..releases import environment
+from ..ssh import session
+from ..ssh.session import Emit
+from .fleet_output import behind
+
+# Django's own shell looks whether input has come already, and else asks for it line by line.
+PIPED = "import sys; exec(compile(sys.stdin.read(), '<stdin>', 'exec'))"
+CHECKED_SINCE = 14  # PostgreSQL: looks now and then whether a client is still there
+CHECKED = "-c client_connection_check_interval=5s"
+AS_THE_SITE = 'PGPASSWORD=$(cat /portside/secrets/password) && export PGPASSWORD && exec "$@"'
+LOGIN = 'cd "$1" 2>/dev/null; exec "${SHELL:-/bin/sh}" -l'
+
+
+def manage(run: Run, words: str) -> None:
+    """Run ``manage.py`` with these words. Exits with its exit code."""
+    _of_application(run)
+    try:
+        given = shlex.split(words)
+    except ValueError as error:
+        raise Refused(f"The command can't be read: {error}.") from error
+    _manage(run, given)
+
+
+def command(run: Run, line: str) -> None:
+    """Run a shell line. Exits with its exit code."""
+    _of_application(run)
+    _in_release(run, ("sh", "-c", line))
+
+
+def shell(run: Run) -> None:
+    """Django's shell; without a terminal it runs the code that is piped in."""
+    _of_application(run)
+    _manage(run, ("shell",) if session.terminal() else ("shell", "-v", "0", "-c", PIPED))
+
+
+def psql(run: Run, query: str, *, dump: bool = False) -> None:
+    """psql on the site's database; of what is piped in, the first error ends it."""
+    settings, site = run.settings, run.site
+    if not settings.containers:
+        raise Refused(f"{site.name} is a static site: it has no database.")
+    if settings.database == "none":
+        raise Refused(f"{site.name} has no database (DEPLOY_DATABASE=none).")
+    if settings.database == "external":
+        _external(run, query, dump=dump)
+        return
+    _look(run)
+    program = ("pg_dump",) if dump else ("psql", *_options(query))
+    user, name = environment.database_user(settings, site), environment.database_name(settings, site)
+    _attend(run, lambda container, terminal: (
+        "docker", "run", "--rm", "--init", "--interactive", *("--tty",) * terminal, "--name", container,
+        "--network", site.network,
+        "--label", f"portside.site={site.name}", "--label", "portside.role=manage", "--cap-drop", "ALL",
+        *("--env", f"PGOPTIONS={CHECKED}") * (postgres_major(settings.database) >= CHECKED_SINCE),
+        "--volume", f"{site.data_secrets}:/portside/secrets:ro", "--entrypoint", "sh", settings.database,
+        "-c", AS_THE_SITE, "sh", *program, "-h", "db", "-U", user, "-d", name,
+    ))  # fmt: skip
+
+
+def _options(query: str) -> tuple[str, ...]:
+    stops = () if session.terminal() else ("-v", "ON_ERROR_STOP=1")
+    return (*stops, *(("-c", query) if query else ()))
+
+
+def _external(run: Run, query: str, *, dump: bool) -> None:
+    """A database that isn't Portside's: by the application's own settings, and the psql of its image."""
+    if dump:
+        raise Refused("The database is external: take its dump where it is, by pg_dump and its DATABASE_URL.")
+    given = _options(query)
+    _manage(run, ("dbshell", *(("--", *given) if given else ())))
+
+
+def ssh(run: Run) -> None:
+    """The user's own shell on the server, in the site's folder."""
+    run.server.connect()
+    _end(run, ("sh", "-c", LOGIN, "sh", run.site.root), root=False)
+
+
+def _of_application(run: Run) -> None:
+    if not run.settings.containers:
+        raise Refused(f"{run.site.name} is a static site: it has no application to run this in.")
+
+
+def _manage(run: Run, words: Sequence[str]) -> None:
+    _look(run)
+    path = str(run.facts.releases.get(run.facts.current, {}).get("manage", "manage.py"))
+    _in_release(run, ("python", path, *words))
+
+
+def _in_release(run: Run, words: Sequence[str]) -> None:
+    """Run words in a container of the live release."""
+    _look(run)
+    compose = run.site.release(run.facts.current).compose
+    _attend(run, lambda container, terminal: (
+        "docker", "compose", "--progress", "quiet", "-f", compose, "run", "--rm", "--no-deps", "--name", container,
+        *("--no-TTY",) * (not terminal), "manage", *words,
+    ))  # fmt: skip
+
+
+def _look(run: Run) -> None:
+    """Which release is live, unless it is known. Raises PortsideError where none is."""
+    if hasattr(run, "facts"):
+        return
+    step = script(f"Which release of {run.site.name} is live", "live", run.site.root)
+    with run.server.quietly():
+        (told,) = run.server.apply([step], stage=run.command)
+    run.facts = Facts.parse("\n".join(told.output))
+    ownership.check_name(run)
+    if not run.facts.current:
+        raise PortsideError(
+            f"{run.site.name} isn't live on {run.server.target}.", hint=f"Type {run.fab('deploy')} first."
+        )
+
+
+def _attend(run: Run, words: Callable[[str, bool], tuple[str, ...]]) -> None:
+    """Run the words that ``words`` makes of a container's name and of whether there is a terminal."""
+    container = f"{run.site.name}-{run.command}-{secrets.token_hex(4)}"
+    _end(run, session.guarded(words(container, session.terminal()), container))
+
+
+def _end(run: Run, words: Sequence[str], *, root: bool = True) -> None:
+    """Run words with the user's own input and output. Exits with their exit code."""
+    terminal = session.terminal()
+    given = session.of_all() if run.name and not terminal else session.Input()
+    with session.unread_is_no_fault(), _output(run, terminal=terminal) as (out, errors):
+        code = run.server.interactive(words, given, out, errors, terminal=terminal, root=root)
+    if code:
+        raise Exit(code=code)
+
+
+@contextmanager
+def _output(run: Run, *, terminal: bool) -> Iterator[tuple[Emit, Emit]]:
+    """Where output and errors go: as they are, or, of several servers without a terminal, behind the server's name."""
+    streams = sys.stdout, sys.stderr
+    if terminal or not run.name:
+        out, errors = (session.to_stream(stream) for stream in streams)
+        yield out, errors
+        return
+    with behind(run.name, sys.stdout) as out, behind(run.name, sys.stderr) as errors:
+        yield out, errors

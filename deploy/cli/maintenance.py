@@ -1,0 +1,47 @@
+"""Maintenance: a site closed for a while, and opened again. Two files on the server say so, and Nginx looks at them."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from ..core.errors import Refused
+from ..core.steps import script
+from ..flows import ownership
+from ..flows.context import Run
+
+
+def switch(run: Run, *, closed: bool, allow: str = "") -> None:
+    """Close the site for all but the addresses in ``allow`` (comma-separated), or open it."""
+    allowed = _addresses(allow)
+    run.server.connect()
+    run.look()
+    ownership.check_name(run)
+    if not run.facts.current:
+        raise Refused(f"{run.settings.canonical} isn't live on {run.server.target}, so there is nothing to close.")
+    state = "closed" if closed else "open"
+    step = script(f"The site is {state}", "maintenance", run.site.root, run.site.nginx_file, state, *allowed)
+    with run.report.stage("maintenance") as stage:
+        run.apply(stage, [step])
+        stage.note("" if run.changes else "nothing to do")
+    if not closed:
+        run.report.say(f"{run.settings.canonical} is open on {run.server.target}.", style="bold green")
+        return
+    who = f" but {', '.join(allowed)}" if allowed else ""
+    where = f"{run.settings.canonical} is closed on {run.server.target}"
+    run.report.say(f"{where}: all{who} get a page that says so (503).", style="bold green")
+    run.report.say(f"  Open it again: {run.fab('maintenance', off=True)}")
+
+
+def _addresses(allow: str) -> list[str]:
+    """Single addresses, as Nginx writes them. Raises Refused."""
+    try:
+        return sorted({_address(part.strip()) for part in allow.split(",") if part.strip()})
+    except ValueError as error:
+        raise Refused(f"--allow: {error}; give single addresses, comma-separated.") from None
+
+
+def _address(text: str) -> str:
+    """Without an interface's name, which may be any text: it would become a part of a path on the server."""
+    if "%" in text:
+        raise ValueError(f"“{text}” names an interface")
+    return str(ipaddress.ip_address(text))

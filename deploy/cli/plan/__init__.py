@@ -1,0 +1,1 @@
+"""``fab plan``: what a deploy would change."""

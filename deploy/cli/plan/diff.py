@@ -1,0 +1,249 @@
+"""What a server has already of what steps would put there: asked in one round trip, told as differences."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import islice
+
+from ...config.dotenv import for_compose
+from ...core import server_paths
+from ...core.facts import Facts, FileFact
+from ...core.mask import Mask
+from ...core.steps import SECRET_FILES, Step
+from .dry_run import LOOKS, Taken, generations, kept_files, new_files
+
+SIGNS = {
+    "packages": "+", "network": "+", "build": "+", "load": "+", "pull": "+", "place": "+", "prepare": "+",
+    "dump": "+", "start": "+",
+    "prune": "-", "discard": "-", "stop": "-",
+}  # fmt: skip
+USERINFO = re.compile(r"(?<=://)[^/\s\"']+(?=@)")  # of a URL
+# What somebody wrote in words of their own, where secrets may stand that no setting has, or has any more: the file that
+# DEPLOY_NGINX_INCLUDE names, Docker's settings, and in compose.yaml the commands of processes.
+OWN_FILE = re.compile(rf".*\.include|{re.escape(server_paths.DAEMON_JSON)}")
+OWN_LINE = re.compile(r'\s*command: \["sh", "-c", ')
+NAMED = re.compile(
+    r"((?:authorization|token|secret|passw|passphrase|credential|key|\bbasic\b|\bbearer\b)[^\s:=]*[\s:=]+)(\S.*?)(;?)$",
+    re.IGNORECASE,
+)
+HIDDEN = "[hidden]"
+
+
+@dataclass(frozen=True)
+class Present:
+    """What there is on the server. ``texts``: of the files that differ from what is wanted, their content."""
+
+    files: Mapping[str, FileFact] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    network: bool = False
+    image_bytes: int = 0
+    surplus: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    listed: bool = False
+    new_lines: tuple[str, ...] = ()
+    old_lines: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, lines: Iterable[str]) -> Present:
+        """Read the lines of ``remote/present.sh``."""
+        many: dict[str, list[str]] = {}
+        for line in lines:
+            key, _, value = line.partition("\t")
+            many.setdefault(key, []).append(value)
+        files = [value.split(" ", 4) for value in many.get("file", [])]
+        return cls(
+            files={path: FileFact(int(mode, 8), owner, sha) for mode, owner, sha, _, path in files},
+            texts={path: _decoded(content) for *_, content, path in files if content != "-"},
+            network="network" in many,
+            image_bytes=int(many.get("image.size", ["0"])[0] or 0),
+            surplus=tuple(many.get("surplus", [])),
+            environment=dict(value.split(" ", 1) for value in many.get("env", [])),
+            listed="listed" in many,
+            new_lines=tuple(many.get("source.new", [])),
+            old_lines=tuple(many.get("source.old", [])),
+        )
+
+
+def _decoded(content: str) -> str:
+    return base64.b64decode(content).decode(errors="replace")
+
+
+@dataclass(frozen=True)
+class Item:
+    """A step of a plan. ``sign``: + new, ~ changed, - gone, empty for one that only looks. ``diffs``: path -> what
+    changes there, as a unified diff."""
+
+    stage: str
+    name: str
+    sign: str
+    why: str = ""
+    diffs: Mapping[str, str] = field(default_factory=dict)
+    path: str = ""
+
+
+def wanted(taken: Sequence[Taken], facts: Facts) -> dict[str, str]:
+    """Files to ask about: path -> the sum it is to have, or - where its content is a secret or nobody's business."""
+    found: dict[str, str] = {}
+    for step in (each.step for each in taken):
+        if step.words[0] in {"write", "folder", "remove"}:
+            found[step.words[1]] = _sum(step)
+        for generation in generations(step):
+            found |= {_live(path): digest for path, digest in _changes(step, generation, facts.nginx_files).items()}
+    return found
+
+
+def _sum(step: Step) -> str:
+    content = step.files.get("content")
+    return sha256(content).hexdigest() if isinstance(content, bytes) and not step.secret else "-"
+
+
+def _changes(step: Step, generation: str, present: Mapping[str, str]) -> dict[str, str]:
+    """Of a generation's files those that differ from these, and those that go."""
+    new = {path: sha256(content).hexdigest() for path, content in new_files(step, generation).items()}
+    kept = set(kept_files(step, generation))
+    gone = {path: "" for path in present if path not in new and path not in kept}
+    changed = {path: digest for path, digest in new.items() if present.get(path) != digest}
+    return {path: "-" if path.endswith(SECRET_FILES) else digest for path, digest in {**gone, **changed}.items()}
+
+
+def _live(path: str) -> str:
+    return f"{server_paths.NGINX_LIVE}/{path}"
+
+
+class Differing:
+    """Goes through the steps in order, and tells what each changes of what there is by then.
+
+    ``mask``: hides values. ``versions``: whether it is known which versions of programs there will be: they decide what
+    is written for them. ``surplus``: what a prune takes away.
+    """
+
+    def __init__(self, facts: Facts, present: Present, mask: Mask, *, versions: bool, surplus: Sequence[str]) -> None:
+        self.mask, self.versions, self.surplus = mask, versions, surplus
+        self.network = present.network
+        self.files = {path: (fact.mode, fact.owner, fact.sha256) for path, fact in present.files.items()}
+        self.texts = dict(present.texts)
+        self.nginx = dict(facts.nginx_files)
+
+    def items(self, taken: Iterable[Taken]) -> list[Item]:
+        return [item for each in taken if (item := self._item(each))]
+
+    def _item(self, taken: Taken) -> Item | None:
+        kind = taken.step.words[0]
+        if kind == "script":
+            return self._script(taken)
+        path = taken.step.words[1]
+        return self._remove(taken, path) if kind == "remove" else self._put(taken, path)
+
+    def _script(self, taken: Taken) -> Item | None:
+        script, step = taken.script, taken.step
+        if (script == "network" and self.network) or (script == "prune" and not self.surplus):
+            return None
+        self.network = self.network or script == "network"
+        diffs: dict[str, str] = {}
+        for generation in generations(step)[-1:]:  # one before it is only for the moment of the switch
+            diffs = self._generation(step, generation)
+        sign = "" if script in LOOKS else SIGNS.get(script, "~")
+        return Item(taken.stage, step.name, sign, self._why(taken, diffs), diffs)
+
+    def _why(self, taken: Taken, diffs: Mapping[str, str]) -> str:
+        if taken.script == "prune":
+            return ", ".join(self.surplus)
+        if taken.script != "nginx" or diffs:
+            return ""
+        return "its files stay as they are" if self.versions else "its text depends on the Nginx that is installed"
+
+    def _remove(self, taken: Taken, path: str) -> Item | None:
+        if path not in self.files:
+            return None
+        del self.files[path]
+        return Item(taken.stage, taken.step.name, "-", path=path)
+
+    def _put(self, taken: Taken, path: str) -> Item | None:
+        """A file or a folder: nothing where it is as it should be, which is asked as apply.sh asks."""
+        step = taken.step
+        content = step.files.get("content", b"")
+        digest = sha256(content).hexdigest() if isinstance(content, bytes) and step.words[0] == "write" else "-"
+        to_be = (int(step.words[2], 8), step.words[3].replace("root", "0"), digest)
+        before = self.files.get(path)
+        if before == to_be:
+            return None
+        self.files[path] = to_be
+        diffs = {}
+        if step.words[0] == "write" and isinstance(content, bytes) and self.versions:
+            text = content.decode(errors="replace")
+            diffs = self._diff(path, self.texts.get(path, ""), text, there=bool(before), secret=step.secret)
+            self.texts[path] = text
+        return Item(taken.stage, step.name, "~" if before else "+", _how(before, to_be), diffs, path)
+
+    def _generation(self, step: Step, generation: str) -> dict[str, str]:
+        """What changes of Nginx's files. Where the versions aren't known yet, nobody can say."""
+        changes = _changes(step, generation, self.nginx)
+        new = new_files(step, generation)
+        diffs: dict[str, str] = {}
+        for path in sorted(changes):
+            text = new[path].decode(errors="replace") if path in new else ""
+            before, there = self.texts.get(_live(path), ""), path in self.nginx
+            diffs |= self._diff(_live(path), before, text, there=there, secret=changes[path] == "-")
+            self.texts[_live(path)] = text
+        kept = {path: self.nginx[path] for path in kept_files(step, generation) if path in self.nginx}
+        self.nginx = kept | {path: sha256(content).hexdigest() for path, content in new.items()}
+        return diffs if self.versions else {}
+
+    def _diff(self, path: str, before: str, text: str, *, there: bool, secret: bool) -> dict[str, str]:
+        if secret:
+            return {path: f"{HIDDEN}\n"}
+        return {path: unified(path, before, text, self.mask, there=there)}
+
+
+def _how(before: tuple[int, str, str] | None, to_be: tuple[int, str, str]) -> str:
+    """What differs besides the content."""
+    if before is None or before[:2] == to_be[:2]:
+        return ""
+    return f"mode {before[0]:o}, owner {before[1]}, to be {to_be[0]:o}, {to_be[1]}"
+
+
+def unified(path: str, before: str, text: str, mask: Mask, *, there: bool = True) -> str:
+    """A unified diff in which no secret shows, a former one neither."""
+    old, new = before.splitlines(), text.splitlines()
+    lines = difflib.unified_diff(old, new, path if there else "/dev/null", path if text else "/dev/null", lineterm="")
+    head = list(islice(lines, 2))
+    return "".join(f"{line}\n" for line in [*head, *(_told(path, line, new, mask) for line in lines)])
+
+
+def _told(path: str, line: str, new: Sequence[str], mask: Mask) -> str:
+    """A line of a diff. Of somebody's own words what goes isn't shown: a secret of before has no name by now."""
+    if not OWN_FILE.fullmatch(path) and not OWN_LINE.match(line[1:]):
+        return USERINFO.sub(HIDDEN, mask.own(line))
+    masked = USERINFO.sub(HIDDEN, mask(line))
+    if line.startswith("-") and line[1:] not in new:
+        return f"-{HIDDEN}"
+    return NAMED.sub(rf"\1{HIDDEN}\3", masked)
+
+
+def environment(before: Mapping[str, str], values: Mapping[str, str], nonce: str) -> dict[str, list[str]]:
+    """Names that come, change and go. ``before``: of each name the hash of its line on the server."""
+    lines = {name: for_compose({name: value}) for name, value in values.items()}
+    hashes = {name: sha256(f"{nonce}{line}".encode()).hexdigest() for name, line in lines.items()}
+    return {
+        "added": sorted(hashes.keys() - before.keys()),
+        "changed": sorted(name for name in hashes if name in before and before[name] != hashes[name]),
+        "gone": sorted(before.keys() - hashes.keys()),
+    }
+
+
+def source(present: Present) -> dict[str, list[str]] | None:
+    """Files that come, change and go with the next release; None where the live one's aren't known."""
+    if not present.listed:
+        return None
+    new, old = ({_name(line) for line in lines} for lines in (present.new_lines, present.old_lines))
+    return {"added": sorted(new - old), "changed": sorted(new & old), "gone": sorted(old - new)}
+
+
+def _name(line: str) -> str:
+    return str(json.loads(line.split(" ", 2)[2]))

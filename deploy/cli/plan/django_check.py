@@ -1,0 +1,86 @@
+"""Rehearsing: what Django says of the new code before there is an image of it, asked in the live release's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ...build import image
+from ...config.dotenv import for_compose
+from ...core.errors import StepFailed
+from ...core.steps import Content, Step, script
+from ...flows import migrations
+from ...flows.context import Run
+from ...releases import answer as project_answer
+from ...releases import compose, database, django, environment
+from ...ssh.server import Server
+from .dry_run import Unknown
+
+SMALL = 256 * 1024  # larger files aren't needed to start Django
+SECONDS = "60"  # in which Django must have answered
+MUCH = 32 * 1024 * 1024  # for the server's memory, where it is best kept, since the environment comes along
+
+
+def ask(run: Run, server: Server, step: Step) -> Any:
+    """The answer to the step that will ask the new image. Raises Unknown where the live one can't stand in for it."""
+    live = run.facts.releases.get(run.facts.current, {})
+    if why := next(_hindrances(run, live), ""):
+        raise Unknown(_later(why))
+    asked = rehearsal(run, step)
+    much = sum(content.lstat().st_size for content in asked.files.values() if isinstance(content, Path)) > MUCH
+    try:
+        with server.quietly():
+            (result,) = server.apply([asked], stage="plan", big=much)
+    except StepFailed as error:
+        said = error.lines[-1].strip() if error.lines else "it says nothing"
+        raise Unknown(_later(f"the new code doesn't start in the live release's image ({said})")) from None
+    answer = project_answer.Answer.parse(result.answer).masked(run.report.mask)
+    if answer.folder != live["folder"]:
+        raise Unknown(_later("it has the code in another folder than the project"))
+    # What the settings themselves tell is so in any image; why the code doesn't start may lie in this one.
+    if answer.failed and not django.faults(run.settings, run.site, answer):
+        said = str(answer.failed["text"]).partition("\n")[0]
+        raise Unknown(_later(f"the new code doesn't start in the live release's image ({said})"))
+    return result.answer
+
+
+def _later(why: str) -> str:
+    return f"What Django needs, and which migrations, is known once there is its image: {why}."
+
+
+def _hindrances(run: Run, live: Mapping[str, Any]) -> Iterator[str]:
+    """Why the live release's image can't stand in for the new one's, the plainest first."""
+    if not live:
+        yield "no release is live"
+    if run.settings.pulls:
+        yield "it is pulled"
+    if migrations.is_behind(run.facts):
+        yield "the live one's migrations are to be applied again first"
+    if database.steps(run.settings, run.site, run.facts):
+        yield "the database is to be started or changed first"
+    if not {"dependencies", "folder"} <= live.keys():
+        yield "an older version of Portside made the live one"
+    if live["dependencies"] != image.dependencies(run.settings, run.source):
+        yield "its dependencies aren't the live one's"
+    if run.settings.files:
+        yield "DEPLOY_FILES are in it"
+    if run.site.release(run.facts.current).image not in run.facts.images:
+        yield "the live one's is gone"
+
+
+def rehearsal(run: Run, asked: Step) -> Step:
+    """The step that asks, with nothing of the host in the container but the new code to read."""
+    live, module = run.site.release(run.facts.current), run.source.settings_module()
+    settings = run.settings.model_copy(update={"volumes": ()})
+    made = environment.made_environment(settings, run.site, run.new.id, module)
+    options = settings.env["PGOPTIONS"].reveal() if "PGOPTIONS" in settings.env else ""
+    made["PGOPTIONS"] = f"{options} -c default_transaction_read_only=on".lstrip()
+    files: dict[str, Content] = {
+        "compose.yaml": compose.release_compose(settings, live, run.facts, None).encode(),
+        "env": for_compose(environment.own_environment(settings)).encode(),
+        "env.portside": for_compose(made).encode(),
+        **{f"ask/{name}": content for name, content in asked.files.items()},
+        **{f"src/{name}": path for name, path in run.source.files.items() if path.lstat().st_size < SMALL},
+    }
+    return script("Ask Django in advance", "rehearse", live.image, SECONDS, *asked.words[3:6], files=files, secret=True)

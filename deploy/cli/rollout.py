@@ -1,0 +1,95 @@
+"""Turns: which of several servers may begin a stage. All go on at once until one after the other goes live."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from ..config.settings import Settings
+from ..core.errors import Stopped
+
+LOCK, LIVE = "lock", "live"
+READY = "ready"  # where all meet before the first goes live
+OF_A_DATABASE = ("prepare", "migrations")  # where the servers share one, only one at a time changes it
+
+
+class Turns:
+    """Where each of several servers is. ``names``: in the order in which they go live.
+
+    ``locking``: in the order in which their locks are taken. Where everybody takes them in the same one, no two ever
+    wait for each other.
+    """
+
+    def __init__(self, names: Sequence[str], settings: Settings, *, locking: Sequence[str] = ()) -> None:
+        self.names = tuple(names)
+        self._locking = tuple(locking) or self.names
+        self._one_by_one = (LOCK, LIVE, *OF_A_DATABASE * (settings.database == "external"))
+        self._at = dict.fromkeys(names, "")
+        self._passed: dict[str, set[str]] = {name: set() for name in names}
+        self._ended: set[str] = set()
+        self._failed: list[str] = []
+        self._interrupted = False
+        self._moved = threading.Condition()
+
+    def begin(
+        self, name: str, stage: str, waiting: Callable[[str], None], check: Callable[[], None] = lambda: None
+    ) -> None:
+        """Return once it may begin this stage; ``waiting`` is told for whom it waits.
+
+        ``check``: raises what keeps this server from going live, now that all are ready. Raises Stopped if another has
+        failed before this one went live.
+        """
+        if stage == LIVE:
+            self._await(name, READY, waiting)
+            check()
+        self._await(name, stage, waiting)
+
+    def _await(self, name: str, stage: str, waiting: Callable[[str], None]) -> None:
+        with self._moved:
+            self._passed[name].add(self._at[name])
+            self._at[name] = stage
+            self._moved.notify_all()
+            told = ""
+            while True:
+                self._stop(name, stage)
+                before = self._before(name, stage)
+                if not before:
+                    return
+                if before != told and stage != LOCK:
+                    waiting(before)
+                told = before
+                self._moved.wait()
+
+    def end(self, name: str, *, failed: bool) -> None:
+        with self._moved:
+            self._ended.add(name)
+            if failed:
+                self._failed.append(name)
+            self._moved.notify_all()
+
+    def interrupt(self) -> None:
+        """Wake whoever waits: nobody begins anything more."""
+        with self._moved:
+            self._interrupted = True
+            self._moved.notify_all()
+
+    def _stop(self, name: str, stage: str) -> None:
+        if LIVE in self._passed[name]:
+            return
+        if self._interrupted:
+            raise KeyboardInterrupt
+        if self._failed:
+            before = LIVE if stage == READY else stage
+            raise Stopped(f"Stopped before the stage “{before}”, since {self._failed[0]} failed.")
+
+    def _before(self, name: str, stage: str) -> str:
+        """The server this one has to wait for, or nothing."""
+        order = self._locking if stage == LOCK else self.names
+        earlier = order[: order.index(name)] if stage in self._one_by_one else ()
+        behind = [other for other in earlier if not self._is_past(other, stage)]
+        if stage in {READY, LIVE}:
+            behind += [other for other in self.names if not self._is_past(other, stage) and self._at[other] != stage]
+        return behind[0] if behind else ""
+
+    def _is_past(self, name: str, stage: str) -> bool:
+        return name in self._ended or stage in self._passed[name]

@@ -1,0 +1,1 @@
+"""Settings: read from ``.env``, typed, checked against each other."""

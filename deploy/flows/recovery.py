@@ -1,0 +1,189 @@
+"""Putting right: what an interrupted run left on the server, and what a failed one of ours has begun."""
+
+from __future__ import annotations
+
+from ..core.errors import PortsideError, StepFailed
+from ..core.facts import Facts
+from ..core.paths import Site
+from ..core.report import Stage
+from ..core.steps import Step, script
+from ..releases import database, history
+from ..releases import record as release_record
+from ..releases.answer import Answer
+from . import migrations, site_health, switch
+from .context import Run
+
+
+def is_due(site: Site, facts: Facts) -> bool:
+    """Whether an interrupted run left something."""
+    return bool(history.interrupted(facts)) or migrations.is_behind(facts) or database.is_open(site, facts)
+
+
+def put_right(run: Run, stage: Stage) -> None:
+    """A switch that was begun is finished; what never went live is taken away; all of it is said."""
+    unfinished = history.unfinished(run.facts)
+    if unfinished:
+        _say(run, f"{unfinished} was switched to, but not finished", "finishing it", "to be finished")
+        finish(run, stage, unfinished)
+        run.look()
+    switching_to = history.switching_to(run.facts)
+    for identity in history.leftovers(run.facts):
+        _take_back_left(run, stage, identity)
+    steps = [*_take_away(run), *_stop_strays(run), *_put_forward(run), *_close(run)]
+    if steps:
+        run.apply(stage, steps)
+        run.look()
+    if unfinished or steps:
+        stage.note("put right")
+    if switching_to:
+        settle(run, stage)
+
+
+def _say(run: Run, found: str, doing: str, to_do: str) -> None:
+    """What was found, and what becomes of it: a plan only foresees that."""
+    run.report.warn(f"{found}: {to_do if run.only_told else doing}.")
+
+
+def _take_away(run: Run) -> list[Step]:
+    left = history.leftovers(run.facts)
+    if not left:
+        return []
+    _say(run, f"An interrupted run left {', '.join(left)}", "taken away", "to be taken away")
+    files = switch.event(run, "taken away", *left, what="interrupted")
+    return [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left, files=files)]
+
+
+def _take_back_left(run: Run, stage: Stage, identity: str) -> None:
+    """What a release that never went live did to the database and breaks the live one: it has its database again."""
+    pending, live = run.facts.pending.get(identity, {}), migrations.Other.of(run, run.facts.current)
+    paths = run.site.release(identity)
+    if not live or not pending.get("breaking") or paths.image not in run.facts.images:
+        return
+    *_, asked = run.apply(stage, migrations.questions(run, paths, pending, live))
+    answer = Answer.parse(asked.answer)
+    if not answer.ahead_breaking:
+        return
+    run.report.warn(f"{identity} never went live: its migrations, which break {run.facts.current}, are taken back.")
+    try:
+        run.apply(stage, migrations.back(run, paths, pending, live, pending.get("migrations", [])))
+    except StepFailed as error:
+        run.report.remind(f"{run.facts.current} may err: {why(error)}")
+
+
+def why(error: PortsideError) -> str:
+    """In a line, what failed while something else was put right."""
+    if not isinstance(error, StepFailed):
+        return error.message
+    return f"{error.step}: {error.lines[-1].strip() if error.lines else f'exit code {error.status}'}"
+
+
+def _stop_strays(run: Run) -> list[Step]:
+    strays = history.strays(run.facts)
+    if not strays:
+        return []
+    _say(
+        run,
+        f"An interrupted run left {', '.join(strays)} running beside the live release",
+        "stopped",
+        "to be stopped",
+    )
+    files = switch.event(run, "stopped", *strays, what="interrupted")
+    return [script("Stop what was left running", "stop", run.site.root, run.site.name, *strays, files=files)]
+
+
+def _put_forward(run: Run) -> list[Step]:
+    if not migrations.is_behind(run.facts):
+        return []
+    _say(
+        run,
+        f"Migrations of {run.facts.current} were taken back, though it is live",
+        "applying them again",
+        "to be applied again",
+    )
+    return migrations.put_forward(run)
+
+
+def _close(run: Run) -> list[Step]:
+    if not database.is_open(run.site, run.facts):
+        return []
+    _say(run, "An interrupted run left the database open for two passwords", "closed", "to be closed")
+    return [database.close(run.site)]
+
+
+def close(run: Run) -> None:
+    """After a failed deploy with another password: the database takes the live release's alone."""
+    if not run.two_passwords:
+        return
+    with run.server.quietly():
+        run.server.apply([database.close(run.site)], stage="data")
+
+
+def settle(run: Run, stage: Stage) -> None:
+    """Nginx's files for the release that is live, as facts and settings are now."""
+    if record := run.facts.releases.get(run.facts.current):
+        switch.planned(run, stage, lambda: switch.resettle(run, release_record.served(record)))
+
+
+def finish(run: Run, stage: Stage, identity: str) -> None:
+    """The rest of a switch. A release that isn't well any more gives way to the one before."""
+    pending = run.facts.pending[identity]
+    record = {name: value for name, value in pending.items() if name != "instead_of"}
+    old = str(pending.get("instead_of", ""))
+    finish = switch.finish(run, identity, old, record, what="finish")
+
+    def steps() -> list[Step]:
+        served = release_record.served(record)
+        return [switch.switch(run, identity, served, old, patience=run.settings.health_timeout), finish]
+
+    try:
+        switch.planned(run, stage, steps)
+    except StepFailed as error:
+        if error.step == finish.name:
+            raise
+        run.report.warn(f"{identity} isn't well any more. {error.lines[-1] if error.lines else ''}".strip())
+
+
+def stop(run: Run, stage: str) -> None:
+    """After a rollback that failed in this stage: its containers, which stay for another try."""
+    files = switch.event(run, f"failed at {stage}", run.new.id)
+    step = script("Stop the release again", "stop", run.site.root, run.site.name, run.new.id, files=files)
+    with run.server.quietly():
+        run.server.apply([step], stage="stop")
+
+
+def take_back(run: Run) -> None:
+    """After a failed deploy, or going forward to a newer release, whose migrations break the live one: it has its
+    database again. Raises PortsideError where the database says that it hasn't."""
+    live = migrations.Other.of(run, run.facts.current)
+    if not live or not migrations.disturbing(run):
+        return
+    run.report.warn(f"The migrations that break {run.facts.current} are taken back.")
+    record = {"manage": run.answer.manage}
+    with run.server.quietly():
+        run.server.apply(migrations.back(run, run.new, record, live, run.migrated)[-1:], stage="migrations")
+    run.migrated = ()
+
+
+def forward_again(run: Run) -> None:
+    """After a failed rollback that had taken migrations back: the live release has them again."""
+    if not run.behind:
+        return
+    run.report.warn(f"The migrations of {run.facts.current} are applied again.")
+    with run.server.quietly():
+        run.server.apply(migrations.put_forward(run), stage="migrations")
+    run.behind = False
+
+
+def discard(run: Run, stage: str) -> None:
+    """After a failure in this stage: what the new release left on the server."""
+    first = "no" if run.facts.current else "yes"
+    words = (run.site.root, run.site.name, first, run.new.id)
+    files = switch.event(run, f"failed at {stage}", run.new.id)
+    step = script("Take the failed release away", "discard", *words, files=files)
+    with run.server.quietly():
+        run.server.apply([step], stage="discard")
+
+
+def ask_live(run: Run) -> None:
+    """Ask the live release through Nginx once more, before it is said to be live as before."""
+    run.live_fault = site_health.ask(run)

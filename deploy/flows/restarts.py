@@ -1,0 +1,82 @@
+"""Restarts: which of a site's containers keep ending, and what to say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from ..core.facts import Container, Facts, Restarted
+from ..core.report import count
+from .context import Run
+
+RECENTLY = 3600
+"""Seconds. What ended longer ago and has run since does not keep ending."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A container of the live release, or its database, that keeps ending. ``service``: its name for ``fab logs``."""
+
+    service: str
+    text: str
+    log: tuple[str, ...]
+
+    def lines(self, fab: Callable[..., str]) -> list[str]:
+        """What to print: that it ends, the end of its log, and what shows more of it."""
+        return [self.text, *(f"    {line}" for line in self.log), f"  Its log: {fab('logs', service=self.service)}"]
+
+
+def ending(facts: Facts) -> list[Ending]:
+    """What keeps ending, by how often it was started again."""
+    containers = [*facts.role("web", facts.current), *facts.role("process", facts.current), *facts.role("db")]
+    known = {each.name: each for each in facts.restarted}
+    found = ((each, known[each.name]) for each in containers if each.name in known)
+    return [_told(each, times) for each, times in found if times.seconds < RECENTLY]
+
+
+def _told(container: Container, times: Restarted) -> Ending:
+    what = f"The process {container.service}" if container.role == "process" else f"The container {container.name}"
+    ago = f"{_ago(times.seconds)} ago" if times.seconds >= 0 else ""
+    if times.count == 1 and ago:
+        told = f"{what} ended, and was started again {ago}."
+    else:
+        last = f"the last time {ago}" if ago else "and is about to be again"
+        told = f"{what} keeps ending: it was started again {count(times.count, 'time')}, {last}."
+    return Ending(container.service, told + _command(container, times.command), times.log)
+
+
+def _ago(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
+
+
+def _command(container: Container, command: str) -> str:
+    return f" Its command: {command}" if container.role == "process" else ""
+
+
+def watched(run: Run, names: Iterable[str], output: Sequence[str]) -> list[Ending]:
+    """What ``remote/watch.sh`` found: processes that ended, and lines with the end of each one's log."""
+    mask = run.report.mask
+    return [Ending(name, mask(_of_process(run, name)), tuple(map(mask, _log(output, name)))) for name in names]
+
+
+def _of_process(run: Run, name: str) -> str:
+    command = run.settings.processes.get(name, "") if run.command == "deploy" else ""  # a rollback's may be another
+    return f"The process {name} keeps ending." + (f" Its command: {command}" if command else "")
+
+
+def _log(output: Sequence[str], name: str) -> tuple[str, ...]:
+    """The lines below this one's heading."""
+    found: list[str] = []
+    below = False
+    for line in output:
+        if line.startswith("The log of ") and line.endswith(" ends:"):
+            below = line == f"The log of {name} ends:"
+        elif below and line.strip():
+            found.append(line)
+    return tuple(found)
+
+
+def tell(run: Run) -> None:
+    """Warn of what keeps ending, as the last lines of a run."""
+    for each in run.ending:
+        run.report.warn("\n".join(each.lines(run.fab)))

@@ -1,0 +1,213 @@
+"""Shipping: an image that is built on this machine, and what the server lacks of it.
+
+An image is layers, many of them the same as in the image before. The server keeps those of a site's releases, so that
+of one whose code alone is new nearly nothing travels. What arrived before a transfer broke off stays there as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from hashlib import sha256
+from shutil import copyfileobj
+from typing import IO, Any
+
+from ..build import image
+from ..core.compression import Gzip, Writer
+from ..core.paths import ReleasePaths, Site
+from ..core.report import Stage, count
+from ..core.steps import Step, script
+from ..releases import record
+from ..ssh.results import Result
+from . import ownership
+from .context import Run
+
+LOAD = "Load the image that was built on this machine"
+COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # how gzip and zstd begin: Docker may keep layers so, and takes them
+PIECE = 2**16
+
+
+def check(run: Run) -> None:
+    """Raises Refused where this machine can't build the image that it will have to."""
+    if run.command != "deploy" or run.settings.build != "local":
+        return
+    if not record.is_live(run.facts, run.settings, run.source):
+        engine = _engine()
+        engine.check(run.facts.platform)
+        engine.close()
+
+
+def make(run: Run, stage: Stage) -> list[Result]:
+    """Build the release's image here, send the server the layers it lacks, and have Docker there put them together."""
+    if run.only_told:
+        return run.apply(stage, [*ownership.claim_name(run), script(LOAD, "load", run.new.image, secret=True)])
+    with tempfile.TemporaryFile(dir=_room()) as spool:
+        _build(run, spool)
+        with tarfile.open(fileobj=spool, mode="r:") as archive:
+            packed = Image.read(archive)
+            *_, asked = run.apply(stage, [*ownership.claim_name(run), ask(run.site, packed.names)])
+            _send(run, stage, packed, archive, asked.answer)
+    return run.apply(stage, [load(run.new, packed)])
+
+
+def _engine() -> Any:
+    from ..build import engine  # noqa: PLC0415 - every other task is faster without the Docker SDK
+
+    return engine.needed()
+
+
+def _build(run: Run, spool: IO[bytes]) -> None:
+    """The image as an archive. Here it has a name for that long alone; Docker's cache keeps what it was built of."""
+    engine, platform, tag = _engine(), run.facts.platform, name_here(run.site.name)
+    engine.forget_older(tag)
+    run.report.begin(f"Build the image on this machine for {platform}")
+    over = image.overlay(run.settings, tag)
+    try:
+        for recipe in (image.recipe(run.settings, run.source, run.new), over):
+            if recipe:
+                engine.build(recipe, tag, platform, run.report.output, run.report.mask)
+        run.report.begin("Take the image out of Docker")
+        engine.save(tag, spool)
+    finally:
+        engine.forget(tag)
+        engine.forget_nameless(run.site.name)
+        if run.settings.build_cache:
+            engine.bound_cache(run.settings.build_cache)
+        engine.close()
+
+
+def name_here(site: str) -> str:
+    """What an image is called on this machine: like no other, since several servers may be deployed to at once."""
+    return f"portside-build/{site}:{time.time():.0f}-{secrets.token_hex(4)}"
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image as ``docker save`` gives it. ``layers``: the hash of each one's content -> its place in the archive;
+    ``order``: those hashes as they lie upon each other, one perhaps twice."""
+
+    config: bytes
+    layers: Mapping[str, str]
+    order: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.layers)
+
+    @classmethod
+    def read(cls, archive: tarfile.TarFile) -> Image:
+        (manifest,) = json.loads(_content(archive, "manifest.json").read())
+        config = _content(archive, manifest["Config"]).read()
+        order = tuple(name.removeprefix("sha256:") for name in json.loads(config)["rootfs"]["diff_ids"])
+        return cls(config, dict(zip(order, manifest["Layers"], strict=True)), order)
+
+
+def _content(archive: tarfile.TarFile, name: str) -> IO[bytes]:
+    found = archive.extractfile(name)  # of a link, what it leads to
+    if found is None:
+        raise OSError(f"Docker's archive of the image has no {name}")
+    return found
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A layer as it travels: ``size`` bytes, of which the server has ``offset`` from a transfer that broke off."""
+
+    name: str
+    content: IO[bytes]
+    size: int
+    sum: str
+    offset: int
+
+    @property
+    def line(self) -> bytes:
+        return f"{self.name} {self.offset} {self.size - self.offset} {self.sum}\n".encode()
+
+
+def compress(name: str, content: IO[bytes], sink: IO[bytes], offset: int = 0) -> Blob:
+    """A layer, compressed into ``sink``: always to the same bytes, so that a transfer can go on in the middle."""
+    begin = content.read(4)
+    content.seek(0)
+    counted = _Counted(sink)
+    if begin.startswith(COMPRESSED):
+        copyfileobj(content, counted)
+    else:
+        with closing(Gzip(counted)) as packed:
+            copyfileobj(content, packed)
+    return Blob(name, sink, counted.size, counted.sum.hexdigest(), offset if offset < counted.size else 0)
+
+
+class _Counted:
+    """A file that is written, with its size and hash."""
+
+    def __init__(self, sink: Writer) -> None:
+        self.sink, self.size, self.sum = sink, 0, sha256()
+
+    def write(self, block: bytes, /) -> int:
+        self.size += len(block)
+        self.sum.update(block)
+        self.sink.write(block)
+        return len(block)
+
+
+def ask(site: Site, names: Sequence[str]) -> Step:
+    """Which of these layers the server lacks. Answers with their names and how much of each is there already."""
+    return script("See which layers are there", "layers", site.layers, *names)
+
+
+def load(release: ReleasePaths, packed: Image) -> Step:
+    """Docker's archive, put together of the layers on the server, and loaded."""
+    manifest = {"Config": "config.json", "RepoTags": [release.image], "Layers": list(packed.order)}
+    files = {"config.json": packed.config, "manifest.json": json.dumps([manifest]).encode()}
+    words = (release.image, release.site.layers, release.layers, *packed.names)
+    # The environment of an image may be a secret to those who read a plan.
+    return script(LOAD, "load", *words, files=files, secret=True)
+
+
+def _send(run: Run, stage: Stage, packed: Image, archive: tarfile.TarFile, lacking: Mapping[str, int]) -> None:
+    """What the server lacks, in one stream."""
+    if not lacking:
+        stage.note("no layer is new")
+        return
+    with ExitStack() as files:
+        blobs: list[Blob] = []
+        for name, offset in lacking.items():
+            run.report.begin(f"Compress layer {len(blobs) + 1} of {len(lacking)}")
+            sink = files.enter_context(tempfile.TemporaryFile(dir=_room()))
+            blobs.append(compress(name, _content(archive, packed.layers[name]), sink, offset))
+        sent, arrived = sum(blob.size - blob.offset for blob in blobs), sum(blob.offset for blob in blobs)
+        many = f"{len(blobs)} of {count(len(packed.names), 'layer')}"
+        step = script(f"Send {many}, {readable(sent)}", "receive-layers", run.site.layers)
+        run.server.send(step, lambda sink: write(blobs, sink, run.report.output), stage=stage.name)
+    before = f" and had {readable(arrived)} of them" if arrived else ""
+    stage.note(f"the server lacked {many}{before}: {readable(sent)} sent")
+
+
+def write(blobs: Iterable[Blob], sink: IO[bytes], say: Callable[[str], None]) -> None:
+    """Blobs as ``receive-layers.sh`` reads them."""
+    for blob in blobs:
+        sink.write(blob.line)
+        blob.content.seek(blob.offset)
+        told = 0
+        while block := blob.content.read(PIECE):
+            sink.write(block)
+            done = 10 * blob.content.tell() // blob.size
+            if done > told:
+                told = done
+                say(f"{readable(blob.content.tell())} of {readable(blob.size)}")
+
+
+def readable(size: int) -> str:
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
+
+
+def _room() -> str | None:
+    """Where a large file may lie: /tmp is memory on many a machine."""
+    return "/var/tmp" if os.access("/var/tmp", os.W_OK) else None

@@ -1,0 +1,143 @@
+"""Wellbeing: whether the live release runs, and whether visitors are answered; each problem with its fix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..config.settings import Settings
+from ..core.facts import Container, Facts
+from ..core.paths import Site
+from ..core.report import count
+from ..releases import healthcheck, history, record
+from . import missing_data
+from .context import Run
+
+RUNS = {"running", "restarting"}  # what keeps ending is told by restarts.py
+
+
+class Looked(Protocol):
+    """What was found on a server, and how to name a command for it: a Run, or what doctor examines."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def site(self) -> Site: ...
+    @property
+    def facts(self) -> Facts: ...
+    def fab(self, task: str, **options: Any) -> str: ...
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with a live site: a sentence, and what fixes it."""
+
+    text: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.text} {self.fix}"
+
+
+def problems(it: Looked, fault: str) -> list[Problem]:
+    """What is wrong with the live site. ``fault``: why visitors of the health check's page get an error, or empty."""
+    lost = [Problem(each.text, each.fix) for each in missing_data.found(it.settings, it.site, it.facts)]
+    if lost:  # what else is wrong may come of that
+        return lost
+    again = it.fab("deploy")
+    found = [
+        Problem(_told(each), f"{again} starts it; {it.fab('logs', service=each.service)} shows why.")
+        for each in unwell(it.facts)
+    ]
+    found += [Problem(text, f"{again} starts it.") for text in missing(it.settings, it.site, it.facts)]
+    if fault and not found:  # what is told already may be the cause, and has the same fix
+        fix = "starts the release anew" if it.settings.containers else "puts its files there again"
+        found.append(Problem(f"Visitors get an error: {fault}", f"{again} {fix}."))
+    return found
+
+
+def without_image(it: Looked) -> list[Problem]:
+    """Releases whose image somebody has pruned: no container of theirs can be made, so there is no rollback to them."""
+    facts = it.facts
+    gone = [name for name in sorted(facts.releases) if facts.releases[name] and not history.can_start(facts, name)]
+    if facts.current in gone:
+        return [
+            Problem(f"The image of the live release {facts.current} is gone.", f"{it.fab('deploy')} builds it anew.")
+        ]
+    if not gone:
+        return []
+    commit = str(facts.releases[gone[-1]].get("commit", ""))[:12] or "COMMIT"
+    fix = f"{it.fab('deploy', ref=commit)} deploys {gone[-1]} anew; any other deploy of a new release takes it away."
+    return [Problem(f"Without an image, so there is no rollback to: {', '.join(gone)}.", fix)]
+
+
+def of_containers(settings: Settings, site: Site, facts: Facts) -> list[str]:
+    """What is wrong with the live site's containers, a sentence each."""
+    return [*map(_told, unwell(facts)), *missing(settings, site, facts)]
+
+
+def unwell(facts: Facts) -> list[Container]:
+    """The live release's containers, and its database's, that don't run or answer no question."""
+    live = [*facts.role("web", facts.current), *facts.role("process", facts.current), *facts.role("db")]
+    return [each for each in live if not is_well(each)]
+
+
+def is_well(container: Container) -> bool:
+    return container.state in RUNS and "(unhealthy)" not in container.status
+
+
+def _told(container: Container) -> str:
+    if container.state in RUNS:
+        return f"The container {container.name} runs, but is unhealthy."
+    return f"The container {container.name} is {container.state}."
+
+
+def missing(settings: Settings, site: Site, facts: Facts) -> Iterable[str]:
+    """Sentences about containers that aren't there."""
+    live = history.live(facts)
+    yield from _fewer(record.served(live).replicas - len(facts.role("web", facts.current)), "web", facts.current)
+    processes = len(facts.role("process", facts.current))
+    yield from _fewer(len(record.processes(live)) - processes, "process", facts.current)
+    if settings.own_database and site.data_compose in facts.files and not facts.role("db"):
+        yield "The database's container is missing."
+
+
+def _fewer(number: int, what: str, identity: str) -> Iterable[str]:
+    if number > 0:
+        verb = "is" if number == 1 else "are"
+        yield f"{count(number, f'{what} container')} of {identity} {verb} missing."
+
+
+def parts(facts: Facts) -> list[str]:
+    """The live release's web containers that must be started anew: their services in its compose file."""
+    wanted = [f"web-{number}" for number in range(1, record.served(history.live(facts)).replicas + 1)]
+    well = {each.part for each in facts.role("web", facts.current) if is_well(each)}
+    return [name for name in wanted if name not in well]
+
+
+def is_doubtful(facts: Facts) -> bool:
+    """Whether Nginx's answer, as the facts have it, needs a closer look: redirects are followed by that alone."""
+    return bool(facts.answer) and not facts.answer.startswith("2")
+
+
+def ask(run: Run, *, patience: int = 0) -> str:
+    """Visit the live release through Nginx, as it was deployed: the settings may name another page or domain by now.
+
+    ``patience``: seconds in which it may still become healthy. Returns the reason why it isn't, or nothing.
+    """
+    live = history.live(run.facts)
+    settings = healthcheck.as_live(run.settings, live)
+    if settings is None:
+        return ""
+    step = healthcheck.through_nginx(settings, record.served(live), run.facts, patience)
+    with run.server.quietly():
+        (asked,) = run.server.apply([step], stage="live")
+    lines: Sequence[str] = str(asked.answer["why"]).splitlines()
+    return lines[-1] if lines else ""
+
+
+def fault(run: Run) -> str:
+    """Why visitors get an error from the live release, or nothing; a second look where the facts leave a doubt. Where
+    Nginx itself is stopped, that is told and nothing else."""
+    return ask(run) if run.facts.nginx_active and is_doubtful(run.facts) else ""

@@ -1,0 +1,117 @@
+"""prepare: check the project, collect static files, migrate."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import replace
+
+from ...core.errors import Lost, PortsideError, Refused, StepFailed
+from ...core.report import Stage, count
+from ...core.steps import Step, script, write
+from ...releases import compose, django, django_errors, environment, record, routes
+from ...releases.answer import Answer
+from ...ssh.results import Result
+from .. import migrations
+from .. import record as run_record
+from ..context import Run
+
+
+def prepare(run: Run, stage: Stage) -> None:
+    """Ask the new image what it needs; check, collect static files, migrate."""
+    if run.unchanged:
+        stage.skipped = True
+        return
+    settings, facts = run.settings, run.facts
+    module = run.source.settings_module()
+    below = run.source.manage
+    live = migrations.Other.of(run, facts.current)
+    ask = migrations.ask(run.new, below, live, settings.application)
+    check = migrations.ask(run.new, below, live, settings.application, check=True)
+    *_, asked = run.apply(stage, [*compose.release_steps(settings, run.new, facts, module), check])
+    run.answer = Answer.parse(asked.answer).masked(run.report.mask)
+    _judge(run, stage, asked)
+    run.served = replace(routes.served(settings, run.answer), names=django.names(settings, run.answer))
+    _warn(run)
+    migrations.check(run, run.answer)
+    steps = compose.release_steps(settings, run.new, facts, module, run.answer)
+    if not module:
+        steps.append(environment.made_environment_step(settings, run.new, run.answer.settings_module))
+    pending = write(run.new.pending, record.as_json(run_record.of_run(run), indent=2))
+    listing = write(run.new.listing, run.source.listing, 0o600)
+    steps += [pending, listing, *_collect(run), *migrations.forward(run, run.new, run.answer)]
+    results = [asked, *migrate(run, stage, ask, steps)]
+    for line in dict.fromkeys(line for result in results for line in result.output):
+        if re.match(r"\S+: \(\S+\.W\d+\)", line):
+            run.report.warn(run.report.mask(line))
+
+
+def migrate(run: Run, stage: Stage, ask: Step, steps: list[Step]) -> list[Result]:
+    """Run steps that end with migrations. Of a failure, the database tells how far they came."""
+    try:
+        results = run.apply(stage, steps)
+    except StepFailed as error:
+        if run.answer.pending and error.step == steps[-1].name:
+            _see_how_far(run, stage, ask)
+        raise
+    except (KeyboardInterrupt, Lost):
+        run.broken_in = True
+        raise
+    pending = run.answer.pending
+    run.migrated = pending
+    again = "migrate was run all the same" if migrations.is_due(run, run.answer) else "no migrations"
+    stage.note(f"{count(len(pending), 'migration')} applied" if pending else again)
+    return results
+
+
+def _see_how_far(run: Run, stage: Stage, ask: Step) -> None:
+    with suppress(PortsideError), run.server.quietly():
+        (result,) = run.apply(stage, [ask])
+        left = Answer.parse(result.answer).pending
+        run.migrated = tuple(name for name in run.answer.pending if name not in left)
+        run.broke_off = left[0] if left else ""
+
+
+def _judge(run: Run, stage: Stage, asked: Result) -> None:
+    """Go on only with a project that starts, and that uses what this site has for it."""
+    answer = run.answer
+    try:
+        django.check(run.settings, run.site, answer)
+    except Refused as error:
+        error.hint = f"{error.hint}\nThen type {run.again()} again.".lstrip()
+        raise
+    except PortsideError as error:
+        error.hint = f"{error.hint}\nThen type {run.again()} again.".lstrip()
+        if django_errors.is_clear(answer):
+            raise
+        lines = [run.report.mask(line) for line in asked.output if line.strip()]
+        failed = StepFailed(run.server.target, stage.name, asked.step.name, 1, lines)
+        failed.message, failed.hint = f"{failed.message}\n{error.message}", error.hint
+        raise failed from None
+
+
+def _warn(run: Run) -> None:
+    """What works, but not as its owner may believe."""
+    answer = run.answer
+    if answer.applied and not run.facts.current:
+        before = f"{count(answer.applied, 'migration')} {'is' if answer.applied == 1 else 'are'} applied in it already"
+        run.report.warn(f"The database isn't new, though no release is live: {before}.")
+    for line in django.warnings(run.settings, answer):
+        run.report.remind(line)
+    if others := django.other_databases(answer):
+        run.report.say(f"  databases that Portside doesn't look after: {others}")
+    code = answer.folder.removesuffix(run.source.manage).rstrip("/")
+    static = answer.static_root if run.settings.collectstatic else ""
+    for name, root in (("STATIC_ROOT", static), ("MEDIA_ROOT", answer.media_root)):
+        below = f"{root}/".removeprefix(f"{code}/")
+        if any(path.startswith(below) for path in run.source.files):
+            run.report.warn(f"{name} ({root}) has files that git tracks: the server's own folder hides them.")
+
+
+def _collect(run: Run) -> list[Step]:
+    """Static files and DEPLOY_BEFORE, if there is either."""
+    settings = run.settings
+    names = ["Collect static files"] * settings.collectstatic + ["Run DEPLOY_BEFORE"] * bool(settings.before)
+    static = run.new.static if settings.collectstatic else ""
+    args = (run.new.compose, run.answer.manage, static, run.site.live_static, settings.before or "")
+    return [script(", ".join(names), "prepare", *args)] if names else []

@@ -1,0 +1,195 @@
+"""The switch: "current" renamed between the generations of Nginx's files that it takes; and what comes after it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..core import server_paths
+from ..core.errors import PortsideError, StepFailed
+from ..core.report import Stage, count
+from ..core.steps import Step, script, write
+from ..nginx import generation, hostnames, routing
+from ..nginx import site as nginx_site
+from ..nginx.generation import Generation
+from ..nginx.routing import Edge, Served
+from ..releases import healthcheck, history
+from ..releases import record as release_record
+from ..ssh.results import Result
+from . import losses, restarts
+from .context import Run
+
+
+def planned(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Result]:
+    """Run a plan that touches Nginx to its end; planned again where another deploy's files came in between."""
+    for _ in range(5):
+        try:
+            return run.apply(stage, plan(), detached=True)
+        except StepFailed as error:
+            if error.status != generation.STALE:
+                raise
+        run.look()
+    raise PortsideError("Other deploys change Nginx's files all the time.", hint="Type the same command again.")
+
+
+def settle(run: Run, served: Served) -> list[Step]:
+    """What makes Nginx serve a release that is live: nothing if it does already."""
+    final = routing.final(served, history.kept(run.facts), run.settings.upstream)
+    return generation.steps(_files(run, final), run.facts, f"the site {run.site.name}")
+
+
+def open_https(run: Run, served: Served, before: str) -> list[Step]:
+    """What makes Nginx answer by HTTPS where it only does since another certificate than ``before``; nothing leads
+    there yet."""
+    opened = replace(routing.final(served, history.kept(run.facts), run.settings.upstream), opened_from=before)
+    return generation.steps(_files(run, opened), run.facts, "HTTPS, before anything leads to it")
+
+
+def rename(run: Run, served: Served) -> list[Step]:
+    """What notes the names that the live release has from now on: nothing if they are noted already."""
+    record, names = history.live(run.facts), served.names
+    if names is None or names.redirects is None or hostnames.noted(names).items() <= record.items():
+        return []
+    path = run.site.release(run.facts.current).record
+    return [write(path, release_record.as_json(record | hostnames.noted(names), indent=2))]
+
+
+def resettle(run: Run, served: Served) -> list[Step]:
+    """The same for a command that changes only that: the history says who did."""
+    steps = settle(run, served)
+    files = event(run, "settings", run.facts.current)
+    return [*steps, script("Note the change", "note", run.site.root, files=files)] if steps else []
+
+
+def switch(run: Run, identity: str, served: Served, old: str, *, patience: int = 0) -> Step:
+    """The switch to a release, as one transaction. ``patience``: seconds in which it may still be starting."""
+    settings = run.settings
+    visited = healthcheck.of(served, settings, run.facts)
+    bridge, final = _generations(run, served, old if old == run.facts.current else "")
+    made = [generation for generation in (bridge, final) if generation]
+    through = " and ".join(generation.name for generation in made)
+    return script(
+        f"Switch to {identity}" + (f", through Nginx generation {through}" if made else ""),
+        "switch",
+        run.site.root,
+        run.site.name,
+        identity,
+        old,
+        str(server_paths.STATUS_PORT),
+        made[0].page if made else "",
+        run.facts.nginx_generation,
+        bridge.name if bridge else "",
+        final.name if final else "",
+        visited.address.partition(":")[0],
+        visited.canonical,
+        settings.health_path,
+        served.static_url if served.replicas else "",  # a folder of files: the health check's path is one
+        str(patience),
+        str(_reading(run, served, old)),
+        files={
+            **{name: content for generation in made for name, content in generation.payload().items()},
+            **healthcheck.files(settings, visited),
+        },
+    )
+
+
+def _generations(run: Run, new: Served, live: str) -> tuple[Generation | None, Generation | None]:
+    """The bridge and the final generation, each only if it is another than what is live at that moment."""
+    kept, upstream = history.kept(run.facts), run.settings.upstream
+    final = generation.wanted(_files(run, routing.final(new, kept, upstream)), run.facts)
+    if not live:
+        return None, final
+    before = release_record.served(run.facts.releases.get(live, {}))
+    bridge = generation.wanted(_files(run, routing.bridge(before, new, kept, upstream)), run.facts)
+    if final and bridge and final.name == bridge.name:
+        return bridge, None
+    if bridge and not final:  # back to what is live now
+        final = generation.generation(_files(run, routing.final(new, kept, upstream)), run.facts)
+    return bridge, final
+
+
+def _reading(run: Run, new: Served, old: str) -> int:
+    """Seconds that are given to requests which Nginx's workers of before are still reading: none where they find the
+    application in the same place, whichever release is live."""
+    before = release_record.served(run.facts.releases.get(old, {}))
+    same = before.protocol == new.protocol and run.settings.upstream == "socket"
+    return 0 if same or not old else run.settings.drain
+
+
+def _files(run: Run, wanted: Edge) -> dict[str, str]:
+    """Nginx's base and this site's file. Whatever command writes it, a protection doesn't go by accident."""
+    losses.refuse(run)
+    own = nginx_site.site_file(run.settings, run.site, wanted, run.facts)
+    return generation.base(run.facts, own) | own
+
+
+def finish(run: Run, identity: str, old: str, record: dict[str, Any], *, what: str = "") -> Step:
+    """What comes after the switch is proved. ``what``: the event's name in the history, if it isn't the command's."""
+    return script(
+        "Let the old connections end" if old else "Note the release",
+        "finish",
+        run.site.root,
+        run.site.name,
+        identity,
+        old,
+        str(run.settings.drain),
+        *release_record.processes(record),
+        files={
+            "release.json": release_record.as_json(record, indent=2).encode(),
+            **event(run, "live", identity, what=what, who=str(record.get("who", "")) if what else ""),
+        },
+    )
+
+
+def event(run: Run, result: str, *identities: str, what: str = "", who: str = "") -> dict[str, bytes]:
+    """Lines for the site's history, as a script takes them along: who did what, when (the server's clock, UTC), with
+    what result, in how many seconds."""
+    seconds = round(time.monotonic() - run.started, 1)
+    told = {"result": result, "who": who or release_record.who(), "when": run.facts.clock, "seconds": seconds}
+    before = run.facts.current
+    lines = [
+        release_record.as_json({"event": what or run.command, "release": one, **told, "before": before})
+        for one in identities
+    ]
+    return {"event": "".join(lines).encode()}
+
+
+def revive(run: Run) -> list[Step]:
+    """What starts processes of the live release that don't run: nothing if all do."""
+    current = run.facts.current
+    if not release_record.idle(run.facts):
+        return []
+    processes = release_record.processes(run.facts.releases[current])
+    start = script("Start the processes", "revive", run.site.root, run.site.name, current, *processes)
+    return [start, *watch(run, current, processes)]
+
+
+def watch(run: Run, identity: str, processes: Sequence[str]) -> list[Step]:
+    """What finds out whether the processes of a release that has just gone live stay: nothing where it has none."""
+    what = f"Watch the processes for 15 s: {', '.join(processes)}"
+    return [script(what, "watch", run.site.name, identity, *processes)] if processes else []
+
+
+def tell(run: Run, results: Iterable[Result]) -> None:
+    """What the steps after the switch have to say to the user. What keeps ending is said last of all."""
+    for result in results:
+        answer = result.answer if result.step.words[:2] in _TELLING else {}
+        _tell_ended(run, answer)
+        run.ending += restarts.watched(run, answer.get("dying", []), result.output)
+
+
+_TELLING = {("script", "finish"), ("script", "watch")}
+
+
+def _tell_ended(run: Run, answer: Mapping[str, Any]) -> None:
+    old = run.facts.current
+    if answer.get("left"):
+        cut = count(answer["left"], "connection") + " to the old release " + ("was" if answer["left"] == 1 else "were")
+        run.report.warn(f"After {run.settings.drain} s {cut} cut.")
+    if working := answer.get("working"):
+        run.report.warn(
+            f"Still at work after {run.settings.drain} s: {', '.join(working)} of {old}. What it has begun it "
+            "finishes, and then ends by itself."
+        )

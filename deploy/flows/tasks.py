@@ -1,0 +1,169 @@
+"""Tasks: the stages of each, and what is printed at the end."""
+
+from __future__ import annotations
+
+import time
+
+from ..certs import acme
+from ..core.report import count
+from ..core.x509 import Certificate
+from ..nginx import hostnames
+from ..nginx.hostnames import Hosts
+from ..releases import healthcheck
+from . import restarts, runner, site_health
+from .context import Run
+from .stages import remove as stages_remove
+
+PROVISION = ("preflight", "provision")
+DEPLOY = ("preflight", "lock", "provision", "build", "data", "prepare", "start", "gate", "live", "prune")
+
+CERTS = ("preflight", "lock", "provision", "issue", "edge", "prove")
+TRIAL = ("preflight", "lock", "provision", "issue")
+ABORT = ("preflight", "lock")
+REMOVE = ("preflight", "confirm", "lock", "remove")
+ROLLBACK = ("preflight", "lock", "choose", "data", "migrations", "start", "gate", "live")
+
+
+def provision(run: Run) -> None:
+    """Prepare the host alone."""
+    runner.follow(PROVISION, run)
+    _say_round_trips(run)
+    done = count(run.changes, "change") if run.changes else "nothing to do, the server is as it should be"
+    run.report.say(f"{run.server.target}: {done}.", style="bold")
+
+
+def deploy(run: Run, *, as_json: bool = False) -> None:
+    """From wherever the server is to a live site; as JSON one object that says what was changed."""
+    runner.follow(DEPLOY, run)
+    _say_round_trips(run)
+    identity = run.facts.current if run.unchanged else run.new.id
+    seconds = time.monotonic() - run.started
+    for line in acme.told_strange(acme.strange(run.settings, run.facts, run.served.names)):
+        run.report.remind(line)
+    for problem in site_health.without_image(run) if run.unchanged else ():
+        run.report.remind(str(problem))
+    if as_json:
+        told = {"site": run.site.name, "server": run.server.target, "release": identity, "new": not run.unchanged}
+        told |= {"changed": run.changed, "warnings": run.report.reminders, "seconds": round(seconds, 1)}
+        run.report.result(told)
+    report, site = run.report, run.settings
+    _say_hosts(run)
+    report.say()
+    if run.unchanged:
+        what = "nothing to do" if not run.changes else f"{count(run.changes, 'change')}, same release"
+        live = f"{site.canonical}: {what}; {identity} is live on {run.server.target}"
+    else:
+        live = f"{site.canonical} is live on {run.server.target}: release {identity}"
+    report.say(f"{live} ({seconds:.1f} s).", style="bold green")
+    visited = healthcheck.of(run.served, site, run.facts)
+    report.say(f"  Look at it:   {visited.address}/")
+    if run.facts.closed:
+        report.warn(f"It is closed for visitors: {run.fab('maintenance', off=True)} opens it.")
+    _say_plain(run, visited)
+    if site.containers:
+        report.say(f"  An admin:     {run.fab('manage', command='createsuperuser')}")
+    for line in report.reminders:
+        report.warn(line)
+    restarts.tell(run)
+
+
+def _say_hosts(run: Run) -> None:
+    """After a first deploy to servers that -H named: what makes -H unnecessary. Of several it is said once."""
+    if run.facts.current or run.settings.hosts or not run.hosts:
+        return
+    line = f"DEPLOY_HOSTS={','.join(run.hosts)}"
+    run.report.say(f"\nTo type no -H from now on, add this line to {run.env}: {line}")
+
+
+def certs(run: Run) -> None:
+    """A certificate for every domain, HTTPS switched on; or only the proof that one could be issued."""
+    runner.follow(TRIAL if run.staging else CERTS, run)
+    _say_round_trips(run)
+    report, settings = run.report, run.settings
+    names = ", ".join(acme.wanted(settings))
+    report.say()
+    if run.staging:
+        report.say(
+            f"{run.authority.directory} issued a certificate for {names} to {run.server.target}; it was deleted again.",
+            style="bold green",
+        )
+        report.say(f"  The real one:  {run.fab('certs')}")
+        return
+    certificate = Certificate.parse(run.facts.certificate)
+    until = certificate.until if certificate else ""
+    what = f"{settings.canonical}: nothing to do; the" if run.unchanged else "The"
+    where = run.server.target
+    report.say(f"{what} certificate for {names} on {where} is valid until {until}.", style="bold green")
+    if not settings.tls_cert:
+        report.say("  certbot.timer renews it, and Nginx takes the new one.")
+    if run.facts.current:
+        report.say(f"  Look at it:   {hostnames.live(settings, run.facts).address}/")
+    else:
+        report.say(f"  The site isn't live yet: {run.fab('deploy')} puts it live, by HTTPS.")
+
+
+def _say_plain(run: Run, visited: Hosts) -> None:
+    """What is served without encryption, and what changes that."""
+    askable = acme.wanted(run.settings)
+    names = [name for name in visited.names(secure=False) if name in askable]
+    wanted = run.settings.canonical
+    if visited.canonical != wanted:
+        until = f"until {run.fab('certs')} it redirects to {visited.address}, temporarily"
+        run.report.warn(f"{wanted} isn't in the certificate yet: {until}.")
+    plain = [name for name in names if name != wanted or name == visited.canonical]
+    if visited.names(secure=True) and plain:
+        run.report.warn(f"Not in the certificate yet, so without HTTPS: {', '.join(plain)}.")
+    if names:
+        run.report.say(f"  HTTPS:        {run.fab('certs')}")
+
+
+def abort(run: Run) -> None:
+    """Clear away what an interrupted run left."""
+    runner.follow(ABORT, run)
+    what = "what was left is cleared away" if run.changes else "nothing was left to clear away"
+    run.report.say(f"{run.server.target}: {what}; {run.facts.current or 'nothing'} is live.", style="bold")
+
+
+def remove(run: Run) -> None:
+    """The site off the server, but for a final backup."""
+    runner.follow(REMOVE, run)
+    _say_round_trips(run)
+    report, target = run.report, run.server.target
+    if run.unchanged:
+        report.say(f"{run.site.name} isn't on {target}: there is nothing to take away.", style="bold green")
+        if run.facts.kept:
+            report.say(f"  Its last backup: {run.facts.kept[-1]}, on the server")
+        return
+    folder = str(run.record["folder"])
+    report.say()
+    report.say(f"{run.site.name} is off {target}.", style="bold green")
+    size = max(run.record["kilobytes"] / 1024, 0.1)
+    report.say(f"  Its backup:     {folder}, on the server ({size:.1f} MB, for root alone)")
+    report.say(f"  To bring it back: {run.fab('deploy')}; then, on the server as root (its README says more):")
+    for name, command in stages_remove.restoring(run, folder).items():
+        if name in run.record["parts"]:
+            report.say(f"    {command}")
+
+
+def rollback(run: Run) -> None:
+    """The previous good release live again, or the one that was asked for; never builds."""
+    runner.follow(ROLLBACK, run)
+    _say_round_trips(run)
+    seconds = time.monotonic() - run.started
+    run.report.say()
+    if run.unchanged:
+        how = "was started anew" if run.anew else "is live already"
+        done = f"{run.settings.canonical} is live on {run.server.target}: {run.facts.current} {how}"
+        run.report.say(f"{done} ({seconds:.1f} s).", style="bold green")
+        restarts.tell(run)
+        return
+    forward = run.new.id > run.facts.current  # an identity begins with its time
+    now, other = ("forward", "Back") if forward else ("back", "Forward")
+    live = f"{run.settings.canonical} is {now} at {run.new.id} on {run.server.target}"
+    run.report.say(f"{live} ({seconds:.1f} s).", style="bold green")
+    run.report.say(f"  {other} again: {run.fab('rollback', to=run.facts.current)}")
+    restarts.tell(run)
+
+
+def _say_round_trips(run: Run) -> None:
+    run.report.detail(count(run.server.round_trips, "round trip"))

@@ -1,0 +1,1 @@
+"""What belongs to the whole server: packages, Docker, firewall, files."""

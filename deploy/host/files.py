@@ -1,0 +1,69 @@
+"""Files and units on the host that belong to no single site."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+from .. import VERSION
+from ..config.settings import Settings
+from ..core import server_paths
+from ..core.facts import Facts
+from ..core.files import HOST
+from ..core.steps import Step, folder, script, write
+
+
+def own_folder(facts: Facts, path: str) -> list[Step]:
+    present = facts.files.get(path)
+    return [] if present and (present.mode, present.owner) == (0o755, "0:0") else [folder(path)]
+
+
+def guard(facts: Facts) -> list[Step]:
+    """The rule that keeps a container's port from being reached past Nginx, kept by a unit after Docker."""
+    wanted = [
+        (server_paths.GUARD_SCRIPT, (HOST / "guard-containers.sh").read_text(encoding="utf-8"), 0o755),
+        (server_paths.GUARD_UNIT, (HOST / "portside-guard.service").read_text(encoding="utf-8"), 0o644),
+    ]
+    steps = [write(path, text, mode) for path, text, mode in wanted if not _same(facts, path, text, mode)]
+    return [*steps, script("Containers are reached through Nginx only", "guard-enable")] if steps else []
+
+
+def tmpfiles(facts: Facts) -> list[Step]:
+    text = (HOST / "tmpfiles.conf").read_text(encoding="utf-8")
+    return [] if _same(facts, server_paths.TMPFILES, text, 0o644) else [write(server_paths.TMPFILES, text)]
+
+
+def units(settings: Settings, facts: Facts) -> list[Step]:
+    """Nginx comes back when it dies, and what the site needs starts at each boot."""
+    text = (HOST / "nginx.conf").read_text(encoding="utf-8")
+    steps = [] if _same(facts, server_paths.NGINX_UNIT, text, 0o644) else [write(server_paths.NGINX_UNIT, text)]
+    units = dict.fromkeys([*(["nginx.service"] * len(steps)), *disabled(settings, facts)])
+    return [*steps, script(f"Start {', '.join(units)} at each boot", "enable", *units)] if units else []
+
+
+def disabled(settings: Settings, facts: Facts) -> list[str]:
+    """Units that wouldn't start at the next boot, and that the site needs."""
+    of_containers = {"docker.service", "portside-guard.service"}
+    return [unit for unit in facts.disabled if settings.containers or unit not in of_containers]
+
+
+def renewal(facts: Facts) -> list[Step]:
+    """What puts a renewed certificate in place: certbot's timer renews it, whoever asked for it."""
+    wanted = {server_paths.CERTIFICATE_SCRIPT: "certificate.sh", server_paths.RENEWAL_HOOK: "renewal-hook.sh"}
+    texts = {path: (HOST / file).read_text(encoding="utf-8") for path, file in wanted.items()}
+    return [write(path, text, 0o755) for path, text in texts.items() if not _same(facts, path, text, 0o755)]
+
+
+def timer(facts: Facts) -> list[Step]:
+    """The distribution starts it with certbot; somebody may have stopped it."""
+    stopped = "certbot" in facts.packages and not facts.renewal_timer
+    return [script("certbot.timer renews certificates", "timer")] if stopped else []
+
+
+def _same(facts: Facts, path: str, text: str, mode: int) -> bool:
+    present = facts.files.get(path)
+    return present is not None and (present.mode, present.sha256) == (mode, sha256(text.encode()).hexdigest())
+
+
+def note(facts: Facts) -> list[Step]:
+    """The host's record of this version: nothing where it has it."""
+    return [] if facts.portside == VERSION else [write(server_paths.VERSION, f"{VERSION}\n")]

@@ -1,0 +1,53 @@
+"""Packages of the host."""
+
+from __future__ import annotations
+
+from ..certs import dns01
+from ..config.settings import Settings
+from ..core import server_paths
+from ..core.facts import Facts, version
+from ..core.steps import Step, script, write
+from ..nginx import templates
+from . import docker
+
+# Alternatives are tried in this order; a name that ends in ? is left out where the distribution hasn't got it.
+BASE_PACKAGES = ("nginx", "certbot", "curl", "iptables", "logrotate")
+# Only beside the distribution's own Nginx, which is the one that fits.
+BROTLI_PACKAGES = ("brotli?", f"{templates.BROTLI_MODULE}?")
+ENGINE_PACKAGES = ("docker.io", "docker-cli?")
+COMPOSE_PACKAGES = ("docker-compose-v2|docker-compose",)
+BUILDX_PACKAGES = ("docker-buildx",)
+
+
+def packages(settings: Settings, facts: Facts) -> list[Step]:
+    """What must be installed before the rest can be planned: versions decide directives."""
+    merged = docker.merged_daemon_json(facts) or ""
+    missing = _missing_packages(settings, facts)
+    shown = ", ".join(name.rpartition("|")[2].strip("?") for name in missing)
+    install = [script(f"Install {shown}", "packages", *missing)] if missing else []
+    if not settings.containers:
+        return install
+    merge = [] if merged == facts.daemon_json else [write(server_paths.DAEMON_JSON, merged)]
+    unread = not facts.live_restore and facts.docker_version
+    return [*merge, *install, *([script("Docker takes its new settings", "docker-reload")] if unread else [])]
+
+
+def _missing_packages(settings: Settings, facts: Facts) -> list[str]:
+    missing = [name for name in BASE_PACKAGES if name not in facts.packages]
+    if "nginx" in missing:
+        missing += BROTLI_PACKAGES
+    missing += [name for name in dns01.packages(settings) if name not in facts.packages]
+    if settings.firewall and not facts.ufw:
+        missing.append("ufw")
+    return missing + (_missing_of_engine(facts) if settings.containers else [])
+
+
+def _missing_of_engine(facts: Facts) -> list[str]:
+    missing: list[str] = []
+    if not facts.docker_version:
+        missing += ENGINE_PACKAGES
+    if version(facts.compose_version) < docker.COMPOSE_NEEDED:
+        missing += COMPOSE_PACKAGES
+    if not facts.buildx_version:
+        missing += BUILDX_PACKAGES
+    return missing

@@ -1,0 +1,1 @@
+"""Nginx's files: routes and templates in, one generation out."""

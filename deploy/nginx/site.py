@@ -1,0 +1,113 @@
+"""A site's Nginx file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..config import recorded
+from ..config.settings import Settings
+from ..core import server_paths
+from ..core.facts import Facts
+from ..core.paths import Site
+from . import hostnames, htpasswd, http3, templates
+from .routing import Edge
+
+
+def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, str]:
+    """The site's own files: its servers, its lines of the map that says which answers carry HSTS, and, where settings
+    ask for them, its proof, its passwords and its owner's own lines."""
+    values = _site_values(settings, site, edge, facts)
+    files = {
+        site.nginx_file: templates.render("site.conf.j2", values),
+        site.nginx_hsts: templates.render("site.hsts.j2", values),
+    }
+    if values["http3"]:
+        files[site.nginx_http3] = templates.render("site.http3.j2", values)
+    if edge.ports:
+        files[site.nginx_proof] = templates.render("site.proof.j2", values | {"proof": htpasswd.proof(settings)})
+    if settings.basic_auth:
+        files[site.nginx_passwords] = htpasswd.password_file(site.name, settings.basic_auth)
+    if settings.nginx_include:
+        files[site.nginx_include] = (settings.folder / settings.nginx_include).read_text(encoding="utf-8")
+    return files
+
+
+def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, Any]:
+    """What the templates of a site's files are rendered with."""
+    served = hostnames.of(edge.names, settings, facts)
+    if edge.opened_from is not None:
+        served = hostnames.opening(edge.names, settings, facts, edge.opened_from)
+    upstream = f"portside_{site.name.replace('-', '_')}"
+    return templates.values(facts) | {
+        "upgraded": served.upgraded,
+        "redirects": [server for server in served.servers if not server.shows],
+        "shown": [server for server in served.servers if server.shows],
+        "switching": site.switching,
+        "certificate": site.certificate,
+        "certificate_key": site.certificate_key,
+        "hsts": settings.hsts,
+        "https_hosts": [server.names[0] for server in served.servers if server.secure],
+        "http3": settings.http3 and http3.able(facts) and bool(served.names(secure=True)),
+        "name": site.name,
+        "noted": recorded.of_nginx(settings),
+        "upstream": upstream,
+        "backends": _backends(site, edge, upstream),
+        "domains": [name for server in served.servers if server.shows for name in server.names],
+        "max_body": settings.max_body,
+        "fallback": settings.fallback,
+        "health": _health(settings, edge),
+        "asynchronous": edge.asynchronous,
+        "real_ip": settings.real_ip,
+        "allow": settings.allow,
+        "deny": settings.deny,
+        "basic_auth": settings.basic_auth and site.nginx_passwords,
+        "rate_limit": settings.rate_limit,
+        "rate_burst": (settings.rate_limit or "").partition("r")[0],
+        "cache": settings.cache,
+        "cache_folder": site.nginx_cache,
+        "block_agents": "|".join(map(re.escape, settings.block_agents)).replace(r"\ ", " "),
+        "include": settings.nginx_include and site.nginx_include,
+        "maintenance": site.maintenance,
+        "private": server_paths.PRIVATE,
+        "volumes": [{"name": name, "root": site.volume(name)} for name in _volumes(settings)],
+        "ports": edge.ports,
+        "access_log": site.access_log,
+        "error_log": site.error_log,
+        "places": edge.places,
+        "static_root": site.live_static,
+        "static_pool": site.static_pool,
+        "media_root": site.media,
+    }
+
+
+def _health(settings: Settings, edge: Edge) -> str:
+    """The health check's location, unless a file is asked for."""
+    path = settings.health_location
+    return "" if any(path.startswith(place.url) for place in edge.places) else path
+
+
+def _volumes(settings: Settings) -> list[str]:
+    return [volume.partition(":")[0] for volume in settings.volumes]
+
+
+def _backends(site: Site, edge: Edge, upstream: str) -> list[dict[str, Any]]:
+    """Who is asked: the upstream's name, its servers, and Nginx's module for what they speak. The second is asked where
+    the first isn't there; its name is no other site's, since those all begin with ``portside_``. Nobody is
+    asked for a folder of files."""
+    return [
+        {
+            "name": name,
+            "module": templates.MODULES[protocol],
+            "protocol": protocol,
+            "servers": _servers(site, edge, protocol),
+        }
+        for name, protocol in zip((upstream, f"next_{upstream}"), edge.protocols, strict=False)
+        if edge.ports or edge.sockets
+    ]
+
+
+def _servers(site: Site, edge: Edge, protocol: str) -> list[str]:
+    if edge.ports:
+        return [f"127.0.0.1:{port}" for port in edge.ports]
+    return [f"unix:{site.live_socket(number, protocol)}" for number in range(1, edge.sockets + 1)]

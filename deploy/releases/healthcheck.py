@@ -1,0 +1,86 @@
+"""The health check: what a visit of the site needs to know. Pure: settings, facts and a release in, Steps out.
+
+``remote/visit.py`` follows the redirects on the server, for the gate and for the switch.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ..config.settings import Settings
+from ..core.facts import Facts
+from ..core.files import REMOTE
+from ..core.paths import ReleasePaths
+from ..core.steps import Content, Step, script
+from ..nginx import hostnames
+from ..nginx.hostnames import Hosts
+from ..nginx.routing import Served
+
+
+def of(served: Served, settings: Settings, facts: Facts) -> Hosts:
+    """The site's names while this release is live."""
+    return hostnames.of((served.names,), settings, facts)
+
+
+def gate(settings: Settings, release: ReleasePaths, served: Served, facts: Facts, *, again: int) -> Step:
+    """Visit each of the release's web containers before Nginx knows it. ``again``: so many times more."""
+    modules = ["gate.py", *["uwsgi.py"] * (served.protocol == "uwsgi")]
+    visited = of(served, settings, facts)
+    places = {served.static_url: release.static, served.media_url: release.site.media}
+    return script(
+        f"Ask the new release for {settings.health_path}",
+        "gate",
+        release.compose,
+        f"{visited.address}{settings.health_path}",
+        str(settings.health_timeout),
+        str(again),
+        served.protocol,
+        files={
+            **{name: REMOTE / name for name in modules},
+            **files(settings, visited, {url: folder for url, folder in places.items() if url}),
+        },
+    )
+
+
+def as_live(settings: Settings, live: Mapping[str, str]) -> Settings | None:
+    """The settings with which a live release was found healthy; None where an older version of Portside recorded it."""
+    return settings.model_copy(update={"health_path": live["health_path"]}) if "health_path" in live else None
+
+
+def through_nginx(settings: Settings, served: Served, facts: Facts, patience: int = 0) -> Step:
+    """Visit the live release as a visitor comes; its answer says why it isn't healthy, or nothing. ``patience``:
+    seconds in which it may become so."""
+    visited = of(served, settings, facts)
+    words = (f"{visited.address}{settings.health_path}", str(patience))
+    return script(f"Ask Nginx for {settings.health_path}", "visit", *words, files=files(settings, visited))
+
+
+def files(settings: Settings, visited: Hosts, places: Mapping[str, str] | None = None) -> dict[str, Content]:
+    """What a script takes along to visit the site. ``places``: folders whose files Nginx serves, by their URLs."""
+    edge = {**names(visited, proxied=bool(settings.real_ip)), "places": places or {}}
+    modules = {name: REMOTE / name for name in ("visit.py", "cause.py")}
+    return {**modules, "nginx.json": (json.dumps(edge, indent=1) + "\n").encode()}
+
+
+def names(visited: Hosts, *, proxied: bool = False) -> dict[str, dict[str, str]]:
+    """What Nginx does at each address of the site, for ``Edge`` of visit.py: by which scheme it is reached, and where
+    it redirects. ``proxied``: a proxy in front may speak HTTPS for us."""
+    secure, plain = visited.names(secure=True), visited.names(secure=False)
+    reached = {f"{scheme}://{name}": scheme for scheme in ("http", "https") for name in secure}
+    reached |= {f"http://{name}": "http" for name in plain}
+    redirects = {f"http://{name}": "https://$host" for name in visited.upgraded}
+    moved = [(server, name) for server in visited.servers if server.to for name in server.names]
+    redirects |= {f"{'https' if server.secure else 'http'}://{name}": server.to for server, name in moved}
+    if proxied:
+        reached |= {f"https://{name}": "http" for name in plain}
+        redirects |= {f"https://{name}": server.to for server, name in moved if name in plain}
+    return {"names": reached, "redirects": redirects}
+
+
+def note(settings: Settings, answer: Mapping[str, list[str] | str]) -> str:
+    """Where the visit ended, in a few words."""
+    path, way, elsewhere = settings.health_path, answer["way"], str(answer["elsewhere"])
+    if elsewhere:
+        return f"{path} redirects to another site: {elsewhere.partition('?')[0]}"
+    return f"{path} redirects to {way[-1]}, which is healthy" if len(way) > 1 else f"{path} is healthy"

@@ -1,0 +1,113 @@
+"""The releases on a server: which is live, which can go live again, which are left over."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..build.source import Source
+from ..core.errors import Refused
+from ..core.facts import Facts
+from ..core.x509 import clock
+from ..nginx.routing import Served
+from . import record
+
+JUST_NOW = timedelta(minutes=10)
+
+
+def identity(facts: Facts, source: Source) -> str:
+    """The name of a new release: the server's clock in UTC and seven hex digits, ``20261120-170501-ab12cd3``."""
+    return f"{facts.clock}-{source.short}"
+
+
+def live(facts: Facts) -> dict[str, Any]:
+    """The live release's record, or an empty one."""
+    return facts.releases.get(facts.current, {})
+
+
+def age(identity: str, clock: str) -> str:
+    """How long ago a release or another thing was made, by the server's clock: ``5 min``, ``3 h``, ``12 d``."""
+    made, now = (datetime.strptime(text[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC) for text in (identity, clock))
+    minutes = int((now - made).total_seconds() // 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
+
+
+def chain(facts: Facts, newest: str) -> list[str]:
+    """A release and those that were live before it, as far as they are still there, newest first."""
+    found: list[str] = []
+    while newest in facts.releases and newest not in found:
+        if facts.releases[newest]:
+            found.append(newest)
+        newest = str(facts.releases[newest].get("previous", ""))
+    return found
+
+
+def leftovers(facts: Facts) -> list[str]:
+    """What an interrupted run left: releases that were never found well, and images without a release."""
+    images = {image.rpartition(":")[2] for image in facts.images}
+    return sorted({name for name in {*facts.releases, *images} if not facts.releases.get(name)})
+
+
+def unfinished(facts: Facts) -> str:
+    """The live release, if a run ended between its switch and its record; else empty."""
+    return facts.current if facts.pending.get(facts.current) else ""
+
+
+def switching_to(facts: Facts) -> list[str]:
+    """Releases that aren't live, and whose switch had begun when it was interrupted."""
+    return [name for name, record in facts.pending.items() if "instead_of" in record and name != facts.current]
+
+
+def interrupted(facts: Facts) -> bool:
+    """Whether there is something that an interrupted run left."""
+    return bool(leftovers(facts) or unfinished(facts) or strays(facts))
+
+
+def strays(facts: Facts) -> list[str]:
+    """Good releases that run beside the live one: an interrupted rollback started them, or a power cut came while
+    their last connections ended."""
+    running = {c.release for c in facts.role("web") if c.state in {"running", "restarting"}}
+    return sorted(name for name in running if name != facts.current and facts.releases.get(name))
+
+
+def can_start(facts: Facts, identity: str) -> bool:
+    """Whether a release's image is there: somebody may have pruned it. A folder of files has none; where Docker
+    didn't tell, nobody knows."""
+    images = {name.rpartition(":")[2] for name in facts.images}
+    return not facts.images_known or not record.served(facts.releases.get(identity, {})).replicas or identity in images
+
+
+def went_back_just_now(facts: Facts) -> bool:
+    """Whether the live release went live by a rollback within the last minutes: whoever types that again, since the
+    connection was lost, doesn't ask for it to be started anew."""
+    last = facts.last
+    if last.get("release") != facts.current or last.get("event") not in {"rollback", "finish"}:
+        return False
+    made, now = (clock(text) for text in (str(last["when"]), facts.clock))
+    return now - made < JUST_NOW
+
+
+def target(facts: Facts, wanted: str = "") -> str:
+    """The release a rollback makes live: ``wanted``, or the last good one before the live one that can start, or empty
+    for none.
+
+    The live one is started anew. Raises Refused where ``wanted`` isn't there or was never found well.
+    """
+    before = [name for name in chain(facts, facts.current)[1:] if can_start(facts, name)]
+    if not wanted:
+        return before[0] if before else ""
+    if not facts.releases.get(wanted):
+        known = ", ".join(name for name, record in facts.releases.items() if record and name != facts.current)
+        raise Refused(
+            f"There is no good release {wanted} on the server.",
+            state="Nothing was changed.",
+            hint=f"There are: {known}." if known else "There is no other.",
+        )
+    return wanted
+
+
+def kept(facts: Facts) -> list[Served]:
+    """What the good releases on the server want of Nginx, the newest first."""
+    return [record.served(facts.releases[identity]) for identity in sorted(facts.releases, reverse=True)]

@@ -1,0 +1,231 @@
+"""The way to a server: ssh_config, the jump hosts on the way, and host keys that are never accepted unseen."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import paramiko
+from fabric import Config, Connection
+from invoke.context import Context
+
+from ..config import types
+from ..core.errors import Refused
+from ..core.files import PRACTICE_SSH_CONFIG
+from . import agent as ssh_agent
+from . import known_hosts
+from .config import SSHConfig, asked_for
+from .errors import CONNECT_SECONDS, DEAD_LINK_SECONDS, Door, no_connection
+from .transport import Transport
+
+
+class _Verify(paramiko.MissingHostKeyPolicy):
+    """Judges every host key: paramiko itself is given none that it would know."""
+
+    def __init__(self, link: _Link) -> None:
+        self.link = link
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        known_hosts.of(self.link).verify(key)
+
+
+class _Link(Connection):  # type: ignore[misc]
+    """A connection that verifies host keys, through jump hosts in the order that ssh takes them."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.client.set_missing_host_key_policy(_Verify(self))
+
+    def derive_shorthand(self, host_string: str) -> dict[str, Any]:
+        return destination(host_string)
+
+    def open(self) -> None:
+        """Once: Fabric would open a lost connection again whenever it is used, and nobody would know."""
+        if self.transport is None:
+            self.client._agent = ssh_agent.of(self)
+            super().open()
+
+    def get_gateway(self) -> Connection | str | None:
+        """The last jump host. Fabric would go through them in the reverse order, and reach for one called none."""
+        asked = asked_for(self.config.base_ssh_config, self.original_host, self.user, self.port)
+        jumps = asked.get("proxyjump", "none")
+        gateway = None if jumps == "none" else self._jump(jumps)
+        return gateway or (asked.get("proxycommand") or "").removeprefix("exec ") or None
+
+    def _jump(self, jumps: str) -> Connection | None:
+        gateway = None
+        for jump in jumps.split(","):
+            hop = jump.strip().removeprefix("ssh://")
+            if self._is_this(hop):
+                break  # a wildcard's jump host isn't reached through itself
+            gateway = _Link(hop, config=self.config.clone(), gateway=gateway)
+        return gateway
+
+    def _is_this(self, hop: str) -> bool:
+        named = destination(hop)
+        found = self.config.base_ssh_config.lookup(named["host"])
+        user = named["user"] or found.get("user", self.config.user)
+        port = named["port"] or int(found.get("port", self.config.port))
+        return bool((found["hostname"], port, user) == (self.host, self.port, self.user))
+
+    def open_gateway(self) -> Any:
+        """As Fabric does, but not for an hour where the server doesn't answer the jump host."""
+        if isinstance(self.gateway, Connection):
+            self.gateway.open()
+            there = (self.host, int(self.port))
+            return self.gateway.transport.open_channel("direct-tcpip", there, ("", 0), timeout=self.connect_timeout)
+        return super().open_gateway()
+
+    def resolve_connect_kwargs(self, connect_kwargs: dict[str, Any] | None) -> dict[str, Any]:
+        """Sent at once; no key twice, since a server counts what it is offered, nor a file that isn't there."""
+        found = dict(super().resolve_connect_kwargs(connect_kwargs)) | {"transport_factory": self._transport}
+        found |= {"allow_agent": False} if self.ssh_config.get("identityagent") == "none" else {}
+        absent = {file for file in self.ssh_config.get("identityfile", []) if not Path(file).exists()}
+        keys = [file for file in dict.fromkeys(found.pop("key_filename", [])) if file not in absent]
+        return found | ({"key_filename": keys} if keys else {})
+
+    def _transport(self, connected: Any, **options: Any) -> paramiko.Transport:
+        """A transport that asks first for a key of a type that is known: a server has several."""
+        transport = Transport(connected, **options)
+        kinds, wanted = known_hosts.of(self).kinds, transport.get_security_options()
+        wanted.key_types = sorted(
+            wanted.key_types, key=lambda name: re.sub(r"^rsa-sha2-.*", "ssh-rsa", name) not in kinds
+        )
+        return transport
+
+
+def destination(text: str) -> dict[str, Any]:
+    """The parts of [user@]host[:port]; an IPv6 address is in brackets where a port follows. Raises Refused."""
+    try:
+        user, host, port = types.destination(text)
+    except ValueError:
+        hint = "Type user@host, user@host:22 or, for IPv6, user@[2001:db8::1]:22."
+        raise Refused(f"“{text}” after -H, or in ssh_config, isn't a host.", hint=hint) from None
+    return {"user": user or None, "host": host, "port": port}
+
+
+def reconnected(given: Connection) -> Connection:
+    """The same destination, looked up in the practice server's ssh_config too. The keys of -i serve every jump host."""
+    kwargs = dict(given.connect_kwargs)
+    seconds = kwargs.pop("timeout", None)
+    keys = [str(path) for path in given.config.authentication.identities]
+    shared = {"key_filename": keys} if keys else {}
+    shared |= {"passphrase": kwargs["passphrase"]} if "passphrase" in kwargs else {}
+    overrides = {"connect_kwargs": shared, "timeouts": {"connect": CONNECT_SECONDS}, "user": given.config.user}
+    made = _Link(
+        given.original_host,
+        config=Config(ssh_config=practice(given) or given.config.base_ssh_config, overrides=overrides),
+        connect_kwargs=kwargs,
+        user=_given_user(given),
+        port=_given_port(given),
+    )
+    for link in links(made) if seconds else ():
+        link.connect_timeout = seconds
+    return made
+
+
+class OneOfSeveral(Connection):  # type: ignore[misc]
+    """A connection of a command that goes to several servers. ``member``: which of them it is."""
+
+    member: Any = None
+
+
+def open_links(connection: Connection, target: str) -> None:
+    """Open a connection, hop by hop. Raises PortsideError that says which can't be, why, and what to do."""
+    way = links(connection)
+    for number, link in enumerate(way):
+        try:
+            link.open()
+        except Exception as error:
+            raise no_connection(error, door(way[: number + 1], target, last=link is connection)) from error
+        _watch(link.transport)
+
+
+def _watch(transport: paramiko.Transport) -> None:
+    """A dead link is noticed by nobody otherwise."""
+    transport.set_keepalive(10)
+    if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_LINK_SECONDS * 1000)
+
+
+def links(connection: Connection) -> list[Connection]:
+    """The connections on the way: from the first jump host to the server itself."""
+    found = [connection]
+    while isinstance(found[0].gateway, Connection):
+        found.insert(0, found[0].gateway)
+    return found
+
+
+def door(way: list[Connection], target: str, *, last: bool) -> Door:
+    """Where the last of these links leads to."""
+    *before, link = way
+    jumps = tuple(f"{hop.user}@{_bracketed(hop.host)}:{hop.port}" for hop in before)
+    return Door(link.host, link.port, link.user, target, jumps, last, known_hosts.files(link)[0], link.connect_timeout)
+
+
+def _bracketed(host: str) -> str:
+    """A host as it stands before a port."""
+    return f"[{host}]" if ":" in host else host
+
+
+def of_hosts(given: Context, hosts: Sequence[str]) -> list[OneOfSeveral]:
+    """Connections to hosts, configured as the given one is, or as Fabric was told where -H named none."""
+    return [OneOfSeveral(host, config=given.config.clone()) for host in hosts]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a connection leads to. ``way``: by which hosts and ports, the first of them as its addresses."""
+
+    addresses: frozenset[str]
+    way: tuple[object, ...]
+
+    def is_that_of(self, other: Place) -> bool:
+        """Whether both lead to one server, under whatever names."""
+        return self.way == other.way and bool(self.addresses & other.addresses)
+
+    @property
+    def order(self) -> tuple[list[str], str]:
+        """What to sort servers by, so that everybody has them in the same order."""
+        return sorted(self.addresses), repr(self.way)
+
+
+def place(given: Connection) -> Place:
+    first, *rest = links(reconnected(given))
+    return Place(_addresses(first), (first.port, first.gateway, *((link.host, link.port) for link in rest)))
+
+
+def _addresses(link: Connection) -> frozenset[str]:
+    """The addresses of a host; where a command connects us, or it has none, its name."""
+    with suppress(OSError, UnicodeError):
+        if not link.gateway:
+            found = socket.getaddrinfo(link.host, link.port, type=socket.SOCK_STREAM)
+            return frozenset(str(answer[4][0]) for answer in found)
+    return frozenset({str(link.host)})
+
+
+def practice(connection: Connection) -> paramiko.SSHConfig | None:
+    """The practice servers' ssh_config, where the host is one of them."""
+    if not PRACTICE_SSH_CONFIG.exists():
+        return None
+    found = SSHConfig.from_path(str(PRACTICE_SSH_CONFIG))
+    return found if connection.original_host in found.get_hostnames() else None
+
+
+def typed(connection: Connection) -> str:
+    """The destination as the user typed it: Fabric keeps its parts, in which ssh_config's are mixed."""
+    user, port = _given_user(connection), _given_port(connection)
+    return f"{user}@" * bool(user) + str(connection.original_host) + f":{port}" * bool(port)
+
+
+def _given_user(connection: Connection) -> str | None:
+    return None if connection.user == connection.ssh_config.get("user", connection.config.user) else connection.user
+
+
+def _given_port(connection: Connection) -> int | None:
+    return None if connection.port == int(connection.ssh_config.get("port", 22)) else connection.port

@@ -1,0 +1,165 @@
+"""Why a server can't be reached or used, in the user's words, with what to do about it."""
+
+from __future__ import annotations
+
+import shlex
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import paramiko
+
+from ..core.errors import PortsideError
+
+CONNECT_SECONDS, DEAD_LINK_SECONDS = 15, 60
+
+
+class HostKeyError(paramiko.SSHException):
+    """A host key that wasn't accepted. ``name``: the server's, as known_hosts writes it."""
+
+    def __init__(self, name: str, key: paramiko.PKey) -> None:
+        super().__init__(f"the host key of {name} wasn't accepted")
+        self.name, self.key = name, key
+
+
+class UnknownHostKey(HostKeyError):
+    """A host key that known_hosts doesn't have. ``known``: the types of those that it has."""
+
+    def __init__(self, name: str, key: paramiko.PKey, known: Iterable[str] = ()) -> None:
+        super().__init__(name, key)
+        self.known = ", ".join(sorted(known))
+
+
+class RevokedHostKey(HostKeyError):
+    """A host key that a line of known_hosts revokes."""
+
+    def __init__(self, name: str, key: paramiko.PKey, file: str, number: int) -> None:
+        super().__init__(name, key)
+        self.file, self.number = file, number
+
+
+class ChangedHostKey(HostKeyError):
+    """A host key instead of which a line of known_hosts has another one."""
+
+    def __init__(self, name: str, key: paramiko.PKey, file: str, number: int, *, by_pattern: bool) -> None:
+        super().__init__(name, key)
+        self.file, self.number, self.by_pattern = file, number, by_pattern
+
+    @property
+    def remedy(self) -> str:
+        """What takes the other key away: ssh-keygen leaves a line with wildcards alone."""
+        if self.by_pattern:
+            return f"take line {self.number} out of {self.file}"
+        return f"ssh-keygen -R {shlex.quote(self.name)} -f {shell_path(self.file)}"
+
+
+@dataclass(frozen=True)
+class Door:
+    """An SSH server on the way to the one the user named. ``jumps``: what is passed before it, as ssh -J takes it."""
+
+    host: str
+    port: int
+    user: str
+    target: str
+    jumps: tuple[str, ...] = ()
+    last: bool = True
+    known_hosts: str = "~/.ssh/known_hosts"
+    seconds: int = CONNECT_SECONDS
+
+    @property
+    def name(self) -> str:
+        return self.host if self.last else f"{self.host} (a jump host on the way to {self.target})"
+
+    @property
+    def ssh(self) -> str:
+        """What tries this very connection by hand."""
+        through = ("-J", ",".join(self.jumps)) if self.jumps else ()
+        return " ".join(("ssh", *through, "-p", str(self.port), f"{self.user}@{self.host}"))
+
+
+def no_connection(error: Exception, door: Door) -> PortsideError:  # noqa: PLR0911 - a list of cases
+    """Why there is no connection."""
+    again = "Nothing was changed. Type the same command again once it works."
+    if isinstance(error, UnknownHostKey):
+        return _unknown(error, door)
+    if isinstance(error, RevokedHostKey | ChangedHostKey):
+        return _refused(error, door)
+    if isinstance(error, paramiko.PasswordRequiredException):
+        return PortsideError(
+            "Your SSH key is locked by a passphrase.", hint="Type ssh-add, then the same command again."
+        )
+    if isinstance(error, paramiko.AuthenticationException):
+        return PortsideError(
+            f"{door.name} let nobody in as {door.user}: the server refused every key we have.",
+            state="Nothing was changed.",
+            hint=f"Try {door.ssh}; name the key with -i KEY, the user with -H user@{door.host}.",
+        )
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return PortsideError(f"There is no host called {door.name}.", hint="Check the name after -H.")
+    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError | ConnectionError | paramiko.ChannelException):
+        through = f", asked from the jump host {door.jumps[-1]}" if door.jumps else ""
+        return PortsideError(
+            f"Nothing answers SSH at {door.name}, port {door.port}{through}.",
+            state=again,
+            hint=f"Try {door.ssh}",
+        )
+    if isinstance(error, TimeoutError) or "Timeout opening channel" in str(error):
+        return PortsideError(f"{door.name} didn't answer within {door.seconds} s.", state=again)
+    return PortsideError(f"No connection to {door.name}: {str(error) or type(error).__name__}.", state=again)
+
+
+def fingerprint(key: paramiko.PKey) -> str:
+    """A key's type and fingerprint, as ssh shows them."""
+    return f"{key.get_name()} {key.fingerprint}"
+
+
+def _refused(error: RevokedHostKey | ChangedHostKey, door: Door) -> PortsideError:
+    shown = fingerprint(error.key)
+    if isinstance(error, RevokedHostKey):
+        return PortsideError(
+            f"The host key of {door.name} is revoked in {error.file}, line {error.number}: {shown}.",
+            state="Nothing was sent.",
+            hint="Give the server another host key, or ask whoever revoked this one.",
+        )
+    return PortsideError(
+        f"The host key of {door.name} has changed: {error.file} has another one than {shown}.",
+        state="Someone may be listening in between, or the server was installed anew. Nothing was sent.",
+        hint=f"If it was installed anew: {error.remedy}, then the same command again.",
+    )
+
+
+def _unknown(error: UnknownHostKey, door: Door) -> PortsideError:
+    key = error.key
+    known = f"\nIt is known by a key of another type ({error.known}), which it doesn't show." if error.known else ""
+    file = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}.get(key.get_name(), "ecdsa")
+    return PortsideError(
+        f"The host key of {door.name} isn't known on this machine, so we don't know whose server it is. It shows:\n"
+        f"    {fingerprint(key)}{known}",
+        state="Nothing was sent.",
+        hint=f"Compare it with what the server's own console says (ssh-keygen -lf /etc/ssh/ssh_host_{file}_key.pub). "
+        f"If they are the same, accept it, then type the same command again:\n"
+        f"    echo '{error.name} {key.get_name()} {key.get_base64()}' >>{shell_path(door.known_hosts)}",
+    )
+
+
+def shell_path(path: str) -> str:
+    """A path as a shell takes it, which knows what ~ is."""
+    return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)
+
+
+def no_root(text: str, target: str) -> PortsideError:
+    if "tty" in text:
+        hint = "Add to /etc/sudoers (with visudo): Defaults:USER !requiretty"
+    else:
+        hint = "Give the user sudo without a password (with visudo): USER ALL=(ALL) NOPASSWD:ALL, or use -H root@…"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = next((line for word in ("sudo:", "sudoers") for line in lines if word in line), "")
+    return PortsideError(f"No root on {target}: {said}", state="Nothing was changed.", hint=hint)
+
+
+def no_session(target: str) -> PortsideError:
+    return PortsideError(
+        f"sshd on {target} opens no further session on our connection.",
+        hint="A run needs two at once, and a third for a moment: set MaxSessions to 3 or more in its sshd_config "
+        "(10 is usual), reload sshd, then type the same command again.",
+    )

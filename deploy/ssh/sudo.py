@@ -1,0 +1,118 @@
+"""Sudo: root for a user who isn't, and its password where it wants one.
+
+The password travels over the same input as everything else, so it is sent only once sudo has asked for it, and what
+follows only once sudo has let us in: sudo alone reads it, and a wrong one is told, not followed by a stream.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import sys
+import threading
+from collections.abc import Callable, Sequence
+
+from ..core.errors import PortsideError
+from ..core.report import Report
+from ..core.secret import Secret
+from .errors import no_root
+
+WANTED = re.compile(r"sudo: .*(password|authentication) is required")
+IN_ENGLISH = ("env", "LC_ALL=C.UTF-8", "LANGUAGE=")  # in which sudo says what it wants; others translate it
+LET_IN = 'echo "$0"; exec "$@"'
+# Out of the environment before Fabric reads it: with --debug it prints what it finds there.
+GIVEN = os.environ.pop("FABRIC_SUDO_PASSWORD", "")
+_terminal = threading.Lock()  # one question at a time, when several servers ask
+
+
+def on_terminal() -> bool:
+    """Whether somebody is there to be asked. Where standard input is closed, Python has none."""
+    return bool(sys.stdin and sys.stdin.isatty())
+
+
+def asking() -> bool:
+    """Whether somebody is being asked on the terminal."""
+    return _terminal.locked()
+
+
+class Sudo:
+    """How a user becomes root on a server. ``given``: the password, where Fabric was told it."""
+
+    def __init__(self, user: str, target: str, report: Report, given: str) -> None:
+        self.user, self.target, self.report = user, target, report
+        self.settled = user == "root"
+        self.password: Secret | None = None
+        self._given = given
+        self._mark = secrets.token_hex(8)
+
+    @property
+    def asks(self) -> bool:
+        return self.password is not None
+
+    def words(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The words that run ``words`` as root."""
+        if self.user == "root":
+            return tuple(words)
+        return (*IN_ENGLISH, "sudo", *(("-S", "-p", self.question) if self.asks else ("-n",)), *words)
+
+    def guarded(self, words: Sequence[str]) -> tuple[str, ...]:
+        """The same, saying so once we are root, where there is a password to be sent before."""
+        return self.words(("sh", "-c", LET_IN, self._root, *words) if self.asks else words)
+
+    @property
+    def question(self) -> str:
+        return f"[sudo {self._mark}] password: "
+
+    @property
+    def _root(self) -> str:
+        return f"[root {self._mark}]"
+
+    def wants(self, line: str) -> bool:
+        """Whether sudo has just refused for want of a password."""
+        return not self.settled and bool(WANTED.search(line))
+
+    def ask(self) -> None:
+        """Have the password, asked for on the terminal. Raises PortsideError where there is none."""
+        text = self._given or self._typed()
+        self.password = Secret(text)
+        self.report.hide([self.password])
+
+    def _typed(self) -> str:
+        if not on_terminal():
+            raise PortsideError(
+                f"No root on {self.target}: sudo wants {self.user}'s password, and there is no terminal.",
+                state="Nothing was changed.",
+                hint="Put it into the environment as FABRIC_SUDO_PASSWORD, "
+                f"or give the user sudo without one (with visudo): {self.user} ALL=(ALL) NOPASSWD:ALL",
+            )
+        with _terminal:
+            return self.report.ask_secret(f"sudo's password for {self.user} on {self.target}: ")
+
+    def enter(self, received: Callable[[], bytes], send: Callable[[bytes], None]) -> bytes:
+        """Answer sudo's question, if it asks; return once we are root, with what came after. Raises PortsideError."""
+        seen, answered = b"", False
+        question, root = self.question.encode(), re.compile(re.escape(self._root.encode()) + rb"\r?\n")
+        while not root.search(seen):
+            block = received()
+            if not block:
+                raise no_root(seen.replace(question, b"").decode(errors="replace"), self.target)
+            seen += block
+            if seen.count(question) > answered:
+                if answered:
+                    raise self._wrong()
+                send(self.reply)
+                answered = True
+        return root.split(seen, maxsplit=1)[1]
+
+    @property
+    def reply(self) -> bytes:
+        return f"{self.password.reveal() if self.password else ''}\n".encode()
+
+    def _wrong(self) -> PortsideError:
+        return PortsideError(
+            f"sudo on {self.target} doesn't take this password for {self.user}.",
+            state="Nothing was changed.",
+            hint="Type the same command again"
+            + (", with the right one in FABRIC_SUDO_PASSWORD." if self._given else "."),
+        )

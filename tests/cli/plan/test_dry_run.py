@@ -1,0 +1,134 @@
+"""Foresight: a server that only takes notes, and what steps make of its facts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.certs import acme
+from deploy.cli.plan import dry_run
+from deploy.cli.plan.dry_run import Foreseen, Notes, Taken, Unknown
+from deploy.config.settings import Settings
+from deploy.core.errors import Locked
+from deploy.core.facts import Facts
+from deploy.core.steps import Step, script, write
+from deploy.flows import switch
+from deploy.nginx import generation
+from tests import sample
+from tests.sample import Paper
+
+
+def foreseen(paper: Paper, answer: Any = None) -> Foreseen:
+    return Foreseen(paper, Notes(), lambda step: answer)  # type: ignore[arg-type]
+
+
+def test_nothing_reaches_the_server_but_the_question_for_its_facts() -> None:
+    paper = Paper(sample.bare())
+    made = foreseen(paper)
+    made.facts(sample.SITE, [])
+    made.facts(sample.SITE, [])
+    made.apply([write("/etc/x", "x"), script("Build", "build")], stage="build")
+    with made.lock(sample.SITE) as (tell, current, busy):
+        tell("build")
+    assert (paper.told, paper.looks, paper.released) == ([], 1, False)
+    assert (current, busy) == ("", False)
+    assert [(taken.stage, taken.script) for taken in made.taken] == [("build", ""), ("build", "build")]
+
+
+def test_of_another_runs_half_done_work_nothing_is_said() -> None:
+    made = foreseen(Paper(replace(sample.bare(), held="ann@laptop, since 10:00:00 UTC, now at build")))
+    made.facts(sample.SITE, [])
+    with pytest.raises(Locked, match=r"ann@laptop, since 10:00:00 UTC, now at build") as told, made.lock(sample.SITE):
+        pass
+    assert told.value.exit_code == 3
+    assert "--wait" not in told.value.hint, "a plan has no such option"
+
+
+@pytest.mark.parametrize(
+    ("step", "answer"),
+    [
+        (script("Build", "build"), {"digest": ""}),
+        (script("End", "finish", "r", "s", "id", files={"release.json": b"{}"}), dry_run.ENDED),
+        (script("Ask", "ask"), "asked"),
+        (script("Gate", "gate"), {"way": [], "elsewhere": ""}),
+        (write("/etc/x", ""), None),
+    ],
+)
+def test_a_step_is_answered_as_far_as_it_can_be(step: Step, answer: Any) -> None:
+    (result,) = foreseen(Paper(sample.bare()), "asked").apply([step], stage="any")
+    assert (result.state, result.answer) == ("changed", answer)
+
+
+def test_what_nobody_knows_is_still_a_step_to_take() -> None:
+    def unknown(step: Step) -> Any:
+        raise Unknown("later")
+
+    made = Foreseen(Paper(sample.bare()), Notes(), unknown)  # type: ignore[arg-type]
+    with pytest.raises(Unknown, match="later"):
+        made.apply([script("Ask", "ask")], stage="prepare")
+    assert made.taken == [Taken("prepare", script("Ask", "ask"))]
+
+
+def test_a_generation_leaves_nothing_to_do(settings: Settings) -> None:
+    facts = replace(sample.provisioned(), nginx_active=False, nginx_files={"sites/blog.conf": "1" * 64})
+    (step,) = generation.steps(generation.base(facts), facts, "base")
+    assert dry_run.generations(step) == [step.words[2]]
+    then = dry_run.after(facts, step)
+    assert generation.steps(generation.base(then), then, "base") == []
+    assert then.nginx_files["sites/blog.conf"] == "1" * 64
+
+
+def test_a_switch_leaves_its_release_live_and_nginx_as_it_wants_it(settings: Settings) -> None:
+    run = sample.run(settings, Paper(sample.provisioned()))
+    run.facts = sample.provisioned()
+    step = switch.switch(run, sample.NEW, sample.SERVED, "")
+    run.facts = dry_run.after(run.facts, step)
+    assert run.facts.current == sample.NEW
+    assert switch.settle(run, sample.SERVED) == []
+
+
+def test_packages_are_there_as_their_distribution_made_them() -> None:
+    step = script("Install", "packages", "nginx", "brotli?", "docker-compose-v2|docker-compose", "ufw")
+    then = dry_run.after(sample.bare(), step)
+    assert then.packages >= {"nginx", "brotli", "docker-compose-v2", "ufw"}
+    assert (then.nginx_conf, then.nginx_default, then.ufw) == ("distribution", "distribution", "inactive")
+    kept = dry_run.after(sample.provisioned(), script("Install", "packages", "curl"))
+    assert kept.nginx_default == sample.provisioned().nginx_default
+
+
+def test_what_is_taken_away_is_not_found_any_more(settings: Settings) -> None:
+    facts = replace(sample.going_back(settings), pending={sample.OLDER: {}})
+    then = dry_run.after(facts, script("Discard", "discard", "/root", "portfolio", "no", sample.OLDER))
+    assert (set(then.releases), then.pending) == ({sample.OLD}, {})
+    assert then.images == (sample.SITE.release(sample.OLD).image,)
+
+
+def test_what_is_stopped_runs_no_more(settings: Settings) -> None:
+    facts = replace(sample.live(settings), containers=(sample.web(sample.OLD), sample.web(sample.OLDER)))
+    then = dry_run.after(facts, script("Stop", "stop", "/root", "portfolio", sample.OLDER))
+    assert [then.running("web", name) for name in (sample.OLD, sample.OLDER)] == [1, 0]
+
+
+def test_what_is_finished_is_recorded(settings: Settings) -> None:
+    facts = replace(sample.live(settings), pending={sample.NEW: {"id": sample.NEW}})
+    files = {"release.json": b'{"id": "new"}'}
+    then = dry_run.after(facts, script("End", "finish", "/root", "portfolio", sample.NEW, "", files=files))
+    assert (then.releases[sample.NEW], then.pending) == ({"id": "new"}, {})
+
+
+def test_a_certificate_is_what_nginx_reads_then(tmp_path: Path) -> None:
+    sample.with_own_certificate(tmp_path, *sample.GALLERY)
+    settings = sample.settings(tmp_path, sample.EVERY_SETTING)
+    facts = sample.provisioned()
+    (step,) = acme.install(settings, sample.SITE, facts)
+    then = dry_run.after(facts, step)
+    assert acme.install(settings, sample.SITE, then) == []
+
+
+def test_other_steps_leave_the_facts_as_they_are() -> None:
+    facts: Facts = sample.bare()
+    for step in (write("/etc/x", "x"), script("Gate", "gate", "x")):
+        assert dry_run.after(facts, step) is facts

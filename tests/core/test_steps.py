@@ -1,0 +1,59 @@
+"""Steps are data; words are quoted in one place."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from deploy.core.steps import Step, folder, quote, remove, script, write
+
+WORDS = ["", " ", "a b", "it's", '"', "$HOME", "`id`", "\\", "a\nb", "*", "~", "-n", ";", "&&", "grün", "#", "!"]
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_shell_takes_a_quoted_word_as_it_is(word: str) -> None:
+    line = f"printf '%s|' {quote(['before', word, 'after'])}"
+    done = subprocess.run(("sh", "-c", line), capture_output=True, check=True)
+    assert done.stdout.decode() == f"before|{word}|after|"
+
+
+def test_a_steps_line_holds_its_number_and_its_quoted_words() -> None:
+    assert folder("/a b").line(3) == "step 3 folder '/a b' 755 root:root"
+
+
+def test_a_folder_says_its_mode_in_octal() -> None:
+    assert folder("/x", 0o2750, "10001:33").words == ("folder", "/x", "2750", "10001:33")
+
+
+def test_a_file_travels_as_a_file() -> None:
+    step = write("/x", "text", 0o600)
+    assert (step.words, step.files) == (("write", "/x", "600", "root:root"), {"content": b"text"})
+
+
+def test_what_is_to_be_gone_is_named() -> None:
+    assert remove("/x").words == ("remove", "/x")
+
+
+def test_a_script_takes_arguments_and_files() -> None:
+    step = script("Do it", "after", "a", "", files={"f": b"1"})
+    assert (step.words, step.files) == (("script", "after", "a", ""), {"f": b"1"})
+
+
+def test_a_transcript_shows_name_words_and_text() -> None:
+    step = script("Do it", "after", "a b", files={"event": b"one\n\n2\n", "src/x": Path("x")})
+    assert step.transcript() == (
+        "- Do it\n    script after 'a b'\n    event:\n      | one\n      |\n      | 2\n    src/x <- the project's file"
+    )
+
+
+def test_a_secret_step_shows_no_content() -> None:
+    step = write("/x", "hunter2", secret=True)
+    assert "hunter2" not in step.transcript() + repr(step)
+    assert "[hidden]" in step.transcript()
+
+
+def test_equal_steps_are_equal() -> None:
+    assert write("/x", "a") == write("/x", "a") != write("/x", "b")
+    assert isinstance(folder("/x"), Step)
