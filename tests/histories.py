@@ -49,17 +49,19 @@ from deploy.core.facts import Facts
 from deploy.core.steps import Step
 from deploy.flows import runner
 from deploy.flows.context import Run
+from deploy.flows.flow import FLOWS
 from deploy.flows.stages import build
-from deploy.flows.stages.registry import STAGES
+from deploy.flows.stages.registry import STAGES, Definition
 from deploy.releases import history
 from deploy.ssh.results import Result
 from tests import sample
 
 FOLDER = Path(tempfile.mkdtemp(prefix="portside-histories-"))
 SETTINGS = sample.settings(FOLDER)
-DEPLOY = ("lock", "begin", "prepare", "start", "live")
-ROLLBACK = ("lock", "choose", "migrations", "start", "live")
-STAGES["begin"] = build.begin
+STAGES["begin"] = Definition(build.begin)
+FLOWS["deploy"] = replace(FLOWS["deploy"], stages=("lock", "begin", "prepare", "start", "live"))
+FLOWS["rollback"] = replace(FLOWS["rollback"], stages=("lock", "choose", "migrations", "start", "live"))
+FLOWS["abort"] = replace(FLOWS["abort"], stages=("lock",))
 REMAKE = DatabaseSchemaEditor._remake_table
 done: Counter[str] = Counter()
 
@@ -374,10 +376,10 @@ class Story:
 
     def both_run(self) -> None:
         """Before the switch. The live release may err where that was asked for."""
-        if self.live and not self.run.allow_breaking and not self.run.behind:
+        if self.live and not self.run.request.allow_breaking and not self.run.database.reverted:
             self.check(self.live, "the live release")
-        if not self.run.allow_breaking:
-            self.check(self.server.codes[self.run.new.id], "the new release")
+        if not self.run.request.allow_breaking:
+            self.check(self.server.codes[self.run.candidate.paths.id], "the new release")
 
     def check(self, code: Code, who: str) -> None:
         assert faults(code) <= self.borne, f"{who}, {code}: {faults(code)}"
@@ -388,10 +390,11 @@ class Story:
         self.server.seen = [replace(self.facts, clock=f"20261121-{len(self.server.codes):06}")]
         self.server.breaks, self.server.after = how, after
         self._begin(what, pick, allow)
-        name = f"{self.run.command}{' --migrations' * self.run.migrations}"
-        note(f"{name}{' --allow-breaking' * allow} of {self.server.codes[self.run.to]}, {how or 'nothing'} breaks")
+        request = self.run.request
+        name = f"{request.command}{' --migrations' * request.migrations}"
+        note(f"{name}{' --allow-breaking' * allow} of {self.server.codes[request.to]}, {how or 'nothing'} breaks")
         try:
-            runner.follow(DEPLOY if self.run.command == "deploy" else ROLLBACK, self.run)
+            runner.follow(self.run)
         except PortsideError as failure:
             note(f"  {failure}")
             error = failure
@@ -401,9 +404,9 @@ class Story:
             self._put_right()
         elif error and not isinstance(error, StepFailed):
             assert (columns(), applied()) == before, "refused, and yet it changed something"
-        unforeseen = isinstance(error, StepFailed) and self.run.command == "rollback" and "back" in error.step
+        unforeseen = isinstance(error, StepFailed) and self.run.request.command == "rollback" and "back" in error.step
         assert not unforeseen, f"{error}"
-        if not error and self.run.migrations and old and self.live:
+        if not error and self.run.request.migrations and old and self.live:
             assert not unheard(old, self.live)
         self._see(error, allow, name.startswith("rollback"))
 
@@ -416,21 +419,21 @@ class Story:
         else:
             given = {"command": "rollback", "to": others[pick % len(others)], "migrations": what != "rollback"}
         self.run = sample.run(SETTINGS, self.server, **given, allow_breaking=allow)
-        self.run.source, self.run.record = self.project, {"digest": ""}
+        self.run.candidate.project, self.run.candidate.record = self.project, {"digest": ""}
         self.run.look()
 
     def _put_right(self) -> None:
         """As the next command does."""
         self.run = sample.run(SETTINGS, self.server, "abort")
         self.run.look()
-        runner.follow(("lock",), self.run)
+        runner.follow(self.run)
 
     def _see(self, error: PortsideError | None, allow: bool, rollback: bool) -> None:
         """A deploy that failed has taken back what it did, also where that was allowed."""
         if not self.live:
             return
-        undone = not self.run.not_undone and not self.run.report.reminders
-        bears = rollback or (not undone if error else bool(self.run.answer.lacking))
+        undone = not self.run.progress.undo.failures and not self.run.report.reminders
+        bears = rollback or (not undone if error else bool(self.run.candidate.answer.lacking))
         if not (allow and bears):
             self.check(self.live, "the live release afterwards")
         self.borne = faults(self.live)

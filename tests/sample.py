@@ -22,8 +22,10 @@ from deploy.core.paths import Site
 from deploy.core.report import Report
 from deploy.core.server_paths import NGINX_CONF
 from deploy.core.steps import Step
-from deploy.flows import env_copy, runner, tasks
+from deploy.flows import env_copy, runner
 from deploy.flows.context import Run
+from deploy.flows.progress import Progress
+from deploy.flows.request import Request
 from deploy.host import packages, provision
 from deploy.nginx import generation, routing
 from deploy.nginx import site as nginx_site
@@ -470,8 +472,10 @@ class Paper:
 
 
 def run(settings: Settings, paper: Paper, command: str = "deploy", ref: str = "", to: str = "", **given: Any) -> Run:
-    report = Report(quiet=True)
-    return Run(settings, Site(settings.site), paper, report, command, ref, to, started=0.0, **given)  # type: ignore[arg-type]
+    """A run of this command. ``given``: options of Request."""
+    target = "" if settings.hosts == (paper.target,) else paper.target
+    request = Request(command, ref, to, target=target, **given)
+    return Run(request, settings, paper, Report(quiet=True), progress=Progress(started=0.0))  # type: ignore[arg-type]
 
 
 def going_back(settings: Settings, **changed: Any) -> Facts:
@@ -486,7 +490,7 @@ def going_back(settings: Settings, **changed: Any) -> Facts:
 def lock(settings: Settings, paper: Paper) -> Run:
     """A run that only takes the lock, and puts right what it finds."""
     begun = run(settings, paper, "abort")
-    runner.follow(tasks.ABORT, begun)
+    runner.follow(begun)
     return begun
 
 

@@ -23,10 +23,10 @@ from ..config.settings import Settings, whereabouts
 from ..core import logfile, secret, vocabulary
 from ..core.commandline import words
 from ..core.errors import PortsideError, Refused
-from ..core.paths import Site
 from ..core.report import Report
 from ..core.secret import Secret
 from ..flows.context import Run
+from ..flows.request import Request
 from ..ssh import connection
 from ..ssh.config import SSHConfig
 from ..ssh.server import Server
@@ -248,8 +248,8 @@ def run(
 ) -> Run:
     """A run against the server that -H or DEPLOY_HOSTS names.
 
-    ``options``: of Run, as the task has them; ``typed``: what else the task was given. ``json``: what is said goes to
-    standard error, and the result alone to standard output.
+    ``options``: of Request, as the task has them; ``typed``: what else the task was given. ``json``: what is said goes
+    to standard error, and the result alone to standard output.
 
     Raises Refused without a server: nothing ever runs on the laptop.
     """
@@ -268,7 +268,8 @@ def run(
     server.reach()
     hosts = tuple(hosts_given())
     options |= {"name": member.name, "hosts": hosts if len(hosts) < 2 or member.name == hosts[-1] else ()}
-    return member.adopt(Run(settings, Site(settings.site), server, report, command, env=env, **options))
+    target = "" if settings.hosts == (server.target,) else server.target
+    return member.adopt(Run(Request(command, env=env, target=target, **options), settings, server, report))
 
 
 def _nowhere(path: Path, command: str, options: dict[str, Any]) -> Refused:

@@ -63,7 +63,7 @@ class Member:
         if self.interrupted:
             run.server.interrupt()
         if self.turns:
-            run.turn = partial(self._turn, run, self.turns)
+            run.progress.turn = partial(self._turn, run, self.turns)
         return run
 
     def _turn(self, run: Run, turns: Turns, stage: str) -> None:
@@ -219,7 +219,7 @@ def again(command: str, options: dict[str, Any], failed: list[Member]) -> str:
     """What to type to go on there. For servers that go back to different releases it is a command for each."""
     groups: dict[str, list[str]] = {}
     for member in failed:
-        to = str(member.run.options["to"] if member.run else options.get("to", ""))
+        to = str(member.run.request.options["to"] if member.run else options.get("to", ""))
         groups.setdefault(to, []).append(member.name)
     return "\nand ".join(words(command, options | {"to": to}, *names) for to, names in groups.items())
 
@@ -240,8 +240,8 @@ def outcome(member: Member) -> str:
 
 
 def _done(run: Run | None) -> str:
-    if run is None or run.command not in {"deploy", "rollback"}:
+    if run is None or run.request.command not in {"deploy", "rollback"}:
         return "done"
-    if run.unchanged:
+    if run.candidate.unchanged:
         return f"nothing to do; release {run.facts.current} is live"
-    return f"release {run.new.id} is live"
+    return f"release {run.candidate.paths.id} is live"

@@ -116,11 +116,11 @@ def _in_release(run: Run, words: Sequence[str]) -> None:
 
 def _look(run: Run) -> None:
     """Which release is live, unless it is known. Raises PortsideError where none is."""
-    if hasattr(run, "facts"):
+    if run.facts.current:
         return
     step = script(f"Which release of {run.site.name} is live", "live", run.site.root)
     with run.server.quietly():
-        (told,) = run.server.apply([step], stage=run.command)
+        (told,) = run.server.apply([step], stage=run.request.command)
     run.facts = Facts.parse("\n".join(told.output))
     ownership.check_name(run)
     if not run.facts.current:
@@ -131,14 +131,14 @@ def _look(run: Run) -> None:
 
 def _attend(run: Run, words: Callable[[str, bool], tuple[str, ...]]) -> None:
     """Run the words that ``words`` makes of a container's name and of whether there is a terminal."""
-    container = f"{run.site.name}-{run.command}-{secrets.token_hex(4)}"
+    container = f"{run.site.name}-{run.request.command}-{secrets.token_hex(4)}"
     _end(run, session.guarded(words(container, session.terminal()), container))
 
 
 def _end(run: Run, words: Sequence[str], *, root: bool = True) -> None:
     """Run words with the user's own input and output. Exits with their exit code."""
     terminal = session.terminal()
-    given = session.of_all() if run.name and not terminal else session.Input()
+    given = session.of_all() if run.request.name and not terminal else session.Input()
     with session.unread_is_no_fault(), _output(run, terminal=terminal) as (out, errors):
         code = run.server.interactive(words, given, out, errors, terminal=terminal, root=root)
     if code:
@@ -149,9 +149,9 @@ def _end(run: Run, words: Sequence[str], *, root: bool = True) -> None:
 def _output(run: Run, *, terminal: bool) -> Iterator[tuple[Emit, Emit]]:
     """Where output and errors go: as they are, or, of several servers without a terminal, behind the server's name."""
     streams = sys.stdout, sys.stderr
-    if terminal or not run.name:
+    if terminal or not run.request.name:
         out, errors = (session.to_stream(stream) for stream in streams)
         yield out, errors
         return
-    with behind(run.name, sys.stdout) as out, behind(run.name, sys.stderr) as errors:
+    with behind(run.request.name, sys.stdout) as out, behind(run.request.name, sys.stderr) as errors:
         yield out, errors

@@ -22,7 +22,7 @@ def switch(run: Run, *, closed: bool, allow: str = "") -> None:
     step = script(f"The site is {state}", "maintenance", run.site.root, run.site.nginx_file, state, *allowed)
     with run.report.stage("maintenance") as stage:
         run.apply(stage, [step])
-        stage.note("" if run.changes else "nothing to do")
+        stage.note("" if run.progress.changes else "nothing to do")
     if not closed:
         run.report.say(f"{run.settings.canonical} is open on {run.server.target}.", style="bold green")
         return

@@ -45,7 +45,7 @@ def show(run: Run, *, as_json: bool) -> None:
 def _put_right(run: Run) -> None:
     """What an interrupted run left; unless somebody is at it. Whatever comes of it, there is a list."""
     try:
-        with run.stack, run.server.quietly():
+        with run.progress.stack, run.server.quietly():
             lock.lock(run, Stage("lock"))
     except Locked as error:
         run.report.warn(error.message)

@@ -19,8 +19,6 @@ MARGIN_MB = 512
 """What stays free beside a new release: for logs, the database, the temporary files of a build."""
 BUILD_CACHE = "10%"
 """Of the server's disk, unless DEPLOY_BUILD_CACHE says another size."""
-ROLLBACK_MB = 64
-"""A rollback makes containers, and nothing larger."""
 
 
 def parts(settings: Settings, facts: Facts) -> dict[str, int]:
@@ -42,26 +40,26 @@ def check(run: Run, stage: Stage) -> None:
     wanted = _wanted(run)
     if run.facts.disk_mb >= wanted:
         return
-    if run.only_told:
+    if run.request.dry_run:
         run.report.warn(
             f"{_lacking(run, wanted)} A deploy first removes the build cache and releases beyond DEPLOY_KEEP."
         )
         return
     removed = _free(run, stage)
-    if run.command != "rollback" and run.facts.disk_mb < wanted:
+    if not run.request.flow.must_go_on and run.facts.disk_mb < wanted:
         raise PortsideError(_lacking(run, wanted), state=_state(removed), hint=_hint(run))
     run.report.warn(f"The disk was nearly full. {_state(removed)}")
 
 
 def _wanted(run: Run) -> int:
-    if run.command == "deploy":
+    if run.request.flow.builds:
         return 0 if _makes_none(run) else needed_mb(run.settings, run.facts)
-    return {"provision": DISK_NEEDED_MB, "certs": DISK_NEEDED_MB, "rollback": ROLLBACK_MB}.get(run.command, 0)
+    return run.request.flow.room_mb
 
 
 def _makes_none(run: Run) -> bool:
     """Whether exactly this is live, so that no release is made. Of an image to pull, nobody knows yet."""
-    return not run.settings.pulls and record.is_live(run.facts, run.settings, run.source)
+    return not run.settings.pulls and record.is_live(run.facts, run.settings, run.candidate.source)
 
 
 def _free(run: Run, stage: Stage) -> list[str]:
@@ -71,7 +69,7 @@ def _free(run: Run, stage: Stage) -> list[str]:
     run.look()
     cache = freed.answer["cache"]
     gone = [*freed.answer["releases"], *([f"{cache} of the build cache"] * bool(cache))]
-    gone += ["the reserve for a rollback"] * (run.command == "rollback")
+    gone += ["the reserve for a rollback"] * (run.request.flow.must_go_on)
     return [*gone, f"{run.facts.disk_mb} MB are free, {before} were"] if gone else []
 
 
@@ -82,7 +80,7 @@ def reserves(run: Run) -> list[str]:
 
 def free(run: Run) -> Step:
     """What removes all that no release needs. A rollback may be to any release, so that all of them stay."""
-    keep = "" if run.command == "rollback" else str(run.settings.keep)
+    keep = "" if run.request.flow.must_go_on else str(run.settings.keep)
     return script("Make room on the disk", "room", run.site.root, run.site.name, keep, *reserves(run))
 
 

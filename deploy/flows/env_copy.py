@@ -18,7 +18,7 @@ NEVER = (f"{PREFIX}REGISTRY_PASSWORD",)
 
 def steps(run: Run) -> list[Step]:
     """What keeps the environment file on the server, after a deploy: nothing where it is there already."""
-    if run.command != "deploy":
+    if not run.request.flow.builds:
         return []
     text = content(run.settings)
     there = run.facts.files.get(run.site.settings)

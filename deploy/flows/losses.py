@@ -24,8 +24,6 @@ from .context import Run
 NEEDED = (f"{PREFIX}BASIC_AUTH", f"{PREFIX}ALLOW")
 """Besides processes: what only goes if --drop names it."""
 CRON = f"{PREFIX}CRON_"
-DROPPING = {"deploy", "rollback", "certs"}
-"""The commands that take --drop."""
 MEANT = {
     "BASIC_AUTH": "visitors need no password",
     "ALLOW": "visitors of every address see the site",
@@ -63,7 +61,7 @@ def found(run: Run) -> list[Loss]:
         return []
     before, now = in_force(run.site, run.facts), recorded.of_nginx(run.settings)
     environment = list[Loss]()
-    if run.command == "deploy":
+    if run.request.flow.builds:
         before = [*before, *_of_release(run.facts), *_domains(run.settings, run.facts)]
         now += recorded.of_release(run.settings)
         environment = _of_environment(run.settings, run.facts)
@@ -81,51 +79,54 @@ def in_force(site: Site, facts: Facts) -> list[str]:
 
 def of_going_back(run: Run) -> list[Loss]:
     """Processes and volumes that the live release has, and the one to go back to hasn't: they change with it."""
-    before, now = _of_release(run.facts), _of_record(run.record)
+    before, now = _of_release(run.facts), _of_record(run.candidate.record)
     mine = (PROCESSES, CRON, VOLUME)
     return [_loss(note, run.site) for note in _gone(before, now) if note.startswith(mine)]
 
 
-def check(run: Run) -> None:
-    """Tell what falls away. Raises Refused where --drop should name some of it, or names what nobody knows."""
-    lost, told = found(run), run.losses
-    if told is None:
+def check(run: Run, known: Iterable[Loss] | None = None) -> None:
+    """Tell what falls away. Raises Refused where --drop should name some of it, or names what nobody knows.
+
+    ``known``: what was told of it already; None before that.
+    """
+    lost = found(run)
+    if known is None:
         _check_drop(run, lost)
-    run.losses = tuple(lost)
-    for line in lines(run, [loss for loss in lost if loss not in (told or ())]):
+    told = tuple(known or ())
+    for line in lines(run, [loss for loss in lost if loss not in told]):
         run.report.warn(line)
-    refuse(run, state="" if run.changes else "Nothing was changed.")
+    refuse(run, state="" if run.progress.changes else "Nothing was changed.")
 
 
 def refuse(run: Run, *, state: str = "") -> None:
     """Raises Refused where something falls away that only goes if --drop names it. A plan only tells of it."""
-    kept = [] if run.only_told else undropped(run)
+    kept = [] if run.request.dry_run else undropped(run)
     if not kept:
         return
-    drop = ",".join([*filter(None, [run.drop]), *(loss.name for loss in kept)])
-    go_on = run.again(drop=drop) if run.command in DROPPING else run.fab("deploy", drop=drop)
-    falls = "falls" if len(kept) == 1 else "fall"
+    drop = ",".join([*filter(None, [run.request.drop]), *(loss.name for loss in kept)])
+    go_on = run.again(drop=drop) if run.request.flow.may_drop else run.fab("deploy", drop=drop)
+    falls, env = "falls" if len(kept) == 1 else "fall", run.request.env
     raise Refused(
-        f"Refused, since {', '.join(loss.name for loss in kept)} {falls} away{by(run.facts)}: not in {run.env}.",
+        f"Refused, since {', '.join(loss.name for loss in kept)} {falls} away{by(run.facts)}: not in {env}.",
         state=state,
-        hint=f"Put it into {run.env} again; {run.fab('env')} shows what the server has. Or let it go: {go_on}",
+        hint=f"Put it into {run.request.env} again; {run.fab('env')} shows what the server has. Or let it go: {go_on}",
     )
 
 
 def undropped(run: Run) -> list[Loss]:
     """What only goes if --drop names it, and it doesn't."""
-    dropped = {recorded.key(name) for name in run.drop.split(",")}
+    dropped = {recorded.key(name) for name in run.request.drop.split(",")}
     return [loss for loss in found(run) if loss.needed and loss.key not in dropped]
 
 
 def lines(run: Run, lost: list[Loss]) -> list[str]:
     """A sentence for each loss; those of which their defaults apply, and the application's names, are told together."""
-    who = by(run.facts)
-    told = [f"{loss.name} isn't in {run.env}, and falls away: {loss.meant}{who}." for loss in lost if loss.meant]
+    who, env = by(run.facts), run.request.env
+    told = [f"{loss.name} isn't in {env}, and falls away: {loss.meant}{who}." for loss in lost if loss.meant]
     if others := [loss.name for loss in lost if not loss.meant and loss.name.startswith(PREFIX)]:
-        told.append(f"Set before{who}, and not in {run.env}: {', '.join(others)}. Their defaults apply.")
+        told.append(f"Set before{who}, and not in {run.request.env}: {', '.join(others)}. Their defaults apply.")
     if names := [loss.name for loss in lost if not loss.meant and not loss.name.startswith(PREFIX)]:
-        told.append(f"The application had these names{who}, and {run.env} hasn't: {', '.join(names)}.")
+        told.append(f"The application had these names{who}, and {run.request.env} hasn't: {', '.join(names)}.")
     return told
 
 
@@ -137,7 +138,7 @@ def by(facts: Facts) -> str:
 
 def _check_drop(run: Run, lost: list[Loss]) -> None:
     """Raises Refused where --drop names nothing that there is; what doesn't fall away is told."""
-    names = [name for name in run.drop.split(",") if name]
+    names = [name for name in run.request.drop.split(",") if name]
     if strange := [name for name in names if not _is_known(run, name, lost)]:
         close = difflib.get_close_matches(strange[0].upper(), [loss.name for loss in lost], n=1)
         raise Refused(

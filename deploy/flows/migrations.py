@@ -23,6 +23,7 @@ from ..releases import record as release_record
 from ..releases.answer import Answer
 from ..releases.environment import made_environment_step
 from .context import Run
+from .progress import Phase
 
 _MODULES = ("portside_migrations.py", "portside_judge.py", "portside_tables.py", "portside_project.py")
 _HISTORY = {name: REMOTE / name for name in _MODULES}
@@ -88,7 +89,7 @@ def forward(run: Run, paths: ReleasePaths, answer: Answer) -> list[Step]:
 def is_due(run: Run, answer: Answer) -> bool:
     """Whether ``migrate`` runs though nothing is known to be pending: the last one broke off, a squashed one is to
     be noted, or the project has a command of its own for it, and other migrations than the live release."""
-    if run.command != "deploy" or not answer.aliases:
+    if not run.request.flow.builds or not answer.aliases:
         return False
     live = run.facts.releases.get(run.facts.current, {})
     return (
@@ -134,8 +135,8 @@ def dump(run: Run) -> list[Step]:
 
 def dump_path(run: Run) -> str:
     """Named after the release that is to be; a rollback's is another than the one its release was made with."""
-    forward = run.command == "deploy" and run.release
-    return run.site.dump(run.new.id if forward else f"{run.facts.clock}-rollback")
+    forward = run.request.flow.builds and run.candidate.release
+    return run.site.dump(run.candidate.paths.id if forward else f"{run.facts.clock}-rollback")
 
 
 def check(run: Run, answer: Answer) -> None:
@@ -155,7 +156,7 @@ def check_pending(run: Run, answer: Answer) -> None:
         return
     for name, what in answer.unjudged.items():
         run.report.warn(f"Nobody can tell what {name} does to {live}, which runs beside it: {', '.join(what)}.")
-    if answer.breaking and not run.allow_breaking:
+    if answer.breaking and not run.request.allow_breaking:
         raise PortsideError(
             f"This would break {live}, which serves visitors until the new release does:\n{_told(answer.breaking)}",
             hint=f"{SPLIT}\nOr bear its errors meanwhile: {run.again(allow_breaking=True)}",
@@ -173,8 +174,8 @@ def _check_strangers(run: Run, answer: Answer) -> None:
     if new := sorted({*answer.stale} - {*live.get("strangers", answer.stale)}):
         run.report.warn(f"The database has migrations that no release here has: {listed(new)}.")
     lacking = [phrase for phrase in answer.lacking if phrase not in live.get("lacking", [])]
-    if lacking and run.allow_breaking:
-        refused = ": a deploy of it is refused, but for --allow-breaking" * run.only_told
+    if lacking and run.request.allow_breaking:
+        refused = ": a deploy of it is refused, but for --allow-breaking" * run.request.dry_run
         run.report.warn(f"This code can't work with the database as it is{refused}:\n{_lines(lacking)}")
     elif lacking:
         hint = (
@@ -187,7 +188,8 @@ def _check_strangers(run: Run, answer: Answer) -> None:
 def refuse_lacking(run: Run, answer: Answer) -> None:
     """Raises PortsideError where a release can't work with a database that was taken back for it."""
     if answer.lacking:
-        raise PortsideError(f"{run.new.id} can't work with the database as it is now:\n{_lines(answer.lacking)}")
+        identity = run.candidate.paths.id
+        raise PortsideError(f"{identity} can't work with the database as it is now:\n{_lines(answer.lacking)}")
 
 
 def _lines(phrases: Iterable[str]) -> str:
@@ -204,19 +206,20 @@ def tell_kept(run: Run, answer: Answer) -> None:
     many = count(len(answer.ahead), "migration")
     run.report.warn(f"The database stays as it is: {many} not undone ({listed(answer.ahead)}).")
     for name, what in answer.ahead_unjudged.items():
-        run.report.warn(f"Nobody can tell what {name} does to {run.new.id}: {', '.join(what)}.")
+        run.report.warn(f"Nobody can tell what {name} does to {run.candidate.paths.id}: {', '.join(what)}.")
 
 
 def refuse_unable(run: Run, answer: Answer, wanted: Answer) -> None:
     """Raises PortsideError where the release to go back to can't work with the database as it is, or what it doesn't
     know can't be taken back. ``answer``: of the live release; ``wanted``: of the one to go back to."""
-    if run.migrations:
+    if run.request.migrations:
         _refuse_no_way_back(run, answer)
         if not answer.ahead:
             refuse_lacking(run, wanted)
-    elif (answer.ahead_breaking or wanted.lacking) and not run.allow_breaking:
+    elif (answer.ahead_breaking or wanted.lacking) and not run.request.allow_breaking:
+        identity, live = run.candidate.paths.id, run.facts.current
         raise PortsideError(
-            f"{run.new.id} can't work with the database as {run.facts.current} made it:\n{_why_unable(answer, wanted)}",
+            f"{identity} can't work with the database as {live} made it:\n{_why_unable(answer, wanted)}",
             hint=f"To migrate back too, after a dump: {run.again(migrations=True)}\n"
             f"To go back all the same: {run.again(allow_breaking=True)}\n"
             "What is lost: docs/deploy.md, “Going back”.",
@@ -244,16 +247,17 @@ def _refuse_no_way_back(run: Run, answer: Answer) -> None:
 
 def disturbing(run: Run) -> list[str]:
     """What a release that isn't live yet has applied, and what breaks the live one."""
-    live = run.facts.current if hasattr(run, "facts") else ""
-    return [name for name in run.migrated if live and not run.switched and name in run.answer.breaking]
+    if not run.facts.current or run.phase is Phase.LIVE:
+        return []
+    return run.database.breaks_live(run.candidate.django)
 
 
 def explain_afterwards(run: Run, error: PortsideError) -> None:
     """The release is live and well, but the migrations it doesn't know aren't taken back, or not all."""
-    error.state = f"Release {run.new.id} is live, and needs none of what stays in the database."
+    error.state = f"Release {run.candidate.paths.id} is live, and needs none of what stays in the database."
     error.hint = (
         f"To try again: {run.fab('rollback', to=run.facts.current)}, "
-        f"then {run.fab('rollback', to=run.new.id, migrations=True)}"
+        f"then {run.fab('rollback', to=run.candidate.paths.id, migrations=True)}"
     )
 
 

@@ -7,6 +7,7 @@ from ..core.errors import Lost, PortsideError, StepFailed
 from ..core.report import count
 from . import migrations
 from .context import Run
+from .progress import Phase
 from .stages import remove
 
 
@@ -31,51 +32,50 @@ def _way(run: Run, lines: list[str]) -> str:
 
 def _state(run: Run) -> str:
     """What is so now."""
-    if run.command == "remove":
+    if run.request.flow.removes:
         return remove.interrupted(run)
     return _of_release(run) or _as_it_was(run)
 
 
 def _of_release(run: Run) -> str:
     """That the new release is live, or may be; empty where it can't be."""
-    if run.switched:
-        return f"Release {run.new.id} is live."
-    if run.unattended:
+    if run.phase is Phase.LIVE:
+        return f"Release {run.candidate.paths.id} is live."
+    if run.phase is Phase.HANDED_OVER:
         releases = f"{run.fab('releases')} shows which"
-        return (
-            f"The server goes on by itself: release {run.new.id} will be live, or the one before still is; {releases}."
-        )
+        identity = run.candidate.paths.id
+        return f"The server goes on by itself: release {identity} will be live, or the one before still is; {releases}."
     return ""
 
 
 def _as_it_was(run: Run) -> str:
-    facts = getattr(run, "facts", None)
-    if facts and facts.current:
+    facts = run.facts
+    if facts.current:
         return f"Release {facts.current} is live, {_as_before(run)}.{_database(run)}{_migrated(run)}{_not_undone(run)}"
-    if facts and run.changes:
+    if run.progress.changes:
         return f"The site isn't live yet.{_migrated(run)}{_not_undone(run)}"
     return "Nothing was changed."
 
 
 def _not_undone(run: Run) -> str:
     """The failures of the cleanup."""
-    return "".join(f" The cleanup failed: {failed.rstrip('.')}." for failed in run.not_undone)
+    return "".join(f" The cleanup failed: {failed.rstrip('.')}." for failed in run.progress.undo.failures)
 
 
 def _database(run: Run) -> str:
     """What the failed release has changed of the database's container, which stays."""
-    return f" The database was restarted ({run.database_restarted}) and stays so." if run.database_restarted else ""
+    return f" The database was restarted ({run.database.restarted}) and stays so." if run.database.restarted else ""
 
 
 def _as_before(run: Run) -> str:
-    if run.behind:
+    if run.database.reverted:
         return "but its migrations are taken back: the next command applies them again"
     if names := migrations.disturbing(run):
         return f"but {migrations.listed(names)} may make it err"
-    if run.live_fault:
-        return f"but visitors get an error: {run.live_fault.rstrip('.')}"
-    if run.broken_in and run.answer.breaking:
-        breaking = migrations.listed(list(run.answer.breaking))
+    if run.health.fault:
+        return f"but visitors get an error: {run.health.fault.rstrip('.')}"
+    if run.database.unknown and run.candidate.answer.breaking:
+        breaking = migrations.listed(list(run.candidate.answer.breaking))
         return f"but {breaking} may be applied by now, and make it err until the next command takes that back"
     return "as before"
 
@@ -83,17 +83,17 @@ def _as_before(run: Run) -> str:
 def _migrated(run: Run) -> str:
     """What a failed release has already done to the database."""
     told = ""
-    if run.broke_off and run.broke_off in run.answer.loose:
-        told = f" {run.broke_off} isn't atomic, so a part of it may stay: see to that first."
-    elif run.broke_off:
-        told = f" {run.broke_off} was taken back whole."
-    if not run.migrated:
+    if run.database.failed_at and run.database.failed_at in run.candidate.answer.loose:
+        told = f" {run.database.failed_at} isn't atomic, so a part of it may stay: see to that first."
+    elif run.database.failed_at:
+        told = f" {run.database.failed_at} was taken back whole."
+    if not run.database.applied:
         return told
-    dumped = run.answer.applied and run.settings.own_database
+    dumped = run.candidate.answer.applied and run.settings.own_database
     dump = f"; a dump of before is {migrations.dump_path(run)}" if dumped else ""
-    stay = "stays" if len(run.migrated) == 1 else "stay"
-    names = f" ({migrations.listed(run.migrated)})" if run.broke_off else ""
-    return f"{told} {count(len(run.migrated), 'migration')} of the failed one {stay} applied{names}{dump}."
+    stay = "stays" if len(run.database.applied) == 1 else "stay"
+    names = f" ({migrations.listed(run.database.applied)})" if run.database.failed_at else ""
+    return f"{told} {count(len(run.database.applied), 'migration')} of the failed one {stay} applied{names}{dump}."
 
 
 def interrupted(run: Run, name: str) -> PortsideError:

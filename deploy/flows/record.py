@@ -13,13 +13,14 @@ from .context import Run
 
 def of_run(run: Run) -> dict[str, Any]:
     """The release's record: of one that was good before, its own with the ports it has now."""
-    if run.command == "rollback":
-        names = hostnames.noted(run.served.names) if run.served.names else {}
-        started = {"ports": list(run.served.ports), **names}
-        return run.record | started | record.of_database(getattr(run, "answer", None))
+    if not run.request.flow.builds:
+        names = hostnames.noted(run.candidate.routes.names) if run.candidate.routes.names else {}
+        started = {"ports": list(run.candidate.routes.ports), **names}
+        return run.candidate.record | started | record.of_database(run.candidate.django)
     made = {}
     if run.settings.containers:
-        dependencies = image.dependencies(run.settings, run.source)
-        compose = compose_file.release_compose(run.settings, run.new, run.facts, run.answer)
-        made = record.of_application(run.answer, run.record["digest"], dependencies, compose)
-    return record.record(run.new.id, run.settings, run.source, run.facts, run.served, made)
+        dependencies = image.dependencies(run.settings, run.candidate.source)
+        compose = compose_file.release_compose(run.settings, run.candidate.paths, run.facts, run.candidate.answer)
+        made = record.of_application(run.candidate.answer, run.candidate.record["digest"], dependencies, compose)
+    new = run.candidate
+    return record.record(new.paths.id, run.settings, new.source, run.facts, new.routes, made)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..core.errors import PortsideError, StepFailed
+from collections.abc import Callable
+
+from ..core.errors import StepFailed
 from ..core.facts import Facts
 from ..core.paths import Site
 from ..core.report import Stage
@@ -12,6 +14,7 @@ from ..releases import record as release_record
 from ..releases.answer import Answer
 from . import migrations, site_health, switch
 from .context import Run
+from .progress import Phase, in_a_line
 
 
 def is_due(site: Site, facts: Facts) -> bool:
@@ -41,7 +44,7 @@ def put_right(run: Run, stage: Stage) -> None:
 
 def _say(run: Run, found: str, doing: str, to_do: str) -> None:
     """What was found, and what becomes of it: a plan only foresees that."""
-    run.report.warn(f"{found}: {to_do if run.only_told else doing}.")
+    run.report.warn(f"{found}: {to_do if run.request.dry_run else doing}.")
 
 
 def _take_away(run: Run) -> list[Step]:
@@ -67,14 +70,7 @@ def _take_back_left(run: Run, stage: Stage, identity: str) -> None:
     try:
         run.apply(stage, migrations.back(run, paths, pending, live, pending.get("migrations", [])))
     except StepFailed as error:
-        run.report.remind(f"{run.facts.current} may err: {why(error)}")
-
-
-def why(error: PortsideError) -> str:
-    """In a line, what failed while something else was put right."""
-    if not isinstance(error, StepFailed):
-        return error.message
-    return f"{error.step}: {error.lines[-1].strip() if error.lines else f'exit code {error.status}'}"
+        run.report.remind(f"{run.facts.current} may err: {in_a_line(error)}")
 
 
 def _stop_strays(run: Run) -> list[Step]:
@@ -110,10 +106,14 @@ def _close(run: Run) -> list[Step]:
     return [database.close(run.site)]
 
 
-def close(run: Run) -> None:
+def begin(run: Run, clear_away: Callable[[str], None]) -> None:
+    """Note that the candidate may have something on the server from now on. ``clear_away``: takes that away."""
+    run.phase = Phase.CANDIDATE
+    run.progress.undo.push(clear_away)
+
+
+def close(run: Run, stage: str) -> None:
     """After a failed deploy with another password: the database takes the live release's alone."""
-    if not run.two_passwords:
-        return
     with run.server.quietly():
         run.server.apply([database.close(run.site)], stage="data")
 
@@ -145,45 +145,48 @@ def finish(run: Run, stage: Stage, identity: str) -> None:
 
 def stop(run: Run, stage: str) -> None:
     """After a rollback that failed in this stage: its containers, which stay for another try."""
-    files = switch.event(run, f"failed at {stage}", run.new.id)
-    step = script("Stop the release again", "stop", run.site.root, run.site.name, run.new.id, files=files)
+    files = switch.event(run, f"failed at {stage}", run.candidate.paths.id)
+    step = script("Stop the release again", "stop", run.site.root, run.site.name, run.candidate.paths.id, files=files)
     with run.server.quietly():
         run.server.apply([step], stage="stop")
 
 
-def take_back(run: Run) -> None:
+def take_back(run: Run, stage: str) -> None:
     """After a failed deploy, or going forward to a newer release, whose migrations break the live one: it has its
     database again. Raises PortsideError where the database says that it hasn't."""
     live = migrations.Other.of(run, run.facts.current)
     if not live or not migrations.disturbing(run):
         return
     run.report.warn(f"The migrations that break {run.facts.current} are taken back.")
-    record = {"manage": run.answer.manage}
+    record = {"manage": run.candidate.answer.manage}
     with run.server.quietly():
-        run.server.apply(migrations.back(run, run.new, record, live, run.migrated)[-1:], stage="migrations")
-    run.migrated = ()
+        steps = migrations.back(run, run.candidate.paths, record, live, run.database.applied)
+        run.server.apply(steps[-1:], stage="migrations")
+    run.database.applied = ()
 
 
-def forward_again(run: Run) -> None:
+def forward_again(run: Run, stage: str) -> None:
     """After a failed rollback that had taken migrations back: the live release has them again."""
-    if not run.behind:
-        return
     run.report.warn(f"The migrations of {run.facts.current} are applied again.")
     with run.server.quietly():
         run.server.apply(migrations.put_forward(run), stage="migrations")
-    run.behind = False
+    run.database.reverted = False
 
 
 def discard(run: Run, stage: str) -> None:
-    """After a failure in this stage: what the new release left on the server."""
+    """After a failure in this stage: what the new release left on the server. One whose migrations couldn't be taken
+    back is only stopped, since it alone can do that."""
+    if migrations.disturbing(run):
+        stop(run, stage)
+        return
     first = "no" if run.facts.current else "yes"
-    words = (run.site.root, run.site.name, first, run.new.id)
-    files = switch.event(run, f"failed at {stage}", run.new.id)
+    words = (run.site.root, run.site.name, first, run.candidate.paths.id)
+    files = switch.event(run, f"failed at {stage}", run.candidate.paths.id)
     step = script("Take the failed release away", "discard", *words, files=files)
     with run.server.quietly():
         run.server.apply([step], stage="discard")
 
 
-def ask_live(run: Run) -> None:
+def ask_live(run: Run, stage: str) -> None:
     """Ask the live release through Nginx once more, before it is said to be live as before."""
-    run.live_fault = site_health.ask(run)
+    run.health.fault = site_health.ask(run)

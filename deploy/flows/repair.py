@@ -21,29 +21,29 @@ def mend(run: Run, stage: Stage) -> None:
     """Start the live release's web containers that are ill; all of them where visitors get an error all the same."""
     ill = site_health.parts(run.facts)
     if ill:
-        run.live_fault = f"{' and '.join(ill)} {'is' if len(ill) == 1 else 'are'} down"
-    elif site_health.is_doubtful(run.facts) and not (run.only_told and _database_started(run)):
-        run.live_fault = site_health.ask(run, patience=PATIENCE * _database_started(run))
-        run.live_fault = run.live_fault and _fault_of_release(run, stage)
-    if not run.live_fault:
+        run.health.fault = f"{' and '.join(ill)} {'is' if len(ill) == 1 else 'are'} down"
+    elif site_health.is_doubtful(run.facts) and not (run.request.dry_run and _database_started(run)):
+        run.health.fault = site_health.ask(run, patience=PATIENCE * _database_started(run))
+        run.health.fault = run.health.fault and _fault_of_release(run, stage)
+    if not run.health.fault:
         stage.skipped = True
         return
-    run.report.warn(f"{run.facts.current} isn't healthy: {run.live_fault.rstrip('.')}. It is started anew.")
+    run.report.warn(f"{run.facts.current} isn't healthy: {run.health.fault.rstrip('.')}. It is started anew.")
     anew(run, stage, ill or _web(run))
 
 
 def _database_started(run: Run) -> bool:
     """Whether this run has started the database, which may be all that was wrong. A plan takes it for that."""
-    return any(each["stage"] == "data" for each in run.changed)
+    return any(each["stage"] == "data" for each in run.progress.changed)
 
 
 def _fault_of_release(run: Run, stage: Stage) -> str:
     """The fault that stays once the database takes connections; empty where that was all that was wrong."""
-    if run.only_told:
-        return run.live_fault
+    if run.request.dry_run:
+        return run.health.fault
     results = run.apply(stage, database.wake(run.settings, run.site, run.facts))
     woken = any(result.state == "changed" for result in results)
-    return site_health.ask(run, patience=PATIENCE) if woken else run.live_fault
+    return site_health.ask(run, patience=PATIENCE) if woken else run.health.fault
 
 
 def everything(run: Run, stage: Stage) -> None:
@@ -52,7 +52,7 @@ def everything(run: Run, stage: Stage) -> None:
 
 
 def _web(run: Run) -> list[str]:
-    return [f"web-{number}" for number in range(1, run.served.replicas + 1)]
+    return [f"web-{number}" for number in range(1, run.candidate.routes.replicas + 1)]
 
 
 def anew(run: Run, stage: Stage, parts: list[str]) -> None:
@@ -60,21 +60,21 @@ def anew(run: Run, stage: Stage, parts: list[str]) -> None:
     paths = run.site.release(run.facts.current)
     folders = [folder(paths.tmp, 0o2770, OWNER), folder(paths.run, 0o2750, OWNER)]
     *_, started = run.apply(stage, [*folders, start(run, paths.id, *parts)])
-    ports = tuple(started.answer["ports"]) or run.served.ports
-    if ports != run.served.ports:
-        run.served = replace(run.served, ports=ports)
+    ports = tuple(started.answer["ports"]) or run.candidate.routes.ports
+    if ports != run.candidate.routes.ports:
+        run.candidate.routes = replace(run.candidate.routes, ports=ports)
         _note_ports(run, stage)
     stage.note(f"{count(len(parts), 'container')} started anew")
 
 
 def see(run: Run) -> None:
     """See that what was started anew answers visitors. Raises PortsideError where it doesn't."""
-    if run.only_told or not (run.anew or run.live_fault):
+    if run.request.dry_run or not (run.health.restart_all or run.health.fault):
         return
-    run.live_fault = site_health.ask(run, patience=run.settings.health_timeout)
-    if run.live_fault:
+    run.health.fault = site_health.ask(run, patience=run.settings.health_timeout)
+    if run.health.fault:
         hint = f"{run.fab('logs')} shows what the application says of it."
-        raise PortsideError(f"{run.facts.current} was started anew, but isn't healthy: {run.live_fault}", hint=hint)
+        raise PortsideError(f"{run.facts.current} was started anew, but isn't healthy: {run.health.fault}", hint=hint)
 
 
 def start(run: Run, identity: str, *parts: str) -> Step:
@@ -86,7 +86,7 @@ def start(run: Run, identity: str, *parts: str) -> Step:
         "start",
         paths.compose,
         paths.run,
-        str(run.served.replicas),
+        str(run.candidate.routes.replicas),
         str(first),
         str(last),
         str(run.settings.health_timeout),
@@ -95,6 +95,6 @@ def start(run: Run, identity: str, *parts: str) -> Step:
 
 
 def _note_ports(run: Run, stage: Stage) -> None:
-    record = history.live(run.facts) | {"ports": list(run.served.ports)}
+    record = history.live(run.facts) | {"ports": list(run.candidate.routes.ports)}
     run.facts = replace(run.facts, releases=run.facts.releases | {run.facts.current: record})
     run.apply(stage, [write(run.site.release(run.facts.current).record, release_record.as_json(record, indent=2))])

@@ -60,7 +60,7 @@ def watched(run: Run, names: Iterable[str], output: Sequence[str]) -> list[Endin
 
 
 def _of_process(run: Run, name: str) -> str:
-    command = run.settings.processes.get(name, "") if run.command == "deploy" else ""  # a rollback's may be another
+    command = run.settings.processes.get(name, "") if run.request.flow.builds else ""  # a rollback's may be another
     return f"The process {name} keeps ending." + (f" Its command: {command}" if command else "")
 
 
@@ -78,5 +78,5 @@ def _log(output: Sequence[str], name: str) -> tuple[str, ...]:
 
 def tell(run: Run) -> None:
     """Warn of what keeps ending, as the last lines of a run."""
-    for each in run.ending:
-        run.report.warn("\n".join(each.lines(run.fab)))
+    for each in run.health.failing:
+        run.report.warn("\n".join(each.lines(run.request.fab)))

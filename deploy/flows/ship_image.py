@@ -36,9 +36,9 @@ PIECE = 2**16
 
 def check(run: Run) -> None:
     """Raises Refused where this machine can't build the image that it will have to."""
-    if run.command != "deploy" or run.settings.build != "local":
+    if not run.request.flow.builds or run.settings.build != "local":
         return
-    if not record.is_live(run.facts, run.settings, run.source):
+    if not record.is_live(run.facts, run.settings, run.candidate.source):
         engine = _engine()
         engine.check(run.facts.platform)
         engine.close()
@@ -46,15 +46,16 @@ def check(run: Run) -> None:
 
 def make(run: Run, stage: Stage) -> list[Result]:
     """Build the release's image here, send the server the layers it lacks, and have Docker there put them together."""
-    if run.only_told:
-        return run.apply(stage, [*ownership.claim_name(run), script(LOAD, "load", run.new.image, secret=True)])
+    if run.request.dry_run:
+        image_there = script(LOAD, "load", run.candidate.paths.image, secret=True)
+        return run.apply(stage, [*ownership.claim_name(run), image_there])
     with tempfile.TemporaryFile(dir=_room()) as spool:
         _build(run, spool)
         with tarfile.open(fileobj=spool, mode="r:") as archive:
             packed = Image.read(archive)
             *_, asked = run.apply(stage, [*ownership.claim_name(run), ask(run.site, packed.names)])
             _send(run, stage, packed, archive, asked.answer)
-    return run.apply(stage, [load(run.new, packed)])
+    return run.apply(stage, [load(run.candidate.paths, packed)])
 
 
 def _engine() -> Any:
@@ -70,7 +71,7 @@ def _build(run: Run, spool: IO[bytes]) -> None:
     run.report.begin(f"Build the image on this machine for {platform}")
     over = image.overlay(run.settings, tag)
     try:
-        for recipe in (image.recipe(run.settings, run.source, run.new), over):
+        for recipe in (image.recipe(run.settings, run.candidate.source, run.candidate.paths), over):
             if recipe:
                 engine.build(recipe, tag, platform, run.report.output, run.report.mask)
         run.report.begin("Take the image out of Docker")

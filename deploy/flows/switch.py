@@ -146,11 +146,11 @@ def finish(run: Run, identity: str, old: str, record: dict[str, Any], *, what: s
 def event(run: Run, result: str, *identities: str, what: str = "", who: str = "") -> dict[str, bytes]:
     """Lines for the site's history, as a script takes them along: who did what, when (the server's clock, UTC), with
     what result, in how many seconds."""
-    seconds = round(time.monotonic() - run.started, 1)
+    seconds = round(time.monotonic() - run.progress.started, 1)
     told = {"result": result, "who": who or release_record.who(), "when": run.facts.clock, "seconds": seconds}
     before = run.facts.current
     lines = [
-        release_record.as_json({"event": what or run.command, "release": one, **told, "before": before})
+        release_record.as_json({"event": what or run.request.command, "release": one, **told, "before": before})
         for one in identities
     ]
     return {"event": "".join(lines).encode()}
@@ -177,7 +177,7 @@ def tell(run: Run, results: Iterable[Result]) -> None:
     for result in results:
         answer = result.answer if result.step.words[:2] in _TELLING else {}
         _tell_ended(run, answer)
-        run.ending += restarts.watched(run, answer.get("dying", []), result.output)
+        run.health.failing += restarts.watched(run, answer.get("dying", []), result.output)
 
 
 _TELLING = {("script", "finish"), ("script", "watch")}

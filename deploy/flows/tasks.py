@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from ..certs import acme
 from ..core.report import count
@@ -12,50 +13,44 @@ from ..nginx.hostnames import Hosts
 from ..releases import healthcheck
 from . import restarts, runner, site_health
 from .context import Run
+from .stages import certs as stages_certs
 from .stages import remove as stages_remove
-
-PROVISION = ("preflight", "provision")
-DEPLOY = ("preflight", "lock", "provision", "build", "data", "prepare", "start", "gate", "live", "prune")
-
-CERTS = ("preflight", "lock", "provision", "issue", "edge", "prove")
-TRIAL = ("preflight", "lock", "provision", "issue")
-ABORT = ("preflight", "lock")
-REMOVE = ("preflight", "confirm", "lock", "remove")
-ROLLBACK = ("preflight", "lock", "choose", "data", "migrations", "start", "gate", "live")
 
 
 def provision(run: Run) -> None:
     """Prepare the host alone."""
-    runner.follow(PROVISION, run)
+    runner.follow(run)
     _say_round_trips(run)
-    done = count(run.changes, "change") if run.changes else "nothing to do, the server is as it should be"
+    changes = run.progress.changes
+    done = count(changes, "change") if changes else "nothing to do, the server is as it should be"
     run.report.say(f"{run.server.target}: {done}.", style="bold")
 
 
 def deploy(run: Run, *, as_json: bool = False) -> None:
     """From wherever the server is to a live site; as JSON one object that says what was changed."""
-    runner.follow(DEPLOY, run)
+    runner.follow(run)
     _say_round_trips(run)
-    identity = run.facts.current if run.unchanged else run.new.id
-    seconds = time.monotonic() - run.started
-    for line in acme.told_strange(acme.strange(run.settings, run.facts, run.served.names)):
+    identity = run.facts.current if run.candidate.unchanged else run.candidate.paths.id
+    seconds = time.monotonic() - run.progress.started
+    for line in acme.told_strange(acme.strange(run.settings, run.facts, run.candidate.routes.names)):
         run.report.remind(line)
-    for problem in site_health.without_image(run) if run.unchanged else ():
+    for problem in site_health.without_image(run) if run.candidate.unchanged else ():
         run.report.remind(str(problem))
     if as_json:
-        told = {"site": run.site.name, "server": run.server.target, "release": identity, "new": not run.unchanged}
-        told |= {"changed": run.changed, "warnings": run.report.reminders, "seconds": round(seconds, 1)}
+        told: dict[str, Any] = {"site": run.site.name, "server": run.server.target, "release": identity}
+        told |= {"new": not run.candidate.unchanged}
+        told |= {"changed": run.progress.changed, "warnings": run.report.reminders, "seconds": round(seconds, 1)}
         run.report.result(told)
     report, site = run.report, run.settings
     _say_hosts(run)
     report.say()
-    if run.unchanged:
-        what = "nothing to do" if not run.changes else f"{count(run.changes, 'change')}, same release"
+    if run.candidate.unchanged:
+        what = "nothing to do" if not run.progress.changes else f"{count(run.progress.changes, 'change')}, same release"
         live = f"{site.canonical}: {what}; {identity} is live on {run.server.target}"
     else:
         live = f"{site.canonical} is live on {run.server.target}: release {identity}"
     report.say(f"{live} ({seconds:.1f} s).", style="bold green")
-    visited = healthcheck.of(run.served, site, run.facts)
+    visited = healthcheck.of(run.candidate.routes, site, run.facts)
     report.say(f"  Look at it:   {visited.address}/")
     if run.facts.closed:
         report.warn(f"It is closed for visitors: {run.fab('maintenance', off=True)} opens it.")
@@ -69,29 +64,30 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
 
 def _say_hosts(run: Run) -> None:
     """After a first deploy to servers that -H named: what makes -H unnecessary. Of several it is said once."""
-    if run.facts.current or run.settings.hosts or not run.hosts:
+    if run.facts.current or run.settings.hosts or not run.request.hosts:
         return
-    line = f"DEPLOY_HOSTS={','.join(run.hosts)}"
-    run.report.say(f"\nTo type no -H from now on, add this line to {run.env}: {line}")
+    line = f"DEPLOY_HOSTS={','.join(run.request.hosts)}"
+    run.report.say(f"\nTo type no -H from now on, add this line to {run.request.env}: {line}")
 
 
 def certs(run: Run) -> None:
     """A certificate for every domain, HTTPS switched on; or only the proof that one could be issued."""
-    runner.follow(TRIAL if run.staging else CERTS, run)
+    runner.follow(run)
     _say_round_trips(run)
     report, settings = run.report, run.settings
     names = ", ".join(acme.wanted(settings))
     report.say()
-    if run.staging:
+    if run.request.staging:
+        directory = stages_certs.authority(run).directory
         report.say(
-            f"{run.authority.directory} issued a certificate for {names} to {run.server.target}; it was deleted again.",
+            f"{directory} issued a certificate for {names} to {run.server.target}; it was deleted again.",
             style="bold green",
         )
         report.say(f"  The real one:  {run.fab('certs')}")
         return
     certificate = Certificate.parse(run.facts.certificate)
     until = certificate.until if certificate else ""
-    what = f"{settings.canonical}: nothing to do; the" if run.unchanged else "The"
+    what = f"{settings.canonical}: nothing to do; the" if run.candidate.unchanged else "The"
     where = run.server.target
     report.say(f"{what} certificate for {names} on {where} is valid until {until}.", style="bold green")
     if not settings.tls_cert:
@@ -119,47 +115,47 @@ def _say_plain(run: Run, visited: Hosts) -> None:
 
 def abort(run: Run) -> None:
     """Clear away what an interrupted run left."""
-    runner.follow(ABORT, run)
-    what = "what was left is cleared away" if run.changes else "nothing was left to clear away"
+    runner.follow(run)
+    what = "what was left is cleared away" if run.progress.changes else "nothing was left to clear away"
     run.report.say(f"{run.server.target}: {what}; {run.facts.current or 'nothing'} is live.", style="bold")
 
 
 def remove(run: Run) -> None:
     """The site off the server, but for a final backup."""
-    runner.follow(REMOVE, run)
+    runner.follow(run)
     _say_round_trips(run)
     report, target = run.report, run.server.target
-    if run.unchanged:
+    if run.candidate.unchanged:
         report.say(f"{run.site.name} isn't on {target}: there is nothing to take away.", style="bold green")
         if run.facts.kept:
             report.say(f"  Its last backup: {run.facts.kept[-1]}, on the server")
         return
-    folder = str(run.record["folder"])
+    folder = str(run.progress.result["folder"])
     report.say()
     report.say(f"{run.site.name} is off {target}.", style="bold green")
-    size = max(run.record["kilobytes"] / 1024, 0.1)
+    size = max(run.progress.result["kilobytes"] / 1024, 0.1)
     report.say(f"  Its backup:     {folder}, on the server ({size:.1f} MB, for root alone)")
     report.say(f"  To bring it back: {run.fab('deploy')}; then, on the server as root (its README says more):")
     for name, command in stages_remove.restoring(run, folder).items():
-        if name in run.record["parts"]:
+        if name in run.progress.result["parts"]:
             report.say(f"    {command}")
 
 
 def rollback(run: Run) -> None:
     """The previous good release live again, or the one that was asked for; never builds."""
-    runner.follow(ROLLBACK, run)
+    runner.follow(run)
     _say_round_trips(run)
-    seconds = time.monotonic() - run.started
+    seconds = time.monotonic() - run.progress.started
     run.report.say()
-    if run.unchanged:
-        how = "was started anew" if run.anew else "is live already"
+    if run.candidate.unchanged:
+        how = "was started anew" if run.health.restart_all else "is live already"
         done = f"{run.settings.canonical} is live on {run.server.target}: {run.facts.current} {how}"
         run.report.say(f"{done} ({seconds:.1f} s).", style="bold green")
         restarts.tell(run)
         return
-    forward = run.new.id > run.facts.current  # an identity begins with its time
+    forward = run.candidate.paths.id > run.facts.current  # an identity begins with its time
     now, other = ("forward", "Back") if forward else ("back", "Forward")
-    live = f"{run.settings.canonical} is {now} at {run.new.id} on {run.server.target}"
+    live = f"{run.settings.canonical} is {now} at {run.candidate.paths.id} on {run.server.target}"
     run.report.say(f"{live} ({seconds:.1f} s).", style="bold green")
     run.report.say(f"  {other} again: {run.fab('rollback', to=run.facts.current)}")
     restarts.tell(run)

@@ -28,7 +28,7 @@ def check(run: Run) -> None:
     if not is_newer(run.facts):
         return
     newer = f"Portside {there(run.facts)} has worked on {run.server.target}, and this is {VERSION}"
-    if run.only_told or run.command not in CHANGING:
+    if run.request.dry_run or run.request.command not in CHANGING:
         run.report.warn(f"{newer}: what changes something there is refused.")
         return
     raise Refused(

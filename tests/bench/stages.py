@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from deploy.flows import tasks
+from deploy.flows import flow
 from deploy.practice import Practice
 
 from .cost import change
@@ -43,7 +43,7 @@ def measure(server: Practice, laptop: Laptop, console: Console) -> list[Table]:
 
 def _by_stage(deploys: Sequence[Timed], rollbacks: Sequence[Timed]) -> Table:
     table = Table("stage, seconds", "code-change deploy", "rollback", title="Where the time goes (medians)")
-    for name in dict.fromkeys((*tasks.DEPLOY, *tasks.ROLLBACK)):
+    for name in dict.fromkeys((*flow.DEPLOY.stages, *flow.ROLLBACK.stages)):
         cells = (_median([each.stages[name] for each in runs if name in each.stages]) for runs in (deploys, rollbacks))
         table.add_row(name, *cells)
     table.add_row("all of it, with fab's own start", _median(_seconds(deploys)), _median(_seconds(rollbacks)))

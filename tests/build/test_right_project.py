@@ -114,7 +114,7 @@ def test_it_names_folder_commit_and_settings(
     settings = sample.settings(tmp_path, **lines)
     run = sample.run(settings, Paper(sample.live(settings)))
     run.report = Report()
-    with run.stack:
+    with run.progress.stack:
         preflight.preflight(run, Stage("preflight"))
     line = capsys.readouterr().out.splitlines()[0]
     assert line.startswith(f"  portfolio.localhost: {project}")
@@ -133,7 +133,7 @@ def test_what_is_gone_is_said(project: Path, tmp_path: Path, capsys: pytest.Capt
     (project / "static/site.css").unlink()
     settings = sample.settings(tmp_path)
     run = sample.run(settings, Paper(sample.live(settings)))
-    with run.stack:
+    with run.progress.stack:
         preflight.preflight(run, Stage("preflight"))
     assert "! Deleted here, so not in the release: static/site.css." in capsys.readouterr().out
 

@@ -77,7 +77,7 @@ def test_it_is_kept_for_root_alone_and_only_where_it_differs(settings: Settings)
     assert made.words == ("folder", "/var/lib/portside/settings", "700", "root:root")
     assert (step.words, step.secret) == (("write", "/var/lib/portside/settings/portfolio", "600", "root:root"), True)
     assert "correct-horse" not in step.transcript()
-    run.command = "rollback"
+    run.request = replace(run.request, command="rollback")
     assert env_copy.steps(run) == []
 
 

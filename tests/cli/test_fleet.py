@@ -24,6 +24,9 @@ from deploy.config.settings import Settings
 from deploy.core.errors import Locked, PortsideError, Refused, Stopped
 from deploy.core.report import Report
 from deploy.flows import tasks
+from deploy.flows.candidate import Candidate
+from deploy.flows.context import Run
+from deploy.flows.request import Request
 from deploy.ssh import sudo
 from tests import sample
 from tests.sample import Paper
@@ -281,11 +284,12 @@ def test_an_interruption_is_heard_once(tmp_path: Path) -> None:
     )
     member = Member("web", given())
     member.turns = Turns(["web", "other"], sample.settings(tmp_path))
-    member.adopt(SimpleNamespace(server=server, report=Report(quiet=True)))  # type: ignore[arg-type]
+    settings = sample.settings(tmp_path)
+    member.adopt(Run(Request("deploy"), settings, server, Report(quiet=True)))  # type: ignore[arg-type]
     member.interrupt()
     member.turns.interrupt()
     with pytest.raises(KeyboardInterrupt):
-        member.run.turn("live")  # type: ignore[union-attr]
+        member.run.progress.turn("live")  # type: ignore[union-attr]
     assert heard == ["interrupt", "heed"], "what is cleared away then isn't interrupted"
 
 
@@ -396,6 +400,15 @@ def test_standard_input_may_be_closed(tmp_path: Path, monkeypatch: pytest.Monkey
     assert run(How.AT_ONCE, lambda c, **options: None, tmp_path) == 0
 
 
+def ended(command: str, *, unchanged: bool = False) -> SimpleNamespace:
+    """What is left of a run with the release X."""
+    return SimpleNamespace(
+        request=Request(command),
+        facts=SimpleNamespace(current="X"),
+        candidate=Candidate(unchanged=unchanged, release=sample.SITE.release("X")),
+    )
+
+
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
@@ -403,13 +416,13 @@ def test_standard_input_may_be_closed(tmp_path: Path, monkeypatch: pytest.Monkey
         ({"error": Stopped("Stopped.", state="X is live.")}, "Stopped. X is live."),
         ({"error": PortsideError("It failed:\n    a line", state="X is live.")}, "failed: It failed: X is live."),
         ({"code": 4}, "ended with exit code 4"),
-        ({"run": SimpleNamespace(command="provision")}, "done"),
+        ({"run": ended("provision")}, "done"),
         (
-            {"run": SimpleNamespace(command="deploy", unchanged=True, facts=SimpleNamespace(current="X"))},
+            {"run": ended("deploy", unchanged=True)},
             "nothing to do; release X is live",
         ),
         (
-            {"run": SimpleNamespace(command="rollback", unchanged=False, new=SimpleNamespace(id="X"))},
+            {"run": ended("rollback")},
             "release X is live",
         ),
     ],

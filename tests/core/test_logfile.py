@@ -12,7 +12,7 @@ from deploy.core import logfile
 from deploy.core.errors import PortsideError
 from deploy.core.report import Report
 from deploy.core.secret import Secret
-from deploy.flows import tasks
+from deploy.flows import flow, tasks
 from tests import sample
 from tests.sample import Paper
 
@@ -106,4 +106,4 @@ def test_the_last_deploy_that_went_live_tells_where(tmp_path: Path, monkeypatch:
 
 
 def test_the_stage_that_a_log_is_read_for_is_the_flows() -> None:
-    assert logfile.LIVE in tasks.DEPLOY
+    assert logfile.LIVE in flow.DEPLOY.stages

@@ -18,9 +18,9 @@ from tests.sample import Paper
 def test_a_run_without_a_release_says_so(settings: Settings) -> None:
     run = sample.run(settings, Paper(sample.bare()))
     with pytest.raises(PortsideError, match="no new release"):
-        assert run.new
-    run.release = sample.SITE.release(sample.NEW)
-    assert run.new.id == sample.NEW
+        assert run.candidate.paths
+    run.candidate.release = sample.SITE.release(sample.NEW)
+    assert run.candidate.paths.id == sample.NEW
 
 
 def test_looking_asks_for_every_file_that_is_compared(settings: Settings) -> None:
@@ -50,7 +50,7 @@ def test_changes_are_counted(settings: Settings) -> None:
 
     run = sample.run(settings, Half(sample.bare()))
     run.apply(Stage("test"), [folder("/a"), folder("/b"), folder("/a")])
-    assert run.changes == 2
+    assert run.progress.changes == 2
 
 
 def test_how_steps_are_run_is_handed_on(settings: Settings) -> None:
@@ -60,20 +60,4 @@ def test_how_steps_are_run_is_handed_on(settings: Settings) -> None:
 
 
 def test_nobody_need_hold_a_lock_to_be_told_of_a_stage(settings: Settings) -> None:
-    sample.run(settings, Paper(sample.bare())).tell("gate")
-
-
-def test_the_same_again_has_the_same_options_and_one_more(settings: Settings) -> None:
-    run = sample.run(settings, Paper(), "deploy", ref="v1", env="staging.env", wait=True)
-    assert run.again() == "fab deploy --ref v1 --wait -H server.example --env staging.env"
-    assert run.again(allow_breaking=True) == (
-        "fab deploy --ref v1 --wait --allow-breaking -H server.example --env staging.env"
-    )
-    assert run.fab("releases") == "fab releases -H server.example --env staging.env"
-
-
-def test_a_rollback_again_names_the_release_that_was_chosen(settings: Settings) -> None:
-    run = sample.run(settings, Paper(), "rollback")
-    assert run.again() == "fab rollback -H server.example"
-    run.release = sample.SITE.release(sample.OLDER)
-    assert run.again(migrations=True) == f"fab rollback --to {sample.OLDER} --migrations -H server.example"
+    sample.run(settings, Paper(sample.bare())).progress.tell("gate")

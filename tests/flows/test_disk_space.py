@@ -12,7 +12,7 @@ from deploy.cli.plan import plan as planning
 from deploy.config.settings import Settings
 from deploy.core.errors import PortsideError
 from deploy.core.facts import Facts
-from deploy.flows import disk_space, runner, tasks
+from deploy.flows import disk_space, flow, runner
 from deploy.releases import record
 from tests import sample
 from tests.sample import Paper
@@ -26,7 +26,7 @@ def server(settings: Settings, free: int, **changed: Any) -> Facts:
 
 
 def follow(settings: Settings, paper: Paper, command: str = "deploy") -> None:
-    runner.follow({"deploy": tasks.DEPLOY, "rollback": tasks.ROLLBACK}[command], sample.run(settings, paper, command))
+    runner.follow(sample.run(settings, paper, command))
 
 
 def test_what_a_deploy_needs_is_that_of_the_live_release(settings: Settings) -> None:
@@ -101,7 +101,7 @@ def test_a_rollback_goes_on_with_what_it_finds(settings: Settings, capsys: pytes
 
 
 def test_a_rollback_with_some_space_removes_nothing(settings: Settings) -> None:
-    paper = Paper(server(settings, disk_space.ROLLBACK_MB))
+    paper = Paper(server(settings, flow.ROLLBACK_MB))
     follow(settings, paper, "rollback")
     assert "room" not in paper.scripts
 

@@ -13,7 +13,7 @@ from deploy.config import recorded
 from deploy.config.settings import Settings
 from deploy.core.errors import Refused
 from deploy.core.facts import Facts
-from deploy.flows import losses, runner, tasks
+from deploy.flows import losses, runner
 from deploy.flows.context import Run
 from deploy.flows.losses import Loss
 from deploy.nginx import hostnames
@@ -125,7 +125,7 @@ def test_without_drop_a_deploy_is_refused_before_anything_is_changed(
     paper = Paper(by_ann)
     run = sample.run(settings, paper)
     with pytest.raises(Refused) as caught:
-        runner.follow(tasks.DEPLOY, run)
+        runner.follow(run)
     assert (caught.value.exit_code, paper.told) == (2, [])
     told = str(caught.value)
     assert "DEPLOY_ALLOW, DEPLOY_BASIC_AUTH, DEPLOY_PROCESS_MAIL_QUEUE fall away (by ann@laptop, 3 h ago)" in told
@@ -140,13 +140,13 @@ def test_without_drop_a_deploy_is_refused_before_anything_is_changed(
 @pytest.mark.parametrize("drop", ["BASIC_AUTH,ALLOW,PROCESS_MAIL_QUEUE", "deploy_allow,basic-auth,process_mail_queue"])
 def test_what_drop_names_falls_away(drop: str, settings: Settings, project: Path, by_ann: Facts) -> None:
     paper = Paper(by_ann)
-    runner.follow(tasks.DEPLOY, sample.run(settings, paper, drop=drop))
+    runner.follow(sample.run(settings, paper, drop=drop))
     assert "switch" in paper.scripts
 
 
 def test_what_drop_does_not_name_is_refused_still(settings: Settings, project: Path, by_ann: Facts) -> None:
     with pytest.raises(Refused, match="DEPLOY_ALLOW, DEPLOY_PROCESS_MAIL_QUEUE fall away") as caught:
-        runner.follow(tasks.DEPLOY, sample.run(settings, Paper(by_ann), drop="BASIC_AUTH"))
+        runner.follow(sample.run(settings, Paper(by_ann), drop="BASIC_AUTH"))
     assert "--drop BASIC_AUTH,DEPLOY_ALLOW,DEPLOY_PROCESS_MAIL_QUEUE" in caught.value.hint
 
 
@@ -169,14 +169,14 @@ def test_a_rollback_and_certs_are_refused_too(tmp_path: Path, settings: Settings
     ann = sample.settings(tmp_path / "ann", DEPLOY_BASIC_AUTH="ann:secret-of-ann")
     both = sample.going_back(settings)
     facts = replace(live_by(ann), releases=both.releases, images=both.images)
-    for command, names in (("rollback", tasks.ROLLBACK), ("certs", tasks.CERTS)):
+    for command in ("rollback", "certs"):
         paper = Paper(facts)
         with pytest.raises(Refused, match="DEPLOY_BASIC_AUTH falls away") as caught:
-            runner.follow(names, sample.run(settings, paper, command))
+            runner.follow(sample.run(settings, paper, command))
         assert f"fab {command} --drop DEPLOY_BASIC_AUTH -H server.example" in caught.value.hint
         assert paper.told == []
     paper = Paper(facts)
-    runner.follow(tasks.ROLLBACK, sample.run(settings, paper, "rollback", drop="BASIC_AUTH"))
+    runner.follow(sample.run(settings, paper, "rollback", drop="BASIC_AUTH"))
     assert "switch" in paper.scripts
 
 
@@ -196,7 +196,7 @@ def test_nobody_writes_nginx_s_files_without_it_by_another_way(tmp_path: Path, s
 def test_a_deploy_that_came_in_between_is_seen_under_the_lock(settings: Settings, project: Path, by_ann: Facts) -> None:
     paper = Paper(sample.live(settings), by_ann, current="20261201-000000-abcdef0")
     with pytest.raises(Refused, match="fall away"):
-        runner.follow(tasks.DEPLOY, sample.run(settings, paper))
+        runner.follow(sample.run(settings, paper))
     assert paper.scripts == []
 
 
@@ -204,7 +204,7 @@ def test_going_back_tells_what_the_release_has_not(settings: Settings, capsys: p
     going = sample.going_back(settings)
     releases: Mapping[str, Any] = {**going.releases, sample.OLD: going.releases[sample.OLD] | {"processes": ["queue"]}}
     paper = Paper(replace(going, releases=releases))
-    runner.follow(tasks.ROLLBACK, sample.run(settings, paper, "rollback"))
+    runner.follow(sample.run(settings, paper, "rollback"))
     assert f"! DEPLOY_PROCESS_QUEUE isn't in {sample.OLDER}: it runs no more." in capsys.readouterr().out
     assert "switch" in paper.scripts
 
@@ -226,6 +226,6 @@ def test_what_an_interrupted_deploy_brought_is_lost_by_no_other(
     finished = replace(before, current=sample.NEW, releases=before.releases | {sample.NEW: record})
     paper = Paper(left, left, finished)
     with pytest.raises(Refused, match="DEPLOY_PROCESS_QUEUE falls away") as caught:
-        runner.follow(tasks.DEPLOY, sample.run(settings, paper))
+        runner.follow(sample.run(settings, paper))
     assert paper.scripts == ["switch", "finish", "stop"], "and no build"
     assert caught.value.state == f"Release {sample.NEW} is live, as before."

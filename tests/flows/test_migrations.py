@@ -30,9 +30,10 @@ def test_a_migration_gives_up_rather_than_let_visitors_wait(image: str, options:
 def test_a_database_elsewhere_is_neither_dumped_nor_given_options(settings: Settings) -> None:
     elsewhere = settings.model_copy(update={"database": "external"})
     run = sample.run(elsewhere, Paper(sample.live(settings)))
-    run.facts, run.release = sample.live(settings), run.site.release(sample.NEW)
-    (step,) = migrations.forward(run, run.new, sample.answer(applied=20))
-    assert step.words == ("script", "migrate", run.new.compose, "/app/manage.py", "", run.site.migrating, "default")
+    run.facts, run.candidate.release = sample.live(settings), run.site.release(sample.NEW)
+    (step,) = migrations.forward(run, run.candidate.paths, sample.answer(applied=20))
+    compose = run.candidate.paths.compose
+    assert step.words == ("script", "migrate", compose, "/app/manage.py", "", run.site.migrating, "default")
 
 
 def test_what_other_releases_know_is_told_with_the_question() -> None:

@@ -165,7 +165,7 @@ def test_a_release_without_such_migrations_is_not_asked(settings: Settings) -> N
 def asked_live(settings: Settings, record: dict[str, Any], paper: Paper) -> Run:
     run = sample.run(settings, paper)
     run.facts = sample.with_releases(sample.live(settings), sample.OLD, {sample.OLD: record})
-    recovery.ask_live(run)
+    recovery.ask_live(run, "start")
     return run
 
 
@@ -181,7 +181,7 @@ def test_the_live_release_is_asked_as_it_was_deployed(settings: Settings) -> Non
 def test_where_nobody_noted_how_it_was_deployed_it_is_not_asked(settings: Settings) -> None:
     paper = Paper()
     record = {name: value for name, value in sample.recorded(sample.OLD).items() if name not in sample.VISITED}
-    assert asked_live(settings, record, paper).live_fault == ""
+    assert asked_live(settings, record, paper).health.fault == ""
     assert paper.steps == []
 
 
@@ -191,6 +191,6 @@ def test_what_visitors_get_instead_is_told_in_a_line(settings: Settings) -> None
             return {"why": "The way so far\nThrough Nginx it answers 500 at /healthz."}
 
     assert (
-        asked_live(settings, sample.recorded(sample.OLD), Ill()).live_fault
+        asked_live(settings, sample.recorded(sample.OLD), Ill()).health.fault
         == "Through Nginx it answers 500 at /healthz."
     )

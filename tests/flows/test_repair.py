@@ -46,7 +46,7 @@ def mended(settings: Settings, facts: Facts, *whys: str, ports: tuple[int, ...] 
     paper.whys, paper.ports = whys or ("",), ports
     run = sample.run(settings, paper)
     run.look()
-    run.unchanged, run.served = True, sample.SERVED
+    run.candidate.unchanged, run.candidate.routes = True, sample.SERVED
     repair.mend(run, Stage("start"))
     return run, paper
 
@@ -79,12 +79,12 @@ def test_where_all_seem_to_run_the_site_itself_is_asked(settings: Settings) -> N
 def test_a_plan_takes_a_database_that_is_to_be_started_for_all_that_is_wrong(settings: Settings) -> None:
     paper = Says(live(settings, sample.web(sample.OLD), answer="500"))
     paper.whys = ("it answers 500 at /.",)
-    run = sample.run(settings, paper, only_told=True)
+    run = sample.run(settings, paper, dry_run=True)
     run.look()
-    run.unchanged, run.served = True, sample.SERVED
+    run.candidate.unchanged, run.candidate.routes = True, sample.SERVED
     repair.mend(run, Stage("start"))
     assert paper.scripts == ["visit", "start"], "the database isn't woken by a plan"
-    run.live_fault, run.changed = "", [{"stage": "data", "step": "Start the database"}]
+    run.health.fault, run.progress.changed = "", [{"stage": "data", "step": "Start the database"}]
     paper.scripts.clear()
     repair.mend(run, Stage("start"))
     assert paper.scripts == []
@@ -92,7 +92,7 @@ def test_a_plan_takes_a_database_that_is_to_be_started_for_all_that_is_wrong(set
 
 def test_other_ports_are_noted(settings: Settings) -> None:
     run, paper = mended(settings, live(settings, DB, answer="502"), ports=(8105,))
-    assert run.served.ports == (8105,)
+    assert run.candidate.routes.ports == (8105,)
     assert paper.steps[-1].words[1] == sample.SITE.release(sample.OLD).record
     assert b"8105" in paper.steps[-1].files["content"]  # type: ignore[operator]
 

@@ -17,54 +17,57 @@ from deploy.core.secret import Secret
 from deploy.core.steps import Step
 from deploy.flows import runner, tasks
 from deploy.flows.context import Run
+from deploy.flows.flow import CERTS, DEPLOY, FLOWS, ROLLBACK, TRIAL
+from deploy.flows.progress import Phase
 from deploy.flows.restarts import Ending
-from deploy.flows.stages.registry import OF_STATIC_SITES, STAGES
+from deploy.flows.stages.preflight import CHECKS
+from deploy.flows.stages.registry import STAGES, Definition
 from deploy.ssh.results import Result
 from tests import sample
 from tests.sample import Paper
 
-FLOWS = [value for name, value in vars(tasks).items() if name.isupper() and isinstance(value, tuple)]
 STATIC = ("preflight", "lock", "provision", "build", "gate", "live", "prune")
 
 
 def failed(settings: Settings, paper: Paper, **given: object) -> PortsideError:
     with pytest.raises(PortsideError) as caught:
-        runner.follow(tasks.DEPLOY, sample.run(settings, paper, **given))
+        runner.follow(sample.run(settings, paper, **given))
     return caught.value
 
 
-@pytest.mark.parametrize("name", sorted({name for names in FLOWS for name in names}))
+@pytest.mark.parametrize("name", sorted({name for flow in (*FLOWS.values(), TRIAL) for name in flow.stages}))
 def test_a_stage_is_a_function_of_its_name(name: str) -> None:
-    function = STAGES[name]
-    assert function.__name__ == name
-    assert list(inspect.signature(function).parameters) == ["run", "stage"]
-    assert inspect.getdoc(function)
+    definition = STAGES[name]
+    for function in filter(None, (definition.function, definition.static)):
+        assert function.__name__ == name
+        assert list(inspect.signature(function).parameters) == ["run", "stage"]
+        assert inspect.getdoc(function)
+
+
+def test_every_stage_and_check_belongs_to_a_flow() -> None:
+    flows = (*FLOWS.values(), TRIAL)
+    assert {name for flow in flows for name in flow.stages} == set(STAGES)
+    assert {name for flow in flows for name in (*flow.asked, *flow.checks)} == set(CHECKS)
 
 
 def test_a_deploy_looks_and_locks_before_it_changes_anything() -> None:
-    assert tasks.DEPLOY[:2] == ("preflight", "lock")
-    assert tasks.DEPLOY.index("gate") < tasks.DEPLOY.index("live")
+    assert DEPLOY.stages[:2] == ("preflight", "lock")
+    assert DEPLOY.stages.index("gate") < DEPLOY.stages.index("live")
 
 
 def test_a_static_site_has_no_stages_of_containers(settings: Settings, tmp_path: Path) -> None:
-    assert runner.stages_of(tasks.DEPLOY, settings) == tasks.DEPLOY
+    assert runner.stages_of(DEPLOY, settings) == DEPLOY.stages
     static = sample.settings(tmp_path, sample.STATIC)
-    assert runner.stages_of(tasks.DEPLOY, static) == STATIC
-    assert runner.stages_of(tasks.ROLLBACK, static) == ("preflight", "lock", "choose", "gate", "live")
-    assert runner.stages_of(tasks.CERTS, static) == tasks.CERTS
-
-
-@pytest.mark.parametrize("name", OF_STATIC_SITES)
-def test_a_stage_of_a_static_site_has_the_name_of_an_applications(name: str) -> None:
-    assert OF_STATIC_SITES[name].__name__ == name
-    assert set(OF_STATIC_SITES) <= set(STATIC)
+    assert runner.stages_of(DEPLOY, static) == STATIC
+    assert runner.stages_of(ROLLBACK, static) == ("preflight", "lock", "choose", "gate", "live")
+    assert runner.stages_of(CERTS, static) == CERTS.stages
 
 
 def test_stages_run_in_their_order(settings: Settings, project: Path) -> None:
     paper = Paper(sample.provisioned())
-    runner.follow(tasks.DEPLOY, sample.run(settings, paper))
+    runner.follow(sample.run(settings, paper))
     told = [line.split()[1] for line in paper.transcript().splitlines() if line.startswith("## ")]
-    assert [name for name in tasks.DEPLOY if name in told] == list(dict.fromkeys(told))
+    assert [name for name in DEPLOY.stages if name in told] == list(dict.fromkeys(told))
 
 
 @pytest.mark.parametrize("script", ["build", "data", "ask", "prepare", "start", "gate", "nginx", "switch"])
@@ -75,9 +78,9 @@ def test_a_failure_before_the_switch_takes_the_new_release_away(script: str, set
         paper.seen = [replace(facts, nginx_active=True)]
     run = sample.run(settings, paper)
     with pytest.raises(StepFailed):
-        runner.follow(tasks.DEPLOY, run)
-    assert (paper.scripts[-2:] == ["discard", "visit"]) is run.begun
-    assert not run.switched
+        runner.follow(run)
+    assert (paper.scripts[-2:] == ["discard", "visit"]) is (run.phase is Phase.CANDIDATE)
+    assert run.phase is not Phase.LIVE
 
 
 @pytest.mark.parametrize("script", ["finish", "prune"])
@@ -128,7 +131,7 @@ def test_an_interruption_says_where_and_what_to_type(
     def interrupted(run: Run, stage: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(STAGES, "gate", interrupted)
+    monkeypatch.setitem(STAGES, "gate", Definition(interrupted))
     error = failed(settings, Paper(sample.live(settings)))
     assert error.message == "Interrupted in the stage “gate”."
     assert error.state == f"Release {sample.OLD} is live, as before. 1 migration of the failed one stays applied."
@@ -169,11 +172,11 @@ def test_what_fails_is_told_with_its_secrets_hidden(
     def leaking(run: Run, stage: object) -> None:
         raise PortsideError("The image can't be built. Docker printed:\n    https://ann:hunter2-secret@index.example")
 
-    monkeypatch.setitem(STAGES, "build", leaking)
+    monkeypatch.setitem(STAGES, "build", Definition(leaking))
     run = sample.run(settings, Paper(sample.live(settings)))
     run.report.hide([Secret("hunter2-secret")])
     with pytest.raises(PortsideError) as caught:
-        runner.follow(tasks.DEPLOY, run)
+        runner.follow(run)
     assert "https://ann:[hidden]@index.example" in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
@@ -208,9 +211,9 @@ def test_the_lock_is_given_back_however_it_ends(settings: Settings, project: Pat
     for fails in ("", "gate"):
         run = sample.run(settings, Paper(sample.provisioned(), fails=fails))
         ended: list[bool] = []
-        run.stack.callback(ended.append, True)
+        run.progress.stack.callback(ended.append, True)
         try:
-            runner.follow(tasks.DEPLOY, run)
+            runner.follow(run)
         except StepFailed:
             assert fails
         assert ended == [True]
@@ -219,8 +222,8 @@ def test_the_lock_is_given_back_however_it_ends(settings: Settings, project: Pat
 
 def test_those_who_wait_for_the_lock_are_told_each_stage(settings: Settings, project: Path) -> None:
     paper = Paper(sample.provisioned())
-    runner.follow(tasks.DEPLOY, sample.run(settings, paper))
-    assert paper.stages == list(tasks.DEPLOY[2:])
+    runner.follow(sample.run(settings, paper))
+    assert paper.stages == list(DEPLOY.stages[2:])
 
 
 def test_a_deploy_ends_with_where_to_look(
@@ -230,9 +233,9 @@ def test_a_deploy_ends_with_where_to_look(
     run.report.quiet = False
     tasks.deploy(run)
     told = capsys.readouterr().out
-    assert f"portfolio.localhost is live on server.example: release {run.new.id}" in told
+    assert f"portfolio.localhost is live on server.example: release {run.candidate.paths.id}" in told
     assert "http://portfolio.localhost/" in told
-    assert [line.split()[1] for line in told.splitlines() if line.startswith("✓")] == list(tasks.DEPLOY)
+    assert [line.split()[1] for line in told.splitlines() if line.startswith("✓")] == list(DEPLOY.stages)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +270,7 @@ def test_what_keeps_ending_is_the_last_that_a_deploy_says(
     settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = sample.run(settings, Paper(sample.live(settings)))
-    run.ending = [Ending("queue", "The process queue keeps ending.", ("ImportError",))]
+    run.health.failing = [Ending("queue", "The process queue keeps ending.", ("ImportError",))]
     tasks.deploy(run)
     told = capsys.readouterr().out.splitlines()
     assert told[-3:] == [
@@ -299,8 +302,8 @@ def test_a_first_release_that_fails_leaves_nothing_live(
     paper = Paper({"live": sample.live(settings), "provisioned": sample.provisioned()}[facts], fails="gate")
     run = sample.run(settings, paper)
     with pytest.raises(StepFailed):
-        runner.follow(tasks.DEPLOY, run)
-    assert f"script discard /srv/portside/portfolio portfolio {first} {run.new.id}" in paper.transcript()
+        runner.follow(run)
+    assert f"script discard /srv/portside/portfolio portfolio {first} {run.candidate.paths.id}" in paper.transcript()
 
 
 def before(settings: Settings) -> Facts:
@@ -313,7 +316,7 @@ def before(settings: Settings) -> Facts:
 def test_a_rollback_that_fails_only_stops_its_release(script: str, settings: Settings) -> None:
     paper = Paper(before(settings), fails=script)
     with pytest.raises(StepFailed) as caught:
-        runner.follow(tasks.ROLLBACK, sample.run(settings, paper, "rollback"))
+        runner.follow(sample.run(settings, paper, "rollback"))
     assert paper.scripts[-2:] == ["stop", "visit"]
     assert f"script stop /srv/portside/portfolio portfolio {sample.OLDER}" in paper.transcript()
     assert f'"result": "failed at {"live" if script == "switch" else script}"' in paper.transcript(), "for the history"
@@ -325,7 +328,7 @@ def test_a_rollback_that_fails_only_stops_its_release(script: str, settings: Set
 def test_a_rollback_that_fails_after_its_switch_stops_nothing(settings: Settings) -> None:
     paper = Paper(before(settings), fails="finish")
     with pytest.raises(StepFailed) as caught:
-        runner.follow(tasks.ROLLBACK, sample.run(settings, paper, "rollback"))
+        runner.follow(sample.run(settings, paper, "rollback"))
     assert "stop" not in paper.scripts
     assert caught.value.state == f"Release {sample.OLDER} is live."
 
@@ -363,7 +366,7 @@ def test_a_lost_connection_says_what_may_be_so_now(fails: str, state: str, setti
 def test_going_on_with_a_rollback_names_its_release(settings: Settings) -> None:
     """By then the one before the live one may be another."""
     with pytest.raises(Lost) as caught:
-        runner.follow(tasks.ROLLBACK, sample.run(settings, Cut(before(settings), fails="switch"), "rollback"))
+        runner.follow(sample.run(settings, Cut(before(settings), fails="switch"), "rollback"))
     assert f"Type fab rollback --to {sample.OLDER} -H server.example again" in caught.value.hint
 
 
@@ -482,9 +485,9 @@ def test_as_json_a_deploy_says_what_it_changed(
     run = sample.run(settings, Paper(sample.live(settings)))
     tasks.deploy(run, as_json=True)
     told = json.loads(capsys.readouterr().out)
-    assert (told["site"], told["release"], told["new"]) == ("portfolio", run.new.id, True)
+    assert (told["site"], told["release"], told["new"]) == ("portfolio", run.candidate.paths.id, True)
     assert {"stage": "build", "step": "Build the image"} in told["changed"]
-    assert len(told["changed"]) == run.changes
+    assert len(told["changed"]) == run.progress.changes
     assert told["warnings"] == []
 
 

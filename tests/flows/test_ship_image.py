@@ -13,6 +13,7 @@ from typing import IO
 
 import pytest
 
+from deploy.build import source
 from deploy.build.image import Recipe
 from deploy.core.errors import Refused
 from deploy.flows import ship_image, tasks
@@ -106,7 +107,7 @@ def test_no_engine_is_asked_for_where_nothing_is_built_here(
     monkeypatch.setattr(ship_image.record, "is_live", lambda *_: live)
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     run = sample.run(sample.settings(tmp_path, DEPLOY_BUILD=build), Paper(sample.provisioned()))
-    run.facts, run.source = sample.provisioned(), None  # type: ignore[assignment]
+    run.facts, run.candidate.project = sample.provisioned(), source.find(run.settings, "", run.progress.stack)
     ship_image.check(run)
 
 

@@ -185,7 +185,7 @@ def test_what_keeps_ending_is_kept_for_the_last_lines(tmp_path: Path) -> None:
     watch = Result(Step("x", ("script", "watch")), "unchanged", "", {"dying": ["queue"]}, output)
     began = run(settings, live(settings))
     switch.tell(began, [watch])
-    assert [(each.text, each.log) for each in began.ending] == [
+    assert [(each.text, each.log) for each in began.health.failing] == [
         ("The process queue keeps ending. Its command: python work.py", ("ImportError", "at line 1"))
     ]
 

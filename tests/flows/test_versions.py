@@ -13,7 +13,7 @@ from deploy.config.settings import Settings
 from deploy.core.errors import Refused
 from deploy.core.facts import Facts
 from deploy.core.files import TOP
-from deploy.flows import runner, tasks, versions
+from deploy.flows import runner, versions
 from deploy.flows.context import Run
 from deploy.host import files
 from tests import sample
@@ -50,7 +50,7 @@ def test_an_older_one_changes_nothing(flow_of: str, settings: Settings, project:
     paper = Paper(noted(settings, "99.1"))
     run = sample.run(settings, paper, flow_of.lower(), yes=True)
     with pytest.raises(Refused, match=r"Portside 99\.1 has worked on server\.example, and this is") as caught:
-        runner.follow(getattr(tasks, flow_of), run)
+        runner.follow(run)
     assert "Upgrade Portside on this machine to 99.1, then type fab" in caught.value.hint
     assert (caught.value.state, paper.told) == ("Nothing was changed.", [])
 

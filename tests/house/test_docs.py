@@ -10,14 +10,14 @@ import pytest
 
 from deploy.config.settings import FAMILIES, PLANNED, PLANNED_FAMILIES, Settings
 from deploy.core.files import TOP
-from deploy.flows import tasks
+from deploy.flows import flow
 
 DOCS = TOP / "docs"
 
 
 def test_the_headings_of_a_deploy_are_its_stages() -> None:
     headings = re.findall(r"^## (\S+)$", (DOCS / "deploy.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert tuple(heading for heading in headings if heading.islower()) == tasks.DEPLOY
+    assert tuple(heading for heading in headings if heading.islower()) == flow.DEPLOY.stages
 
 
 @pytest.mark.parametrize("name", sorted({name.upper() for name in Settings.known()} | set(PLANNED)))

@@ -54,6 +54,7 @@ TESTED_WITH = {
     "deploy/core/spellings.py": "core/test_mask.py",
     "deploy/flows/env_copy.py": "cli/test_env.py",
     "deploy/flows/outcome.py": "flows/test_runner.py",
+    "deploy/flows/flow.py": "flows/test_runner.py",
     "deploy/flows/record.py": "releases/test_record.py",
     "deploy/flows/tasks.py": "flows/test_runner.py",
     "deploy/host/docker.py": "host/test_provision.py",

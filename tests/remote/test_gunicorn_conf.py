@@ -21,6 +21,7 @@ import pytest
 
 from deploy.core.files import COMPOSE
 from tests import sample
+from tests.ports import free_port
 
 CONF = COMPOSE / "gunicorn.conf.py"
 GIVEN = {
@@ -136,8 +137,10 @@ class Running:
     log: Path
 
     def listens(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as trial:
-            return trial.connect_ex(str(self.path)) == 0
+        """By both: it opens one after the other."""
+        with socket.socket(socket.AF_UNIX) as by_socket, socket.socket() as by_port:
+            opened = by_socket.connect_ex(str(self.path)) == 0
+            return opened and by_port.connect_ex(("127.0.0.1", self.port)) == 0
 
     def ask(self, headers: Mapping[str, str], *, by_port: bool = False, path: str = "/") -> Any:
         """What the application saw of a request with these headers; the text of an answer that isn't its own."""
@@ -171,12 +174,9 @@ def _uwsgi(path: str, headers: Mapping[str, str]) -> bytes:
 @contextmanager
 def running(folder: Path, files: Mapping[str, str], *more: str, **given: str) -> Iterator[Running]:
     """Gunicorn as a release's container starts it, but for the port."""
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        port = int(trial.getsockname()[1])
-    found = Running(folder / "s", port, given.get("PORTSIDE_PROTOCOL") == "uwsgi", folder / "log")
+    found = Running(folder / "s", free_port(), given.get("PORTSIDE_PROTOCOL") == "uwsgi", folder / "log")
     with started(
-        folder, files, *more, "--bind", f"unix:{found.path}", "--bind", f"127.0.0.1:{port}", **given
+        folder, files, *more, "--bind", f"unix:{found.path}", "--bind", f"127.0.0.1:{found.port}", **given
     ) as process:
         try:
             limit = time.monotonic() + 180

@@ -14,6 +14,7 @@ import pytest
 
 from deploy.ssh.payload import REMOTE
 from tests import sample
+from tests.ports import free_port
 
 sys.path.insert(0, str(REMOTE))
 import uwsgi  # noqa: F401 - visit.py finds it on the server beside itself
@@ -32,12 +33,6 @@ def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(given).encode()]
 """
-
-
-def free_port() -> int:
-    with socket.socket() as trial:
-        trial.bind(("127.0.0.1", 0))
-        return int(trial.getsockname()[1])
 
 
 def listens(port: int) -> bool:

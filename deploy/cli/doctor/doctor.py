@@ -100,7 +100,7 @@ def _seen(run: Run) -> Examined:
     here = datetime.now(UTC)
     seen = Seen.parse(more.output)
     fault = site_health.fault(run)
-    return Examined(run.settings, run.site, run.server.target, _ssh(run), run.facts, seen, here, run.env, fault)
+    return Examined(run.settings, run.site, run.server.target, _ssh(run), run.facts, seen, here, run.request.env, fault)
 
 
 def _ssh(run: Run) -> str:

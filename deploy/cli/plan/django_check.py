@@ -61,7 +61,7 @@ def _hindrances(run: Run, live: Mapping[str, Any]) -> Iterator[str]:
         yield "the database is to be started or changed first"
     if not {"dependencies", "folder"} <= live.keys():
         yield "an older version of Portside made the live one"
-    if live["dependencies"] != image.dependencies(run.settings, run.source):
+    if live["dependencies"] != image.dependencies(run.settings, run.candidate.source):
         yield "its dependencies aren't the live one's"
     if run.settings.files:
         yield "DEPLOY_FILES are in it"
@@ -71,9 +71,9 @@ def _hindrances(run: Run, live: Mapping[str, Any]) -> Iterator[str]:
 
 def rehearsal(run: Run, asked: Step) -> Step:
     """The step that asks, with nothing of the host in the container but the new code to read."""
-    live, module = run.site.release(run.facts.current), run.source.settings_module()
+    live, module = run.site.release(run.facts.current), run.candidate.source.settings_module()
     settings = run.settings.model_copy(update={"volumes": ()})
-    made = environment.made_environment(settings, run.site, run.new.id, module)
+    made = environment.made_environment(settings, run.site, run.candidate.paths.id, module)
     options = settings.env["PGOPTIONS"].reveal() if "PGOPTIONS" in settings.env else ""
     made["PGOPTIONS"] = f"{options} -c default_transaction_read_only=on".lstrip()
     files: dict[str, Content] = {
@@ -81,6 +81,6 @@ def rehearsal(run: Run, asked: Step) -> Step:
         "env": for_compose(environment.own_environment(settings)).encode(),
         "env.portside": for_compose(made).encode(),
         **{f"ask/{name}": content for name, content in asked.files.items()},
-        **{f"src/{name}": path for name, path in run.source.files.items() if path.lstat().st_size < SMALL},
+        **{f"src/{name}": path for name, path in run.candidate.source.files.items() if path.lstat().st_size < SMALL},
     }
     return script("Ask Django in advance", "rehearse", live.image, SECONDS, *asked.words[3:6], files=files, secret=True)

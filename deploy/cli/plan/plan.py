@@ -24,9 +24,10 @@ from ...core.mask import Mask
 from ...core.report import Stage, count
 from ...core.steps import Step, script
 from ...core.x509 import Certificate
-from ...flows import disk_space, runner, tasks
+from ...flows import disk_space, losses, runner
 from ...flows import migrations as database_migrations
 from ...flows.context import Run
+from ...flows.stages.registry import STAGES
 from ...releases import compose as compose_file
 from ...releases import environment as release_environment
 from . import diff, django_check, drift, reasons, text
@@ -60,7 +61,7 @@ class Plan:
 
     @property
     def makes_release(self) -> bool:
-        return self.run.release is not None
+        return self.run.candidate.release is not None
 
 
 def make(given: Run) -> Plan:
@@ -69,7 +70,9 @@ def make(given: Run) -> Plan:
     The files of another commit (--ref) are there until the run's stack is closed.
     """
     notes = Notes()
-    run = replace(given, command="deploy", allow_breaking=True, only_told=True, report=notes)
+    request = replace(given.request, command="deploy", allow_breaking=True, dry_run=True)
+    run = Run(request, given.settings, given.server, notes)
+    run.progress.stack = given.progress.stack
     foreseen = Foreseen(given.server, notes, lambda step: _answer(run, given, step))
     run.server = foreseen
     later = _follow(run)
@@ -88,7 +91,7 @@ def make(given: Run) -> Plan:
 
 def _warnings(run: Run, notes: Notes) -> list[str]:
     """What the stages would say, but for what isn't so before it is done: a plan says that in its own words."""
-    answer = getattr(run, "answer", None)
+    answer = run.candidate.django
     done = database_migrations.borne(run.facts.current, answer) if answer else ""
     return [line for line in notes.warnings if line != done]
 
@@ -96,12 +99,12 @@ def _warnings(run: Run, notes: Notes) -> list[str]:
 def _follow(run: Run) -> dict[str, str]:
     """The stages, as far as anybody knows what they will find."""
     later: dict[str, str] = {}
-    for name in runner.stages_of(tasks.DEPLOY, run.settings):
+    for name in runner.stages_of(run.request.flow, run.settings):
         if _waits(name, later):
             later[name] = _sentence(name, run)
             continue
         try:
-            runner.stage_of(name, run.settings)(run, Stage(name))
+            runner.do(run, Stage(name))
         except Unknown as error:
             later[name] = str(error)
     return later
@@ -115,19 +118,19 @@ def _waits(name: str, later: Mapping[str, str]) -> bool:
 
 
 def _sentence(name: str, run: Run) -> str:
-    return (inspect.getdoc(runner.stage_of(name, run.settings)) or "").partition("\n")[0]
+    return (inspect.getdoc(STAGES[name].of(run.settings)) or "").partition("\n")[0]
 
 
 def _look(given: Run, run: Run, first: Facts, foreseen: Foreseen, nonce: str) -> Present:
     """What there is already."""
     paths = diff.wanted(foreseen.taken, first)
     live = run.site.release(first.current)
-    if run.release and first.current and run.settings.containers:
+    if run.candidate.release and first.current and run.settings.containers:
         paths[live.compose] = ""
     lines = "".join(f"{digest} {path}\n" for path, digest in paths.items())
-    keep = run.settings.keep - (run.release is not None)
+    keep = run.settings.keep - (run.candidate.release is not None)
     words = (run.site.root, first.current, run.site.network, live.image, str(keep), nonce)
-    listing = run.source.listing if run.release and run.settings.containers else ""
+    listing = run.candidate.source.listing if run.candidate.release and run.settings.containers else ""
     files = {"paths": lines.encode(), "listing": listing.encode()}
     step = script("See what differs", "present", *words, files=files)
     with given.server.quietly():
@@ -138,7 +141,7 @@ def _look(given: Run, run: Run, first: Facts, foreseen: Foreseen, nonce: str) ->
 def _told(run: Run, item: Item, mask: Mask, *, versions: bool) -> Item:
     """An item as a reader is told of it: what is named after its content or its time has no name yet."""
     known = item.name if versions else GENERATION.sub(NEW, item.name)
-    identity = run.release.id if run.release else NEW
+    identity = run.candidate.release.id if run.candidate.release else NEW
     name, path = (text.replace(identity, NEW) for text in (known, item.path))
     inside = f"/{NEW}/" in path
     return replace(item, name=mask.own(name), path=path, diffs={} if inside else item.diffs)
@@ -154,10 +157,10 @@ def _answer(run: Run, given: Run, step: Step) -> Any:
             (result,) = given.server.apply([step], stage="plan")
         return result.answer
     if asks == "start":
-        if run.settings.upstream == "port" and not run.unchanged:
+        if run.settings.upstream == "port" and not run.candidate.unchanged:
             raise Unknown("Nginx is told the local ports once they are chosen.")
         return {"ports": []}
-    if run.release is None or step.words[2] != run.release.compose:
+    if run.candidate.release is None or step.words[2] != run.candidate.release.compose:
         raise Unknown("What an interrupted deploy left is asked what it did to the database.")
     return django_check.ask(run, given.server, step)
 
@@ -165,7 +168,7 @@ def _answer(run: Run, given: Run, step: Step) -> Any:
 def environment(plan: Plan) -> dict[str, list[str]]:
     """The application's names that come, change and go."""
     run = plan.run
-    if run.unchanged or not run.settings.containers:
+    if run.candidate.unchanged or not run.settings.containers:
         return {"added": [], "changed": [], "gone": []}
     made = release_environment.made_environment(run.settings, run.site, NEW, _settings_module(plan))
     values = release_environment.own_environment(run.settings) | made
@@ -178,8 +181,9 @@ def environment(plan: Plan) -> dict[str, list[str]]:
 def _settings_module(plan: Plan) -> str:
     """As manage.py has it, or Django says; of an image that isn't there to be asked yet, the live release's."""
     run, live = plan.run, plan.facts.releases.get(plan.facts.current, {})
-    answer = getattr(run, "answer", None)
-    found = run.source.settings_module() or (answer.settings_module if answer else live.get("settings_module", ""))
+    answer = run.candidate.django
+    recorded = answer.settings_module if answer else live.get("settings_module", "")
+    found = run.candidate.source.settings_module() or recorded
     return str(found)
 
 
@@ -187,16 +191,16 @@ def compose(plan: Plan) -> str:
     """How the next release's compose file differs from the live one's."""
     run, live = plan.run, plan.facts.current
     before = plan.present.texts.get(run.site.release(live).compose, "")
-    if not before or not plan.makes_release or not hasattr(run, "answer"):
+    if not before or not plan.makes_release or not run.candidate.django:
         return ""
-    text = compose_file.release_compose(run.settings, run.new, run.facts, run.answer)
-    same = [each.replace(name, NEW) for each, name in ((before, live), (text, run.new.id))]
+    text = compose_file.release_compose(run.settings, run.candidate.paths, run.facts, run.candidate.answer)
+    same = [each.replace(name, NEW) for each, name in ((before, live), (text, run.candidate.paths.id))]
     return diff.unified("compose.yaml", same[0], same[1], plan.mask)
 
 
 def migrations(plan: Plan) -> list[dict[str, Any]]:
     """Those that are pending: what breaks the live release, and what nobody can tell."""
-    answer = getattr(plan.run, "answer", None)
+    answer = plan.run.candidate.django
     if not answer:
         return []
     return [
@@ -238,7 +242,7 @@ def disk(plan: Plan) -> dict[str, int]:
     """What is free, and what a new release takes at most: an image like the live one's, and the project twice."""
     size = 0
     if plan.makes_release:
-        size = plan.present.image_bytes + 2 * sum(_size(path) for path in plan.run.source.files.values())
+        size = plan.present.image_bytes + 2 * sum(_size(path) for path in plan.run.candidate.source.files.values())
     return {
         "free_mb": plan.facts.disk_mb,
         "needed_mb": max(disk_space.needed_mb(plan.run.settings, plan.facts), -(-size // MB))
@@ -256,7 +260,7 @@ def _json(plan: Plan) -> dict[str, Any]:
     run, names = plan.run, environment(plan)
     return {
         "site": run.site.name,
-        "project": described(run.source, run.settings),
+        "project": described(run.candidate.source, run.settings),
         "server": run.server.target,
         "live": plan.facts.current,
         "changes": plan.changes,
@@ -265,12 +269,12 @@ def _json(plan: Plan) -> dict[str, Any]:
             for item in plan.items
         ],
         "later": plan.later,
-        "source": {"files": len(run.source.files), "differs": source(plan)},
+        "source": {"files": len(run.candidate.source.files), "differs": source(plan)},
         "environment": names | {"from_shell": list(run.settings.dotenv.overridden)},
         "compose": compose(plan),
         "migrations": migrations(plan),
         "pruned": pruned(plan),
-        "losses": [asdict(loss) for loss in run.losses or ()],
+        "losses": [asdict(loss) for loss in losses.found(run)],
         "certificate": certificate(plan.facts),
         "certs": plan.certs,
         "disk": disk(plan),
@@ -285,7 +289,7 @@ def pruned(plan: Plan) -> list[str]:
 
 def show(run: Run, *, as_json: bool) -> None:
     """Print the plan; as JSON one object. Ends with exit code 10 where a deploy would change something."""
-    with run.stack:
+    with run.progress.stack:
         plan = make(run)
         told = _json(plan)
     if as_json:

@@ -59,7 +59,7 @@ def _of_the_site(item: Item, run: Run, facts: Facts) -> bool:
     """Whether it makes the release anew of the same source, or writes the site's own files, which are as they were
     written."""
     if item.stage == "build":
-        return history.live(facts).get("source") == run.source.digest
+        return history.live(facts).get("source") == run.candidate.source.digest
     if item.path == run.site.data_compose:
         return True
     ours = [path for path in item.diffs if path.startswith(f"{server_paths.NGINX_LIVE}/")]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ...core.report import Report, count
-from ...flows import runner, tasks
+from ...flows import runner
 from ...flows.migrations import SPLIT
 from .diff import Item
 from .dry_run import NEW
@@ -25,7 +25,7 @@ class Text:
 
     def tell(self) -> None:
         self.report.say(f"{self.plan.run.settings.canonical}: {self.told['project']}")
-        for stage in runner.stages_of(tasks.DEPLOY, self.plan.run.settings):
+        for stage in runner.stages_of(self.plan.run.request.flow, self.plan.run.settings):
             self._stage(stage)
         self._environment()
         self._certificate()
@@ -132,5 +132,5 @@ class Text:
         drop = ",".join(loss["name"] for loss in self.told["losses"] if loss["needed"])
         if drop:
             self.report.say(f"fab deploy refuses this without --drop {drop}.", style="bold red")
-        again = run.fab("deploy", ref=run.ref, allow_breaking=breaks, drop=drop)
+        again = run.fab("deploy", ref=run.request.ref, allow_breaking=breaks, drop=drop)
         self.report.say(f"{changes}: type {again}", style="bold")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from ...build import delta, image, source, tracked
 from ...build import errors as build_errors
@@ -11,7 +12,7 @@ from ...core.report import Stage, count
 from ...core.steps import Content
 from ...releases import history, record
 from ...ssh.results import Result
-from .. import ownership, ship_image, site_health
+from .. import ownership, recovery, ship_image, site_health
 from ..context import Run
 
 WORTH_ASKING = 1_000_000
@@ -29,17 +30,17 @@ def build(run: Run, stage: Stage) -> None:
         results = ship_image.make(run, stage)
     else:
         results = _build_there(run, stage)
-    run.record["digest"] = results[-1].answer["digest"]
+    run.candidate.record["digest"] = results[-1].answer["digest"]
 
 
 def _build_there(run: Run, stage: Stage) -> list[Result]:
     """The image, built on the server of what is sent and of what the last one was built of, too."""
     begin(run, stage)
-    files, there = image.recipe(run.settings, run.source, run.new).files, set[str]()
+    files, there = image.recipe(run.settings, run.candidate.source, run.candidate.paths).files, set[str]()
     if run.facts.current and delta.size(files) >= WORTH_ASKING:
         there = has(run, stage, run.site.context, files)
         stage.note(f"{len(files) - len(there)} of {count(len(files), 'file')} sent")
-    step = image.build(run.settings, run.source, run.new, there)
+    step = image.build(run.settings, run.candidate.source, run.candidate.paths, there)
     try:
         return run.apply(stage, [*ownership.claim_name(run), step], big=True)
     except StepFailed as error:
@@ -48,7 +49,7 @@ def _build_there(run: Run, stage: Stage) -> list[Result]:
 
 def _build_failed(run: Run, error: StepFailed) -> StepFailed:
     """The failure with its cause, and what helps where that is known."""
-    own = bool(not run.settings.pulls and image.own_dockerfile(run.settings, run.source))
+    own = bool(not run.settings.pulls and image.own_dockerfile(run.settings, run.candidate.source))
     way = build_errors.hint_for_build(error.lines, own_dockerfile=own)
     lines = build_errors.of_build(error.lines)
     told = StepFailed(run.server.target, "build", error.step, error.status, lines)
@@ -65,32 +66,32 @@ def has(run: Run, stage: Stage, folder: str, files: Mapping[str, Content]) -> se
 def _pull(run: Run, stage: Stage) -> None:
     """What DEPLOY_BUILD names now: of a tag, only whoever pulls it knows whether it has moved. A digest that is live
     stays what it is."""
-    run.source = source.of_image(run.settings, run.settings.build.partition("@")[2])
-    if record.is_live(run.facts, run.settings, run.source):
+    run.candidate.project = source.of_image(run.settings, run.settings.build.partition("@")[2])
+    if record.is_live(run.facts, run.settings, run.candidate.source):
         return
     (pulled,) = run.apply(stage, [image.pull(run.settings, run.site)])
-    run.source = source.of_image(run.settings, pulled.answer["digest"])
-    stage.note(f"{run.settings.build} is {run.source.digest[:12]}")
+    run.candidate.project = source.of_image(run.settings, pulled.answer["digest"])
+    stage.note(f"{run.settings.build} is {run.candidate.source.digest[:12]}")
 
 
 def is_live(run: Run, stage: Stage) -> bool:
     """Whether exactly this is live: the rest of the run has nothing to do then, but for what its settings ask for."""
-    if not record.is_live(run.facts, run.settings, run.source):
-        if why := record.made_again(run.facts, run.settings, run.source):
+    if not record.is_live(run.facts, run.settings, run.candidate.source):
+        if why := record.made_again(run.facts, run.settings, run.candidate.source):
             run.report.warn(why)
         return False
     if not run.settings.containers and site_health.fault(run):  # files that are gone are put there again
         return False
-    run.unchanged = True
-    run.served = record.renamed(history.live(run.facts), run.settings)
+    run.candidate.unchanged = True
+    run.candidate.routes = record.renamed(history.live(run.facts), run.settings)
     stage.note(f"{run.facts.current} is live with exactly this")
     return True
 
 
 def begin(run: Run, stage: Stage) -> None:
     """Name the new release. From here on it may have something on the server."""
-    if moved := run.source.moved_on():
+    if moved := run.candidate.source.moved_on():
         raise PortsideError(f"Changed on this machine since the deploy began: {tracked.some(moved)}.")
-    run.release = run.site.release(history.identity(run.facts, run.source))
-    run.begun = True
-    stage.note(run.new.id)
+    run.candidate.release = run.site.release(history.identity(run.facts, run.candidate.source))
+    recovery.begin(run, partial(recovery.discard, run))
+    stage.note(run.candidate.paths.id)

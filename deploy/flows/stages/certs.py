@@ -15,24 +15,26 @@ from .. import ownership, recovery, switch
 from ..context import Run
 
 
+def authority(run: Run) -> acme.Authority:
+    """The authority to ask. Raises Refused if its settings can't be used."""
+    return acme.authority(run.settings, practice=run.server.practice, staging=run.request.staging)
+
+
 def issue(run: Run, stage: Stage) -> None:
     """Ask the authority for a certificate, once nothing is in its way; put it where Nginx reads it."""
-    if run.unchanged:
-        stage.skipped = True
-        return
-    if not run.staging and acme.up_to_date(run.settings, run.facts, run.authority):
+    if not run.request.staging and acme.up_to_date(run.settings, run.facts, authority(run)):
         stage.note("your own certificate" if run.settings.tls_cert else "nothing to do")
         return
     if run.settings.tls_cert:
         raise Refused("DEPLOY_TLS_CERT is set: nothing is asked of an authority.", state="Nothing was changed.")
     kept = _check_names(run, stage)
     _say_left_out(run, kept)
-    steps = acme.issue(run.settings, run.site, run.facts, run.authority, trial=run.staging, kept=kept)
+    steps = acme.issue(run.settings, run.site, run.facts, authority(run), trial=run.request.staging, kept=kept)
     try:
         run.apply(stage, steps, lock="certbot.lock", detached=True)
     except StepFailed as error:
         raise certbot_errors.explained(error, run.settings) from error
-    if not run.staging:
+    if not run.request.staging:
         run.look()
     stage.note(count(len(acme.wanted(run.settings, kept)), "name"))
 
@@ -40,13 +42,13 @@ def issue(run: Run, stage: Stage) -> None:
 def _check_names(run: Run, stage: Stage) -> list[str]:
     """Raises PortsideError if something is in the way. Returns the names to keep besides those of the settings."""
     token = "" if run.settings.acme_dns else secrets.token_hex(16)
-    kept = () if run.staging else acme.keeping(run.settings, run.facts)
-    (result,) = run.apply(stage, [acme.look(run.authority, token, acme.wanted(run.settings, kept))])
+    kept = () if run.request.staging else acme.keeping(run.settings, run.facts)
+    (result,) = run.apply(stage, [acme.look(authority(run), token, acme.wanted(run.settings, kept))])
     lost = probe.lost(result.answer, kept)
     answer = result.answer | {
         "names": {name: seen for name, seen in result.answer["names"].items() if name not in lost}
     }
-    faults = probe.hindrances(answer, run.settings, run.authority, lambda name: probe.reached_from_here(name, token))
+    faults = probe.hindrances(answer, run.settings, authority(run), lambda name: probe.reached_from_here(name, token))
     if faults:
         raise PortsideError(
             "\n".join(faults), hint="The authority wasn't asked. Mend it, then type the same command again."
@@ -59,41 +61,38 @@ def _check_names(run: Run, stage: Stage) -> list[str]:
 def _say_left_out(run: Run, kept: list[str]) -> None:
     """Which names the next certificate doesn't have any more."""
     before = Certificate.parse(run.facts.issued)
-    if before and not run.staging and (out := before.names - set(acme.wanted(run.settings, kept))):
+    if before and not run.request.staging and (out := before.names - set(acme.wanted(run.settings, kept))):
         run.report.say(f"  left out of the certificate: {', '.join(sorted(out))}")
 
 
 def edge(run: Run, stage: Stage) -> None:
     """HTTPS in the site's Nginx file, where the site is live."""
-    if run.unchanged:
-        stage.skipped = True
-        return
     if not run.facts.current:
         stage.note("the site isn't live yet")
         return
-    before, known = run.changes, hostnames.live(run.settings, run.facts)
+    before, known = run.progress.changes, hostnames.live(run.settings, run.facts)
     run.apply(stage, ownership.claim(run, hostnames.recorded(history.live(run.facts))))
     _open(run, stage)
     recovery.settle(run, stage)
     if new := [name for name in run.settings.names if name not in known.own]:
         until = f"until {run.fab('deploy')} {'it redirects' if len(new) == 1 else 'they redirect'} to {known.address}"
         run.report.warn(f"The live release doesn't know {', '.join(new)} yet: {until}, temporarily.")
-    stage.note("Nginx has new settings" if run.changes > before else "nothing to do")
+    stage.note("Nginx has new settings" if run.progress.changes > before else "nothing to do")
 
 
 def _open(run: Run, stage: Stage) -> None:
     """HTTPS for names that are new in the certificate, before other names redirect to them."""
-    if run.certificate == run.facts.certificate:
+    if run.progress.certificate == run.facts.certificate:
         return
     served = record.served(history.live(run.facts))
-    if switch.planned(run, stage, lambda: switch.open_https(run, served, run.certificate)):
+    if switch.planned(run, stage, lambda: switch.open_https(run, served, run.progress.certificate)):
         run.look()
 
 
 def prove(run: Run, stage: Stage) -> None:
     """Nginx shows the certificate, for every name that it is for."""
     covered = hostnames.live(run.settings, run.facts).names(secure=True)
-    if run.unchanged or not run.facts.current or not covered:
+    if not run.facts.current or not covered:
         stage.skipped = True
         return
     run.apply(stage, [acme.prove(run.site, covered)])
@@ -106,7 +105,7 @@ def prove(run: Run, stage: Stage) -> None:
 def is_done(run: Run) -> bool:
     """Whether everything is as ``fab certs`` would make it."""
     settings, facts = run.settings, run.facts
-    if not acme.up_to_date(settings, facts, run.authority) or acme.install(settings, run.site, facts):
+    if not acme.up_to_date(settings, facts, authority(run)) or acme.install(settings, run.site, facts):
         return False
     if dns01.refresh(settings, run.site, facts):
         return False

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ...core.report import Stage
 from ...releases import database
+from .. import recovery
 from ..context import Run
 
 
 def data(run: Run, stage: Stage) -> None:
     """Data services up and healthy."""
-    run.two_passwords = run.settings.own_database and database.beside(run.settings, run.site, run.facts)
+    run.database.two_passwords = run.settings.own_database and database.beside(run.settings, run.site, run.facts)
+    if run.database.two_passwords:
+        run.progress.undo.push_last(partial(recovery.close, run))
     results = run.apply(stage, database.steps(run.settings, run.site, run.facts))
-    run.database_restarted = database.restarts(run.settings, run.facts) if run.settings.own_database else ""
+    run.database.restarted = database.restarts(run.settings, run.facts) if run.settings.own_database else ""
     stage.note(run.settings.database if results else "nothing to do")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from ...build import image, source, tracked
 from ...certs import acme, dns01, renewal
 from ...core.errors import PortsideError
@@ -11,80 +13,49 @@ from ...nginx import generation
 from ...releases import compose, settings_module, static_site
 from .. import disk_space, losses, missing_data, ownership, ship_image, versions
 from ..context import Run
+from ..losses import Loss
 from . import certs
 from . import remove as stages_remove
+
+Check = Callable[[Run, Stage], None]
 
 
 def preflight(run: Run, stage: Stage) -> None:
     """Settings, project, connection and facts; refuse here what can be refused."""
-    if run.command == "deploy":
-        run.source = source.find(run.settings, run.ref, run.stack)
-        run.report.say(f"  {run.settings.canonical}: {source.described(run.source, run.settings)}")
-        _say_source(run)
-        _check_source(run)
-    if run.command in {"deploy", "certs"}:
-        acme.check_own(run.settings)
-        dns01.check(run.settings)
-    if run.command == "certs":
-        acme.check_names(run.settings)
-        run.authority = acme.authority(run.settings, practice=run.server.practice, staging=run.staging)
-    if run.command == "remove":
-        stages_remove.check_asked(run)
+    for name in run.request.flow.asked:
+        CHECKS[name](run, stage)
     run.server.connect()
     run.look()
-    versions.check(run)
-    run.certificate = run.facts.certificate
-    if run.command == "remove":
-        stages_remove.check(run)
-        _check_nginx(run)
-        return
-    provision.check(run.settings, run.facts)
-    _check_nginx(run)
-    check_site(run)
-    if run.command in {"deploy", "rollback"}:
-        missing_data.check(run)
-    ship_image.check(run)
-    disk_space.check(run, stage)
-    facts = run.facts
-    crowd = compose.too_many_connections(run.settings, facts)
-    if crowd and run.command == "deploy":
-        run.report.warn(crowd)
-    small = provision.little_memory(run.settings, facts)
-    if small and (run.command == "provision" or (run.command == "deploy" and run.settings.build == "server")):
-        run.report.warn(small)
-    for fault in renewal.faults(facts) if run.command == "deploy" else ():
-        run.report.warn(fault)
-    run.unchanged = run.command == "certs" and not run.staging and certs.is_done(run)
-    stage.note(f"{facts.os_name}, {facts.cores} cores, {facts.disk_mb // 1024} GB free")
+    run.progress.certificate = run.facts.certificate
+    for name in run.request.flow.checks:
+        CHECKS[name](run, stage)
 
 
-def check_site(run: Run) -> None:
-    """Whose the site is, and what of it these settings would let go."""
+def check_site(run: Run, known: Iterable[Loss] | None = None) -> None:
+    """Whose the site is, and what of it these settings would let go. ``known``: what was reported of that already."""
     ownership.check(run)
-    if run.command in losses.DROPPING and not run.staging:
-        losses.check(run)
+    if run.request.flow.may_drop:
+        losses.check(run, known)
 
 
-def _check_nginx(run: Run) -> None:
-    """What somebody else has broken is told before anything is changed. A rollback mustn't wait for its mending."""
-    broken = generation.broken(run.facts)
-    if broken and run.command in {"deploy", "provision", "certs", "remove"}:
-        raise PortsideError(broken, state="Nothing was changed.", hint="Then type the same command again.")
-    if broken:
-        run.report.warn(broken)
+def _project(run: Run, stage: Stage) -> None:
+    run.candidate.project = source.find(run.settings, run.request.ref, run.progress.stack)
+    run.report.say(f"  {run.settings.canonical}: {source.described(run.candidate.source, run.settings)}")
+    _say_source(run)
+    _check_source(run)
 
 
 def _check_source(run: Run) -> None:
     """Raises Refused where no release can be made of the source as it is."""
     if run.settings.containers:
-        image.build(run.settings, run.source, run.site.release("00000000-000000-0000000"))
-        settings_module.check_settings_module(run.settings, run.source)
+        image.build(run.settings, run.candidate.source, run.site.release("00000000-000000-0000000"))
+        settings_module.check_settings_module(run.settings, run.candidate.source)
     else:
-        static_site.check(run.source, run.settings.fallback)
+        static_site.check(run.candidate.source, run.settings.fallback)
 
 
 def _say_source(run: Run) -> None:
-    project = run.source
+    project = run.candidate.source
     if project.pulled:
         return
     if not project.commit:
@@ -95,3 +66,102 @@ def _say_source(run: Run) -> None:
         run.report.warn(f"Deleted here, so not in the release: {tracked.some(project.deleted)}.")
     if project.untracked:
         run.report.warn(f"Not in git, so not in the release: {tracked.some(project.untracked)}.")
+
+
+def _own_certificate(run: Run, stage: Stage) -> None:
+    acme.check_own(run.settings)
+    dns01.check(run.settings)
+
+
+def _certificate_names(run: Run, stage: Stage) -> None:
+    acme.check_names(run.settings)
+    certs.authority(run)
+
+
+def _certificate_done(run: Run, stage: Stage) -> None:
+    run.candidate.unchanged = certs.is_done(run)
+
+
+def _terminal(run: Run, stage: Stage) -> None:
+    stages_remove.check_asked(run)
+
+
+def _removal(run: Run, stage: Stage) -> None:
+    stages_remove.check(run)
+
+
+def _version(run: Run, stage: Stage) -> None:
+    versions.check(run)
+
+
+def _host(run: Run, stage: Stage) -> None:
+    provision.check(run.settings, run.facts)
+
+
+def _nginx(run: Run, stage: Stage) -> None:
+    """What somebody else has broken is told before anything is changed."""
+    if broken := generation.broken(run.facts):
+        raise PortsideError(broken, state="Nothing was changed.", hint="Then type the same command again.")
+
+
+def _nginx_may_be_broken(run: Run, stage: Stage) -> None:
+    """A rollback mustn't wait for its mending."""
+    if broken := generation.broken(run.facts):
+        run.report.warn(broken)
+
+
+def _site(run: Run, stage: Stage) -> None:
+    check_site(run)
+
+
+def _data(run: Run, stage: Stage) -> None:
+    missing_data.check(run)
+
+
+def _engine(run: Run, stage: Stage) -> None:
+    ship_image.check(run)
+
+
+def _connections(run: Run, stage: Stage) -> None:
+    if crowd := compose.too_many_connections(run.settings, run.facts):
+        run.report.warn(crowd)
+
+
+def _memory(run: Run, stage: Stage) -> None:
+    """A deploy whose image is built elsewhere needs little."""
+    small = provision.little_memory(run.settings, run.facts)
+    if small and (run.settings.build == "server" or not run.request.flow.builds):
+        run.report.warn(small)
+
+
+def _renewal(run: Run, stage: Stage) -> None:
+    for fault in renewal.faults(run.facts):
+        run.report.warn(fault)
+
+
+def _described(run: Run, stage: Stage) -> None:
+    facts = run.facts
+    stage.note(f"{facts.os_name}, {facts.cores} cores, {facts.disk_mb // 1024} GB free")
+
+
+CHECKS: dict[str, Check] = {
+    "project": _project,
+    "own_certificate": _own_certificate,
+    "certificate_names": _certificate_names,
+    "certificate_done": _certificate_done,
+    "terminal": _terminal,
+    "version": _version,
+    "host": _host,
+    "nginx": _nginx,
+    "nginx_may_be_broken": _nginx_may_be_broken,
+    "site": _site,
+    "removal": _removal,
+    "data": _data,
+    "engine": _engine,
+    "room": disk_space.check,
+    "connections": _connections,
+    "memory": _memory,
+    "renewal": _renewal,
+    "described": _described,
+}
+"""The checks that flows name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from ...core.errors import Lost, PortsideError, Refused, StepFailed
 from ...core.report import Stage, count
@@ -12,34 +13,31 @@ from ...core.steps import Step, script, write
 from ...releases import compose, django, django_errors, environment, record, routes
 from ...releases.answer import Answer
 from ...ssh.results import Result
-from .. import migrations
+from .. import migrations, recovery
 from .. import record as run_record
 from ..context import Run
 
 
 def prepare(run: Run, stage: Stage) -> None:
     """Ask the new image what it needs; check, collect static files, migrate."""
-    if run.unchanged:
-        stage.skipped = True
-        return
-    settings, facts = run.settings, run.facts
-    module = run.source.settings_module()
-    below = run.source.manage
+    settings, facts, new = run.settings, run.facts, run.candidate
+    module = new.source.settings_module()
+    below = new.source.manage
     live = migrations.Other.of(run, facts.current)
-    ask = migrations.ask(run.new, below, live, settings.application)
-    check = migrations.ask(run.new, below, live, settings.application, check=True)
-    *_, asked = run.apply(stage, [*compose.release_steps(settings, run.new, facts, module), check])
-    run.answer = Answer.parse(asked.answer).masked(run.report.mask)
+    ask = migrations.ask(new.paths, below, live, settings.application)
+    check = migrations.ask(new.paths, below, live, settings.application, check=True)
+    *_, asked = run.apply(stage, [*compose.release_steps(settings, new.paths, facts, module), check])
+    new.django = Answer.parse(asked.answer).masked(run.report.mask)
     _judge(run, stage, asked)
-    run.served = replace(routes.served(settings, run.answer), names=django.names(settings, run.answer))
+    new.routes = replace(routes.served(settings, new.answer), names=django.names(settings, new.answer))
     _warn(run)
-    migrations.check(run, run.answer)
-    steps = compose.release_steps(settings, run.new, facts, module, run.answer)
+    migrations.check(run, new.answer)
+    steps = compose.release_steps(settings, new.paths, facts, module, new.answer)
     if not module:
-        steps.append(environment.made_environment_step(settings, run.new, run.answer.settings_module))
-    pending = write(run.new.pending, record.as_json(run_record.of_run(run), indent=2))
-    listing = write(run.new.listing, run.source.listing, 0o600)
-    steps += [pending, listing, *_collect(run), *migrations.forward(run, run.new, run.answer)]
+        steps.append(environment.made_environment_step(settings, new.paths, new.answer.settings_module))
+    pending = write(new.paths.pending, record.as_json(run_record.of_run(run), indent=2))
+    listing = write(new.paths.listing, new.source.listing, 0o600)
+    steps += [pending, listing, *_collect(run), *migrations.forward(run, new.paths, new.answer)]
     results = [asked, *migrate(run, stage, ask, steps)]
     for line in dict.fromkeys(line for result in results for line in result.output):
         if re.match(r"\S+: \(\S+\.W\d+\)", line):
@@ -48,18 +46,19 @@ def prepare(run: Run, stage: Stage) -> None:
 
 def migrate(run: Run, stage: Stage, ask: Step, steps: list[Step]) -> list[Result]:
     """Run steps that end with migrations. Of a failure, the database tells how far they came."""
+    run.progress.undo.push(partial(recovery.take_back, run))
     try:
         results = run.apply(stage, steps)
     except StepFailed as error:
-        if run.answer.pending and error.step == steps[-1].name:
+        if run.candidate.answer.pending and error.step == steps[-1].name:
             _see_how_far(run, stage, ask)
         raise
     except (KeyboardInterrupt, Lost):
-        run.broken_in = True
+        run.database.unknown = True
         raise
-    pending = run.answer.pending
-    run.migrated = pending
-    again = "migrate was run all the same" if migrations.is_due(run, run.answer) else "no migrations"
+    pending = run.candidate.answer.pending
+    run.database.applied = pending
+    again = "migrate was run all the same" if migrations.is_due(run, run.candidate.answer) else "no migrations"
     stage.note(f"{count(len(pending), 'migration')} applied" if pending else again)
     return results
 
@@ -68,13 +67,13 @@ def _see_how_far(run: Run, stage: Stage, ask: Step) -> None:
     with suppress(PortsideError), run.server.quietly():
         (result,) = run.apply(stage, [ask])
         left = Answer.parse(result.answer).pending
-        run.migrated = tuple(name for name in run.answer.pending if name not in left)
-        run.broke_off = left[0] if left else ""
+        run.database.applied = tuple(name for name in run.candidate.answer.pending if name not in left)
+        run.database.failed_at = left[0] if left else ""
 
 
 def _judge(run: Run, stage: Stage, asked: Result) -> None:
     """Go on only with a project that starts, and that uses what this site has for it."""
-    answer = run.answer
+    answer = run.candidate.answer
     try:
         django.check(run.settings, run.site, answer)
     except Refused as error:
@@ -92,7 +91,7 @@ def _judge(run: Run, stage: Stage, asked: Result) -> None:
 
 def _warn(run: Run) -> None:
     """What works, but not as its owner may believe."""
-    answer = run.answer
+    answer = run.candidate.answer
     if answer.applied and not run.facts.current:
         before = f"{count(answer.applied, 'migration')} {'is' if answer.applied == 1 else 'are'} applied in it already"
         run.report.warn(f"The database isn't new, though no release is live: {before}.")
@@ -100,11 +99,11 @@ def _warn(run: Run) -> None:
         run.report.remind(line)
     if others := django.other_databases(answer):
         run.report.say(f"  databases that Portside doesn't look after: {others}")
-    code = answer.folder.removesuffix(run.source.manage).rstrip("/")
+    code = answer.folder.removesuffix(run.candidate.source.manage).rstrip("/")
     static = answer.static_root if run.settings.collectstatic else ""
     for name, root in (("STATIC_ROOT", static), ("MEDIA_ROOT", answer.media_root)):
         below = f"{root}/".removeprefix(f"{code}/")
-        if any(path.startswith(below) for path in run.source.files):
+        if any(path.startswith(below) for path in run.candidate.source.files):
             run.report.warn(f"{name} ({root}) has files that git tracks: the server's own folder hides them.")
 
 
@@ -112,6 +111,7 @@ def _collect(run: Run) -> list[Step]:
     """Static files and DEPLOY_BEFORE, if there is either."""
     settings = run.settings
     names = ["Collect static files"] * settings.collectstatic + ["Run DEPLOY_BEFORE"] * bool(settings.before)
-    static = run.new.static if settings.collectstatic else ""
-    args = (run.new.compose, run.answer.manage, static, run.site.live_static, settings.before or "")
+    static = run.candidate.paths.static if settings.collectstatic else ""
+    new = run.candidate
+    args = (new.paths.compose, new.answer.manage, static, run.site.live_static, settings.before or "")
     return [script(", ".join(names), "prepare", *args)] if names else []

@@ -13,10 +13,7 @@ from ..context import Run
 
 def provision(run: Run, stage: Stage) -> None:
     """Packages, Docker, Nginx's base, firewall: nothing to do is the usual answer. Never left half installed."""
-    if run.unchanged:
-        stage.skipped = True
-        return
-    before = run.changes
+    before = run.progress.changes
     packages = host_packages.packages(run.settings, run.facts)
     if packages:
         run.apply(stage, packages, lock=host_provision.LOCK, detached=True)
@@ -25,11 +22,11 @@ def provision(run: Run, stage: Stage) -> None:
     switch.planned(
         run, stage, lambda: generation.steps(generation.base(run.facts), run.facts, "base settings and catch-all")
     )
-    if run.command == "deploy" or (run.command == "certs" and not run.staging):
+    if run.request.flow.installs_certificate:
         renewed = acme.install(run.settings, run.site, run.facts)
         run.apply(stage, [*dns01.refresh(run.settings, run.site, run.facts), *renewed], detached=True)
-    if run.changes > before:
+    if run.progress.changes > before:
         run.look()
     if lacking := http3.unable(run.settings, run.facts):
         run.report.warn(lacking)
-    stage.note(count(run.changes - before, "change") if run.changes > before else "nothing to do")
+    stage.note(count(run.progress.changes - before, "change") if run.progress.changes > before else "nothing to do")

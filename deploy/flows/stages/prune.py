@@ -9,8 +9,5 @@ from ..context import Run
 
 def prune(run: Run, stage: Stage) -> None:
     """Releases beyond DEPLOY_KEEP, and what interrupted deploys left."""
-    if run.unchanged:
-        stage.skipped = True
-        return
     (result,) = run.apply(stage, [disk_space.prune(run)])
     stage.note(result.why if result.state == "unchanged" else disk_space.pruned(result.answer or {}))

@@ -1,9 +1,11 @@
-"""Every stage by its name: the heading on the screen and in docs/deploy.md."""
+"""Every stage: its name, which is the heading on the screen and in docs/deploy.md, and when it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 
+from ...config.settings import Settings
 from ...core.report import Stage
 from ..context import Run
 from . import (
@@ -25,24 +27,41 @@ from . import (
 
 Function = Callable[[Run, Stage], None]
 
-STAGES: dict[str, Function] = {
-    "preflight": preflight.preflight,
-    "lock": lock.lock,
-    "provision": provision.provision,
-    "build": build.build,
-    "data": database.data,
-    "prepare": prepare.prepare,
-    "start": start.start,
-    "gate": healthcheck.gate,
-    "live": switch.live,
-    "prune": prune.prune,
-    "choose": rollback.choose,
-    "migrations": rollback.migrations,
-    "issue": certs.issue,
-    "edge": certs.edge,
-    "prove": certs.prove,
-    "confirm": remove.confirm,
-    "remove": remove.remove,
+
+@dataclass(frozen=True)
+class Definition:
+    """A stage.
+
+    ``static``: what a folder of files has in its place. ``when_unchanged``: whether it runs though exactly this is
+    live. ``containers``: whether only an application has it.
+    """
+
+    function: Function
+    static: Function | None = None
+    when_unchanged: bool = False
+    containers: bool = False
+
+    def of(self, settings: Settings) -> Function:
+        """The function for a site of this kind."""
+        return self.function if settings.containers else self.static or self.function
+
+
+STAGES: dict[str, Definition] = {
+    "preflight": Definition(preflight.preflight),
+    "lock": Definition(lock.lock),
+    "provision": Definition(provision.provision),
+    "build": Definition(build.build, static=static_site.build),
+    "data": Definition(database.data, when_unchanged=True, containers=True),
+    "prepare": Definition(prepare.prepare, containers=True),
+    "start": Definition(start.start, when_unchanged=True, containers=True),
+    "gate": Definition(healthcheck.gate, static=static_site.gate),
+    "live": Definition(switch.live, when_unchanged=True),
+    "prune": Definition(prune.prune),
+    "choose": Definition(rollback.choose),
+    "migrations": Definition(rollback.migrations, containers=True),
+    "issue": Definition(certs.issue),
+    "edge": Definition(certs.edge),
+    "prove": Definition(certs.prove),
+    "confirm": Definition(remove.confirm),
+    "remove": Definition(remove.remove),
 }
-OF_STATIC_SITES: Mapping[str, Function] = {"build": static_site.build, "gate": static_site.gate}
-"""The stages that a folder of files has in place of an application's."""

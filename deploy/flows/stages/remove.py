@@ -15,13 +15,14 @@ from ...releases import restore_commands
 from ...ssh.sudo import on_terminal
 from .. import ownership, switch
 from ..context import Run
+from ..progress import Phase
 
 BACKUP, TAKE_AWAY = "Make the final backup", "Take the site away"
 
 
 def check_asked(run: Run) -> None:
     """Raises Refused where nobody is there to be asked."""
-    if not run.yes and not on_terminal():
+    if not run.request.yes and not on_terminal():
         raise Refused(
             f"fab remove takes {run.site.name} off {run.server.target} once somebody has typed its name; here is no "
             "terminal to ask on.",
@@ -40,8 +41,8 @@ def check(run: Run) -> None:
 def confirm(run: Run, stage: Stage) -> None:
     """Ask for the site's name, having said what goes and what stays."""
     stage.skipped = True
-    run.unchanged = not is_there(run)
-    if run.unchanged or run.yes:
+    run.candidate.unchanged = not is_there(run)
+    if run.candidate.unchanged or run.request.yes:
         return
     run.report.say(f"{run.site.name} on {run.server.target}: {', '.join(_parts(run))}.")
     run.report.say("All of it goes; a final backup of database, uploads, volumes and logs stays on the server.")
@@ -54,7 +55,7 @@ def look_again(run: Run) -> None:
     """Under the lock, nothing is put right that is to be taken away; and by now somebody else may have done it."""
     run.look()
     check(run)
-    run.unchanged = not is_there(run)
+    run.candidate.unchanged = not is_there(run)
 
 
 def is_there(run: Run) -> bool:
@@ -80,18 +81,15 @@ def _parts(run: Run) -> list[str]:
 
 def remove(run: Run, stage: Stage) -> None:
     """Backup, Nginx, then all the rest: one run that reaches its end without us."""
-    if run.unchanged:
-        stage.skipped = True
-        return
-    run.unattended = True
+    run.phase = Phase.HANDED_OVER
     try:
         results = switch.planned(run, stage, lambda: steps(run))
     except PortsideError as error:
-        run.unattended = isinstance(error, Lost)
+        run.phase = Phase.HANDED_OVER if isinstance(error, Lost) else Phase.UNTOUCHED
         _explain(run, error)
         raise
-    run.unattended = False
-    run.record = dict(results[0].answer or {})
+    run.phase = Phase.UNTOUCHED
+    run.progress.result = dict(results[0].answer or {})
     stage.note("nothing of it is left but its backup")
 
 
@@ -184,7 +182,8 @@ def _explain(run: Run, error: PortsideError) -> None:
 
 def interrupted(run: Run) -> str:
     """What is so where the connection was lost, or somebody pressed Ctrl-C."""
-    return "The server goes on by itself, unless it is down." if run.unattended else "Nothing was changed."
+    handed_over = run.phase is Phase.HANDED_OVER
+    return "The server goes on by itself, unless it is down." if handed_over else "Nothing was changed."
 
 
 def restoring(run: Run, folder: str) -> dict[str, str]:

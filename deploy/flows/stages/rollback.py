@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
+
 from ...core.errors import PortsideError, Refused
 from ...core.facts import Facts
 from ...core.report import Stage, count
 from ...releases import django_errors, history, record
 from ...releases.answer import Answer
-from .. import losses, site_health
+from .. import losses, recovery, site_health
 from .. import migrations as database_migrations
 from ..context import Run
 from . import prepare
@@ -15,25 +18,29 @@ from . import prepare
 
 def choose(run: Run, stage: Stage) -> None:
     """The release to go back to, and what going back doesn't undo; or the live one, to be started anew."""
-    wanted = history.target(run.facts, run.to)
+    wanted = history.target(run.facts, run.request.to)
     if not wanted:
         raise Refused(
             "There is no release to go back to.",
             state=f"{run.facts.current or 'Nothing'} is live.",
             hint="fab releases shows what there is.",
         )
-    run.record = run.facts.releases[wanted]
-    run.unchanged = wanted == run.facts.current
-    run.anew = run.unchanged and run.settings.containers and not _is_again(run.facts)
+    new = run.candidate
+    new.record = run.facts.releases[wanted]
+    new.unchanged = wanted == run.facts.current
+    run.health.restart_all = new.unchanged and run.settings.containers and not _is_again(run.facts)
     # The live one is started as it was deployed, another with the present settings.
-    run.served = record.served(run.record) if run.unchanged else record.renamed(run.record, run.settings)
+    new.routes = record.served(new.record) if new.unchanged else record.renamed(new.record, run.settings)
     if not history.can_start(run.facts, wanted):
         raise _without_image(run, wanted)
-    if not run.unchanged:
-        run.release = run.site.release(wanted)
+    if not new.unchanged:
+        new.release = run.site.release(wanted)
+        run.request = replace(run.request, to=wanted)  # the one before the live one may be another by then
+        recovery.begin(run, partial(recovery.stop, run))
     for loss in losses.of_going_back(run):
         run.report.warn(f"{loss.name} isn't in {wanted}: {loss.meant}.")
-    how = ", which is live: it is started anew" if run.anew else ", which is live already" if run.unchanged else ""
+    live = ", which is live: it is started anew" if run.health.restart_all else ", which is live already"
+    how = live if new.unchanged else ""
     stage.note(f"{wanted}{how}")
 
 
@@ -51,33 +58,30 @@ def _without_image(run: Run, identity: str) -> Refused:
 
 def migrations(run: Run, stage: Stage) -> None:
     """What going back means for the database: nothing, or taking migrations back, or applying them again."""
-    if run.unchanged:
-        stage.skipped = True
-        return
-    facts, record = run.facts, run.record
+    facts, new, record = run.facts, run.candidate, run.candidate.record
     live = facts.releases.get(facts.current, {})
     known = "knowledge" if "knowledge" in record and "knowledge" in live else "leaves"
     if record.get(known) == live.get(known):
-        stage.skipped = not run.migrations
+        stage.skipped = not run.request.migrations
         stage.note("nothing to take back")
         return
-    if run.migrations and "leaves" not in record:
-        raise PortsideError(f"Which migrations {run.new.id} knows isn't recorded, so they can't be taken back to it.")
-    paths, wanted = run.site.release(facts.current), database_migrations.Other.of(run, run.new.id)
+    if run.request.migrations and "leaves" not in record:
+        raise PortsideError(f"Which migrations {new.paths.id} knows isn't recorded, so they can't be taken back to it.")
+    paths, wanted = run.site.release(facts.current), database_migrations.Other.of(run, new.paths.id)
     asked = database_migrations.questions(run, paths, live, wanted) if live else []
     steps = [
         *asked,
-        *database_migrations.questions(run, run.new, record, database_migrations.Other.of(run, facts.current)),
+        *database_migrations.questions(run, new.paths, record, database_migrations.Other.of(run, facts.current)),
     ]
     answers = [Answer.parse(result.answer) for result in run.apply(stage, steps) if result.answer]
     for failed in (answer for answer in answers if answer.failed):
         raise django_errors.failure(run.settings, failed)
-    run.answer = answers[-1]
+    new.django = answers[-1]
     if live:
         _go_back(run, stage, answers[0])
-    if run.answer.pending:
-        database_migrations.check_pending(run, run.answer)
-        prepare.migrate(run, stage, steps[-1], database_migrations.forward(run, run.new, run.answer))
+    if new.answer.pending:
+        database_migrations.check_pending(run, new.answer)
+        prepare.migrate(run, stage, steps[-1], database_migrations.forward(run, new.paths, new.answer))
 
 
 def _go_back(run: Run, stage: Stage, answer: Answer) -> None:
@@ -85,28 +89,29 @@ def _go_back(run: Run, stage: Stage, answer: Answer) -> None:
 
     ``answer``: of the live release.
     """
-    unable = bool(answer.ahead_breaking or run.answer.lacking)
-    database_migrations.refuse_unable(run, answer, run.answer)
+    unable = bool(answer.ahead_breaking or run.candidate.answer.lacking)
+    database_migrations.refuse_unable(run, answer, run.candidate.answer)
     if not answer.ahead:
         return
-    if not run.migrations:
+    if not run.request.migrations:
         database_migrations.tell_kept(run, answer)
         return
-    wanted = database_migrations.Other.of(run, run.new.id)
+    wanted = database_migrations.Other.of(run, run.candidate.paths.id)
     assert wanted  # noqa: S101 - a rollback has a release
     live = run.facts.releases[run.facts.current]
     steps = database_migrations.back(run, run.site.release(run.facts.current), live, wanted)
     if not unable:
-        run.afterwards = steps
+        run.database.after_switch = steps
         stage.note(f"{count(len(answer.ahead), 'migration')} to take back after the switch")
         return
     run.report.warn(f"{run.facts.current} may err from now on until the switch, since its migrations are taken back.")
-    run.behind = True
-    run.afterwards = [database_migrations.told_behind(run, False)]
+    run.database.reverted = True
+    run.progress.undo.push_last(partial(recovery.forward_again, run))
+    run.database.after_switch = [database_migrations.told_behind(run, False)]
     again = database_migrations.questions(
-        run, run.new, run.record, database_migrations.Other.of(run, run.facts.current)
+        run, run.candidate.paths, run.candidate.record, database_migrations.Other.of(run, run.facts.current)
     )
     *_, asked = run.apply(stage, [database_migrations.told_behind(run, True), *steps, *again])
-    run.answer = Answer.parse(asked.answer)
-    database_migrations.refuse_lacking(run, run.answer)
+    run.candidate.django = Answer.parse(asked.answer)
+    database_migrations.refuse_lacking(run, run.candidate.answer)
     stage.note(f"{count(len(answer.ahead), 'migration')} taken back")

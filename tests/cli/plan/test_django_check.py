@@ -27,7 +27,8 @@ def run(settings: Settings, source: Source, *, fails: str = "", **changed: Any) 
     record = sample.recorded(sample.OLD, **{"dependencies": image.dependencies(settings, source), **changed})
     facts = sample.with_releases(facts, sample.OLD, {sample.OLD: record})
     made = sample.run(settings, Paper(facts, fails=fails))
-    made.facts, made.source, made.release = facts, source, sample.SITE.release(sample.NEW)
+    made.facts = facts
+    made.candidate.project, made.candidate.release = source, sample.SITE.release(sample.NEW)
     return made
 
 
@@ -37,7 +38,7 @@ def database_up(facts: Facts) -> Facts:
 
 
 def ask(made: Run) -> Any:
-    step = migrations.ask(made.new, "", migrations.Other.of(made, sample.OLD), check=True)
+    step = migrations.ask(made.candidate.paths, "", migrations.Other.of(made, sample.OLD), check=True)
     return django_check.ask(made, made.server, step)
 
 

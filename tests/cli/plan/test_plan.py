@@ -22,7 +22,7 @@ from deploy.config.settings import Settings
 from deploy.core.errors import Locked, PortsideError
 from deploy.core.facts import Facts
 from deploy.core.report import Report
-from deploy.flows import runner, ship_image, tasks
+from deploy.flows import runner, ship_image
 from deploy.nginx import site as nginx_site
 from deploy.releases import compose
 from deploy.releases import record as release_record
@@ -89,8 +89,8 @@ def test_a_plan_is_what_the_deploy_does(answer: dict[str, Any], settings: Settin
     plan, _ = planned(settings, Paper(facts, answer=answer, present=["surplus\t" + sample.OLD]))
     deployed = Paper(facts, answer=answer)
     run = sample.run(settings, deployed, allow_breaking=True)
-    runner.follow(tasks.DEPLOY, run)
-    done = [step.name.replace(run.new.id, "(new)") for step in deployed.steps]
+    runner.follow(run)
+    done = [step.name.replace(run.candidate.paths.id, "(new)") for step in deployed.steps]
     assert [step["name"] for step in plan["steps"]] == done
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -36,10 +35,9 @@ def facts(settings: Settings) -> Facts:
     )
 
 
-def why(item: Item, facts: Facts, settings: Settings, *, changed: bool = False, **given: Any) -> str:
+def why(item: Item, facts: Facts, settings: Settings, *, changed: bool = False, source: Source | None = None) -> str:
     run: Run = sample.run(settings, Paper(facts))
-    for name, value in given.items():
-        setattr(run, name, value)
+    run.candidate.project = source
     taken = [Taken("live", write(run.site.settings, "other"))] * changed
     (found,) = reasons.explained([item], taken, run, facts)
     return found.why

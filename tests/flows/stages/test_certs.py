@@ -13,7 +13,7 @@ import pytest
 
 from deploy.config.settings import Settings
 from deploy.core.errors import PortsideError, Refused
-from deploy.flows import runner, tasks
+from deploy.flows import runner
 from deploy.flows.context import Run
 from deploy.nginx import generation
 from deploy.nginx import site as nginx_site
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("steady")
 
 def certs(settings: Settings, paper: Paper, **given: Any) -> Run:
     run = sample.run(settings, paper, "certs", **given)
-    runner.follow(tasks.TRIAL if run.staging else tasks.CERTS, run)
+    runner.follow(run)
     return run
 
 
@@ -49,7 +49,7 @@ def test_a_certificate_for_a_site_that_was_never_deployed(settings: Settings) ->
 def test_a_good_certificate_needs_one_look(settings: Settings) -> None:
     paper = Paper(sample.encrypted(settings))
     run = certs(settings, paper)
-    assert (run.unchanged, paper.looks, paper.told) == (True, 1, [])
+    assert (run.candidate.unchanged, paper.looks, paper.told) == (True, 1, [])
 
 
 def test_https_is_switched_on_where_only_that_is_missing(settings: Settings) -> None:
@@ -61,7 +61,7 @@ def test_https_is_switched_on_where_only_that_is_missing(settings: Settings) -> 
 def test_a_trial_only_asks(settings: Settings) -> None:
     paper = Paper(sample.encrypted(settings))
     run = certs(settings, paper, staging=True)
-    assert (paper.scripts, run.unchanged) == (["names", "issue"], False)
+    assert (paper.scripts, run.candidate.unchanged) == (["names", "issue"], False)
     assert "acme-staging-v02" in paper.transcript()
 
 
@@ -131,7 +131,7 @@ def test_again_it_is_done(settings: Settings, tmp_path: Path) -> None:
     digests = {path: sample.digest(text) for path, text in files.items()}
     done = replace(facts, nginx_files=digests, nginx_generation=generation.generation(files, facts).name)
     paper = Paper(done)
-    assert (certs(renamed, paper).unchanged, paper.told) == (True, [])
+    assert (certs(renamed, paper).candidate.unchanged, paper.told) == (True, [])
 
 
 def test_what_the_live_release_serves_stays_the_sites(settings: Settings, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_a_name_that_is_no_longer_the_sites_is_left_out_and_said(
     paper = Paper(before, sample.encrypted(settings))
     run = sample.run(settings, paper, "certs")
     run.report.quiet = False
-    runner.follow(tasks.CERTS, run)
+    runner.follow(run)
     assert paper.scripts == ["names", "issue", "prove"]
     assert "left out of the certificate: gone.example" in capsys.readouterr().out
 

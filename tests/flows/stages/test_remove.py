@@ -159,7 +159,7 @@ def test_what_is_half_taken_away_can_only_be_taken_away(command: str, settings: 
     facts = replace(sample.live(settings), removing=FOLDER, current="")
     paper = Paper(facts)
     with pytest.raises(Refused) as caught:
-        runner.follow(tasks.DEPLOY, sample.run(settings, paper, command))
+        runner.follow(sample.run(settings, paper, command))
     assert caught.value.hint == "Type fab remove -H server.example; after that it can be deployed anew."
     assert FOLDER in caught.value.state
     assert paper.steps == []

@@ -14,8 +14,9 @@ from deploy.config.settings import Settings
 from deploy.core.errors import PortsideError, Refused, StepFailed
 from deploy.core.facts import Facts
 from deploy.core.steps import Step
-from deploy.flows import runner, tasks
+from deploy.flows import runner
 from deploy.flows.context import Run
+from deploy.flows.progress import Phase
 from deploy.nginx import generation
 from deploy.ssh.results import Result
 from tests import sample
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("steady")
 
 def deploy(settings: Settings, paper: Paper, **given: str) -> Run:
     run = sample.run(settings, paper, **given)
-    runner.follow(tasks.DEPLOY, run)
+    runner.follow(run)
     return run
 
 
@@ -36,15 +37,15 @@ def live_with_this(settings: Settings, project: Path) -> Facts:
     facts = sample.live(settings)
     first = Paper(facts)
     run = deploy(settings, first)
-    kept = {"source": run.source.digest, "settings": "(of the settings)"}
+    kept = {"source": run.candidate.source.digest, "settings": "(of the settings)"}
     return replace(facts, releases={sample.OLD: facts.releases[sample.OLD] | kept})
 
 
 def test_a_first_deploy(settings: Settings, project: Path, texts: Texts, golden: Callable[[str, str], None]) -> None:
     paper = Paper(sample.provisioned())
     run = deploy(settings, paper)
-    golden("deploy-first.txt", transcript(paper, texts, run.new.id))
-    assert run.switched
+    golden("deploy-first.txt", transcript(paper, texts, run.candidate.paths.id))
+    assert run.phase is Phase.LIVE
 
 
 def test_a_deploy_over_a_live_release(
@@ -52,7 +53,7 @@ def test_a_deploy_over_a_live_release(
 ) -> None:
     paper = Paper(sample.live(settings), answer=sample.ANSWER | {"applied": 20})
     run = deploy(settings, paper)
-    golden("deploy-next.txt", transcript(paper, texts, run.new.id))
+    golden("deploy-next.txt", transcript(paper, texts, run.candidate.paths.id))
 
 
 def test_a_deploy_with_every_setting(tmp_path: Path, texts: Texts, golden: Callable[[str, str], None]) -> None:
@@ -62,7 +63,7 @@ def test_a_deploy_with_every_setting(tmp_path: Path, texts: Texts, golden: Calla
     settings = sample.settings(tmp_path, sample.EVERY_SETTING)
     paper = Paper(sample.provisioned())
     run = deploy(settings, paper)
-    golden("deploy-every-setting.txt", transcript(paper, texts, run.new.id))
+    golden("deploy-every-setting.txt", transcript(paper, texts, run.candidate.paths.id))
 
 
 def test_a_transcript_shows_no_secret(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_transcript_shows_no_secret(tmp_path: Path) -> None:
 def test_the_same_deploy_again_changes_nothing(settings: Settings, project: Path) -> None:
     paper = Paper(live_with_this(settings, project))
     run = deploy(settings, paper)
-    assert (run.unchanged, run.changes, paper.scripts) == (True, 0, [])
+    assert (run.candidate.unchanged, run.progress.changes, paper.scripts) == (True, 0, [])
 
 
 def test_new_nginx_settings_of_the_same_release_are_served(settings: Settings, project: Path) -> None:
@@ -164,7 +165,7 @@ def test_nothing_is_told_to_a_server_that_can_not_be_served(settings: Settings, 
 
 def test_a_disk_that_is_nearly_full_keeps_nobody_from_clearing_away(settings: Settings) -> None:
     run = sample.lock(settings, Paper(replace(sample.live(settings), disk_mb=1)))
-    assert run.command == "abort"
+    assert run.request.command == "abort"
 
 
 def test_what_is_anothers_is_refused_before_anything_is_told(settings: Settings, project: Path) -> None:
@@ -177,7 +178,7 @@ def test_what_is_anothers_is_refused_before_anything_is_told(settings: Settings,
 def test_a_site_that_keeps_one_of_its_domains_is_still_its_own(project: Path, tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, DEPLOY_DOMAINS="new.example", DEPLOY_REDIRECT_DOMAINS="portfolio.localhost")
     paper = Paper(replace(sample.provisioned(), record={"domains": ["portfolio.localhost"]}))
-    assert deploy(settings, paper).switched
+    assert deploy(settings, paper).phase is Phase.LIVE
 
 
 def test_a_database_is_dumped_before_it_is_migrated(settings: Settings, project: Path) -> None:
@@ -208,7 +209,7 @@ class Stale(Paper):
 
 def test_another_deploys_generation_is_planned_upon_anew(settings: Settings, project: Path) -> None:
     paper = Stale(sample.provisioned())
-    assert deploy(settings, paper).switched
+    assert deploy(settings, paper).phase is Phase.LIVE
     assert paper.scripts.count("switch") == 3
 
 
@@ -223,8 +224,8 @@ def test_a_generation_that_others_change_all_the_time_is_given_up(settings: Sett
 def test_who_waits_for_the_lock_looks_again(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     paper = Paper(sample.live(settings), holder="ada@laptop, since 12:00:01 UTC, now at build")
     run = sample.run(settings, paper, "abort")
-    run.wait, run.report.quiet = True, False
-    runner.follow(tasks.ABORT, run)
+    run.request, run.report.quiet = replace(run.request, wait=True), False
+    runner.follow(run)
     assert "waiting for another deploy to end: ada@laptop, since 12:00:01 UTC, now at build" in capsys.readouterr().out
     assert paper.looks == 2
 
@@ -233,14 +234,14 @@ def test_what_somebody_else_has_broken_is_refused_but_for_a_rollback(settings: S
     broken = sample.going_back(settings, nginx_broken="unknown directive in /etc/nginx/sites-enabled/theirs:1")
     paper = Paper(broken)
     with pytest.raises(PortsideError, match="theirs:1") as caught:
-        runner.follow(tasks.DEPLOY, sample.run(settings, paper))
+        runner.follow(sample.run(settings, paper))
     assert (caught.value.state, paper.scripts) == ("Nothing was changed.", [])
     roll_back(settings, Paper(broken))
 
 
 def roll_back(settings: Settings, paper: Paper, to: str = "") -> Run:
     run = sample.run(settings, paper, "rollback", to=to)
-    runner.follow(tasks.ROLLBACK, run)
+    runner.follow(run)
     return run
 
 
@@ -248,7 +249,7 @@ def test_a_rollback(settings: Settings, texts: Texts, golden: Callable[[str, str
     paper = Paper(sample.going_back(settings))
     run = roll_back(settings, paper)
     golden("rollback.txt", transcript(paper, texts))
-    assert (run.switched, run.new.id) == (True, sample.OLDER)
+    assert (run.phase, run.candidate.paths.id) == (Phase.LIVE, sample.OLDER)
 
 
 def test_a_rollback_builds_and_migrates_nothing(settings: Settings) -> None:
@@ -299,8 +300,8 @@ def test_a_rollback_goes_where_it_is_told(settings: Settings) -> None:
     facts = sample.going_back(settings)
     releases = {**facts.releases, sample.NEW: sample.recorded(sample.NEW, sample.OLD)}
     facts = sample.with_releases(facts, sample.NEW, releases)
-    assert roll_back(settings, Paper(facts), to=sample.OLDER).new.id == sample.OLDER
-    assert roll_back(settings, Paper(facts)).new.id == sample.OLD
+    assert roll_back(settings, Paper(facts), to=sample.OLDER).candidate.paths.id == sample.OLDER
+    assert roll_back(settings, Paper(facts)).candidate.paths.id == sample.OLD
 
 
 def test_a_rollback_runs_no_after_command(tmp_path: Path) -> None:
@@ -335,7 +336,7 @@ def test_a_release_without_image_is_not_chosen(settings: Settings) -> None:
     }
     images = tuple(sample.SITE.release(name).image for name in (oldest, sample.OLD))
     paper = Paper(sample.with_releases(sample.live(settings), sample.OLD, releases, images=images))
-    assert roll_back(settings, paper).new.id == oldest
+    assert roll_back(settings, paper).candidate.paths.id == oldest
 
 
 BREAKING = {"portfolio.0002_drop": ["RemoveField drops the column portfolio_work.medium"]}
@@ -345,7 +346,7 @@ PENDING = {"pending": ["portfolio.0002_drop"], "applied": 20}
 def test_pending_migrations_are_listed(settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = sample.run(settings, Paper(sample.live(settings), answer=sample.ANSWER | PENDING))
     run.report.quiet = False
-    runner.follow(tasks.DEPLOY, run)
+    runner.follow(run)
     assert "  1 migration to apply: portfolio.0002_drop\n" in capsys.readouterr().out
 
 
@@ -370,8 +371,8 @@ def test_a_migration_that_breaks_is_applied_where_it_is_allowed(
 ) -> None:
     paper = Paper(sample.live(settings), answer=sample.ANSWER | PENDING | {"breaking": BREAKING})
     run = sample.run(settings, paper)
-    run.allow_breaking = True
-    runner.follow(tasks.DEPLOY, run)
+    run.request = replace(run.request, allow_breaking=True)
+    runner.follow(run)
     assert f"! {sample.OLD} may err from now on until the switch:" in capsys.readouterr().out
     assert '"portfolio.0002_drop": "RemoveField drops the column portfolio_work.medium"' in paper.transcript()
 
@@ -385,9 +386,9 @@ def test_a_deploy_that_fails_takes_back_what_breaks_the_live_release(settings: S
     ):
         paper = Paper(facts, fails=fails, answer=sample.ANSWER | PENDING | {"breaking": BREAKING})
         run = sample.run(settings, paper)
-        run.allow_breaking = True
+        run.request = replace(run.request, allow_breaking=True)
         with pytest.raises(StepFailed) as caught:
-            runner.follow(tasks.DEPLOY, run)
+            runner.follow(run)
         assert paper.scripts[-4:] == scripts
         assert paper.steps[-3].words[-2:] == (sample.SITE.release(sample.OLD).knowledge, '["portfolio.0002_drop"]')
         assert paper.steps[-3].files["other.json"] == b'{"leaves": {"portfolio": "0001_initial"}}'
@@ -397,9 +398,9 @@ def test_a_deploy_that_fails_takes_back_what_breaks_the_live_release(settings: S
 def test_what_can_not_be_taken_back_after_a_failure_is_said(settings: Settings, project: Path) -> None:
     paper = Paper(sample.live(settings), fails="gate back", answer=sample.ANSWER | PENDING | {"breaking": BREAKING})
     run = sample.run(settings, paper)
-    run.allow_breaking = True
+    run.request = replace(run.request, allow_breaking=True)
     with pytest.raises(StepFailed) as caught:
-        runner.follow(tasks.DEPLOY, run)
+        runner.follow(run)
     state = f"Release {sample.OLD} is live, but portfolio.0002_drop may make it err. 1 migration of the failed one"
     assert caught.value.state.startswith(state)
     assert caught.value.state.endswith(" The cleanup failed: Migrate back (1): it broke.")
@@ -408,7 +409,7 @@ def test_what_can_not_be_taken_back_after_a_failure_is_said(settings: Settings, 
 
 def test_a_first_deploy_breaks_nobody(settings: Settings, project: Path) -> None:
     paper = Paper(sample.provisioned(), answer=sample.ANSWER | PENDING | {"breaking": BREAKING})
-    assert deploy(settings, paper).switched
+    assert deploy(settings, paper).phase is Phase.LIVE
 
 
 def test_what_nobody_can_tell_is_said(settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -441,8 +442,8 @@ def back(
     paper = Paper(migrated(settings), answer=sample.ANSWER | AHEAD | answered, fails=fails)
     run = sample.run(settings, paper, "rollback", to=to)
     for option in options:
-        setattr(run, option, True)
-    runner.follow(tasks.ROLLBACK, run)
+        run.request = replace(run.request, **{option: True})
+    runner.follow(run)
     return run, paper
 
 
@@ -477,7 +478,7 @@ def test_a_rollback_to_what_can_not_work_is_refused(settings: Settings) -> None:
 
 def test_a_rollback_to_what_can_not_work_goes_there_where_it_is_allowed(settings: Settings) -> None:
     run, paper = back(settings, {"ahead_breaking": BREAKING}, "allow_breaking")
-    assert run.switched
+    assert run.phase is Phase.LIVE
     assert "migrate" not in paper.scripts
 
 
@@ -486,7 +487,7 @@ def test_migrations_that_break_nobody_are_taken_back_after_the_switch(
 ) -> None:
     run, paper = back(settings, {}, "migrations")
     golden("rollback-migrations.txt", transcript(paper, texts))
-    assert run.switched
+    assert run.phase is Phase.LIVE
     assert paper.scripts[-3:] == ["finish", "dump", "back"]
 
 
@@ -528,9 +529,9 @@ def test_a_rollback_that_fails_applies_again_what_it_took_back(
 ) -> None:
     paper = Paper(migrated(settings), answer=sample.ANSWER | AHEAD | {"ahead_breaking": BREAKING}, fails=fails)
     run = sample.run(settings, paper, "rollback")
-    run.migrations = True
+    run.request = replace(run.request, migrations=True)
     with pytest.raises(StepFailed) as caught:
-        runner.follow(tasks.ROLLBACK, run)
+        runner.follow(run)
     assert paper.scripts[-3:] == ["stop", "migrate", "visit"]
     forward = (sample.SITE.release(sample.OLD).compose, "/app/manage.py", OPTIONS, sample.SITE.migrating, "default")
     assert paper.steps[-3].words[2:] == forward
@@ -590,9 +591,9 @@ def test_a_release_whose_migrations_are_not_recorded_takes_none_back(settings: S
     facts = migrated(settings)
     del facts.releases[sample.OLDER]["leaves"]
     run = sample.run(settings, Paper(facts, answer=sample.ANSWER | AHEAD), "rollback")
-    run.migrations = True
+    run.request = replace(run.request, migrations=True)
     with pytest.raises(PortsideError, match="isn't recorded"):
-        runner.follow(tasks.ROLLBACK, run)
+        runner.follow(run)
 
 
 @pytest.mark.parametrize(
@@ -649,7 +650,7 @@ def test_processes_that_do_not_run_are_started_by_the_same_deploy_again(tmp_path
     facts.releases[sample.OLD]["processes"] = ["queue"]
     paper = Paper(facts)
     run = deploy(settings, paper)
-    assert (run.unchanged, paper.scripts) == (True, ["revive", "watch"])
+    assert (run.candidate.unchanged, paper.scripts) == (True, ["revive", "watch"])
 
 
 def test_more_connections_than_the_database_has_are_told_before_anything_is_done(
@@ -672,7 +673,7 @@ def test_an_image_is_pulled_and_needs_no_project(tmp_path: Path) -> None:
     paper = Paper(sample.provisioned())
     run = deploy(sample.settings(tmp_path, **sample.PULLED), paper)
     assert paper.scripts[:3] == ["pull", "build", "network"]
-    assert run.new.id.endswith("-3d3d3d3")
+    assert run.candidate.paths.id.endswith("-3d3d3d3")
     assert f'"pulled": "registry.example:5000/shop/web@sha256:{"3d" * 32}"' in paper.transcript()
     assert "token-of-registry" not in paper.transcript()
 
@@ -682,9 +683,10 @@ def test_a_deploy_of_a_pulled_image_is_as_any_other(
 ) -> None:
     built, pulled = Paper(sample.provisioned()), Paper(sample.provisioned())
     run = deploy(settings, built)
-    shown = transcript(built, texts, run.new.id)
+    shown = transcript(built, texts, run.candidate.paths.id)
     again = deploy(sample.settings(tmp_path, **sample.PULLED), pulled)
-    other = transcript(pulled, texts, again.new.id).replace(again.new.id, run.new.id)
+    theirs = again.candidate.paths.id
+    other = transcript(pulled, texts, theirs).replace(theirs, run.candidate.paths.id)
     golden("deploy-pulled.txt", difference("deploy-first.txt", shown, other))
 
 
@@ -703,7 +705,7 @@ def test_a_tag_that_did_not_move_is_nothing_to_do(digest: str, scripts: list[str
     paper = Paper(replace(facts, releases={sample.OLD: facts.releases[sample.OLD] | same}))
     run = deploy(settings, paper)
     assert paper.scripts[: len(scripts)] == scripts
-    assert run.unchanged == (scripts == ["pull"])
+    assert run.candidate.unchanged == (scripts == ["pull"])
 
 
 def test_a_project_that_changes_while_it_is_deployed_makes_no_release(settings: Settings, project: Path) -> None:

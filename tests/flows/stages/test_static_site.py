@@ -13,6 +13,7 @@ from deploy.config.settings import Settings
 from deploy.core.errors import Refused, StepFailed
 from deploy.flows import runner, tasks
 from deploy.flows.context import Run
+from deploy.flows.progress import Phase
 from tests import sample
 from tests.goldens import Texts, transcript
 from tests.sample import Paper
@@ -36,21 +37,21 @@ RELEASES = {
 
 def deploy(settings: Settings, paper: Paper, **given: str) -> Run:
     run = sample.run(settings, paper, **given)
-    runner.follow(tasks.DEPLOY, run)
+    runner.follow(run)
     return run
 
 
 def test_a_first_deploy(settings: Settings, texts: Texts, golden: Callable[[str, str], None]) -> None:
     paper = Paper(sample.provisioned())
     run = deploy(settings, paper)
-    golden("deploy-static-first.txt", transcript(paper, texts, run.new.id))
-    assert run.switched
+    golden("deploy-static-first.txt", transcript(paper, texts, run.candidate.paths.id))
+    assert run.phase is Phase.LIVE
 
 
 def test_a_deploy_over_a_live_release(settings: Settings, texts: Texts, golden: Callable[[str, str], None]) -> None:
     paper = Paper(sample.live_static(settings, RELEASES))
     run = deploy(settings, paper)
-    golden("deploy-static-next.txt", transcript(paper, texts, run.new.id))
+    golden("deploy-static-next.txt", transcript(paper, texts, run.candidate.paths.id))
 
 
 def test_a_bare_server_gets_no_engine(settings: Settings) -> None:
@@ -61,21 +62,21 @@ def test_a_bare_server_gets_no_engine(settings: Settings) -> None:
 
 
 def test_the_same_again_has_nothing_to_do(settings: Settings) -> None:
-    made = deploy(settings, Paper(sample.live_static(settings, RELEASES))).source.digest
+    made = deploy(settings, Paper(sample.live_static(settings, RELEASES))).candidate.source.digest
     live = RELEASES[sample.OLD] | {"source": made, "settings": "(of the settings)"} | sample.VISITED
     paper = Paper(sample.live_static(settings, RELEASES | {sample.OLD: live}))
     run = deploy(settings, paper)
-    assert (run.unchanged, paper.steps) == (True, [])
+    assert (run.candidate.unchanged, paper.steps) == (True, [])
 
 
 def test_other_domains_of_the_same_files_are_served_and_noted(settings: Settings, tmp_path: Path) -> None:
-    made = deploy(settings, Paper(sample.live_static(settings, RELEASES))).source.digest
+    made = deploy(settings, Paper(sample.live_static(settings, RELEASES))).candidate.source.digest
     live = RELEASES[sample.OLD] | {"source": made, "settings": "(of the settings)"} | sample.VISITED
     lines = {"DEPLOY_DOMAINS": "new.example", "DEPLOY_REDIRECT_DOMAINS": settings.canonical}
     renamed = sample.settings(tmp_path, sample.STATIC | lines)
     paper = Paper(sample.live_static(settings, RELEASES | {sample.OLD: live}))
     run = deploy(renamed, paper)
-    assert (run.unchanged, paper.scripts) == (True, ["nginx", "note"])
+    assert (run.candidate.unchanged, paper.scripts) == (True, ["nginx", "note"])
     (noted,) = (step for step in paper.steps if step.words[1].endswith("/release.json"))
     names = {"domain": "new.example", "domains": ["new.example"], "redirect_domains": [settings.canonical]}
     assert json.loads(noted.files["content"]) == live | names | {"admitted": [settings.canonical]}  # type: ignore[arg-type]
@@ -106,11 +107,11 @@ def test_without_its_fallback_a_release_is_refused_before_anything_is_told(setti
 
 
 def test_a_fallback_is_nginxs_and_makes_no_release(settings: Settings, tmp_path: Path) -> None:
-    made = deploy(settings, Paper(sample.live_static(settings, RELEASES))).source.digest
+    made = deploy(settings, Paper(sample.live_static(settings, RELEASES))).candidate.source.digest
     live = RELEASES[sample.OLD] | {"source": made, "settings": "(of the settings)"}
     paper = Paper(sample.live_static(settings, RELEASES | {sample.OLD: live}))
     run = deploy(sample.settings(tmp_path, sample.STATIC, DEPLOY_FALLBACK="index.html"), paper)
-    assert (run.unchanged, paper.scripts) == (True, ["nginx", "note"])
+    assert (run.candidate.unchanged, paper.scripts) == (True, ["nginx", "note"])
 
 
 def test_what_can_not_be_served_is_refused_before_anything_is_told(settings: Settings, tmp_path: Path) -> None:

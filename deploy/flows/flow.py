@@ -1,0 +1,91 @@
+"""Flows: what sets one task apart from another, as data. Stages read it, and never the name of the task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..host.provision import DISK_NEEDED_MB
+
+LOOKED_AT = ("version", "host")
+"""Checks of every flow that goes by what the server has."""
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A task's stages, and what sets it apart. Stages and checks are named as in ``stages/registry.py``.
+
+    ``asked``: checks before the server is reached. ``checks``: checks of what the server is like.
+    ``builds``: makes a release of the project, in place of choosing one that is there.
+    ``installs_certificate``: puts the certificate of DEPLOY_TLS_CERT, or its renewal's settings, on the server.
+    ``may_drop``: refuses to remove what protects the site, unless --drop names it.
+    ``removes``: removes the site, so that nothing of an interrupted run is recovered.
+    ``room_mb``: free space that it needs; a flow that builds needs what its release takes.
+    ``must_go_on``: goes on with little space, and uses the reserve.
+    """
+
+    stages: tuple[str, ...]
+    asked: tuple[str, ...] = ()
+    checks: tuple[str, ...] = LOOKED_AT
+    builds: bool = False
+    installs_certificate: bool = False
+    may_drop: bool = False
+    removes: bool = False
+    room_mb: int = 0
+    must_go_on: bool = False
+
+
+ROLLBACK_MB = 64
+"""Free space on the server that a rollback needs: it starts containers, and pulls or builds nothing."""
+
+PROVISION = Flow(
+    ("preflight", "provision"),
+    checks=(*LOOKED_AT, "nginx", "site", "room", "memory", "described"),
+    room_mb=DISK_NEEDED_MB,
+)
+DEPLOY = Flow(
+    ("preflight", "lock", "provision", "build", "data", "prepare", "start", "gate", "live", "prune"),
+    asked=("project", "own_certificate"),
+    checks=(*LOOKED_AT, "nginx", "site", "data", "engine", "room", "connections", "memory", "renewal", "described"),
+    builds=True,
+    installs_certificate=True,
+    may_drop=True,
+)
+ROLLBACK = Flow(
+    ("preflight", "lock", "choose", "data", "migrations", "start", "gate", "live"),
+    checks=(*LOOKED_AT, "nginx_may_be_broken", "site", "data", "room", "described"),
+    may_drop=True,
+    room_mb=ROLLBACK_MB,
+    must_go_on=True,
+)
+CERTS = Flow(
+    ("preflight", "lock", "provision", "issue", "edge", "prove"),
+    asked=("own_certificate", "certificate_names"),
+    checks=(*LOOKED_AT, "nginx", "site", "room", "certificate_done", "described"),
+    installs_certificate=True,
+    may_drop=True,
+    room_mb=DISK_NEEDED_MB,
+)
+TRIAL = Flow(
+    ("preflight", "lock", "provision", "issue"),
+    asked=("own_certificate", "certificate_names"),
+    checks=(*LOOKED_AT, "nginx", "site", "room", "described"),
+    room_mb=DISK_NEEDED_MB,
+)
+ABORT = Flow(("preflight", "lock"), checks=(*LOOKED_AT, "nginx_may_be_broken", "site", "described"))
+REMOVE = Flow(
+    ("preflight", "confirm", "lock", "remove"),
+    asked=("terminal",),
+    checks=("version", "removal", "nginx"),
+    removes=True,
+)
+NONE = Flow(())
+"""Of a command that changes no release, such as logs."""
+
+FLOWS = {
+    "provision": PROVISION,
+    "deploy": DEPLOY,
+    "rollback": ROLLBACK,
+    "certs": CERTS,
+    "abort": ABORT,
+    "remove": REMOVE,
+}

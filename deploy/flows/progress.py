@@ -1,0 +1,82 @@
+"""Progress: how far a run has come, what it changed, and what undoes that."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from ..core.errors import PortsideError, StepFailed
+
+
+class Phase(Enum):
+    """What a failure means for the site.
+
+    UNTOUCHED: nothing of a new release is on the server. CANDIDATE: it has something there, and no visitors.
+    HANDED_OVER: the server goes on by itself. LIVE: visitors have it.
+    """
+
+    UNTOUCHED = auto()
+    CANDIDATE = auto()
+    HANDED_OVER = auto()
+    LIVE = auto()
+
+
+@dataclass
+class Undo:
+    """What undoes a run, the latest first. ``failures``: what failed at that, each in a line."""
+
+    actions: list[Callable[[str], None]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def push(self, action: Callable[[str], None]) -> None:
+        """Add what undoes a change. It is called with the name of the stage that failed."""
+        self.actions.append(action)
+
+    def push_last(self, action: Callable[[str], None]) -> None:
+        """Add what is undone after all others: once the candidate's containers are gone, which may hold locks in the
+        database."""
+        self.actions.insert(0, action)
+
+    def run(self, stage: str) -> None:
+        """Undo, after a failure in ``stage``. A failure of one action doesn't keep the others from being tried."""
+        while self.actions:
+            try:
+                self.actions.pop()(stage)
+            except PortsideError as error:
+                self.failures.append(in_a_line(error))
+
+
+def in_a_line(error: PortsideError) -> str:
+    """What failed, in a line."""
+    if not isinstance(error, StepFailed):
+        return error.message
+    return f"{error.step}: {error.lines[-1].strip() if error.lines else f'exit code {error.status}'}"
+
+
+@dataclass
+class Progress:
+    """How far a run has come.
+
+    ``started``: seconds of the monotonic clock. ``stack``: what is closed at the end. ``certificate``: the one that
+    Nginx showed when the run began (PEM). ``changed``: the steps that changed something, with their stages.
+    ``tell``: tells the holder of the lock the stage. ``turn``: waits, if there are several servers, until this one may
+    begin a stage. ``undo``: what undoes the run. ``result``: what the last stage found out, for the closing lines.
+    """
+
+    started: float = field(default_factory=time.monotonic)
+    stack: ExitStack = field(default_factory=ExitStack)
+    certificate: str = ""
+    changed: list[dict[str, str]] = field(default_factory=list)
+    tell: Callable[[str], None] = lambda stage: None
+    turn: Callable[[str], None] = lambda stage: None
+    undo: Undo = field(default_factory=Undo)
+    result: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def changes(self) -> int:
+        """How many steps changed something."""
+        return len(self.changed)
