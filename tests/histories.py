@@ -59,8 +59,8 @@ from tests import sample
 FOLDER = Path(tempfile.mkdtemp(prefix="portside-histories-"))
 SETTINGS = sample.settings(FOLDER)
 STAGES["begin"] = Definition(build.begin)
-FLOWS["deploy"] = replace(FLOWS["deploy"], stages=("lock", "begin", "prepare", "start", "live"))
-FLOWS["rollback"] = replace(FLOWS["rollback"], stages=("lock", "choose", "migrations", "start", "live"))
+FLOWS["deploy"] = replace(FLOWS["deploy"], stages=("lock", "begin", "prepare", "start", "switch"))
+FLOWS["rollback"] = replace(FLOWS["rollback"], stages=("lock", "choose", "migrations", "start", "switch"))
 FLOWS["abort"] = replace(FLOWS["abort"], stages=("lock",))
 REMAKE = DatabaseSchemaEditor._remake_table
 done: Counter[str] = Counter()

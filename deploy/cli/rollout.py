@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from ..config.settings import Settings
 from ..core.errors import Stopped
 
-LOCK, LIVE = "lock", "live"
+LOCK, SWITCH = "lock", "switch"
 READY = "ready"  # where all meet before the first goes live
 OF_A_DATABASE = ("prepare", "migrations")  # where the servers share one, only one at a time changes it
 
@@ -23,7 +23,7 @@ class Turns:
     def __init__(self, names: Sequence[str], settings: Settings, *, locking: Sequence[str] = ()) -> None:
         self.names = tuple(names)
         self._locking = tuple(locking) or self.names
-        self._one_by_one = (LOCK, LIVE, *OF_A_DATABASE * (settings.database == "external"))
+        self._one_by_one = (LOCK, SWITCH, *OF_A_DATABASE * (settings.database == "external"))
         self._at = dict.fromkeys(names, "")
         self._passed: dict[str, set[str]] = {name: set() for name in names}
         self._ended: set[str] = set()
@@ -39,7 +39,7 @@ class Turns:
         ``check``: raises what keeps this server from going live, now that all are ready. Raises Stopped if another has
         failed before this one went live.
         """
-        if stage == LIVE:
+        if stage == SWITCH:
             self._await(name, READY, waiting)
             check()
         self._await(name, stage, waiting)
@@ -74,12 +74,12 @@ class Turns:
             self._moved.notify_all()
 
     def _stop(self, name: str, stage: str) -> None:
-        if LIVE in self._passed[name]:
+        if SWITCH in self._passed[name]:
             return
         if self._interrupted:
             raise KeyboardInterrupt
         if self._failed:
-            before = LIVE if stage == READY else stage
+            before = SWITCH if stage == READY else stage
             raise Stopped(f"Stopped before the stage “{before}”, since {self._failed[0]} failed.")
 
     def _before(self, name: str, stage: str) -> str:
@@ -87,7 +87,7 @@ class Turns:
         order = self._locking if stage == LOCK else self.names
         earlier = order[: order.index(name)] if stage in self._one_by_one else ()
         behind = [other for other in earlier if not self._is_past(other, stage)]
-        if stage in {READY, LIVE}:
+        if stage in {READY, SWITCH}:
             behind += [other for other in self.names if not self._is_past(other, stage) and self._at[other] != stage]
         return behind[0] if behind else ""
 

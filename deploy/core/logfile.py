@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-LIVE = "live"  # the stage that makes a release live
+SWITCH = "switch"  # the stage that makes a release live; older versions called it "live"
 KEPT = 50  # logs of a site
 
 
@@ -70,7 +70,7 @@ def _went_live(path: Path) -> str:
     """The server of a deploy's log, where its last stages were reached; else empty."""
     title, _, text = path.read_text(encoding="utf-8", errors="replace").partition("\n")
     found = re.match(r"fab deploy -H (\S+), the site ", title)
-    return found[1] if found and re.search(rf"^ *[0-9.]+  ✓ {LIVE}\b", text, re.MULTILINE) else ""
+    return found[1] if found and re.search(rf"^ *[0-9.]+  ✓ ({SWITCH}|live)\b", text, re.MULTILINE) else ""
 
 
 def folder_of(site: str) -> Path:

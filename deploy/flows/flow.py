@@ -43,7 +43,7 @@ PROVISION = Flow(
     room_mb=DISK_NEEDED_MB,
 )
 DEPLOY = Flow(
-    ("preflight", "lock", "provision", "build", "data", "prepare", "start", "gate", "live", "prune"),
+    ("preflight", "lock", "provision", "build", "database", "prepare", "start", "healthcheck", "switch", "prune"),
     asked=("project", "own_certificate"),
     checks=(*LOOKED_AT, "nginx", "site", "data", "engine", "room", "connections", "memory", "renewal", "described"),
     builds=True,
@@ -51,7 +51,7 @@ DEPLOY = Flow(
     may_drop=True,
 )
 ROLLBACK = Flow(
-    ("preflight", "lock", "choose", "data", "migrations", "start", "gate", "live"),
+    ("preflight", "lock", "choose", "database", "migrations", "start", "healthcheck", "switch"),
     checks=(*LOOKED_AT, "nginx_may_be_broken", "site", "data", "room", "described"),
     may_drop=True,
     room_mb=ROLLBACK_MB,

@@ -115,7 +115,7 @@ def begin(run: Run, clear_away: Callable[[str], None]) -> None:
 def close(run: Run, stage: str) -> None:
     """After a failed deploy with another password: the database takes the live release's alone."""
     with run.server.quietly():
-        run.server.apply([database.close(run.site)], stage="data")
+        run.server.apply([database.close(run.site)], stage="database")
 
 
 def settle(run: Run, stage: Stage) -> None:

@@ -34,7 +34,7 @@ def mend(run: Run, stage: Stage) -> None:
 
 def _database_started(run: Run) -> bool:
     """Whether this run has started the database, which may be all that was wrong. A plan takes it for that."""
-    return any(each["stage"] == "data" for each in run.progress.changed)
+    return any(each["stage"] == "database" for each in run.progress.changed)
 
 
 def _fault_of_release(run: Run, stage: Stage) -> str:

@@ -132,7 +132,7 @@ def ask(run: Run, *, patience: int = 0) -> str:
         return ""
     step = healthcheck.through_nginx(settings, record.served(live), run.facts, patience)
     with run.server.quietly():
-        (asked,) = run.server.apply([step], stage="live")
+        (asked,) = run.server.apply([step], stage="switch")
     lines: Sequence[str] = str(asked.answer["why"]).splitlines()
     return lines[-1] if lines else ""
 

@@ -67,7 +67,7 @@ class Laptop:
 def _note(timed: Timed, line: str) -> None:
     if found := re.match(r"✓ (\w+) +([0-9.]+) s", line):
         timed.stages[found[1]] = float(found[2])
-        if found[1] == "gate":
+        if found[1] == "healthcheck":
             timed.gate = time.monotonic()
     elif found := re.search(r"(\d+) round trips?$", line):
         timed.round_trips = int(found[1])

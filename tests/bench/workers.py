@@ -17,7 +17,7 @@ from . import cost
 from .laptop import Laptop, Timed, project
 
 WORKERS = 5
-STAGES = ("build", "prepare", "start", "gate", "live")
+STAGES = ("build", "prepare", "start", "healthcheck", "switch")
 
 # Prints the container's memory (kB, what processes share divided among them) and the processor's time so far (ms).
 LOOK = r"""

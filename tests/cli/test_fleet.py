@@ -139,10 +139,10 @@ def test_as_one_nobody_goes_live_where_one_is_not_ready(tmp_path: Path, capsys: 
         member = c.member
         speaking(member)
         assert member.turns
-        member.turns.begin(member.name, "gate", print)
+        member.turns.begin(member.name, "healthcheck", print)
         if member.name == HOSTS[2]:
             raise PortsideError("Not well.")
-        member.turns.begin(member.name, "live", lambda other: None)
+        member.turns.begin(member.name, "switch", lambda other: None)
         live.append(member.name)
 
     assert run(How.AS_ONE, body, tmp_path) == 1
@@ -289,7 +289,7 @@ def test_an_interruption_is_heard_once(tmp_path: Path) -> None:
     member.interrupt()
     member.turns.interrupt()
     with pytest.raises(KeyboardInterrupt):
-        member.run.progress.turn("live")  # type: ignore[union-attr]
+        member.run.progress.turn("switch")  # type: ignore[union-attr]
     assert heard == ["interrupt", "heed"], "what is cleared away then isn't interrupted"
 
 

@@ -13,7 +13,7 @@ from deploy.cli.rollout import Turns
 from deploy.core.errors import Lost, Stopped
 from tests import sample
 
-STAGES = ("preflight", "prepare", "gate", "live", "prune")
+STAGES = ("preflight", "prepare", "healthcheck", "switch", "prune")
 
 
 class Servers:
@@ -67,7 +67,7 @@ class Servers:
         return self.ends
 
     def live(self) -> list[str]:
-        return [name for name, stage in self.begun if stage == "live"]
+        return [name for name, stage in self.begun if stage == "switch"]
 
 
 @pytest.fixture
@@ -83,9 +83,9 @@ def until(so: Callable[[], bool]) -> bool:
 
 
 def test_nobody_goes_live_before_all_are_ready(servers: Servers) -> None:
-    slow = servers.hold("c", "gate")
+    slow = servers.hold("c", "healthcheck")
     servers.start()
-    assert until(lambda: ("c", "gate") in servers.begun)
+    assert until(lambda: ("c", "healthcheck") in servers.begun)
     assert not until_live(servers, 0.3)
     slow.set()
     assert set(servers.join().values()) == {"done"}
@@ -97,7 +97,7 @@ def until_live(servers: Servers, seconds: float) -> bool:
 
 
 def test_they_go_live_one_after_the_other_in_their_order(servers: Servers) -> None:
-    first = servers.hold("a", "live")
+    first = servers.hold("a", "switch")
     servers.start()
     assert until(lambda: servers.live() == ["a"])
     assert not until_live_again(servers)
@@ -111,7 +111,7 @@ def until_live_again(servers: Servers) -> bool:
     return servers.live() != ["a"]
 
 
-@pytest.mark.parametrize("stage", ["preflight", "prepare", "gate"])
+@pytest.mark.parametrize("stage", ["preflight", "prepare", "healthcheck"])
 def test_a_failure_before_keeps_all_from_going_live(stage: str, servers: Servers) -> None:
     servers.start(fails=("b", stage))
     assert servers.join() == {"a": "stopped", "b": "failed", "c": "stopped"}
@@ -119,7 +119,7 @@ def test_a_failure_before_keeps_all_from_going_live(stage: str, servers: Servers
 
 
 def test_a_failure_while_going_live_leaves_those_after_it_untouched(servers: Servers) -> None:
-    servers.start(fails=("b", "live"))
+    servers.start(fails=("b", "switch"))
     assert servers.join() == {"a": "done", "b": "failed", "c": "stopped"}
     assert servers.live() == ["a", "b"]
 
@@ -144,9 +144,9 @@ def test_locks_are_taken_one_after_the_other_in_everybodys_order(tmp_path: Path)
 
 
 def test_an_interruption_wakes_those_who_wait(servers: Servers) -> None:
-    slow = servers.hold("c", "gate")
+    slow = servers.hold("c", "healthcheck")
     servers.start()
-    assert until(lambda: ("c", "gate") in servers.begun)
+    assert until(lambda: ("c", "healthcheck") in servers.begun)
     servers.turns.interrupt()
     slow.set()
     assert servers.join() == {"a": "interrupted", "b": "interrupted", "c": "interrupted"}

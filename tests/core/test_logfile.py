@@ -106,4 +106,4 @@ def test_the_last_deploy_that_went_live_tells_where(tmp_path: Path, monkeypatch:
 
 
 def test_the_stage_that_a_log_is_read_for_is_the_flows() -> None:
-    assert logfile.LIVE in flow.DEPLOY.stages
+    assert logfile.SWITCH in flow.DEPLOY.stages

@@ -84,7 +84,7 @@ def test_a_plan_takes_a_database_that_is_to_be_started_for_all_that_is_wrong(set
     run.candidate.unchanged, run.candidate.routes = True, sample.SERVED
     repair.mend(run, Stage("start"))
     assert paper.scripts == ["visit", "start"], "the database isn't woken by a plan"
-    run.health.fault, run.progress.changed = "", [{"stage": "data", "step": "Start the database"}]
+    run.health.fault, run.progress.changed = "", [{"stage": "database", "step": "Start the database"}]
     paper.scripts.clear()
     repair.mend(run, Stage("start"))
     assert paper.scripts == []

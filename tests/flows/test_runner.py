@@ -26,7 +26,7 @@ from deploy.ssh.results import Result
 from tests import sample
 from tests.sample import Paper
 
-STATIC = ("preflight", "lock", "provision", "build", "gate", "live", "prune")
+STATIC = ("preflight", "lock", "provision", "build", "healthcheck", "switch", "prune")
 
 
 def failed(settings: Settings, paper: Paper, **given: object) -> PortsideError:
@@ -52,14 +52,14 @@ def test_every_stage_and_check_belongs_to_a_flow() -> None:
 
 def test_a_deploy_looks_and_locks_before_it_changes_anything() -> None:
     assert DEPLOY.stages[:2] == ("preflight", "lock")
-    assert DEPLOY.stages.index("gate") < DEPLOY.stages.index("live")
+    assert DEPLOY.stages.index("healthcheck") < DEPLOY.stages.index("switch")
 
 
 def test_a_static_site_has_no_stages_of_containers(settings: Settings, tmp_path: Path) -> None:
     assert runner.stages_of(DEPLOY, settings) == DEPLOY.stages
     static = sample.settings(tmp_path, sample.STATIC)
     assert runner.stages_of(DEPLOY, static) == STATIC
-    assert runner.stages_of(ROLLBACK, static) == ("preflight", "lock", "choose", "gate", "live")
+    assert runner.stages_of(ROLLBACK, static) == ("preflight", "lock", "choose", "healthcheck", "switch")
     assert runner.stages_of(CERTS, static) == CERTS.stages
 
 
@@ -99,7 +99,7 @@ def test_a_release_that_can_not_be_taken_away_hides_no_reason(settings: Settings
                 raise StepFailed(self.target, stage, step.name, 1, [])
             return super()._result(step, stage)
 
-    assert "in the stage “gate”" in failed(settings, Broken(sample.live(settings))).message
+    assert "in the stage “healthcheck”" in failed(settings, Broken(sample.live(settings))).message
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_an_interruption_says_where_and_what_to_type(
     def interrupted(run: Run, stage: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(STAGES, "gate", Definition(interrupted))
+    monkeypatch.setitem(STAGES, "healthcheck", Definition(interrupted))
     error = failed(settings, Paper(sample.live(settings)))
-    assert error.message == "Interrupted in the stage “gate”."
+    assert error.message == "Interrupted in the stage “healthcheck”."
     assert error.state == f"Release {sample.OLD} is live, as before. 1 migration of the failed one stays applied."
     assert "fab deploy -H server.example again" in error.hint
 
@@ -319,7 +319,8 @@ def test_a_rollback_that_fails_only_stops_its_release(script: str, settings: Set
         runner.follow(sample.run(settings, paper, "rollback"))
     assert paper.scripts[-2:] == ["stop", "visit"]
     assert f"script stop /srv/portside/portfolio portfolio {sample.OLDER}" in paper.transcript()
-    assert f'"result": "failed at {"live" if script == "switch" else script}"' in paper.transcript(), "for the history"
+    stage = "healthcheck" if script == "gate" else script
+    assert f'"result": "failed at {stage}"' in paper.transcript(), "for the history"
     assert "discard" not in paper.scripts
     assert caught.value.state == f"Release {sample.OLD} is live, as before."
     assert caught.value.hint == f"Mend it, then type fab rollback --to {sample.OLDER} -H server.example again."
@@ -378,7 +379,7 @@ def test_an_interruption_while_going_live_claims_nothing(settings: Settings, pro
             return super()._result(step, stage)
 
     error = failed(settings, Impatient(sample.live(settings)))
-    assert error.message == "Interrupted in the stage “live”."
+    assert error.message == "Interrupted in the stage “switch”."
     assert error.state.startswith("The server goes on by itself: release ")
 
 

@@ -36,7 +36,7 @@ from .dry_run import NEW, Foreseen, Notes, Unknown
 
 MB = 1024 * 1024
 GENERATION = re.compile(r"(?<=generation )\w{12}")
-AFTER_THE_ANSWER = ("build", "prepare", "start", "gate", "live")
+AFTER_THE_ANSWER = ("build", "prepare", "start", "healthcheck", "switch")
 
 
 @dataclass

@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import partial
 
 from ...core.report import Stage
-from ...releases import database
+from ...releases import database as container
 from .. import recovery
 from ..context import Run
 
 
-def data(run: Run, stage: Stage) -> None:
+def database(run: Run, stage: Stage) -> None:
     """Data services up and healthy."""
-    run.database.two_passwords = run.settings.own_database and database.beside(run.settings, run.site, run.facts)
+    run.database.two_passwords = run.settings.own_database and container.beside(run.settings, run.site, run.facts)
     if run.database.two_passwords:
         run.progress.undo.push_last(partial(recovery.close, run))
-    results = run.apply(stage, database.steps(run.settings, run.site, run.facts))
-    run.database.restarted = database.restarts(run.settings, run.facts) if run.settings.own_database else ""
+    results = run.apply(stage, container.steps(run.settings, run.site, run.facts))
+    run.database.restarted = container.restarts(run.settings, run.facts) if run.settings.own_database else ""
     stage.note(run.settings.database if results else "nothing to do")

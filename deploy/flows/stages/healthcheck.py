@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from ...core.report import Stage
-from ...releases import healthcheck
+from ...releases import healthcheck as checks
 from ..context import Run
 
 
-def gate(run: Run, stage: Stage) -> None:
+def healthcheck(run: Run, stage: Stage) -> None:
     """Visit the new release. One that isn't healthy never gets a visitor."""
     # One that was live and good before has shown that it doesn't die by itself.
     again = 2 if run.request.flow.builds else 0
     new = run.candidate
-    step = healthcheck.gate(run.settings, new.paths, new.routes, run.facts, again=again)
+    step = checks.gate(run.settings, new.paths, new.routes, run.facts, again=again)
     (result,) = run.apply(stage, [step])
-    stage.note(healthcheck.note(run.settings, result.answer))
+    stage.note(checks.note(run.settings, result.answer))

@@ -22,7 +22,7 @@ def build(run: Run, stage: Stage) -> None:
     stage.note(count(len(files), "file"))
 
 
-def gate(run: Run, stage: Stage) -> None:
+def healthcheck(run: Run, stage: Stage) -> None:
     """The health check's path shows something. A release in which it doesn't never gets a visitor."""
     run.apply(stage, [static_site.gate(run.candidate.paths, run.settings.health_path, run.settings.fallback)])
     stage.note(f"{run.settings.health_path} is there")

@@ -8,21 +8,22 @@ from ...core.errors import Lost, PortsideError, StepFailed
 from ...core.report import Stage
 from ...core.steps import Step, script, write
 from ...releases import database, record
-from .. import env_copy, migrations, ownership, repair, restarts, switch
+from .. import env_copy, migrations, ownership, repair, restarts
 from .. import record as run_record
+from .. import switch as transaction
 from ..context import Run
 from ..progress import Phase
 
 
-def live(run: Run, stage: Stage) -> None:
+def switch(run: Run, stage: Stage) -> None:
     """Edge, switch, drain: one run that reaches its end without us."""
     if run.candidate.unchanged:
-        edge = switch.planned(run, stage, lambda: switch.resettle(run, run.candidate.routes))
-        renamed = [*ownership.claim(run, run.candidate.routes.names), *switch.rename(run, run.candidate.routes)]
+        edge = transaction.planned(run, stage, lambda: transaction.resettle(run, run.candidate.routes))
+        renamed = [*ownership.claim(run, run.candidate.routes.names), *transaction.rename(run, run.candidate.routes)]
         noted = run.apply(stage, [*renamed, *_close(run), *env_copy.steps(run)])
         repair.see(run)
-        revived = run.apply(stage, switch.revive(run))
-        switch.tell(run, revived)
+        revived = run.apply(stage, transaction.revive(run))
+        transaction.tell(run, revived)
         run.health.failing = run.health.failing or restarts.ending(run.facts)
         kept_anew = any(result.step.words[1] == run.site.settings for result in noted)
         notes = ["Nginx has new settings"] * bool(edge) + ["the new .env is kept"] * (kept_anew and not edge)
@@ -31,7 +32,7 @@ def live(run: Run, stage: Stage) -> None:
         return
     run.phase = Phase.HANDED_OVER
     try:
-        results = switch.planned(run, stage, lambda: _live_steps(run))
+        results = transaction.planned(run, stage, lambda: _steps(run))
     except Lost:
         raise
     except PortsideError as error:
@@ -44,7 +45,7 @@ def live(run: Run, stage: Stage) -> None:
             migrations.explain_afterwards(run, error)
         raise
     run.phase = Phase.LIVE
-    switch.tell(run, results)
+    transaction.tell(run, results)
     if run.facts.current:
         stage.note(f"{run.facts.current} is {'stopped and ' * bool(run.candidate.routes.replicas)}kept")
     if run.database.after_switch and not run.database.reverted:
@@ -54,11 +55,11 @@ def live(run: Run, stage: Stage) -> None:
         run.apply(stage, [after])
 
 
-def _live_steps(run: Run) -> list[Step]:
+def _steps(run: Run) -> list[Step]:
     pending = run_record.of_run(run) | {"instead_of": run.facts.current}
     return [
         write(run.candidate.paths.pending, record.as_json(pending, indent=2)),
-        switch.switch(run, run.candidate.paths.id, run.candidate.routes, run.facts.current),
+        transaction.switch(run, run.candidate.paths.id, run.candidate.routes, run.facts.current),
         _finish(run),
         *_close(run),
         *run.database.after_switch,
@@ -78,10 +79,10 @@ def _close(run: Run) -> list[Step]:
 
 
 def _watch(run: Run) -> list[Step]:
-    return switch.watch(run, run.candidate.paths.id, record.processes(run_record.of_run(run)))
+    return transaction.watch(run, run.candidate.paths.id, record.processes(run_record.of_run(run)))
 
 
 def _finish(run: Run) -> Step:
     seconds = round(time.monotonic() - run.progress.started, 1)
     record = run_record.of_run(run) if not run.request.flow.builds else run_record.of_run(run) | {"seconds": seconds}
-    return switch.finish(run, run.candidate.paths.id, run.facts.current, record)
+    return transaction.finish(run, run.candidate.paths.id, run.facts.current, record)

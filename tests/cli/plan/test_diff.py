@@ -107,11 +107,11 @@ def test_of_a_generation_the_files_that_differ_are_shown(settings: Settings) -> 
     facts = replace(facts, nginx_files=gone)
     (step,) = generation.steps(generation.base(facts, own) | changed, facts, "the site")
     path = f"{NGINX_LIVE}/sites/portfolio.conf"
-    asked = diff.wanted([Taken("live", step)], facts)
+    asked = diff.wanted([Taken("switch", step)], facts)
     assert asked == {path: sample.digest(changed["sites/portfolio.conf"]), f"{NGINX_LIVE}/sites/portfolio.old": ""}
     present = Present(texts={path: own["sites/portfolio.conf"], f"{NGINX_LIVE}/sites/portfolio.old": "old\n"})
     differ = Differing(facts, present, mask, versions=True, surplus=())
-    (item,) = differ.items([Taken("live", step)])
+    (item,) = differ.items([Taken("switch", step)])
     shown = [line.split("#")[0].split() for line in item.diffs[path].splitlines() if re.match(r"[-+] ", line)]
     assert shown == [["-", "client_max_body_size", "75m;"], ["+", "client_max_body_size", "3m;"]]
     old = item.diffs[f"{NGINX_LIVE}/sites/portfolio.old"]
@@ -127,7 +127,7 @@ def test_of_two_generations_the_one_that_stays_is_shown(settings: Settings) -> N
     path = f"{NGINX_LIVE}/sites/portfolio.conf"
     before = nginx_site.site_file(settings, sample.SITE, sample.EDGE, facts)["sites/portfolio.conf"]
     (item,) = Differing(facts, Present(texts={path: before}), mask, versions=True, surplus=()).items(
-        [Taken("live", step)]
+        [Taken("switch", step)]
     )
     assert "+    location ^~ /files/ {" in item.diffs[path]
 
@@ -137,8 +137,8 @@ def test_passwords_of_visitors_and_proofs_are_no_ones_to_see(settings: Settings,
     facts = sample.live(settings)
     (step,) = generation.steps(generation.base(facts) | {f"sites/{name}": "ann:$2b$hash\n"}, facts, "the site")
     path = f"{NGINX_LIVE}/sites/{name}"
-    assert diff.wanted([Taken("live", step)], facts)[path] == "-"
-    (item,) = Differing(facts, Present(), mask, versions=True, surplus=()).items([Taken("live", step)])
+    assert diff.wanted([Taken("switch", step)], facts)[path] == "-"
+    (item,) = Differing(facts, Present(), mask, versions=True, surplus=()).items([Taken("switch", step)])
     assert item.diffs[path] == "[hidden]\n"
 
 

@@ -106,7 +106,7 @@ def test_an_image_that_is_built_here_is_planned_by_the_name_it_is_done_with(
 
 def test_of_a_bare_server_it_says_what_is_known_only_later(settings: Settings, project: Path) -> None:
     plan, _ = planned(settings, Paper(sample.bare()))
-    assert list(plan["later"]) == ["prepare", "start", "gate", "live"]
+    assert list(plan["later"]) == ["prepare", "start", "healthcheck", "switch"]
     assert "no release is live" in plan["later"]["prepare"]
     assert plan["steps"][-1]["stage"] == "prepare"
     names = [step["name"] for step in plan["steps"]]
@@ -116,7 +116,7 @@ def test_of_a_bare_server_it_says_what_is_known_only_later(settings: Settings, p
 def test_by_port_nginx_waits_for_the_port(tmp_path: Path, source: Source) -> None:
     settings = sample.settings(tmp_path, DEPLOY_UPSTREAM="port")
     plan, _ = planned(settings, Paper(live_with(settings, source, source="another"), answer=AT_REST))
-    assert list(plan["later"]) == ["start", "gate", "live"]
+    assert list(plan["later"]) == ["start", "healthcheck", "switch"]
 
 
 def test_what_breaks_the_live_release_is_marked(settings: Settings, source: Source) -> None:
@@ -142,7 +142,7 @@ def test_settings_of_nginx_alone_are_one_step(tmp_path: Path, settings: Settings
         "File /var/lib/portside/settings/portfolio",
         {"/var/lib/portside/settings/portfolio": "[hidden]\n"},
     )
-    assert (step["stage"], plan["source"]["differs"]) == ("live", None)
+    assert (step["stage"], plan["source"]["differs"]) == ("switch", None)
     assert "client_max_body_size 3m;" in step["diffs"]["/etc/nginx/portside/sites/portfolio.conf"]
 
 
@@ -293,7 +293,7 @@ def test_whether_a_tag_has_moved_decides_what_is_pruned(tmp_path: Path) -> None:
     settings, facts = pulled(tmp_path)
     kept = [f"env\t{name} 0" for name in ("SECRET_KEY", "DJANGO_SETTINGS_MODULE", "OLD_NAME")]
     plan, _ = planned(settings, Paper(facts, present=[*kept, "surplus\t" + sample.OLD]))
-    assert list(plan["later"]) == ["build", "prepare", "start", "gate", "live", "prune"]
+    assert list(plan["later"]) == ["build", "prepare", "start", "healthcheck", "switch", "prune"]
     assert [step["name"] for step in plan["steps"]] == ["Pull shop/web:1.4"]
     assert (plan["pruned"], plan["environment"]["gone"]) == ([], ["OLD_NAME"])
 

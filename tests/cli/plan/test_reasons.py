@@ -38,7 +38,7 @@ def facts(settings: Settings) -> Facts:
 def why(item: Item, facts: Facts, settings: Settings, *, changed: bool = False, source: Source | None = None) -> str:
     run: Run = sample.run(settings, Paper(facts))
     run.candidate.project = source
-    taken = [Taken("live", write(run.site.settings, "other"))] * changed
+    taken = [Taken("switch", write(run.site.settings, "other"))] * changed
     (found,) = reasons.explained([item], taken, run, facts)
     return found.why
 
@@ -70,7 +70,7 @@ def test_nginx_s_base(facts: Facts, settings: Settings) -> None:
 
 
 def test_the_site_s_own_files_where_no_setting_changed(facts: Facts, settings: Settings) -> None:
-    item = Item("live", "Nginx generation", "~", diffs={BASE: "diff", OWN: "diff"})
+    item = Item("switch", "Nginx generation", "~", diffs={BASE: "diff", OWN: "diff"})
     assert why(item, facts, settings) == NEWER
     assert why(item, facts, settings, changed=True) == ""
     edited = replace(facts, nginx_written=facts.nginx_written | {"sites/portfolio.conf": "0"})

@@ -111,35 +111,35 @@ def test_a_migration_that_fails(site: Project) -> None:
 
 
 def test_an_app_that_starts_and_dies(site: Project) -> None:
-    done = deploy_fails(site, DIES_AT_ONCE, "start", "gate")  # Gunicorn listens before its workers load
+    done = deploy_fails(site, DIES_AT_ONCE, "start", "healthcheck")  # Gunicorn listens before its workers load
     assert done.code == 1
     assert "kaboom at import" in done.err
 
 
 def test_an_app_that_dies_after_its_first_answers(site: Project) -> None:
     text = (site.root / WSGI).read_text() + DIES_LATER
-    done = deploy_fails(site, {WSGI: text}, "gate")
+    done = deploy_fails(site, {WSGI: text}, "healthcheck")
     assert "farewell" in done.err
 
 
 @pytest.mark.core
 def test_an_app_that_is_not_well(site: Project) -> None:
     values = {"DEPLOY_HEALTH_PATH": "/healthz", "DEPLOY_HEALTH_TIMEOUT": PATIENCE}
-    done = deploy_fails(site, {"app/portfolio/health.py": NOT_WELL}, "gate", **values)
+    done = deploy_fails(site, {"app/portfolio/health.py": NOT_WELL}, "healthcheck", **values)
     assert "answers 500 at /healthz" in done.err
     assert "the kettle is cold" in done.err
     assert "Django answers 500 too, and raises nothing." in done.err
 
 
 def test_an_app_that_knows_another_name_only(site: Project) -> None:
-    done = deploy_fails(site, {}, "gate", ALLOWED_HOSTS="elsewhere.test", DEPLOY_HEALTH_TIMEOUT=PATIENCE)
+    done = deploy_fails(site, {}, "healthcheck", ALLOWED_HOSTS="elsewhere.test", DEPLOY_HEALTH_TIMEOUT=PATIENCE)
     assert "answers 400 at /" in done.err
     assert "ALLOWED_HOSTS" in done.err
 
 
 def test_an_app_that_redirects_to_https_too_early(site: Project) -> None:
     settings = (site.root / "app/config/settings.py").read_text() + "\nSECURE_SSL_REDIRECT = True\n"
-    done = deploy_fails(site, {"app/config/settings.py": settings}, "gate", DEPLOY_HEALTH_TIMEOUT=PATIENCE)
+    done = deploy_fails(site, {"app/config/settings.py": settings}, "healthcheck", DEPLOY_HEALTH_TIMEOUT=PATIENCE)
     assert "SECURE_SSL_REDIRECT" in done.err
 
 

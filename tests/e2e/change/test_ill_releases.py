@@ -29,22 +29,22 @@ class Migration(migrations.Migration):
 
 
 def test_it_never_ends_to_load(tiny: Tiny) -> None:
-    done = tiny.fails({WSGI: HANGS_AT_START}, "gate")
+    done = tiny.fails({WSGI: HANGS_AT_START}, "healthcheck")
     assert "DEPLOY_HEALTH_TIMEOUT" in done.err
 
 
 def test_it_never_answers(tiny: Tiny) -> None:
-    done = tiny.fails({VIEWS: HANGS_WHEN_ASKED}, "gate")
+    done = tiny.fails({VIEWS: HANGS_WHEN_ASKED}, "healthcheck")
     assert "doesn't answer at /" in done.err
 
 
 def test_it_dies_when_asked_for_its_health(tiny: Tiny) -> None:
-    done = tiny.fails({VIEWS: DIES_WHEN_ASKED_FOR_HEALTH}, "gate", DEPLOY_HEALTH_PATH="/healthz")
+    done = tiny.fails({VIEWS: DIES_WHEN_ASKED_FOR_HEALTH}, "healthcheck", DEPLOY_HEALTH_PATH="/healthz")
     assert "doesn't answer at /healthz" in done.err
 
 
 def test_it_answers_500(tiny: Tiny) -> None:
-    done = tiny.fails({VIEWS: ANSWERS_500}, "gate")
+    done = tiny.fails({VIEWS: ANSWERS_500}, "healthcheck")
     assert "answers 500 at /" in done.err
 
 

@@ -255,7 +255,7 @@ def test_a_rollback_to_what_can_not_work_any_more_is_refused(notes: Project) -> 
 def test_a_rollback_that_dies_between_database_and_switch_is_put_right(notes: Project) -> None:
     newest, wanted = live(notes.server, notes.name), expanded(notes)
     running = notes.fab.start("rollback", "--to", wanted, "--migrations", on=notes.server, project=notes)
-    until(lambda: re.search("now at (start|gate)", holder(notes)), "the migrations to be taken back")
+    until(lambda: re.search("now at (start|healthcheck)", holder(notes)), "the migrations to be taken back")
     running.process.kill()
     running.process.wait()
     assert "title" in columns(notes)
@@ -272,7 +272,7 @@ def test_a_deploy_that_dies_between_database_and_switch_is_put_right(notes: Proj
     renamed = migration("0006_rename", 'migrations.RenameField("note", "subject", "heading")', after="0005_contract")
     with notes.changed({**model('heading = models.CharField(max_length=40, db_default="")'), **renamed}):
         running = notes.fab.start("deploy", "--allow-breaking", on=notes.server, project=notes)
-        until(lambda: "now at gate" in holder(notes), "the migrations to be applied")
+        until(lambda: "now at healthcheck" in holder(notes), "the migrations to be applied")
         running.process.kill()
         running.process.wait()
     assert columns(notes) == {"extra", "heading"}
@@ -364,7 +364,7 @@ def test_a_second_deploy_waits_where_it_is_told_to(notes: Project) -> None:
         one, other = first.end(check=True), second.end(check=True)
     assert "waiting for another deploy to end: " in other.out
     assert "now at prepare" in other.out
-    assert "now at gate" in other.out, "it is told as it changes"
+    assert "now at healthcheck" in other.out, "it is told as it changes"
     assert f"nothing to do; {one.release} is live" in other.out
 
 

@@ -78,7 +78,7 @@ def _small(beside: Project) -> Project:
 def _fill_cache(project: Project) -> None:
     """Leaves nothing of a site but what building it has left in Docker's cache, for other sites' builds."""
     project.set(DEPLOY_APP="app", DEPLOY_DATABASE="none", DEPLOY_COLLECTSTATIC="off", DEPLOY_BEFORE="false")
-    assert project.deploy(check=False).stages[-1] == "data", "it ends in prepare, once its image is built"
+    assert project.deploy(check=False).stages[-1] == "database", "it ends in prepare, once its image is built"
     project.fab("remove", "--yes", on=project.server, project=project, check=True)
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deploy.flows import tasks
+from deploy.flows import flow
 
 from . import small
 from .inside import live, shell, sql
@@ -117,7 +117,7 @@ class Tiny:
         assert not found, f"left:\n{found}"
         assert (answers := self.answers()) == self.version, f"version {answers} is live, not {self.version}"
 
-    def reached(self, run: Running, stage: str, flow_of_it: tuple[str, ...] = tasks.DEPLOY) -> None:
+    def reached(self, run: Running, stage: str, flow_of_it: tuple[str, ...] = flow.DEPLOY.stages) -> None:
         """Returns when a run is at this stage, or where that is a short one just after it."""
         if stage == "preflight":
             until(lambda: self.inside("ss -Htn state established 'sport = :22'"), "the laptop to be connected")

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from deploy.flows import tasks
+from deploy.flows import flow
 
 from ..kit import relay
 from ..kit.core import partly_core
@@ -33,7 +33,7 @@ def test_cut_off_while_it_rolls_back(tiny: Tiny, stage: str) -> None:
     target = tiny.another()
     with nobody_lost(tiny), relay.in_front_of(tiny.project.server) as between:
         run = tiny.start("rollback", "--to", target, on=between.name)
-        tiny.reached(run, stage, tasks.ROLLBACK)
+        tiny.reached(run, stage, flow.ROLLBACK.stages)
         between.reset()
         run.end()
         tiny.roll_back(target)

@@ -13,7 +13,7 @@ from ..kit.waiting import until
 pytestmark = pytest.mark.begins("tiny")
 
 
-@pytest.mark.parametrize("stage", partly_core(["build", "prepare", "gate", "live"], "gate"))
+@pytest.mark.parametrize("stage", partly_core(["build", "prepare", "healthcheck", "switch"], "healthcheck"))
 def test_interrupted_while_it_deploys(tiny: Tiny, stage: str) -> None:
     before = tiny.live
     with nobody_lost(tiny):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from deploy.flows import tasks
+from deploy.flows import flow
 
 from ..kit.core import partly_core
 from ..kit.tiny import Tiny, deploying, nobody_lost
@@ -30,7 +30,7 @@ def staying(tiny: Tiny, seconds: float) -> Iterator[None]:
     assert answers == [200]
 
 
-@pytest.mark.parametrize("stage", partly_core(tasks.DEPLOY, "prepare", "live", "prune"))
+@pytest.mark.parametrize("stage", partly_core(flow.DEPLOY.stages, "prepare", "switch", "prune"))
 def test_killed_while_it_deploys(tiny: Tiny, stage: str) -> None:
     with nobody_lost(tiny):
         with deploying(tiny, stage) as run:
@@ -39,12 +39,12 @@ def test_killed_while_it_deploys(tiny: Tiny, stage: str) -> None:
         tiny.deploy()
 
 
-@pytest.mark.parametrize("stage", tasks.ROLLBACK)
+@pytest.mark.parametrize("stage", flow.ROLLBACK.stages)
 def test_killed_while_it_rolls_back(tiny: Tiny, stage: str) -> None:
     target = tiny.another()
     with nobody_lost(tiny):
         run = tiny.start("rollback", "--to", target)
-        tiny.reached(run, stage, tasks.ROLLBACK)
+        tiny.reached(run, stage, flow.ROLLBACK.stages)
         run.process.kill()
         run.process.wait()
         tiny.roll_back(target)

@@ -80,7 +80,7 @@ def test_the_clock_jumps_while_it_deploys(tiny: Tiny) -> None:
         tiny.change()
         with nobody_lost(tiny), clock(tiny.project.server, "now"):
             run = tiny.start("deploy")
-            tiny.reached(run, "gate")
+            tiny.reached(run, "healthcheck")
             shell(tiny.project.server, 'echo "$1" >/run/clock-jumped', when)
             assert run.end().code == 0
         tiny.check_whole()

@@ -55,7 +55,7 @@ def test_down_while_it_deploys(tiny: Tiny, where: str, how: str) -> None:
     tiny.change()
     with tiny.project.with_settings(**SLOWLY.get(where, {})), slow_answer(tiny):
         run = tiny.start("deploy")
-        tiny.reached(run, "live" if where in {"switch", "drain"} else where)
+        tiny.reached(run, "switch" if where == "drain" else where)
         if where in {"switch", "drain"}:
             going_on(tiny, where, before)
         HOW[how](server)

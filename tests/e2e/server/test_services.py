@@ -49,7 +49,7 @@ def test_docker_is_restarted_where_nginx_uses_ports(tiny: Tiny, tell: Callable[[
     tiny.deploy()
 
 
-@pytest.mark.parametrize("stage", ["build", "gate"])
+@pytest.mark.parametrize("stage", ["build", "healthcheck"])
 def test_docker_is_restarted_while_it_deploys(tiny: Tiny, stage: str) -> None:
     tiny.change()
     with nobody_lost(tiny):
@@ -136,7 +136,7 @@ def test_nginx_is_stopped_while_it_deploys(tiny: Tiny) -> None:
     before, old = tiny.live, tiny.version
     tiny.change()
     run = tiny.start("deploy")
-    tiny.reached(run, "gate")
+    tiny.reached(run, "healthcheck")
     shell(tiny.project.server, "systemctl stop nginx")
     done = run.end()
     shell(tiny.project.server, "systemctl start nginx")

@@ -112,8 +112,9 @@ def test_the_second_goes_live_once_the_first_is(
     for each in (server, second):
         assert json.loads(ask(each, DOMAIN).text)["release"] == live(each, SITE)
     told = first.out.splitlines()
-    ends = [next(i for i, line in enumerate(told) if re.match(rf"{s.name} *\| ✓ live", line)) for s in (server, second)]
-    begins = next(i for i, line in enumerate(told) if re.match(rf"{second.name} *\|   live: ", line))
+    done = [rf"{each.name} *\| ✓ switch" for each in (server, second)]
+    ends = [next(i for i, line in enumerate(told) if re.match(end, line)) for end in done]
+    begins = next(i for i, line in enumerate(told) if re.match(rf"{second.name} *\|   switch: ", line))
     assert ends[0] < begins < ends[1]
 
 
@@ -133,7 +134,7 @@ def test_where_one_fails_at_its_gate_none_goes_live(
     fab: Fab, everywhere: Project, both: str, server: Practice, second: Practice
 ) -> None:
     before = now(server, second)
-    with paper(second, "broken"), another_commit(everywhere, "gate"):
+    with paper(second, "broken"), another_commit(everywhere, "healthcheck"):
         done = fab("deploy", on=both, project=everywhere)
     assert done.code == 1
     assert now(server, second) == before
@@ -171,7 +172,7 @@ def test_where_the_first_fails_going_live_the_second_is_untouched(
     assert done.code == 1
     assert now(server, second) == before
     assert not leftovers(server, second)
-    assert f"Stopped before the stage “live”, since {server.name} failed." in done.err
+    assert f"Stopped before the stage “switch”, since {server.name} failed." in done.err
 
 
 def test_one_that_can_not_be_reached_keeps_the_other_as_it_was(fab: Fab, everywhere: Project, server: Practice) -> None:
@@ -190,7 +191,7 @@ def test_one_that_is_cut_off_while_the_other_gets_ready_keeps_both_as_they_were(
     with another_commit(everywhere, "cut"), everywhere.with_settings(DEPLOY_HEALTH_TIMEOUT="120"):
         with paper(server, "slow"):
             running = fab.start("deploy", on=both, project=everywhere)
-            until(lambda: f"ready for “live”; waiting for {server.name}" in running.out.read_text(), "the second")
+            until(lambda: f"ready for “switch”; waiting for {server.name}" in running.out.read_text(), "the second")
             second.disconnect()
         done = running.end()
     second.connect()
@@ -198,7 +199,7 @@ def test_one_that_is_cut_off_while_the_other_gets_ready_keeps_both_as_they_were(
     assert now(server, second) == before
     assert not leftovers(server)
     assert f"failed: The connection to {second.name} was lost: it doesn't answer any more." in done.err
-    assert f"Stopped before the stage “live”, since {second.name} failed." in done.err
+    assert f"Stopped before the stage “switch”, since {second.name} failed." in done.err
     until(lambda: fab("abort", on=second, project=everywhere).code == 0, "the lock of who was cut off to come free")
     assert not leftovers(second)
 

@@ -20,7 +20,8 @@ from urllib.parse import quote
 
 import pytest
 
-from deploy.flows import runner, tasks
+from deploy.flows.flow import DEPLOY
+from deploy.flows.stages import registry
 from deploy.practice import Practice
 
 from ..kit import small
@@ -37,7 +38,7 @@ DOMAIN, SECOND = f"pages-{PREFIX}.test", f"again.pages-{PREFIX}.test"
 OLD_STYLE, NEW_STYLE = "style.0123abcd.css", "style.4567cdef.css"
 DECOMPOSED = unicodedata.normalize("NFD", "über/grüße.html")
 RULES = "p { color: black }\n" * 200
-STAGES = [name for name in tasks.DEPLOY if name not in runner.OF_CONTAINERS]
+STAGES = [name for name in DEPLOY.stages if not registry.STAGES[name].containers]
 
 
 def page(title: str, style: str = OLD_STYLE) -> str:
@@ -352,7 +353,7 @@ def test_rollback_under_visitors_and_forward_again(site: Project) -> None:
         assert title(site) != text
         site.fab("rollback", "--to", newest, on=site.server, project=site, check=True)
     assert seen.lost == []
-    assert done.stages == ["preflight", "lock", "choose", "gate", "live"]
+    assert done.stages == ["preflight", "lock", "choose", "healthcheck", "switch"]
     assert title(site) == text
 
 

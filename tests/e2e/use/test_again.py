@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from deploy.flows.tasks import DEPLOY
+from deploy.flows.flow import DEPLOY
 
 from ..kit.inside import container, live, shell, sql
 from ..kit.project import Project
@@ -48,7 +48,7 @@ def test_new_code_goes_live_and_nobody_notices(site: Project) -> None:
     assert seen.lost == []
     assert seen.answered > 20
     assert patient.lost == [], "not even a connection was closed"
-    assert done.stages == list(DEPLOY)
+    assert done.stages == list(DEPLOY.stages)
     assert done.release.endswith(f"-{commit}")
     assert done.release == live(site.server, site.name) != before
     assert done.round_trips <= 15

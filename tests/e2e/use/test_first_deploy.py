@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 
-from deploy.flows.tasks import DEPLOY
+from deploy.flows.flow import DEPLOY
 from deploy.practice import Practice
 
 from ..kit.inside import container, live, shell, without_the_application
@@ -51,7 +51,7 @@ def test_init_never_overwrites(fab: Fab, project: Project) -> None:
 
 def test_one_command_makes_it_live(project: Project, server: Practice) -> None:
     done = project.deploy("--verbose")
-    assert done.stages == list(DEPLOY)
+    assert done.stages == list(DEPLOY.stages)
     assert done.release == live(server, project.name)
     last = done.out.strip().splitlines()[-4:]
     assert any(f"http://{DOMAIN}/" in line for line in last), "the address is said"

@@ -100,7 +100,7 @@ def test_a_bare_server(shop: Project, bring_up: Callable[..., Practice]) -> None
 @pytest.mark.core
 def test_a_first_deploy(shop: Project) -> None:
     plan = foretold(shop)
-    assert {"prepare", "start", "gate", "live"} == set(plan["later"])
+    assert {"prepare", "start", "healthcheck", "switch"} == set(plan["later"])
     assert "SECRET_KEY" in plan["environment"]["added"]
     compare(shop, plan)
 
@@ -139,7 +139,7 @@ def test_settings_of_nginx_alone(shop: Project) -> None:
     plan = foretold(shop)
     assert "+    client_max_body_size 3m;" in diffs(plan)
     assert "$2b$" not in json.dumps(plan), "a password's hash"
-    assert {step["stage"] for step in plan["steps"]} == {"live"}
+    assert {step["stage"] for step in plan["steps"]} == {"switch"}
     compare(shop, plan)
     shop.set(DEPLOY_MAX_BODY=None, DEPLOY_BASIC_AUTH=None)
     plan = foretold(shop)

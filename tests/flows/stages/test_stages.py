@@ -627,7 +627,7 @@ def test_static_files_that_come_collected_are_not_hidden(
 def test_the_live_stage_is_one_run_that_needs_no_laptop(settings: Settings, project: Path) -> None:
     paper = Paper(sample.provisioned())
     deploy(settings, paper)
-    assert [told.splitlines()[0] for told in paper.told if told.startswith("## live")] == ["## live (detached)"]
+    assert [told.splitlines()[0] for told in paper.told if told.startswith("## switch")] == ["## switch (detached)"]
 
 
 def test_what_is_not_committed_is_said(settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
