@@ -10,7 +10,6 @@ from ..core.facts import Facts
 from ..core.paths import Site
 from ..core.report import Report, Stage
 from ..core.steps import Step
-from ..host import provision
 from ..ssh.results import Result
 from ..ssh.server import Server
 from .candidate import Candidate
@@ -55,6 +54,8 @@ class Run:
     @property
     def watched(self) -> list[str]:
         """Files of the server whose state is a fact."""
+        from ..host import provision  # noqa: PLC0415 - a run begins, and reaches for its server, before all is imported
+
         site = self.site
         own = [site.settings, site.data_compose, site.data_password, site.data_ready, site.data_open, site.record]
         return [*provision.watched(), *own, site.acme_dns(), site.live_compose]

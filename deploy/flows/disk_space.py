@@ -11,9 +11,9 @@ from ..core.facts import Facts
 from ..core.report import Stage, count
 from ..core.server_paths import DOCKER_RESERVE
 from ..core.steps import Step, script
-from ..host.provision import DISK_NEEDED_MB
 from ..releases import history, record
 from .context import Run
+from .flow import DISK_NEEDED_MB
 
 MARGIN_MB = 512
 """What stays free beside a new release: for logs, the database, the temporary files of a build."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..host.provision import DISK_NEEDED_MB
-
 LOOKED_AT = ("version", "host")
 """Checks of every flow that goes by what the server has."""
 
@@ -34,6 +32,8 @@ class Flow:
     must_go_on: bool = False
 
 
+DISK_NEEDED_MB = 1024
+"""Free space on the server that its packages need."""
 ROLLBACK_MB = 64
 """Free space on the server that a rollback needs: it starts containers, and pulls or builds nothing."""
 

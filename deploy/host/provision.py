@@ -11,7 +11,6 @@ from ..nginx import generation, http3
 from . import docker, files, firewall
 
 SUPPORTED = {"debian": (12,), "ubuntu": (22, 4)}
-DISK_NEEDED_MB = 1024
 MEMORY_NEEDED_MB = 950
 """With swap space. What is sold as 1 GB has some 960 MB."""
 LOCK = "server.lock"

@@ -379,3 +379,11 @@ def test_an_environment_file_that_is_there_is_not_pulled_over(home: Path, tmp_pa
     path = sample.write_env(tmp_path / ".env", sample.LINES)
     done = fab(home, "env", "--pull", "--yes", "-H", nowhere(1), "--env", str(path))
     assert (done.returncode, "is left as it is" in done.stderr) == (2, True)
+
+
+def test_what_no_task_needs_yet_is_not_imported() -> None:
+    """Each fab starts with that: the server is being reached before the rest is imported."""
+    late = "('deploy.flows.stages', 'deploy.releases', 'deploy.host', 'deploy.nginx.templates', 'jinja2', 'docker')"
+    code = f"import sys, fabfile\nprint([name for name in {late} if name in sys.modules])"
+    done = subprocess.run((sys.executable, "-c", code), cwd=CHECKOUT, check=True, timeout=180, capture_output=True)
+    assert done.stdout == b"[]\n"

@@ -10,6 +10,7 @@ from ...core.facts import Facts, Listener
 from ...core.report import count
 from ...core.x509 import Certificate, clock
 from ...flows import disk_space, migrations, restarts, site_health, versions
+from ...flows.flow import DISK_NEEDED_MB
 from ...host import packages, provision
 from ...nginx import generation, http3
 from ...releases import history
@@ -21,7 +22,7 @@ UNITS = ("nginx.service", "docker.service", "portside-guard.service", renewal.TI
 PROVISIONED = {"nginx.service", renewal.TIMER}  # what a deploy starts, too
 COMES_BACK = {"always", "unless-stopped"}
 CLOCKS_APART = timedelta(minutes=2)
-DISK_LOW_MB, FULL_PERCENT = 2 * provision.DISK_NEEDED_MB, 90
+DISK_LOW_MB, FULL_PERCENT = 2 * DISK_NEEDED_MB, 90
 
 
 def of_server(it: Examined) -> list[Finding]:
