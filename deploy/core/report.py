@@ -163,7 +163,7 @@ class Report:
 
     def _line(self, sign: str, colour: str, name: str, seconds: float, note: str) -> None:
         if not self.quiet:
-            text = Text.assemble((f"{sign} ", colour), (f"{name:<10}", "bold"), f"{seconds:6.1f} s  ", self.shown(note))
+            text = Text.assemble((f"{sign} ", colour), (f"{name:<11}", "bold"), f"{seconds:6.1f} s  ", self.shown(note))
             self.console.print(text)
 
     def _end(self) -> None:

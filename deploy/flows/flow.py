@@ -15,7 +15,8 @@ class Flow:
     ``asked``: checks before the server is reached. ``checks``: checks of what the server is like.
     ``builds``: makes a release of the project, in place of choosing one that is there.
     ``installs_certificate``: puts the certificate of DEPLOY_TLS_CERT, or its renewal's settings, on the server.
-    ``may_drop``: refuses to remove what protects the site, unless --drop names it.
+    ``reports_losses``: reports what falls away, and refuses what protects the site. ``takes_drop``: unless --drop
+    names it.
     ``removes``: removes the site, so that nothing of an interrupted run is recovered.
     ``room_mb``: free space that it needs; a flow that builds needs what its release takes.
     ``must_go_on``: goes on with little space, and uses the reserve.
@@ -26,7 +27,8 @@ class Flow:
     checks: tuple[str, ...] = LOOKED_AT
     builds: bool = False
     installs_certificate: bool = False
-    may_drop: bool = False
+    reports_losses: bool = False
+    takes_drop: bool = False
     removes: bool = False
     room_mb: int = 0
     must_go_on: bool = False
@@ -48,12 +50,14 @@ DEPLOY = Flow(
     checks=(*LOOKED_AT, "nginx", "site", "data", "engine", "room", "connections", "memory", "renewal", "described"),
     builds=True,
     installs_certificate=True,
-    may_drop=True,
+    reports_losses=True,
+    takes_drop=True,
 )
 ROLLBACK = Flow(
     ("preflight", "lock", "choose", "database", "migrations", "start", "healthcheck", "switch"),
     checks=(*LOOKED_AT, "nginx_may_be_broken", "site", "data", "room", "described"),
-    may_drop=True,
+    reports_losses=True,
+    takes_drop=True,
     room_mb=ROLLBACK_MB,
     must_go_on=True,
 )
@@ -62,7 +66,8 @@ CERTS = Flow(
     asked=("own_certificate", "certificate_names"),
     checks=(*LOOKED_AT, "nginx", "site", "room", "certificate_done", "described"),
     installs_certificate=True,
-    may_drop=True,
+    reports_losses=True,
+    takes_drop=True,
     room_mb=DISK_NEEDED_MB,
 )
 TRIAL = Flow(
@@ -70,6 +75,7 @@ TRIAL = Flow(
     asked=("own_certificate", "certificate_names"),
     checks=(*LOOKED_AT, "nginx", "site", "room", "described"),
     room_mb=DISK_NEEDED_MB,
+    takes_drop=True,
 )
 ABORT = Flow(("preflight", "lock"), checks=(*LOOKED_AT, "nginx_may_be_broken", "site", "described"))
 REMOVE = Flow(

@@ -84,16 +84,13 @@ def of_going_back(run: Run) -> list[Loss]:
     return [_loss(note, run.site) for note in _gone(before, now) if note.startswith(mine)]
 
 
-def check(run: Run, known: Iterable[Loss] | None = None) -> None:
-    """Tell what falls away. Raises Refused where --drop should name some of it, or names what nobody knows.
-
-    ``known``: what was told of it already; None before that.
-    """
-    lost = found(run)
-    if known is None:
+def check(run: Run) -> None:
+    """Tell what falls away. Raises Refused where --drop should name some of it, or names what nobody knows."""
+    lost, told = found(run), run.progress.losses
+    if told is None:
         _check_drop(run, lost)
-    told = tuple(known or ())
-    for line in lines(run, [loss for loss in lost if loss not in told]):
+    run.progress.losses = tuple(lost)
+    for line in lines(run, [loss for loss in lost if loss not in (told or ())]):
         run.report.warn(line)
     refuse(run, state="" if run.progress.changes else "Nothing was changed.")
 
@@ -104,7 +101,7 @@ def refuse(run: Run, *, state: str = "") -> None:
     if not kept:
         return
     drop = ",".join([*filter(None, [run.request.drop]), *(loss.name for loss in kept)])
-    go_on = run.again(drop=drop) if run.request.flow.may_drop else run.fab("deploy", drop=drop)
+    go_on = run.again(drop=drop) if run.request.flow.takes_drop else run.fab("deploy", drop=drop)
     falls, env = "falls" if len(kept) == 1 else "fall", run.request.env
     raise Refused(
         f"Refused, since {', '.join(loss.name for loss in kept)} {falls} away{by(run.facts)}: not in {env}.",

@@ -7,9 +7,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import PortsideError, StepFailed
+
+if TYPE_CHECKING:
+    from .losses import Loss
 
 
 class Phase(Enum):
@@ -27,27 +30,35 @@ class Phase(Enum):
 
 @dataclass
 class Undo:
-    """What undoes a run, the latest first. ``failures``: what failed at that, each in a line."""
+    """What undoes a run, the latest first. ``failures``: what failed at that, each in a line.
+
+    ``of_database``: what comes once the candidate is gone, whose containers may hold locks in the database.
+    """
 
     actions: list[Callable[[str], None]] = field(default_factory=list)
+    of_database: list[Callable[[str], None]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
     def push(self, action: Callable[[str], None]) -> None:
         """Add what undoes a change. It is called with the name of the stage that failed."""
         self.actions.append(action)
 
-    def push_last(self, action: Callable[[str], None]) -> None:
-        """Add what is undone after all others: once the candidate's containers are gone, which may hold locks in the
-        database."""
-        self.actions.insert(0, action)
+    def push_of_database(self, action: Callable[[str], None]) -> None:
+        """Add what undoes a change of the database."""
+        self.of_database.append(action)
 
     def run(self, stage: str) -> None:
         """Undo, after a failure in ``stage``. A failure of one action doesn't keep the others from being tried."""
-        while self.actions:
-            try:
-                self.actions.pop()(stage)
-            except PortsideError as error:
-                self.failures.append(in_a_line(error))
+        for actions in (self.actions, self.of_database):
+            while actions:
+                self.attempt(actions.pop(), stage)
+
+    def attempt(self, action: Callable[[str], None], stage: str) -> None:
+        """Call an action. Its failure is kept, not raised."""
+        try:
+            action(stage)
+        except PortsideError as error:
+            self.failures.append(in_a_line(error))
 
 
 def in_a_line(error: PortsideError) -> str:
@@ -63,6 +74,7 @@ class Progress:
 
     ``started``: seconds of the monotonic clock. ``stack``: what is closed at the end. ``certificate``: the one that
     Nginx showed when the run began (PEM). ``changed``: the steps that changed something, with their stages.
+    ``losses``: what was reported to fall away; None before anything was.
     ``tell``: tells the holder of the lock the stage. ``turn``: waits, if there are several servers, until this one may
     begin a stage. ``undo``: what undoes the run. ``result``: what the last stage found out, for the closing lines.
     """
@@ -71,6 +83,7 @@ class Progress:
     stack: ExitStack = field(default_factory=ExitStack)
     certificate: str = ""
     changed: list[dict[str, str]] = field(default_factory=list)
+    losses: tuple[Loss, ...] | None = None
     tell: Callable[[str], None] = lambda stage: None
     turn: Callable[[str], None] = lambda stage: None
     undo: Undo = field(default_factory=Undo)

@@ -55,8 +55,8 @@ def do(run: Run, stage: Stage) -> None:
 def _undo(run: Run, stage: str) -> None:
     """Undo what the run has begun, unless the server goes on by itself or the release is live."""
     if run.phase is Phase.CANDIDATE:
-        run.progress.undo.push_last(partial(recovery.ask_live, run))
         run.progress.undo.run(stage)
+        run.progress.undo.attempt(partial(recovery.ask_live, run), stage)
 
 
 @contextmanager

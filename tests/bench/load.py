@@ -146,7 +146,7 @@ def _may_answer(visit: Visit, first: str, runs: Sequence[Timed]) -> bool:
             return True
         if visit.over < run.gate:
             return False
-        live = run.candidate.release
+        live = run.release
     return visit.release == live or not runs
 
 

@@ -129,7 +129,7 @@ def test_without_a_terminal_lines_are_plain_and_whole(capsys: pytest.CaptureFixt
         stage.note("20261120-170501-ab12cd3")
     made.say(long, style="bold red")
     stage_line, step_line, said = sorted(capsys.readouterr().out.splitlines(), key=len, reverse=True)[::-1][:3]
-    assert {stage_line, step_line} == {"  build: Build the image", "✓ build        0.0 s  20261120-170501-ab12cd3"}
+    assert {stage_line, step_line} == {"  build: Build the image", "✓ build         0.0 s  20261120-170501-ab12cd3"}
     assert said == long
 
 

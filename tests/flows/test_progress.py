@@ -22,9 +22,10 @@ def test_the_latest_is_undone_first() -> None:
     undo = Undo()
     undo.push(noting(notes, "discard"))
     undo.push(noting(notes, "revert"))
-    undo.push_last(noting(notes, "ask"))
+    undo.push_of_database(noting(notes, "close"))
+    undo.push_of_database(noting(notes, "apply again"))
     undo.run("start")
-    assert notes == ["revert after start", "discard after start", "ask after start"]
+    assert notes == ["revert after start", "discard after start", "apply again after start", "close after start"]
     assert (undo.actions, undo.failures) == ([], [])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...core.report import Stage
-from .. import losses, recovery, versions
+from .. import recovery, versions
 from ..context import Run
 from . import preflight
 from . import remove as stages_remove
@@ -25,11 +25,9 @@ def lock(run: Run, stage: Stage) -> None:
     as_seen = current == run.facts.current and not busy and not holders
     if as_seen and not recovery.is_due(run.site, run.facts):
         return
-    known = losses.found(run)
     # Under the lock, looking waits for what goes on there by itself on behalf of a laptop that is gone.
     run.look()
     versions.check(run)
-    preflight.check_site(run, known)  # of somebody else by now, as far as they came meanwhile
-    known += losses.found(run)
+    preflight.check_site(run)  # of somebody else by now, as far as they came meanwhile
     recovery.put_right(run, stage)
-    preflight.check_site(run, known)  # and with what an interrupted run had begun
+    preflight.check_site(run)  # and with what an interrupted run had begun

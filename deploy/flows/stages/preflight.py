@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from ...build import image, source, tracked
 from ...certs import acme, dns01, renewal
@@ -13,7 +13,6 @@ from ...nginx import generation
 from ...releases import compose, settings_module, static_site
 from .. import disk_space, losses, missing_data, ownership, ship_image, versions
 from ..context import Run
-from ..losses import Loss
 from . import certs
 from . import remove as stages_remove
 
@@ -31,11 +30,11 @@ def preflight(run: Run, stage: Stage) -> None:
         CHECKS[name](run, stage)
 
 
-def check_site(run: Run, known: Iterable[Loss] | None = None) -> None:
-    """Whose the site is, and what of it these settings would let go. ``known``: what was reported of that already."""
+def check_site(run: Run) -> None:
+    """Whose the site is, and what of it these settings would let go."""
     ownership.check(run)
-    if run.request.flow.may_drop:
-        losses.check(run, known)
+    if run.request.flow.reports_losses:
+        losses.check(run)
 
 
 def _project(run: Run, stage: Stage) -> None:

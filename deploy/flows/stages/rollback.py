@@ -106,7 +106,7 @@ def _go_back(run: Run, stage: Stage, answer: Answer) -> None:
         return
     run.report.warn(f"{run.facts.current} may err from now on until the switch, since its migrations are taken back.")
     run.database.reverted = True
-    run.progress.undo.push_last(partial(recovery.forward_again, run))
+    run.progress.undo.push_of_database(partial(recovery.forward_again, run))
     run.database.after_switch = [database_migrations.told_behind(run, False)]
     again = database_migrations.questions(
         run, run.candidate.paths, run.candidate.record, database_migrations.Other.of(run, run.facts.current)

@@ -112,8 +112,8 @@ def refused(site: Project, **values: str) -> Done:
     with site.with_settings(DEPLOY_HEALTH_TIMEOUT="300", **values):
         done = site.deploy(check=False)
     assert done.code == 1
-    seconds = re.search(r"^✗ gate +([0-9.]+) s", done.out, re.MULTILINE)
-    assert seconds, "it is the gate that refuses"
+    seconds = re.search(r"^✗ healthcheck +([0-9.]+) s", done.out, re.MULTILINE)
+    assert seconds, "it is the health check that refuses"
     assert float(seconds.group(1)) < 200
     assert live(site.server, site.name) == before
     assert TOKEN not in done.text

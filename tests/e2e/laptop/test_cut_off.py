@@ -16,7 +16,10 @@ from ..kit.waiting import until
 pytestmark = pytest.mark.begins("tiny")
 
 
-@pytest.mark.parametrize("stage", partly_core(["build", "prepare", "start", "gate", "live", "prune"], "live"))
+STAGES = ["build", "prepare", "start", "healthcheck", "switch", "prune"]
+
+
+@pytest.mark.parametrize("stage", partly_core(STAGES, "switch"))
 def test_cut_off_while_it_deploys(tiny: Tiny, stage: str) -> None:
     with nobody_lost(tiny), relay.in_front_of(tiny.project.server) as between:
         with deploying(tiny, stage, on=between.name) as run:
@@ -28,7 +31,7 @@ def test_cut_off_while_it_deploys(tiny: Tiny, stage: str) -> None:
         tiny.deploy()
 
 
-@pytest.mark.parametrize("stage", ["start", "gate", "live"])
+@pytest.mark.parametrize("stage", ["start", "healthcheck", "switch"])
 def test_cut_off_while_it_rolls_back(tiny: Tiny, stage: str) -> None:
     target = tiny.another()
     with nobody_lost(tiny), relay.in_front_of(tiny.project.server) as between:
@@ -39,7 +42,7 @@ def test_cut_off_while_it_rolls_back(tiny: Tiny, stage: str) -> None:
         tiny.roll_back(target)
 
 
-@pytest.mark.parametrize("stage", ["prepare", "live"])
+@pytest.mark.parametrize("stage", ["prepare", "switch"])
 def test_cut_off_without_a_word(tiny: Tiny, stage: str) -> None:
     """The server gives the lock back after half a minute of silence; the laptop notices after a while."""
     with nobody_lost(tiny), relay.in_front_of(tiny.project.server) as between:

@@ -23,7 +23,7 @@ def test_interrupted_while_it_deploys(tiny: Tiny, stage: str) -> None:
             done = run.end()
         assert done.code == 1
         assert f"Interrupted in the stage “{stage}”" in done.err
-        if stage == "live":
+        if stage == "switch":
             assert "as before" not in done.err, "the server may have switched already"
         else:
             assert f"Release {before} is live, as before." in done.err
@@ -51,7 +51,7 @@ def test_asleep_until_somebody_else_took_over(tiny: Tiny, stage: str) -> None:
 
 def test_asleep_for_a_moment(tiny: Tiny) -> None:
     """Nobody else came: it goes on where it was."""
-    with nobody_lost(tiny), deploying(tiny, "gate") as run:
+    with nobody_lost(tiny), deploying(tiny, "healthcheck") as run:
         run.process.send_signal(signal.SIGSTOP)
         until(tiny.free, "the lock to be given back")
         run.process.send_signal(signal.SIGCONT)

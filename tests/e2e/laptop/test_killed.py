@@ -54,7 +54,7 @@ def test_killed_while_old_connections_end(tiny: Tiny) -> None:
     """The server goes on by itself: the old release has time to answer, and is stopped then."""
     before = tiny.live
     with nobody_lost(tiny), staying(tiny, 6):
-        with deploying(tiny, "live") as run:
+        with deploying(tiny, "switch") as run:
             until(lambda: tiny.live != before, "the switch")
             run.process.kill()
             run.process.wait()

@@ -223,7 +223,7 @@ def test_logs_have_every_step_and_no_secret(secure: Project) -> None:
     logs = secure.fab.logs.with_name(f"{secure.fab.logs.name}-state") / "portside" / secure.name
     text = "".join(path.read_text() for path in logs.iterdir())
     assert "$ script build " in text
-    assert "live: Switch to " in text
+    assert "switch: Switch to " in text
     for name in ("SECRET_KEY", "POSTGRES_PASSWORD"):
         assert secure.settings()[name].strip("'\"") not in text, name
 

@@ -540,6 +540,17 @@ def test_a_rollback_that_fails_applies_again_what_it_took_back(
     assert f"! The migrations of {sample.OLD} are applied again." in capsys.readouterr().out
 
 
+def test_migrations_are_applied_again_while_the_database_takes_both_passwords(tmp_path: Path) -> None:
+    paper = Paper(
+        migrated(sample.settings(tmp_path)), answer=sample.ANSWER | AHEAD | {"ahead_breaking": BREAKING}, fails="gate"
+    )
+    other = sample.settings(tmp_path, POSTGRES_PASSWORD="another-password")
+    run = sample.run(other, paper, "rollback", migrations=True)
+    with pytest.raises(StepFailed):
+        runner.follow(run)
+    assert paper.scripts[-4:] == ["stop", "migrate", "passwords", "visit"]
+
+
 def test_what_can_not_be_applied_again_is_left_to_the_next_command(settings: Settings) -> None:
     with pytest.raises(StepFailed) as caught:
         back(settings, {"ahead_breaking": BREAKING}, "migrations", fails="gate migrate")
