@@ -44,8 +44,8 @@ class Member:
 
     def __init__(self, name: str, connection: Connection) -> None:
         self.name, self.connection = name, connection
-        self.place = ssh_connection.Place(frozenset(), ())
-        if isinstance(connection, ssh_connection.OneOfSeveral):
+        self.endpoint = ssh_connection.Endpoint(frozenset(), ())
+        if isinstance(connection, ssh_connection.FleetConnection):
             connection.member = self
         self.turns: Turns | None = None
         self.run: Run | None = None
@@ -124,9 +124,9 @@ def members(given: Connection, names: list[str]) -> list[Member]:
         Member(name, connection) for name, connection in zip(names, ssh_connection.of_hosts(given, names), strict=True)
     ]
     for member in found:
-        member.place = ssh_connection.place(member.connection)
+        member.endpoint = ssh_connection.endpoint(member.connection)
     for one, other in combinations(found, 2):
-        if one.place.is_that_of(other.place):
+        if one.endpoint.is_same_as(other.endpoint):
             raise Refused(
                 f"{one.name} and {other.name} are the same server.",
                 state="Nothing was changed.",
@@ -140,8 +140,8 @@ def follow(
 ) -> None:
     """Run a task on several servers, and say how it ended on each. Raises Exit where it didn't end well on all."""
     if how is How.AS_ONE:
-        by_place = sorted(all_of_them, key=lambda member: member.place.order)
-        locking = [member.name for member in by_place]
+        by_endpoint = sorted(all_of_them, key=lambda member: member.endpoint.order)
+        locking = [member.name for member in by_endpoint]
         turns = Turns([member.name for member in all_of_them], settings, locking=locking)
         for member in all_of_them:
             member.turns = turns

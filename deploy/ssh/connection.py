@@ -20,7 +20,7 @@ from ..core.files import PRACTICE_SSH_CONFIG
 from . import agent as ssh_agent
 from . import known_hosts
 from .config import SSHConfig, asked_for
-from .errors import CONNECT_SECONDS, DEAD_LINK_SECONDS, Door, no_connection
+from .errors import CONNECT_SECONDS, DEAD_LINK_SECONDS, Hop, no_connection
 from .transport import Transport
 
 
@@ -129,7 +129,7 @@ def reconnected(given: Connection) -> Connection:
     return made
 
 
-class OneOfSeveral(Connection):  # type: ignore[misc]
+class FleetConnection(Connection):  # type: ignore[misc]
     """A connection of a command that goes to several servers. ``member``: which of them it is."""
 
     member: Any = None
@@ -142,7 +142,7 @@ def open_links(connection: Connection, target: str) -> None:
         try:
             link.open()
         except Exception as error:
-            raise no_connection(error, door(way[: number + 1], target, last=link is connection)) from error
+            raise no_connection(error, hop(way[: number + 1], target, last=link is connection)) from error
         _watch(link.transport)
 
 
@@ -161,11 +161,11 @@ def links(connection: Connection) -> list[Connection]:
     return found
 
 
-def door(way: list[Connection], target: str, *, last: bool) -> Door:
+def hop(way: list[Connection], target: str, *, last: bool) -> Hop:
     """Where the last of these links leads to."""
     *before, link = way
-    jumps = tuple(f"{hop.user}@{_bracketed(hop.host)}:{hop.port}" for hop in before)
-    return Door(link.host, link.port, link.user, target, jumps, last, known_hosts.files(link)[0], link.connect_timeout)
+    jumps = tuple(f"{jump.user}@{_bracketed(jump.host)}:{jump.port}" for jump in before)
+    return Hop(link.host, link.port, link.user, target, jumps, last, known_hosts.files(link)[0], link.connect_timeout)
 
 
 def _bracketed(host: str) -> str:
@@ -173,19 +173,19 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def of_hosts(given: Context, hosts: Sequence[str]) -> list[OneOfSeveral]:
+def of_hosts(given: Context, hosts: Sequence[str]) -> list[FleetConnection]:
     """Connections to hosts, configured as the given one is, or as Fabric was told where -H named none."""
-    return [OneOfSeveral(host, config=given.config.clone()) for host in hosts]
+    return [FleetConnection(host, config=given.config.clone()) for host in hosts]
 
 
 @dataclass(frozen=True)
-class Place:
+class Endpoint:
     """Where a connection leads to. ``way``: by which hosts and ports, the first of them as its addresses."""
 
     addresses: frozenset[str]
     way: tuple[object, ...]
 
-    def is_that_of(self, other: Place) -> bool:
+    def is_same_as(self, other: Endpoint) -> bool:
         """Whether both lead to one server, under whatever names."""
         return self.way == other.way and bool(self.addresses & other.addresses)
 
@@ -195,9 +195,9 @@ class Place:
         return sorted(self.addresses), repr(self.way)
 
 
-def place(given: Connection) -> Place:
+def endpoint(given: Connection) -> Endpoint:
     first, *rest = links(reconnected(given))
-    return Place(_addresses(first), (first.port, first.gateway, *((link.host, link.port) for link in rest)))
+    return Endpoint(_addresses(first), (first.port, first.gateway, *((link.host, link.port) for link in rest)))
 
 
 def _addresses(link: Connection) -> frozenset[str]:

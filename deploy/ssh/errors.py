@@ -54,7 +54,7 @@ class ChangedHostKey(HostKeyError):
 
 
 @dataclass(frozen=True)
-class Door:
+class Hop:
     """An SSH server on the way to the one the user named. ``jumps``: what is passed before it, as ssh -J takes it."""
 
     host: str
@@ -77,35 +77,35 @@ class Door:
         return " ".join(("ssh", *through, "-p", str(self.port), f"{self.user}@{self.host}"))
 
 
-def no_connection(error: Exception, door: Door) -> PortsideError:  # noqa: PLR0911 - a list of cases
+def no_connection(error: Exception, hop: Hop) -> PortsideError:  # noqa: PLR0911 - a list of cases
     """Why there is no connection."""
     again = "Nothing was changed. Type the same command again once it works."
     if isinstance(error, UnknownHostKey):
-        return _unknown(error, door)
+        return _unknown(error, hop)
     if isinstance(error, RevokedHostKey | ChangedHostKey):
-        return _refused(error, door)
+        return _refused(error, hop)
     if isinstance(error, paramiko.PasswordRequiredException):
         return PortsideError(
             "Your SSH key is locked by a passphrase.", hint="Type ssh-add, then the same command again."
         )
     if isinstance(error, paramiko.AuthenticationException):
         return PortsideError(
-            f"{door.name} let nobody in as {door.user}: the server refused every key we have.",
+            f"{hop.name} let nobody in as {hop.user}: the server refused every key we have.",
             state="Nothing was changed.",
-            hint=f"Try {door.ssh}; name the key with -i KEY, the user with -H user@{door.host}.",
+            hint=f"Try {hop.ssh}; name the key with -i KEY, the user with -H user@{hop.host}.",
         )
     if isinstance(error, socket.gaierror | UnicodeError):
-        return PortsideError(f"There is no host called {door.name}.", hint="Check the name after -H.")
+        return PortsideError(f"There is no host called {hop.name}.", hint="Check the name after -H.")
     if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError | ConnectionError | paramiko.ChannelException):
-        through = f", asked from the jump host {door.jumps[-1]}" if door.jumps else ""
+        through = f", asked from the jump host {hop.jumps[-1]}" if hop.jumps else ""
         return PortsideError(
-            f"Nothing answers SSH at {door.name}, port {door.port}{through}.",
+            f"Nothing answers SSH at {hop.name}, port {hop.port}{through}.",
             state=again,
-            hint=f"Try {door.ssh}",
+            hint=f"Try {hop.ssh}",
         )
     if isinstance(error, TimeoutError) or "Timeout opening channel" in str(error):
-        return PortsideError(f"{door.name} didn't answer within {door.seconds} s.", state=again)
-    return PortsideError(f"No connection to {door.name}: {str(error) or type(error).__name__}.", state=again)
+        return PortsideError(f"{hop.name} didn't answer within {hop.seconds} s.", state=again)
+    return PortsideError(f"No connection to {hop.name}: {str(error) or type(error).__name__}.", state=again)
 
 
 def fingerprint(key: paramiko.PKey) -> str:
@@ -113,32 +113,32 @@ def fingerprint(key: paramiko.PKey) -> str:
     return f"{key.get_name()} {key.fingerprint}"
 
 
-def _refused(error: RevokedHostKey | ChangedHostKey, door: Door) -> PortsideError:
+def _refused(error: RevokedHostKey | ChangedHostKey, hop: Hop) -> PortsideError:
     shown = fingerprint(error.key)
     if isinstance(error, RevokedHostKey):
         return PortsideError(
-            f"The host key of {door.name} is revoked in {error.file}, line {error.number}: {shown}.",
+            f"The host key of {hop.name} is revoked in {error.file}, line {error.number}: {shown}.",
             state="Nothing was sent.",
             hint="Give the server another host key, or ask whoever revoked this one.",
         )
     return PortsideError(
-        f"The host key of {door.name} has changed: {error.file} has another one than {shown}.",
+        f"The host key of {hop.name} has changed: {error.file} has another one than {shown}.",
         state="Someone may be listening in between, or the server was installed anew. Nothing was sent.",
         hint=f"If it was installed anew: {error.remedy}, then the same command again.",
     )
 
 
-def _unknown(error: UnknownHostKey, door: Door) -> PortsideError:
+def _unknown(error: UnknownHostKey, hop: Hop) -> PortsideError:
     key = error.key
     known = f"\nIt is known by a key of another type ({error.known}), which it doesn't show." if error.known else ""
     file = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}.get(key.get_name(), "ecdsa")
     return PortsideError(
-        f"The host key of {door.name} isn't known on this machine, so we don't know whose server it is. It shows:\n"
+        f"The host key of {hop.name} isn't known on this machine, so we don't know whose server it is. It shows:\n"
         f"    {fingerprint(key)}{known}",
         state="Nothing was sent.",
         hint=f"Compare it with what the server's own console says (ssh-keygen -lf /etc/ssh/ssh_host_{file}_key.pub). "
         f"If they are the same, accept it, then type the same command again:\n"
-        f"    echo '{error.name} {key.get_name()} {key.get_base64()}' >>{shell_path(door.known_hosts)}",
+        f"    echo '{error.name} {key.get_name()} {key.get_base64()}' >>{shell_path(hop.known_hosts)}",
     )
 
 

@@ -183,7 +183,7 @@ def test_known_host_keys_are_read_where_ssh_config_says_and_nowhere_else(
 )
 def test_a_host_key_is_accepted_in_a_file_that_keeps_it(setting: str, file: str) -> None:
     text = f"Host alias\n    HostName 192.0.2.1\n    HostKeyAlias kept\n    Port 2222\n    User ann\n    {setting}\n"
-    assert connection.door([connection.reconnected(given("alias", text))], "alias", last=True).known_hosts == file
+    assert connection.hop([connection.reconnected(given("alias", text))], "alias", last=True).known_hosts == file
 
 
 def test_a_server_is_asked_first_for_a_key_of_a_type_that_is_known(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_ssh_config_says_how_long_to_wait_where_the_command_does_not() -> None:
     for given_seconds, seconds in (({}, [5, 40]), ({"timeout": 7}, [7, 7])):
         links = connection.links(connection.reconnected(given("web", text, connect_kwargs=given_seconds)))
         assert [link.connect_timeout for link in links] == seconds
-        assert [connection.door([link], "web", last=True).seconds for link in links] == seconds
+        assert [connection.hop([link], "web", last=True).seconds for link in links] == seconds
 
 
 def test_a_lost_connection_is_not_opened_again() -> None:
@@ -251,7 +251,7 @@ def test_a_lost_connection_is_not_opened_again() -> None:
 )
 def test_two_names_of_one_server_lead_to_the_same_place(one: str, other: str, same: bool) -> None:
     text = f"{CONFIG}\nHost localhost4\n    HostName 127.0.0.1\n"
-    assert connection.place(given(one, text)).is_that_of(connection.place(given(other, text))) is same
+    assert connection.endpoint(given(one, text)).is_same_as(connection.endpoint(given(other, text))) is same
 
 
 ADDRESSES = {"both": ["192.0.2.1", "2001:db8::1"], "four": ["192.0.2.1"], "six": ["2001:db8::1"]}
@@ -275,23 +275,23 @@ def test_one_address_in_common_is_the_same_place_and_another_way_is_not(
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda host, *_, **__: [(0, 0, 0, "", (address, 0)) for address in ADDRESSES[host]]
     )
-    assert connection.place(given(one, text)).is_that_of(connection.place(given(other, text))) is same
+    assert connection.endpoint(given(one, text)).is_same_as(connection.endpoint(given(other, text))) is same
 
 
 def test_a_name_that_can_not_be_looked_up_is_a_place_of_its_own() -> None:
-    assert not connection.place(given("a..b")).is_that_of(connection.place(given("c..d")))
+    assert not connection.endpoint(given("a..b")).is_same_as(connection.endpoint(given("c..d")))
 
 
 def test_the_door_of_a_hop_names_the_jumps_before_it() -> None:
     links = connection.links(connection.reconnected(given("web", user="me")))
-    assert connection.door(links[:1], "web", last=False).jumps == ()
-    assert connection.door(links[:3], "web", last=False).ssh == (
+    assert connection.hop(links[:1], "web", last=False).jumps == ()
+    assert connection.hop(links[:3], "web", last=False).ssh == (
         "ssh -J me@gate.example:22,me@192.0.2.1:22 -p 2022 bob@inner"
     )
 
 
 def test_the_door_behind_an_ipv6_address_puts_it_in_brackets() -> None:
     links = connection.links(connection.reconnected(given("behind-v6", user="me")))
-    assert connection.door(links, "behind-v6", last=True).ssh == (
+    assert connection.hop(links, "behind-v6", last=True).ssh == (
         "ssh -J bob@[2001:db8::1]:2222,me@[2001:db8::2]:22 -p 22 me@behind-v6"
     )

@@ -8,12 +8,12 @@ from dataclasses import replace
 import paramiko
 import pytest
 
-from deploy.ssh.errors import ChangedHostKey, Door, RevokedHostKey, UnknownHostKey, fingerprint, no_connection, no_root
+from deploy.ssh.errors import ChangedHostKey, Hop, RevokedHostKey, UnknownHostKey, fingerprint, no_connection, no_root
 
 KEY = paramiko.RSAKey.generate(1024)
-DOOR = Door("192.0.2.1", 2222, "ann", "web-1")
-BEHIND = Door("10.0.0.5", 22, "ann", "web-1", ("bob@gate.example:22", "bob@192.0.2.7:2222"))
-HOP = Door("192.0.2.7", 2222, "bob", "web-1", ("bob@gate.example:22",), last=False)
+DIRECT = Hop("192.0.2.1", 2222, "ann", "web-1")
+BEHIND = Hop("10.0.0.5", 22, "ann", "web-1", ("bob@gate.example:22", "bob@192.0.2.7:2222"))
+MIDDLE = Hop("192.0.2.7", 2222, "bob", "web-1", ("bob@gate.example:22",), last=False)
 FILE = "~/.ssh/known hosts"
 CHANGED = ChangedHostKey("[192.0.2.1]:2222", KEY, FILE, 3, by_pattern=False)
 BY_PATTERN = ChangedHostKey("[192.0.2.1]:2222", KEY, FILE, 3, by_pattern=True)
@@ -21,8 +21,8 @@ REVOKED = RevokedHostKey("[192.0.2.1]:2222", KEY, FILE, 3)
 CLOSED = paramiko.ChannelException(2, "Connect failed")
 
 
-def told(error: Exception, door: Door = DOOR) -> str:
-    return str(no_connection(error, door))
+def told(error: Exception, hop: Hop = DIRECT) -> str:
+    return str(no_connection(error, hop))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_connection_that_fails_says_why_and_what_to_do(error: Exception, said:
 
 
 def test_the_seconds_waited_are_those_asked_for() -> None:
-    assert "192.0.2.1 didn't answer within 4 s." in told(TimeoutError(), replace(DOOR, seconds=4))
+    assert "192.0.2.1 didn't answer within 4 s." in told(TimeoutError(), replace(DIRECT, seconds=4))
 
 
 def test_a_host_that_shows_a_key_of_another_type_than_is_known_is_told_as_such() -> None:
@@ -69,7 +69,7 @@ def test_a_host_that_shows_a_key_of_another_type_than_is_known_is_told_as_such()
     ("path", "written"), [("/etc/known", "/etc/known"), ("/a b/c", "'/a b/c'"), ("~/a b", "~/'a b'"), ("a;b", "'a;b'")]
 )
 def test_the_file_of_known_hosts_is_quoted(path: str, written: str) -> None:
-    assert told(UnknownHostKey("x", KEY), replace(DOOR, known_hosts=path)).endswith(f"' >>{written}")
+    assert told(UnknownHostKey("x", KEY), replace(DIRECT, known_hosts=path)).endswith(f"' >>{written}")
 
 
 def test_an_unknown_host_key_is_shown_with_what_accepts_exactly_it() -> None:
@@ -80,18 +80,18 @@ def test_an_unknown_host_key_is_shown_with_what_accepts_exactly_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("door", "error", "said"),
+    ("hop", "error", "said"),
     [
-        (HOP, TimeoutError(), "192.0.2.7 (a jump host on the way to web-1) didn't answer"),
-        (HOP, UnknownHostKey("x", KEY), "The host key of 192.0.2.7 (a jump host on the way to web-1) isn't known"),
-        (HOP, CLOSED, "port 2222, asked from the jump host bob@gate.example:22."),
+        (MIDDLE, TimeoutError(), "192.0.2.7 (a jump host on the way to web-1) didn't answer"),
+        (MIDDLE, UnknownHostKey("x", KEY), "The host key of 192.0.2.7 (a jump host on the way to web-1) isn't known"),
+        (MIDDLE, CLOSED, "port 2222, asked from the jump host bob@gate.example:22."),
         (BEHIND, CLOSED, "Nothing answers SSH at 10.0.0.5, port 22, asked from the jump host bob@192.0.2.7:2222."),
         (BEHIND, paramiko.SSHException("Timeout opening channel."), "10.0.0.5 didn't answer within 15 s."),
         (BEHIND, CLOSED, "Try ssh -J bob@gate.example:22,bob@192.0.2.7:2222 -p 22 ann@10.0.0.5"),
     ],
 )
-def test_the_hop_that_fails_is_named(door: Door, error: Exception, said: str) -> None:
-    assert said in told(error, door)
+def test_the_hop_that_fails_is_named(hop: Hop, error: Exception, said: str) -> None:
+    assert said in told(error, hop)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_the_hop_that_fails_is_named(door: Door, error: Exception, said: str) ->
     ],
 )
 def test_what_is_so_now_is_said(error: Exception, state: str) -> None:
-    assert state in no_connection(error, DOOR).state
+    assert state in no_connection(error, DIRECT).state
 
 
 @pytest.mark.parametrize(
