@@ -46,7 +46,7 @@ class Served:
 
 
 @dataclass(frozen=True)
-class Place:
+class StaticRoute:
     """A URL path below which there are files: uploads (``media``) or static ones.
 
     ``own``: nothing else is there. Otherwise it is another release's: the application is asked for what isn't found.
@@ -68,7 +68,7 @@ class Edge:
 
     sockets: int = 1
     ports: tuple[int, ...] = ()
-    places: tuple[Place, ...] = ()
+    static_routes: tuple[StaticRoute, ...] = ()
     protocols: tuple[str, ...] = ("http",)
     asynchronous: bool = False
     names: tuple[Names | None, ...] = (None,)
@@ -77,33 +77,33 @@ class Edge:
 
 def final(new: Served, kept: Iterable[Served], upstream: str) -> Edge:
     """The edge of a release that is live. Pages of other ``kept`` releases, loaded before, still find their files."""
-    places = _with_others(_places(new), kept)
+    static_routes = _with_others(_static_routes(new), kept)
     ports = new.ports if upstream == "port" else ()
-    return Edge(new.replicas, ports, places, (new.protocol,), new.asynchronous, (new.names,))
+    return Edge(new.replicas, ports, static_routes, (new.protocol,), new.asynchronous, (new.names,))
 
 
 def bridge(live: Served, new: Served, kept: Iterable[Served], upstream: str) -> Edge:
     """The edge for the moment in which ``current`` is renamed: what either release has is found before and after."""
-    shared = [place for place in _places(live) if place in _places(new)]
-    places = _with_others(shared, [new, live, *kept])
+    shared = [route for route in _static_routes(live) if route in _static_routes(new)]
+    static_routes = _with_others(shared, [new, live, *kept])
     ports = live.ports if upstream == "port" else ()
     # Behind the live release's ports there is nobody else; what "current" names may be either.
     protocols = (live.protocol,) if ports else tuple(dict.fromkeys((live.protocol, new.protocol)))
     asynchronous = live.asynchronous or new.asynchronous
     names = tuple(dict.fromkeys((live.names, new.names)))
-    return Edge(min(live.replicas, new.replicas), ports, places, protocols, asynchronous, names)
+    return Edge(min(live.replicas, new.replicas), ports, static_routes, protocols, asynchronous, names)
 
 
-def _places(served: Served, *, own: bool = True) -> list[Place]:
+def _static_routes(served: Served, *, own: bool = True) -> list[StaticRoute]:
     urls = ((served.static_url, False), (served.media_url, True))
-    return [Place(url, media, own) for url, media in urls if URL_PATH.fullmatch(url)]
+    return [StaticRoute(url, media, own) for url, media in urls if URL_PATH.fullmatch(url)]
 
 
-def _with_others(own: Sequence[Place], releases: Iterable[Served]) -> tuple[Place, ...]:
+def _with_others(own: Sequence[StaticRoute], releases: Iterable[Served]) -> tuple[StaticRoute, ...]:
     """These places, and those of the releases that lie in none of them. Of several with one URL the first counts."""
-    found = {place.url: place for place in own}
+    found = {route.url: route for route in own}
     for served in releases:
-        for place in _places(served, own=False):
-            if not any(place.url.startswith(mine.url) for mine in own):
-                found.setdefault(place.url, place)
+        for route in _static_routes(served, own=False):
+            if not any(route.url.startswith(mine.url) for mine in own):
+                found.setdefault(route.url, route)
     return tuple(found[url] for url in sorted(found))

@@ -74,7 +74,7 @@ def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> di
         "ports": edge.ports,
         "access_log": site.access_log,
         "error_log": site.error_log,
-        "places": edge.places,
+        "static_routes": edge.static_routes,
         "static_root": site.live_static,
         "static_pool": site.static_pool,
         "media_root": site.media,
@@ -84,7 +84,7 @@ def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> di
 def _health(settings: Settings, edge: Edge) -> str:
     """The health check's location, unless a file is asked for."""
     path = settings.health_location
-    return "" if any(path.startswith(place.url) for place in edge.places) else path
+    return "" if any(path.startswith(route.url) for route in edge.static_routes) else path
 
 
 def _volumes(settings: Settings) -> list[str]:

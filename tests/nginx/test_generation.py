@@ -19,7 +19,7 @@ from deploy.nginx import htpasswd, routing
 from deploy.nginx import site as nginx_site
 from deploy.nginx import templates as nginx_templates
 from deploy.nginx.generation import MAIN
-from deploy.nginx.routing import Edge, Place
+from deploy.nginx.routing import Edge, StaticRoute
 from deploy.releases import static_site
 from tests import goldens, sample
 from tests.goldens import Texts, difference
@@ -241,20 +241,25 @@ def test_connections_to_the_application_are_never_pooled(version: str, there: bo
 
 
 @pytest.mark.parametrize(
-    ("places", "locations"),
+    ("static_routes", "locations"),
     [
         ((), []),
-        ((Place("/static/"),), ["/static/", "@older_static"]),
-        ((Place("/media/", media=True),), ["/media/"]),
+        ((StaticRoute("/static/"),), ["/static/", "@older_static"]),
+        ((StaticRoute("/media/", media=True),), ["/media/"]),
         (
-            (Place("/s/"), Place("/old/", own=False)),
+            (StaticRoute("/s/"), StaticRoute("/old/", own=False)),
             ["/s/", "/old/", "@older_static", "@older_static_or_application", "@application"],
         ),
-        ((Place("/m/", media=True), Place("/old/", media=True, own=False)), ["/m/", "/old/", "@application"]),
+        (
+            (StaticRoute("/m/", media=True), StaticRoute("/old/", media=True, own=False)),
+            ["/m/", "/old/", "@application"],
+        ),
     ],
 )
-def test_only_what_releases_have_is_served(places: tuple[Place, ...], locations: list[str], settings: Settings) -> None:
-    text = site_file(settings, Edge(places=places))
+def test_only_what_releases_have_is_served(
+    static_routes: tuple[StaticRoute, ...], locations: list[str], settings: Settings
+) -> None:
+    text = site_file(settings, Edge(static_routes=static_routes))
     assert re.findall(r"location (?:\^~ )?(/.+/|@\S+) {", text) == locations
     assert set(re.findall(r"@\w+", text)) == {location for location in locations if location[0] == "@"}
 
@@ -279,11 +284,11 @@ def test_several_replicas_are_balanced_and_a_dead_one_is_passed_over(settings: S
 
 
 def test_the_site_file_of_two_releases(settings: Settings, texts: Texts, golden: Callable[[str, str], None]) -> None:
-    places = (
-        Place("/files/"), Place("/static/", own=False), Place("/uploads/", media=True),
-        Place("/media/", media=True, own=False),
+    static_routes = (
+        StaticRoute("/files/"), StaticRoute("/static/", own=False), StaticRoute("/uploads/", media=True),
+        StaticRoute("/media/", media=True, own=False),
     )  # fmt: skip
-    text = site_file(settings, Edge(3, (8101, 8102, 8103), places))
+    text = site_file(settings, Edge(3, (8101, 8102, 8103), static_routes))
     golden("nginx-site-two-releases.conf.txt", differing(texts, text))
 
 
@@ -417,7 +422,7 @@ def test_without_a_site_that_it_does_not_know_nginx_is_as_it_should_be() -> None
     assert nginx_generation.without(sample.SITE, sample.provisioned()) is None
 
 
-UWSGI = Edge(2, (), sample.EDGE.places, ("uwsgi",))
+UWSGI = Edge(2, (), sample.EDGE.static_routes, ("uwsgi",))
 BOTH = replace(UWSGI, protocols=("http", "uwsgi"), asynchronous=True)
 
 

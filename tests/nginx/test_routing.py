@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from deploy.nginx import routing
-from deploy.nginx.routing import Edge, Place, Served
+from deploy.nginx.routing import Edge, Served, StaticRoute
 
 LIVE = Served("/static/", "/media/", 1, (8101,))
 
 
-def own(*urls: str) -> tuple[Place, ...]:
-    return tuple(Place(url, media="m" in url) for url in urls)
+def own(*urls: str) -> tuple[StaticRoute, ...]:
+    return tuple(StaticRoute(url, media="m" in url) for url in urls)
 
 
-def others(*urls: str) -> tuple[Place, ...]:
-    return tuple(Place(url, media="m" in url, own=False) for url in urls)
+def others(*urls: str) -> tuple[StaticRoute, ...]:
+    return tuple(StaticRoute(url, media="m" in url, own=False) for url in urls)
 
 
 @pytest.mark.parametrize("upstream", ["socket", "port"])
@@ -48,17 +48,19 @@ def test_a_release_whose_ports_are_not_recorded_is_asked_by_its_socket() -> None
 
 def test_pages_of_other_kept_releases_still_find_their_files() -> None:
     made = routing.final(Served("/s/", "/m/"), [LIVE, Served("/s/", "/m2/")], "socket")
-    assert made.places == tuple(sorted(own("/s/", "/m/") + others("/static/", "/media/", "/m2/"), key=lambda p: p.url))
+    assert made.static_routes == tuple(
+        sorted(own("/s/", "/m/") + others("/static/", "/media/", "/m2/"), key=lambda p: p.url)
+    )
 
 
 def test_the_bridge_serves_the_files_of_both_and_asks_the_application_for_the_rest() -> None:
-    assert routing.bridge(LIVE, Served("/s/", "/media/"), [LIVE], "socket").places == own("/media/") + others(
+    assert routing.bridge(LIVE, Served("/s/", "/media/"), [LIVE], "socket").static_routes == own("/media/") + others(
         "/s/", "/static/"
     )
 
 
 @pytest.mark.parametrize(
-    ("new", "older", "places"),
+    ("new", "older", "static_routes"),
     [
         (Served("/a/"), Served("/a/"), own("/a/")),
         (Served("/a/"), Served("", "/a/"), own("/a/")),
@@ -67,13 +69,15 @@ def test_the_bridge_serves_the_files_of_both_and_asks_the_application_for_the_re
         (Served(), Served("/a/"), others("/a/")),
     ],
 )
-def test_of_paths_that_overlap_the_new_meaning_wins(new: Served, older: Served, places: tuple[Place, ...]) -> None:
-    assert routing.final(new, [older], "socket").places == places
+def test_of_paths_that_overlap_the_new_meaning_wins(
+    new: Served, older: Served, static_routes: tuple[StaticRoute, ...]
+) -> None:
+    assert routing.final(new, [older], "socket").static_routes == static_routes
 
 
 def test_of_other_releases_with_one_path_the_newest_counts() -> None:
     made = routing.final(Served(), [Served("/a/"), Served("", "/a/")], "socket")
-    assert made.places == others("/a/")
+    assert made.static_routes == others("/a/")
 
 
 @pytest.mark.parametrize(
@@ -81,12 +85,12 @@ def test_of_other_releases_with_one_path_the_newest_counts() -> None:
     ["", "/", "static/", "/static", "//", "/a b/", "/a;/", "/../", "/a/./", "/.well-known/acme-challenge/", "/{/"],
 )
 def test_what_nginx_could_not_serve_is_left_out(url: str) -> None:
-    assert routing.final(Served(url), [Served(url)], "socket").places == ()
+    assert routing.final(Served(url), [Served(url)], "socket").static_routes == ()
 
 
 @pytest.mark.parametrize("url", ["/static/", "/a/b.c/", "/a+b/", "/~x/@y/", "/v2..3/"])
 def test_ordinary_paths_are_served(url: str) -> None:
-    assert routing.final(Served(url), [], "socket").places == (Place(url),)
+    assert routing.final(Served(url), [], "socket").static_routes == (StaticRoute(url),)
 
 
 def test_a_release_is_asked_in_its_protocol() -> None:
