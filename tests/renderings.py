@@ -18,7 +18,7 @@ from deploy.core.x509 import Certificate
 from deploy.nginx import generation as nginx_generation
 from deploy.nginx import site as nginx_site
 from deploy.nginx import templates
-from deploy.nginx.routing import Edge, Names, Served, bridge, final
+from deploy.nginx.routing import Edge, Names, Routes, bridge, final
 from deploy.releases import static_site
 from tests import pairs, pki, sample
 
@@ -83,15 +83,15 @@ SETTINGS: dict[str, dict[str, dict[str, str]]] = {
     "replicas": {"1": {"DEPLOY_REPLICAS": "1"}, "64": {"DEPLOY_REPLICAS": "64"}},
 }
 OF_A_FOLDER_ALONE = {"fallback": {"none": {}, "a page": {"DEPLOY_FALLBACK": "app/index.html"}}}
-NEW = Served("/static/", "/media/")
-RELEASES: dict[str, tuple[list[Served], bool]] = {
-    "no files": ([Served()], False),
+NEW = Routes("/static/", "/media/")
+RELEASES: dict[str, tuple[list[Routes], bool]] = {
+    "no files": ([Routes()], False),
     "files": ([NEW], False),
-    "static alone": ([Served("/s/")], False),
-    "one in the other": ([Served("/assets/", "/assets/media/")], False),
-    "kept ones": ([NEW, Served("/s/v1/", "/uploads/"), Served("/media/", "/static/")], False),
-    "a bridge": ([NEW, Served("/s/v1/", "/uploads/")], True),
-    "a bridge to none": ([NEW, Served()], True),
+    "static alone": ([Routes("/s/")], False),
+    "one in the other": ([Routes("/assets/", "/assets/media/")], False),
+    "kept ones": ([NEW, Routes("/s/v1/", "/uploads/"), Routes("/media/", "/static/")], False),
+    "a bridge": ([NEW, Routes("/s/v1/", "/uploads/")], True),
+    "a bridge to none": ([NEW, Routes()], True),
 }
 """Name -> the releases that are kept, the live one first, and whether the second of them is about to follow it."""
 KNOWN: dict[str, tuple[Names | None, ...]] = {
@@ -184,10 +184,10 @@ def edge(chosen: Mapping[str, str]) -> Edge:
     """What the combination's releases want of Nginx, each with as many replicas as the settings say. One that is about
     to follow is the settings' own, after one by HTTP."""
     if chosen["kind"] == "static":
-        return final(static_site.SERVED, [static_site.SERVED], "socket")
+        return final(static_site.ROUTES, [static_site.ROUTES], "socket")
     kept, follows = RELEASES[chosen["releases"]]
     replicas, application = int(chosen["replicas"]), chosen["application"]
-    releases = [replace(served, replicas=replicas, ports=tuple(range(8101, 8101 + replicas))) for served in kept]
+    releases = [replace(routes, replicas=replicas, ports=tuple(range(8101, 8101 + replicas))) for routes in kept]
     own = {"protocol": "uwsgi" if application == "uwsgi" else "http", "asynchronous": application == "asgi"}
     releases[follows] = replace(releases[follows], **own)
     if follows:

@@ -29,7 +29,7 @@ from deploy.flows.request import Request
 from deploy.host import packages, provision
 from deploy.nginx import generation, routing
 from deploy.nginx import site as nginx_site
-from deploy.nginx.routing import Names, Served
+from deploy.nginx.routing import Names, Routes
 from deploy.releases import database, static_site
 from deploy.releases.answer import Answer
 from deploy.ssh.payload import REMOTE
@@ -40,8 +40,8 @@ FACTS = Path(__file__).parent / "facts"
 GALLERY = ("gallery.example", "www.gallery.example", "old.example", "xn--bcher-kva.example")
 SITE = Site("portfolio")
 OLDER, OLD, NEW = "20261119-101500-5c0ffee", "20261120-192010-d899b4d", "20261121-080000-ab12cd3"
-SERVED = Served("/static/", "/media/", 1, (8101,))
-EDGE = routing.final(SERVED, [], "socket")
+ROUTES = Routes("/static/", "/media/", 1, (8101,))
+EDGE = routing.final(ROUTES, [], "socket")
 EVERY_EDGE = replace(EDGE, asynchronous=True)
 
 LINES = {
@@ -269,7 +269,7 @@ def live_static(settings: Settings, releases: Mapping[str, Mapping[str, Any]]) -
     read = with_releases(facts("debian-13-live"), OLD, releases)
     files = {
         **generation.base(read),
-        **nginx_site.site_file(settings, SITE, routing.final(static_site.SERVED, [], "socket"), read),
+        **nginx_site.site_file(settings, SITE, routing.final(static_site.ROUTES, [], "socket"), read),
     }
     without = {"containers": (), "images": (), "docker_version": "", "compose_version": "", "buildx_version": ""}
     data = {SITE.settings: env_copy.content(settings)}

@@ -72,6 +72,6 @@ def listed(facts: Facts) -> list[dict[str, Any]]:
 def _state(identity: str, record: dict[str, Any], facts: Facts) -> str:
     without = "" if history.can_start(facts, identity) else ", without its image"
     if identity == facts.current:
-        running = facts.running("web", identity) > 0 or not release_record.served(record).replicas
+        running = facts.running("web", identity) > 0 or not release_record.routes(record).replicas
         return ("live" if running else "live, but stopped") + without
     return f"kept{without}" if record else "unfinished"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..core.errors import PortsideError
 from ..core.paths import ReleasePaths
-from ..nginx.routing import Served
+from ..nginx.routing import Routes
 
 Known = TypeVar("Known")
 
@@ -28,7 +28,7 @@ class Candidate:
     project: Source | None = None
     release: ReleasePaths | None = None
     record: dict[str, Any] = field(default_factory=dict)
-    routes: Served = field(default_factory=Served)
+    routes: Routes = field(default_factory=Routes)
     django: Answer | None = None
     unchanged: bool = False
 

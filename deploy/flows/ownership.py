@@ -114,8 +114,8 @@ def claim_name(run: Run) -> list[Step]:
 def claim(run: Run, known: Names | None = None) -> list[Step]:
     """Whose the site's name is, noted on the server. ``known``: the names that the live release has, which are the
     site's too, though the settings may not have them any more."""
-    served = known.every if known else ()
-    owner = run.facts.record | {"domains": sorted({*run.settings.names, *served})}
+    names = known.every if known else ()
+    owner = run.facts.record | {"domains": sorted({*run.settings.names, *names})}
     if run.settings.own_database:
         owner |= {"database": run.settings.database, "postgres": _database_identity(run)}
     return [] if owner == run.facts.record else [write(run.site.record, record.as_json(owner))]

@@ -121,7 +121,7 @@ def close(run: Run, stage: str) -> None:
 def settle(run: Run, stage: Stage) -> None:
     """Nginx's files for the release that is live, as facts and settings are now."""
     if record := run.facts.releases.get(run.facts.current):
-        switch.planned(run, stage, lambda: switch.resettle(run, release_record.served(record)))
+        switch.planned(run, stage, lambda: switch.resettle(run, release_record.routes(record)))
 
 
 def finish(run: Run, stage: Stage, identity: str) -> None:
@@ -132,8 +132,8 @@ def finish(run: Run, stage: Stage, identity: str) -> None:
     finish = switch.finish(run, identity, old, record, what="finish")
 
     def steps() -> list[Step]:
-        served = release_record.served(record)
-        return [switch.switch(run, identity, served, old, patience=run.settings.health_timeout), finish]
+        routes = release_record.routes(record)
+        return [switch.switch(run, identity, routes, old, patience=run.settings.health_timeout), finish]
 
     try:
         switch.planned(run, stage, steps)

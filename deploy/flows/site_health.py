@@ -96,7 +96,7 @@ def _told(container: Container) -> str:
 def missing(settings: Settings, site: Site, facts: Facts) -> Iterable[str]:
     """Sentences about containers that aren't there."""
     live = history.live(facts)
-    yield from _fewer(record.served(live).replicas - len(facts.role("web", facts.current)), "web", facts.current)
+    yield from _fewer(record.routes(live).replicas - len(facts.role("web", facts.current)), "web", facts.current)
     processes = len(facts.role("process", facts.current))
     yield from _fewer(len(record.processes(live)) - processes, "process", facts.current)
     if settings.own_database and site.data_compose in facts.files and not facts.role("db"):
@@ -111,7 +111,7 @@ def _fewer(number: int, what: str, identity: str) -> Iterable[str]:
 
 def parts(facts: Facts) -> list[str]:
     """The live release's web containers that must be started anew: their services in its compose file."""
-    wanted = [f"web-{number}" for number in range(1, record.served(history.live(facts)).replicas + 1)]
+    wanted = [f"web-{number}" for number in range(1, record.routes(history.live(facts)).replicas + 1)]
     well = {each.part for each in facts.role("web", facts.current) if is_well(each)}
     return [name for name in wanted if name not in well]
 
@@ -130,7 +130,7 @@ def ask(run: Run, *, patience: int = 0) -> str:
     settings = healthcheck.as_live(run.settings, live)
     if settings is None:
         return ""
-    step = healthcheck.through_nginx(settings, record.served(live), run.facts, patience)
+    step = healthcheck.through_nginx(settings, record.routes(live), run.facts, patience)
     with run.server.quietly():
         (asked,) = run.server.apply([step], stage="switch")
     lines: Sequence[str] = str(asked.answer["why"]).splitlines()

@@ -14,7 +14,7 @@ from ..core.steps import Step, script, write
 from ..nginx import generation, hostnames, routing
 from ..nginx import site as nginx_site
 from ..nginx.generation import Generation
-from ..nginx.routing import Edge, Served
+from ..nginx.routing import Edge, Routes
 from ..releases import healthcheck, history
 from ..releases import record as release_record
 from ..ssh.results import Result
@@ -34,40 +34,40 @@ def planned(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Resu
     raise PortsideError("Other deploys change Nginx's files all the time.", hint="Type the same command again.")
 
 
-def settle(run: Run, served: Served) -> list[Step]:
+def settle(run: Run, routes: Routes) -> list[Step]:
     """What makes Nginx serve a release that is live: nothing if it does already."""
-    final = routing.final(served, history.kept(run.facts), run.settings.upstream)
+    final = routing.final(routes, history.kept(run.facts), run.settings.upstream)
     return generation.steps(_files(run, final), run.facts, f"the site {run.site.name}")
 
 
-def open_https(run: Run, served: Served, before: str) -> list[Step]:
+def open_https(run: Run, routes: Routes, before: str) -> list[Step]:
     """What makes Nginx answer by HTTPS where it only does since another certificate than ``before``; nothing leads
     there yet."""
-    opened = replace(routing.final(served, history.kept(run.facts), run.settings.upstream), opened_from=before)
+    opened = replace(routing.final(routes, history.kept(run.facts), run.settings.upstream), opened_from=before)
     return generation.steps(_files(run, opened), run.facts, "HTTPS, before anything leads to it")
 
 
-def rename(run: Run, served: Served) -> list[Step]:
+def rename(run: Run, routes: Routes) -> list[Step]:
     """What notes the names that the live release has from now on: nothing if they are noted already."""
-    record, names = history.live(run.facts), served.names
+    record, names = history.live(run.facts), routes.names
     if names is None or names.redirects is None or hostnames.noted(names).items() <= record.items():
         return []
     path = run.site.release(run.facts.current).record
     return [write(path, release_record.as_json(record | hostnames.noted(names), indent=2))]
 
 
-def resettle(run: Run, served: Served) -> list[Step]:
+def resettle(run: Run, routes: Routes) -> list[Step]:
     """The same for a command that changes only that: the history says who did."""
-    steps = settle(run, served)
+    steps = settle(run, routes)
     files = event(run, "settings", run.facts.current)
     return [*steps, script("Note the change", "note", run.site.root, files=files)] if steps else []
 
 
-def switch(run: Run, identity: str, served: Served, old: str, *, patience: int = 0) -> Step:
+def switch(run: Run, identity: str, routes: Routes, old: str, *, patience: int = 0) -> Step:
     """The switch to a release, as one transaction. ``patience``: seconds in which it may still be starting."""
     settings = run.settings
-    visited = healthcheck.of(served, settings, run.facts)
-    bridge, final = _generations(run, served, old if old == run.facts.current else "")
+    visited = healthcheck.of(routes, settings, run.facts)
+    bridge, final = _generations(run, routes, old if old == run.facts.current else "")
     made = [generation for generation in (bridge, final) if generation]
     through = " and ".join(generation.name for generation in made)
     return script(
@@ -85,9 +85,9 @@ def switch(run: Run, identity: str, served: Served, old: str, *, patience: int =
         visited.address.partition(":")[0],
         visited.canonical,
         settings.health_path,
-        served.static_url if served.replicas else "",  # a folder of files: the health check's path is one
+        routes.static_url if routes.replicas else "",  # a folder of files: the health check's path is one
         str(patience),
-        str(_reading(run, served, old)),
+        str(_reading(run, routes, old)),
         files={
             **{name: content for generation in made for name, content in generation.payload().items()},
             **healthcheck.files(settings, visited),
@@ -95,13 +95,13 @@ def switch(run: Run, identity: str, served: Served, old: str, *, patience: int =
     )
 
 
-def _generations(run: Run, new: Served, live: str) -> tuple[Generation | None, Generation | None]:
+def _generations(run: Run, new: Routes, live: str) -> tuple[Generation | None, Generation | None]:
     """The bridge and the final generation, each only if it is another than what is live at that moment."""
     kept, upstream = history.kept(run.facts), run.settings.upstream
     final = generation.wanted(_files(run, routing.final(new, kept, upstream)), run.facts)
     if not live:
         return None, final
-    before = release_record.served(run.facts.releases.get(live, {}))
+    before = release_record.routes(run.facts.releases.get(live, {}))
     bridge = generation.wanted(_files(run, routing.bridge(before, new, kept, upstream)), run.facts)
     if final and bridge and final.name == bridge.name:
         return bridge, None
@@ -110,10 +110,10 @@ def _generations(run: Run, new: Served, live: str) -> tuple[Generation | None, G
     return bridge, final
 
 
-def _reading(run: Run, new: Served, old: str) -> int:
+def _reading(run: Run, new: Routes, old: str) -> int:
     """Seconds that are given to requests which Nginx's workers of before are still reading: none where they find the
     application in the same place, whichever release is live."""
-    before = release_record.served(run.facts.releases.get(old, {}))
+    before = release_record.routes(run.facts.releases.get(old, {}))
     same = before.protocol == new.protocol and run.settings.upstream == "socket"
     return 0 if same or not old else run.settings.drain
 

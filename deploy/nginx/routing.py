@@ -30,7 +30,7 @@ class Names:
 
 
 @dataclass(frozen=True)
-class Served:
+class Routes:
     """What a release wants of Nginx: URL paths of files, which begin and end with a slash, or empty; how many web
     containers there are to ask, and their local ports (none in the record of a release that an older version made); in
     which protocol; whether a connection may be silent for long (``asynchronous``); and which ``names`` it knows (None
@@ -75,14 +75,14 @@ class Edge:
     opened_from: str | None = None
 
 
-def final(new: Served, kept: Iterable[Served], upstream: str) -> Edge:
+def final(new: Routes, kept: Iterable[Routes], upstream: str) -> Edge:
     """The edge of a release that is live. Pages of other ``kept`` releases, loaded before, still find their files."""
     static_routes = _with_others(_static_routes(new), kept)
     ports = new.ports if upstream == "port" else ()
     return Edge(new.replicas, ports, static_routes, (new.protocol,), new.asynchronous, (new.names,))
 
 
-def bridge(live: Served, new: Served, kept: Iterable[Served], upstream: str) -> Edge:
+def bridge(live: Routes, new: Routes, kept: Iterable[Routes], upstream: str) -> Edge:
     """The edge for the moment in which ``current`` is renamed: what either release has is found before and after."""
     shared = [route for route in _static_routes(live) if route in _static_routes(new)]
     static_routes = _with_others(shared, [new, live, *kept])
@@ -94,16 +94,16 @@ def bridge(live: Served, new: Served, kept: Iterable[Served], upstream: str) -> 
     return Edge(min(live.replicas, new.replicas), ports, static_routes, protocols, asynchronous, names)
 
 
-def _static_routes(served: Served, *, own: bool = True) -> list[StaticRoute]:
-    urls = ((served.static_url, False), (served.media_url, True))
+def _static_routes(routes: Routes, *, own: bool = True) -> list[StaticRoute]:
+    urls = ((routes.static_url, False), (routes.media_url, True))
     return [StaticRoute(url, media, own) for url, media in urls if URL_PATH.fullmatch(url)]
 
 
-def _with_others(own: Sequence[StaticRoute], releases: Iterable[Served]) -> tuple[StaticRoute, ...]:
+def _with_others(own: Sequence[StaticRoute], releases: Iterable[Routes]) -> tuple[StaticRoute, ...]:
     """These places, and those of the releases that lie in none of them. Of several with one URL the first counts."""
     found = {route.url: route for route in own}
-    for served in releases:
-        for route in _static_routes(served, own=False):
+    for routes in releases:
+        for route in _static_routes(routes, own=False):
             if not any(route.url.startswith(mine.url) for mine in own):
                 found.setdefault(route.url, route)
     return tuple(found[url] for url in sorted(found))

@@ -15,19 +15,19 @@ from ..core.paths import ReleasePaths
 from ..core.steps import Content, Step, script
 from ..nginx import hostnames
 from ..nginx.hostnames import Hosts
-from ..nginx.routing import Served
+from ..nginx.routing import Routes
 
 
-def of(served: Served, settings: Settings, facts: Facts) -> Hosts:
+def of(routes: Routes, settings: Settings, facts: Facts) -> Hosts:
     """The site's names while this release is live."""
-    return hostnames.of((served.names,), settings, facts)
+    return hostnames.of((routes.names,), settings, facts)
 
 
-def gate(settings: Settings, release: ReleasePaths, served: Served, facts: Facts, *, again: int) -> Step:
+def gate(settings: Settings, release: ReleasePaths, routes: Routes, facts: Facts, *, again: int) -> Step:
     """Visit each of the release's web containers before Nginx knows it. ``again``: so many times more."""
-    modules = ["gate.py", *["uwsgi.py"] * (served.protocol == "uwsgi")]
-    visited = of(served, settings, facts)
-    places = {served.static_url: release.static, served.media_url: release.site.media}
+    modules = ["gate.py", *["uwsgi.py"] * (routes.protocol == "uwsgi")]
+    visited = of(routes, settings, facts)
+    places = {routes.static_url: release.static, routes.media_url: release.site.media}
     return script(
         f"Ask the new release for {settings.health_path}",
         "gate",
@@ -35,7 +35,7 @@ def gate(settings: Settings, release: ReleasePaths, served: Served, facts: Facts
         f"{visited.address}{settings.health_path}",
         str(settings.health_timeout),
         str(again),
-        served.protocol,
+        routes.protocol,
         files={
             **{name: REMOTE / name for name in modules},
             **files(settings, visited, {url: folder for url, folder in places.items() if url}),
@@ -48,10 +48,10 @@ def as_live(settings: Settings, live: Mapping[str, str]) -> Settings | None:
     return settings.model_copy(update={"health_path": live["health_path"]}) if "health_path" in live else None
 
 
-def through_nginx(settings: Settings, served: Served, facts: Facts, patience: int = 0) -> Step:
+def through_nginx(settings: Settings, routes: Routes, facts: Facts, patience: int = 0) -> Step:
     """Visit the live release as a visitor comes; its answer says why it isn't healthy, or nothing. ``patience``:
     seconds in which it may become so."""
-    visited = of(served, settings, facts)
+    visited = of(routes, settings, facts)
     words = (f"{visited.address}{settings.health_path}", str(patience))
     return script(f"Ask Nginx for {settings.health_path}", "visit", *words, files=files(settings, visited))
 

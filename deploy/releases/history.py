@@ -9,7 +9,7 @@ from ..build.source import Source
 from ..core.errors import Refused
 from ..core.facts import Facts
 from ..core.x509 import clock
-from ..nginx.routing import Served
+from ..nginx.routing import Routes
 from . import record
 
 JUST_NOW = timedelta(minutes=10)
@@ -76,7 +76,7 @@ def can_start(facts: Facts, identity: str) -> bool:
     """Whether a release's image is there: somebody may have pruned it. A folder of files has none; where Docker
     didn't tell, nobody knows."""
     images = {name.rpartition(":")[2] for name in facts.images}
-    return not facts.images_known or not record.served(facts.releases.get(identity, {})).replicas or identity in images
+    return not facts.images_known or not record.routes(facts.releases.get(identity, {})).replicas or identity in images
 
 
 def went_back_just_now(facts: Facts) -> bool:
@@ -108,6 +108,6 @@ def target(facts: Facts, wanted: str = "") -> str:
     return wanted
 
 
-def kept(facts: Facts) -> list[Served]:
+def kept(facts: Facts) -> list[Routes]:
     """What the good releases on the server want of Nginx, the newest first."""
-    return [record.served(facts.releases[identity]) for identity in sorted(facts.releases, reverse=True)]
+    return [record.routes(facts.releases[identity]) for identity in sorted(facts.releases, reverse=True)]

@@ -18,7 +18,7 @@ from ..config.settings import Settings
 from ..core.facts import Facts
 from ..core.files import COMPOSE
 from ..nginx import hostnames
-from ..nginx.routing import Names, Served
+from ..nginx.routing import Names, Routes
 from . import history
 from .answer import Answer
 
@@ -79,7 +79,7 @@ def who() -> str:
 
 
 def record(
-    identity: str, settings: Settings, source: Source, facts: Facts, served: Served, made: Mapping[str, Any]
+    identity: str, settings: Settings, source: Source, facts: Facts, routes: Routes, made: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the server keeps of a release, as ``release.json``. Holds no secret. ``made``: an application's part."""
     return {
@@ -95,14 +95,14 @@ def record(
         "version": VERSION,
         "names": recorded.of_release(settings),
         "environment": recorded.of_environment(settings),
-        **hostnames.noted(served.names or Names(settings.domains, settings.redirect_domains)),
+        **hostnames.noted(routes.names or Names(settings.domains, settings.redirect_domains)),
         "health_path": settings.health_path,
-        "static_url": served.static_url,
-        "media_url": served.media_url,
-        "replicas": served.replicas,
-        "ports": list(served.ports),
-        "protocol": served.protocol,
-        "asynchronous": served.asynchronous,
+        "static_url": routes.static_url,
+        "media_url": routes.media_url,
+        "replicas": routes.replicas,
+        "ports": list(routes.ports),
+        "protocol": routes.protocol,
+        "asynchronous": routes.asynchronous,
         "processes": sorted(settings.processes),
         **made,
     }
@@ -136,21 +136,21 @@ def of_database(answer: Answer | None) -> dict[str, Any]:
     }
 
 
-def served(record: Mapping[str, Any]) -> Served:
+def routes(record: Mapping[str, Any]) -> Routes:
     """What a release that was recorded wants of Nginx."""
     ports = tuple(int(port) for port in record.get("ports", []))
     static_url, media_url = (str(record.get(name, "")) for name in ("static_url", "media_url"))
     protocol, asynchronous = str(record.get("protocol", "http")), bool(record.get("asynchronous"))
     replicas = int(record.get("replicas", 1))
-    return Served(static_url, media_url, replicas, ports, protocol, asynchronous, hostnames.recorded(record))
+    return Routes(static_url, media_url, replicas, ports, protocol, asynchronous, hostnames.recorded(record))
 
 
-def renamed(record: Mapping[str, Any], settings: Settings) -> Served:
+def renamed(record: Mapping[str, Any], settings: Settings) -> Routes:
     """What a recorded release wants of Nginx once it has the names of the present settings. A folder of files answers
     to every name; which redirects an application lets in besides was found out when it was deployed."""
     known = hostnames.recorded(record)
     admitted = (known.admitted if known else ()) if settings.containers else settings.redirect_domains
-    return replace(served(record), names=Names(settings.domains, settings.redirect_domains, admitted))
+    return replace(routes(record), names=Names(settings.domains, settings.redirect_domains, admitted))
 
 
 def as_json(data: Mapping[str, Any], *, indent: int | None = None) -> str:

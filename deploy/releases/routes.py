@@ -8,13 +8,13 @@ from ..config.settings import Settings
 from ..config.types import reserved
 from ..core.errors import Refused
 from ..core.facts import version
-from ..nginx.routing import URL_PATH, Served
+from ..nginx.routing import URL_PATH, Routes
 from .answer import Answer
 
 GUNICORN_SINCE = (25, 1)  # its own ASGI worker, its uwsgi protocol
 
 
-def served(settings: Settings, answer: Answer) -> Served:
+def of(settings: Settings, answer: Answer) -> Routes:
     """What Nginx serves itself. Raises Refused, naming every one of Django's settings that can't be."""
     faults = []
     if settings.collectstatic:
@@ -31,7 +31,7 @@ def served(settings: Settings, answer: Answer) -> Served:
         faults.append(older)
     if faults:
         raise Refused("\n".join(faults), hint="Mend the project's settings, then type the same command again.")
-    return Served(
+    return Routes(
         static_url=answer.static_url if settings.collectstatic else "",
         media_url=answer.media_url if answer.media_root else "",
         replicas=settings.replicas,

@@ -15,14 +15,14 @@ from ..core import server_paths
 from ..core.errors import Refused
 from ..core.paths import ReleasePaths
 from ..core.steps import Step, script, write
-from ..nginx.routing import Names, Served
+from ..nginx.routing import Names, Routes
 
-SERVED = Served(static_url="/", replicas=0)  # all of it, and nobody to ask
+ROUTES = Routes(static_url="/", replicas=0)  # all of it, and nobody to ask
 
 
-def served(settings: Settings) -> Served:
+def routes(settings: Settings) -> Routes:
     """What a release wants of Nginx. It answers to every name."""
-    return replace(SERVED, names=Names(settings.domains, settings.redirect_domains, settings.redirect_domains))
+    return replace(ROUTES, names=Names(settings.domains, settings.redirect_domains, settings.redirect_domains))
 
 
 def served_files(source: Source) -> dict[str, Path]:

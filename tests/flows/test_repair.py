@@ -46,7 +46,7 @@ def mended(settings: Settings, facts: Facts, *whys: str, ports: tuple[int, ...] 
     paper.whys, paper.ports = whys or ("",), ports
     run = sample.run(settings, paper)
     run.look()
-    run.candidate.unchanged, run.candidate.routes = True, sample.SERVED
+    run.candidate.unchanged, run.candidate.routes = True, sample.ROUTES
     repair.mend(run, Stage("start"))
     return run, paper
 
@@ -81,7 +81,7 @@ def test_a_plan_takes_a_database_that_is_to_be_started_for_all_that_is_wrong(set
     paper.whys = ("it answers 500 at /.",)
     run = sample.run(settings, paper, dry_run=True)
     run.look()
-    run.candidate.unchanged, run.candidate.routes = True, sample.SERVED
+    run.candidate.unchanged, run.candidate.routes = True, sample.ROUTES
     repair.mend(run, Stage("start"))
     assert paper.scripts == ["visit", "start"], "the database isn't woken by a plan"
     run.health.fault, run.progress.changed = "", [{"stage": "database", "step": "Start the database"}]

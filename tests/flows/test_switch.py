@@ -15,13 +15,13 @@ from deploy.flows import switch
 from deploy.flows.context import Run
 from deploy.nginx import generation, routing
 from deploy.nginx import site as nginx_site
-from deploy.nginx.routing import Names, Served
+from deploy.nginx.routing import Names, Routes
 from deploy.releases import history, record
 from deploy.ssh.results import Result
 from tests import sample
 from tests.sample import Paper
 
-SAME = replace(sample.SERVED, ports=(8102,))
+SAME = replace(sample.ROUTES, ports=(8102,))
 
 
 def run(settings: Settings, facts: Facts) -> Run:
@@ -30,18 +30,18 @@ def run(settings: Settings, facts: Facts) -> Run:
     return made
 
 
-def live(settings: Settings, served: Served = sample.SERVED) -> Facts:
+def live(settings: Settings, routes: Routes = sample.ROUTES) -> Facts:
     """A server with the sample site live, its Nginx files those of the settings."""
-    record = sample.recorded(sample.OLD, static_url=served.static_url, media_url=served.media_url)
-    record |= {"replicas": served.replicas, "ports": list(served.ports)}
+    record = sample.recorded(sample.OLD, static_url=routes.static_url, media_url=routes.media_url)
+    record |= {"replicas": routes.replicas, "ports": list(routes.ports)}
     facts = sample.with_releases(sample.live(settings), sample.OLD, {sample.OLD: record}, nginx_files={})
-    final = routing.final(served, history.kept(facts), settings.upstream)
+    final = routing.final(routes, history.kept(facts), settings.upstream)
     files = generation.base(facts) | nginx_site.site_file(settings, sample.SITE, final, facts)
     digests = {path: sample.digest(text) for path, text in files.items()}
     return replace(facts, nginx_generation=generation.generation(files, facts).name, nginx_files=digests)
 
 
-def generations(settings: Settings, facts: Facts, new: Served) -> tuple[str, str]:
+def generations(settings: Settings, facts: Facts, new: Routes) -> tuple[str, str]:
     """The bridge's and the final generation's text of the site's file; empty where there is none."""
     step = switch.switch(run(settings, facts), sample.NEW, new, facts.current)
     names = step.words[9:11]
@@ -73,7 +73,7 @@ def test_more_replicas_take_one_generation_after_the_switch(settings: Settings) 
 
 
 def test_fewer_replicas_take_one_generation_before_the_switch(settings: Settings) -> None:
-    facts = live(settings, replace(sample.SERVED, replicas=2))
+    facts = live(settings, replace(sample.ROUTES, replicas=2))
     bridge, final = generations(settings, facts, SAME)
     assert ("web-2.sock" in bridge, "web-1.sock" in bridge, final) == (False, True, "")
 
@@ -123,7 +123,7 @@ def test_other_names_take_both_generations_and_are_asked_for_as_the_new_release_
 def test_names_are_noted_once(settings: Settings) -> None:
     begun = run(settings, live(settings))
     assert switch.rename(begun, record.renamed(begun.facts.releases[sample.OLD], settings)) == []
-    (step,) = switch.rename(begun, replace(sample.SERVED, names=Names(("new.example",))))
+    (step,) = switch.rename(begun, replace(sample.ROUTES, names=Names(("new.example",))))
     assert step.words[:2] == ("write", f"/srv/portside/portfolio/releases/{sample.OLD}/release.json")
 
 
@@ -143,7 +143,7 @@ def test_the_switch_is_planned_upon_the_live_generation(settings: Settings) -> N
 
 
 def test_a_live_release_needs_nothing(settings: Settings) -> None:
-    assert switch.settle(run(settings, live(settings)), sample.SERVED) == []
+    assert switch.settle(run(settings, live(settings)), sample.ROUTES) == []
 
 
 def test_processes_that_do_not_run_are_started(settings: Settings) -> None:
@@ -204,8 +204,8 @@ def test_who_finishes_what_another_began_is_not_who_deployed(settings: Settings)
 def test_settings_of_nginx_alone_are_noted_in_the_history(settings: Settings) -> None:
     run = sample.run(settings, Paper(sample.live(settings)))
     run.look()
-    assert switch.resettle(run, sample.SERVED) == []
+    assert switch.resettle(run, sample.ROUTES) == []
     run.facts = replace(run.facts, nginx_files=run.facts.nginx_files | {"sites/portfolio.conf": "0"})
-    _, note = switch.resettle(run, sample.SERVED)
+    _, note = switch.resettle(run, sample.ROUTES)
     assert note.words == ("script", "note", "/srv/portside/portfolio")
     assert b'"result": "settings"' in note.files["event"]  # type: ignore[operator]

@@ -62,7 +62,7 @@ def test_the_site_file_with_a_certificate_for_some_names(
 
 def test_a_site_reached_by_its_ports_proves_each_request(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, DEPLOY_DOMAINS="art.example,www.art.example", DEPLOY_UPSTREAM="port")
-    by_port, proof = routing.final(sample.SERVED, [], "port"), htpasswd.proof(settings)
+    by_port, proof = routing.final(sample.ROUTES, [], "port"), htpasswd.proof(settings)
 
     def lines(facts: Facts) -> list[str]:
         files = nginx_site.site_file(settings, sample.SITE, by_port, facts)
@@ -80,12 +80,12 @@ def test_the_file_of_a_static_site(tmp_path: Path, golden: Callable[[str, str], 
         tmp_path, sample.STATIC, DEPLOY_BASIC_AUTH="ann:horse", DEPLOY_HEALTH_PATH="/status/",
         DEPLOY_BLOCK_AGENTS="GPTBot", DEPLOY_NGINX_INCLUDE="extra.conf",
     )  # fmt: skip
-    served = routing.final(static_site.SERVED, [static_site.SERVED], "socket")
+    served = routing.final(static_site.ROUTES, [static_site.ROUTES], "socket")
     golden("nginx-site-static.conf.txt", site_file(settings, served, certified(settings.canonical)))
 
 
 def test_a_static_site_asks_nobody(tmp_path: Path) -> None:
-    text = site_file(sample.settings(tmp_path, sample.STATIC), routing.final(static_site.SERVED, [], "socket"))
+    text = site_file(sample.settings(tmp_path, sample.STATIC), routing.final(static_site.ROUTES, [], "socket"))
     assert not re.search("upstream|proxy_|client_max_body_size|limit_req", text)
 
 

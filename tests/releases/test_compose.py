@@ -293,16 +293,16 @@ def test_an_application_that_nothing_names_is_refused(settings: Settings) -> Non
 
 
 def test_static_and_media_files_are_served(settings: Settings) -> None:
-    assert routes.served(settings, sample.answer()) == replace(sample.SERVED, ports=())
+    assert routes.of(settings, sample.answer()) == replace(sample.ROUTES, ports=())
 
 
 def test_a_project_without_media_needs_none(settings: Settings) -> None:
-    assert routes.served(settings, sample.answer(media_root="", media_url="/")).media_url == ""
+    assert routes.of(settings, sample.answer(media_root="", media_url="/")).media_url == ""
 
 
 def test_without_collectstatic_its_settings_may_be_anything(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, DEPLOY_COLLECTSTATIC="off")
-    assert routes.served(settings, sample.answer(static_root="", static_url="")).static_url == ""
+    assert routes.of(settings, sample.answer(static_root="", static_url="")).static_url == ""
     assert "static-root" not in compose(settings)
 
 
@@ -336,19 +336,19 @@ def test_without_collectstatic_its_settings_may_be_anything(tmp_path: Path) -> N
 )
 def test_what_can_not_be_served_is_refused_by_its_name(changed: dict[str, str], told: str, settings: Settings) -> None:
     with pytest.raises(Refused) as caught:
-        routes.served(settings, sample.answer(**changed))
+        routes.of(settings, sample.answer(**changed))
     assert told in caught.value.message
     assert len(caught.value.message.splitlines()) == 1
 
 
 def test_names_that_only_begin_alike_do_not_lie_in_one_another(settings: Settings) -> None:
     answer = sample.answer(media_url="/static-media/", media_root="/app/static-root-media")
-    assert routes.served(settings, answer).media_url == "/static-media/"
+    assert routes.of(settings, answer).media_url == "/static-media/"
 
 
 def test_every_fault_of_the_project_is_named_at_once(settings: Settings) -> None:
     with pytest.raises(Refused) as caught:
-        routes.served(settings, sample.answer(static_root="", static_url="", media_url="/", gunicorn=""))
+        routes.of(settings, sample.answer(static_root="", static_url="", media_url="/", gunicorn=""))
     assert len(caught.value.message.splitlines()) == 4
 
 
@@ -401,10 +401,10 @@ def test_a_gunicorn_that_does_not_know_what_is_asked_of_it_is_refused(
     settings, answer = sample.settings(tmp_path, **changed), sample.answer(gunicorn=gunicorn)
     if told:
         with pytest.raises(Refused) as caught:
-            routes.served(settings, answer)
+            routes.of(settings, answer)
         assert caught.value.message == told
     else:
-        assert routes.served(settings, answer).protocol == settings.protocol
+        assert routes.of(settings, answer).protocol == settings.protocol
 
 
 @pytest.mark.parametrize(("worker_class", "threads"), [("gthread", "4"), ("asgi", "1"), ("sync", "1"), ("gevent", "1")])

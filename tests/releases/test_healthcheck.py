@@ -10,7 +10,7 @@ import pytest
 from deploy.config.settings import Settings
 from deploy.core.facts import Facts
 from deploy.nginx.hostnames import Hosts
-from deploy.nginx.routing import Served
+from deploy.nginx.routing import Routes
 from deploy.releases import healthcheck
 from tests import sample
 
@@ -25,7 +25,7 @@ def several(tmp_path: Path) -> Settings:
 
 
 def visited(settings: Settings, facts: Facts) -> Hosts:
-    return healthcheck.of(Served(), settings, facts)
+    return healthcheck.of(Routes(), settings, facts)
 
 
 def test_without_https(several: Settings) -> None:
@@ -67,7 +67,7 @@ def test_behind_a_proxy_https_may_be_its(several: Settings, tmp_path: Path) -> N
 
 
 def test_the_gate_brings_along_what_it_needs(settings: Settings) -> None:
-    step = healthcheck.gate(settings, RELEASE, sample.SERVED, sample.provisioned(), again=2)
+    step = healthcheck.gate(settings, RELEASE, sample.ROUTES, sample.provisioned(), again=2)
     assert step.words == (
         "script", "gate", RELEASE.compose, "http://portfolio.localhost/healthz", "60", "2", "http",
     )  # fmt: skip
@@ -78,7 +78,7 @@ def test_the_gate_brings_along_what_it_needs(settings: Settings) -> None:
 
 
 def test_uwsgi_is_spoken_where_it_is_asked_for(settings: Settings) -> None:
-    step = healthcheck.gate(settings, RELEASE, Served(protocol="uwsgi"), sample.provisioned(), again=0)
+    step = healthcheck.gate(settings, RELEASE, Routes(protocol="uwsgi"), sample.provisioned(), again=0)
     assert step.words[-2:] == ("0", "uwsgi")
     assert "uwsgi.py" in step.files
 

@@ -15,7 +15,7 @@ from deploy.build.source import Source
 from deploy.config.settings import Settings
 from deploy.core.errors import Refused
 from deploy.core.facts import Facts
-from deploy.nginx.routing import Names, Served
+from deploy.nginx.routing import Names, Routes
 from deploy.releases import history
 from deploy.releases import record as release_record
 from tests import sample
@@ -23,7 +23,7 @@ from tests import sample
 
 def record(settings: Settings, source: Source, facts: Facts, **answered: Any) -> dict[str, Any]:
     made = release_record.of_application(sample.answer(**answered), "sha256:1f", "d1", "services: {}\n")
-    return release_record.record(sample.NEW, settings, source, facts, sample.SERVED, made)
+    return release_record.record(sample.NEW, settings, source, facts, sample.ROUTES, made)
 
 
 def live_with(settings: Settings, source: Source, changed: Mapping[str, object] | None = None) -> Facts:
@@ -118,10 +118,10 @@ def test_the_record_holds_no_secret(settings: Settings, source: Source) -> None:
 
 
 def test_what_was_served_is_read_back(settings: Settings, source: Source) -> None:
-    assert release_record.served(record(settings, source, sample.bare())) == replace(
-        sample.SERVED, names=Names(settings.domains)
+    assert release_record.routes(record(settings, source, sample.bare())) == replace(
+        sample.ROUTES, names=Names(settings.domains)
     )
-    assert release_record.served({}) == Served()
+    assert release_record.routes({}) == Routes()
 
 
 def test_json_ends_with_a_newline_and_keeps_letters() -> None:

@@ -84,8 +84,8 @@ def _open(run: Run, stage: Stage) -> None:
     """HTTPS for names that are new in the certificate, before other names redirect to them."""
     if run.progress.certificate == run.facts.certificate:
         return
-    served = record.served(history.live(run.facts))
-    if switch.planned(run, stage, lambda: switch.open_https(run, served, run.progress.certificate)):
+    routes = record.routes(history.live(run.facts))
+    if switch.planned(run, stage, lambda: switch.open_https(run, routes, run.progress.certificate)):
         run.look()
 
 
@@ -113,4 +113,4 @@ def is_done(run: Run) -> bool:
         return False
     if not facts.current:
         return not generation.steps(generation.base(facts), facts, "")
-    return not switch.settle(run, record.served(facts.releases.get(facts.current, {})))
+    return not switch.settle(run, record.routes(facts.releases.get(facts.current, {})))

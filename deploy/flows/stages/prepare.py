@@ -29,7 +29,7 @@ def prepare(run: Run, stage: Stage) -> None:
     *_, asked = run.apply(stage, [*compose.release_steps(settings, new.paths, facts, module), check])
     new.django = Answer.parse(asked.answer).masked(run.report.mask)
     _judge(run, stage, asked)
-    new.routes = replace(routes.served(settings, new.answer), names=django.names(settings, new.answer))
+    new.routes = replace(routes.of(settings, new.answer), names=django.names(settings, new.answer))
     _warn(run)
     migrations.check(run, new.answer)
     steps = compose.release_steps(settings, new.paths, facts, module, new.answer)

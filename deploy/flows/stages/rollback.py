@@ -30,7 +30,7 @@ def choose(run: Run, stage: Stage) -> None:
     new.unchanged = wanted == run.facts.current
     run.health.restart_all = new.unchanged and run.settings.containers and not _is_again(run.facts)
     # The live one is started as it was deployed, another with the present settings.
-    new.routes = record.served(new.record) if new.unchanged else record.renamed(new.record, run.settings)
+    new.routes = record.routes(new.record) if new.unchanged else record.renamed(new.record, run.settings)
     if not history.can_start(run.facts, wanted):
         raise _without_image(run, wanted)
     if not new.unchanged:

@@ -16,7 +16,7 @@ def build(run: Run, stage: Stage) -> None:
     files = static_site.served_files(run.candidate.source)
     there = stages_build.has(run, stage, run.site.live_static, files) if run.facts.current else set()
     stages_build.begin(run, stage)
-    run.candidate.routes = static_site.served(run.settings)
+    run.candidate.routes = static_site.routes(run.settings)
     placed = static_site.place(run.candidate.paths, run.candidate.source, there)
     run.apply(stage, [*ownership.claim_name(run), *placed], big=True)
     stage.note(count(len(files), "file"))

@@ -122,7 +122,7 @@ def test_of_two_generations_the_one_that_stays_is_shown(settings: Settings) -> N
     facts = sample.live(settings)
     run = sample.run(settings, sample.Paper(facts))
     run.facts = facts
-    step = switch.switch(run, sample.NEW, replace(sample.SERVED, static_url="/files/"), facts.current)
+    step = switch.switch(run, sample.NEW, replace(sample.ROUTES, static_url="/files/"), facts.current)
     assert len(generations(step)) == 2
     path = f"{NGINX_LIVE}/sites/portfolio.conf"
     before = nginx_site.site_file(settings, sample.SITE, sample.EDGE, facts)["sites/portfolio.conf"]

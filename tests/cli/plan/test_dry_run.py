@@ -84,10 +84,10 @@ def test_a_generation_leaves_nothing_to_do(settings: Settings) -> None:
 def test_a_switch_leaves_its_release_live_and_nginx_as_it_wants_it(settings: Settings) -> None:
     run = sample.run(settings, Paper(sample.provisioned()))
     run.facts = sample.provisioned()
-    step = switch.switch(run, sample.NEW, sample.SERVED, "")
+    step = switch.switch(run, sample.NEW, sample.ROUTES, "")
     run.facts = dry_run.after(run.facts, step)
     assert run.facts.current == sample.NEW
-    assert switch.settle(run, sample.SERVED) == []
+    assert switch.settle(run, sample.ROUTES) == []
 
 
 def test_packages_are_there_as_their_distribution_made_them() -> None:

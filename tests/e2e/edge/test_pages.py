@@ -115,7 +115,7 @@ class Pages:
     def serve(self, **settings: str) -> None:
         """Nginx has what these settings want."""
         self.given = settings
-        facts, wanted = self.facts(), routing.final(static_site.SERVED, [], "socket")
+        facts, wanted = self.facts(), routing.final(static_site.ROUTES, [], "socket")
         own = nginx_site.site_file(self.settings, Site("folder"), wanted, facts)
         self.server.apply(generation.steps(generation.base(facts, own) | own, facts, "as the settings want it"))
 

@@ -127,7 +127,7 @@ class EdgeSite:
 
     def serve(self) -> None:
         """Nginx has the generation that the settings want."""
-        facts, served = self.facts(), routes.served(self.settings, self.answer)
+        facts, served = self.facts(), routes.of(self.settings, self.answer)
         own = nginx_site.site_file(self.settings, self.site, routing.final(served, [], self.settings.upstream), facts)
         self.server.apply(generation.steps(generation.base(facts, own) | own, facts, "as the settings want it"))
 
