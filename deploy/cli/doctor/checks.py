@@ -56,7 +56,7 @@ def exposed(it: Examined) -> list[Listener]:
 
 def of_listener(it: Examined, listener: Listener, reached: bool | None) -> Finding:
     """Something that listens beyond the machine. ``reached``: whether it answered here; None where nobody asked."""
-    container = it.seen.publisher(listener.port)
+    container = it.state.publisher(listener.port)
     what = f"container {container}" if container else listener.process or "a program"
     where = f"{what} on {listener.protocol} port {listener.port}"
     if container:
@@ -77,13 +77,13 @@ def _host(it: Examined) -> list[Finding]:
     facts, found = it.facts, []
     for reason in provision.reasons(it.settings, facts):
         found.append(findings.fault("host", reason, it.fab("provision") + ", once that is mended"))
-    if it.seen.reboot:
+    if it.state.reboot:
         fix = it.on_server("reboot") + "; the site comes back by itself"
         found.append(findings.warning("host", "An upgrade waits for a reboot.", fix))
-    if it.seen.passwords:
+    if it.state.passwords:
         fix = "PasswordAuthentication no in /etc/ssh/sshd_config.d/, then " + it.on_server("systemctl reload ssh")
         found.append(findings.warning("host", "SSH lets people in by password, which strangers guess at all day.", fix))
-    for unit in it.seen.failed:
+    for unit in it.state.failed:
         found.append(findings.warning("host", f"{unit} has failed.", it.on_server(f"journalctl -u {unit}")))
     if versions.is_newer(facts):
         text = f"Portside {versions.there(facts)} has worked here, and this is {VERSION}: it changes nothing here."
@@ -117,7 +117,7 @@ def _units(it: Examined) -> list[Finding]:
     if it.settings.containers:
         needed |= {"docker.service", "portside-guard.service"}
     found = []
-    for unit, (active, enabled) in it.seen.units.items():
+    for unit, (active, enabled) in it.state.units.items():
         if unit not in needed:
             continue
         if active != "active":
@@ -127,7 +127,7 @@ def _units(it: Examined) -> list[Finding]:
         if enabled not in {"enabled", "static", "enabled-runtime"}:
             fix = it.fab("deploy") if enabled == "disabled" else it.on_server(f"systemctl unmask {unit}")
             found.append(findings.fault("units", f"{unit} doesn't come back after a reboot: it is {enabled}.", fix))
-    for unit in sorted(needed - set(it.seen.units)):
+    for unit in sorted(needed - set(it.state.units)):
         found.append(findings.fault("units", f"{unit} isn't there{_costs(unit)}.", it.fab("provision")))
     return found or [findings.fine("units", f"{', '.join(sorted(needed))} run, and come back after a reboot")]
 
@@ -184,7 +184,7 @@ def _site(it: Examined) -> list[Finding]:
         text = "\n".join([ending.text, *(f"              {line}" for line in ending.log)])
         found.append(findings.fault("site", text, it.fab("logs", service=ending.service) + " shows more"))
     found += [findings.fault("site", each.text, each.fix) for each in site_health.problems(it, it.fault)]
-    policies = {str(c["name"]).lstrip("/"): c["restart"] for c in it.seen.containers}
+    policies = {str(c["name"]).lstrip("/"): c["restart"] for c in it.state.containers}
     for each in live:
         if policies.get(each.name, "always") not in COMES_BACK:
             fix = it.on_server(f"docker update --restart unless-stopped {each.name}")
@@ -234,7 +234,7 @@ def _disk(it: Examined) -> list[Finding]:
     needed = disk_space.needed_mb(it.settings, it.facts)
     fix = it.on_server("docker system df") + " shows what Docker holds; a deploy removes what no release needs"
     found = []
-    for used, free, folder in it.seen.disks:
+    for used, free, folder in it.state.disks:
         if free < needed:
             text = f"The disk is nearly full: {free} MB free at {folder}, a deploy needs {needed} MB."
             found.append(findings.fault("disk", text, fix))
@@ -242,7 +242,7 @@ def _disk(it: Examined) -> list[Finding]:
             found.append(
                 findings.warning("disk", f"{used} % of the disk at {folder} are used, {free} MB are free.", fix)
             )
-    for used, folder in it.seen.inodes:
+    for used, folder in it.state.inodes:
         if used >= FULL_PERCENT:
             text = f"{used} % of the disk's inodes at {folder} are used: many small files."
             found.append(findings.warning("disk", text, it.on_server(f"du --inodes -xd2 {folder}")))

@@ -21,7 +21,7 @@ from ...flows import site_health
 from ...flows.context import Run
 from .. import fabric
 from . import checks, external, local
-from .findings import Examined, Finding, Seen, fault, fine
+from .findings import Examined, Finding, ServerState, fault, fine
 
 SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "fault": ("✗", "red")}
 
@@ -74,7 +74,7 @@ def examine(run: Run) -> list[Finding]:
         *(listening or [fine("ports", "nothing but SSH, HTTP and HTTPS listens beyond the server")]),
         *external.of_ports(it, answers),
         # Names of a practice server lead nowhere but on itself, and no browser knows its authority.
-        *([] if run.server.practice else external.of_names(it, sorted({address, *it.seen.addresses}))),
+        *([] if run.server.practice else external.of_names(it, sorted({address, *it.state.addresses}))),
         *(external.of_certificate(it, address, trusted=not run.server.practice) if it.facts.nginx_active else []),
     ]
 
@@ -82,7 +82,7 @@ def examine(run: Run) -> list[Finding]:
 def _address(run: Run, it: Examined) -> str:
     """Where to ask as a visitor would; empty where our connection goes by way of something that no visitor passes."""
     if run.server.practice:
-        return "".join(it.seen.addresses[:1])
+        return "".join(it.state.addresses[:1])
     peer = run.server.peer
     return "" if not peer or ipaddress.ip_address(peer.partition("%")[0]).is_loopback else peer
 
@@ -98,9 +98,11 @@ def _seen(run: Run) -> Examined:
         facts, more = run.server.apply(steps, stage="doctor")
     run.facts = Facts.parse("\n".join(facts.output)).masked(run.report.mask)
     here = datetime.now(UTC)
-    seen = Seen.parse(more.output)
+    state = ServerState.parse(more.output)
     fault = site_health.fault(run)
-    return Examined(run.settings, run.site, run.server.target, _ssh(run), run.facts, seen, here, run.request.env, fault)
+    return Examined(
+        run.settings, run.site, run.server.target, _ssh(run), run.facts, state, here, run.request.env, fault
+    )
 
 
 def _ssh(run: Run) -> str:

@@ -40,7 +40,7 @@ def fine(check: str, text: str) -> Finding:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ServerState:
     """What ``remote/doctor.sh`` told.
 
     ``units``: name -> active and enabled, as systemd says; ``disks``: used percent, free MB and folder; ``inodes``:
@@ -57,7 +57,7 @@ class Seen:
     containers: tuple[Mapping[str, Any], ...]
 
     @classmethod
-    def parse(cls, lines: Iterable[str]) -> Seen:
+    def parse(cls, lines: Iterable[str]) -> ServerState:
         many: dict[str, list[str]] = {}
         for key, found, value in (line.partition("\t") for line in lines):
             if found:
@@ -95,7 +95,7 @@ class Examined:
     target: str
     ssh: str
     facts: Facts
-    seen: Seen
+    state: ServerState
     here: datetime
     env: str = ".env"
     fault: str = ""  # why visitors get an error

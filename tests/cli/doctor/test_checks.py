@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from deploy.cli.doctor import checks
-from deploy.cli.doctor.findings import Examined, Finding, Seen
+from deploy.cli.doctor.findings import Examined, Finding, ServerState
 from deploy.config.settings import Settings
 from deploy.core import server_paths
 from deploy.core.facts import Container, Facts, FileFact, Listener
@@ -52,7 +52,7 @@ def examined(settings: Settings, *more: str, seen: str = SEEN, later: int = 0, *
     names = [container(each.name) for each in facts.containers]
     lines = [*seen.strip().splitlines(), *names, *more]
     here = clock(sample.CLOCK).astimezone(UTC) + timedelta(minutes=later)
-    return Examined(settings, sample.SITE, "srv", "ssh srv", facts, Seen.parse(lines), here)
+    return Examined(settings, sample.SITE, "srv", "ssh srv", facts, ServerState.parse(lines), here)
 
 
 def wrong(it: Examined) -> list[Finding]:
@@ -78,13 +78,13 @@ def test_a_name_in_the_certificate_that_is_no_longer_the_sites_is_found(settings
 
 
 def test_what_was_told_is_read() -> None:
-    seen = Seen.parse(
+    state = ServerState.parse(
         [*SEEN.strip().splitlines(), "failed\ta.service", "reboot\tyes", container("b", "no", _5432="5499")]
     )
-    assert seen.units["certbot.timer"] == ("active", "enabled")
-    assert seen.disks[0] == (40, 40000, "/")
-    assert (seen.inodes, seen.failed, seen.reboot, seen.passwords) == (((5, "/"),), ("a.service",), True, False)
-    assert (seen.publisher(5499), seen.publisher(80)) == ("b", "")
+    assert state.units["certbot.timer"] == ("active", "enabled")
+    assert state.disks[0] == (40, 40000, "/")
+    assert (state.inodes, state.failed, state.reboot, state.passwords) == (((5, "/"),), ("a.service",), True, False)
+    assert (state.publisher(5499), state.publisher(80)) == ("b", "")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from deploy.cli.doctor import doctor
-from deploy.cli.doctor.findings import Examined, Seen, fault, fine, warning
+from deploy.cli.doctor.findings import Examined, ServerState, fault, fine, warning
 from deploy.config.settings import Settings
 from deploy.core.errors import PortsideError
 from deploy.core.report import Report
@@ -106,6 +106,6 @@ def test_where_a_visitor_would_ask(
     paper = Paper(sample.bare())
     monkeypatch.setattr(paper, "practice", practice, raising=False)
     monkeypatch.setattr(paper, "peer", peer, raising=False)
-    seen = Seen.parse(["address\t10.1.0.2", "address\t2001:db8::1"])
-    it = Examined(settings, sample.SITE, "srv", "ssh srv", sample.bare(), seen, datetime.now(UTC))
+    state = ServerState.parse(["address\t10.1.0.2", "address\t2001:db8::1"])
+    it = Examined(settings, sample.SITE, "srv", "ssh srv", sample.bare(), state, datetime.now(UTC))
     assert doctor._address(sample.run(settings, paper, "doctor"), it) == address

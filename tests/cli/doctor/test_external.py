@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cli.doctor import external
-from deploy.cli.doctor.findings import Examined, Seen
+from deploy.cli.doctor.findings import Examined, ServerState
 from deploy.config.settings import Settings
 from deploy.core.facts import Listener
 from tests import pki, sample
@@ -24,7 +24,7 @@ HERE = "127.0.0.1"
 
 def examined(settings: Settings, *hosts: str, **changed: object) -> Examined:
     facts = replace(sample.certified(sample.live(settings), *hosts) if hosts else sample.live(settings), **changed)
-    return Examined(settings, sample.SITE, "srv", "ssh srv", facts, Seen.parse([]), datetime.now(UTC))
+    return Examined(settings, sample.SITE, "srv", "ssh srv", facts, ServerState.parse([]), datetime.now(UTC))
 
 
 @contextmanager
