@@ -1,4 +1,4 @@
-"""Foresight: what a flow would do to a server, found by letting its own stages do it to one that only takes notes."""
+"""Dry run: what a flow would do to a server, found by letting its own stages do it to one that only takes notes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Taken:
         return self.step.words[1] if self.step.words[0] == "script" else ""
 
 
-class Notes(Report):
+class CollectingReport(Report):
     """Keeps warnings; all else that a stage says is of no use to a plan."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class Notes(Report):
         self.warnings.append(line)
 
 
-class Foreseen(Server):
+class DryRunServer(Server):
     """Stands in for a server. Its facts are that server's at first, and then what the steps make of them.
 
     ``answer``: what a step that asks is answered with. It raises Unknown where nobody knows yet.

@@ -32,7 +32,7 @@ from ...releases import compose as compose_file
 from ...releases import environment as release_environment
 from . import diff, django_check, drift, reasons, text
 from .diff import Differing, Item, Present
-from .dry_run import NEW, Foreseen, Notes, Unknown
+from .dry_run import NEW, CollectingReport, DryRunServer, Unknown
 
 MB = 1024 * 1024
 GENERATION = re.compile(r"(?<=generation )\w{12}")
@@ -69,31 +69,31 @@ def make(given: Run) -> Plan:
 
     The files of another commit (--ref) are there until the run's stack is closed.
     """
-    notes = Notes()
+    report = CollectingReport()
     request = replace(given.request, command="deploy", allow_breaking=True, dry_run=True)
-    run = Run(request, given.settings, given.server, notes)
+    run = Run(request, given.settings, given.server, report)
     run.progress.stack = given.progress.stack
-    foreseen = Foreseen(given.server, notes, lambda step: _answer(run, given, step))
-    run.server = foreseen
+    dry_run = DryRunServer(given.server, report, lambda step: _answer(run, given, step))
+    run.server = dry_run
     later = _follow(run)
-    first = foreseen.first or run.facts
+    first = dry_run.first or run.facts
     nonce = secrets.token_hex(16)
-    present = _look(given, run, first, foreseen, nonce) if foreseen.taken else Present()
-    versions = not any(taken.script == "packages" for taken in foreseen.taken)
+    present = _look(given, run, first, dry_run, nonce) if dry_run.taken else Present()
+    versions = not any(taken.script == "packages" for taken in dry_run.taken)
     surplus = [name for name in present.surplus if run.facts.releases.get(name)]  # what was left goes before
     mask = given.report.mask
     differ = Differing(first, present, mask, versions=versions, surplus=surplus)
-    found = reasons.explained(differ.items(foreseen.taken), foreseen.taken, run, first)
+    found = reasons.explained(differ.items(dry_run.taken), dry_run.taken, run, first)
     items = [_told(run, item, mask, versions=versions) for item in found]
     certs_do = certs_steps(run)
-    return Plan(run, first, items, later, present, nonce, certs_do, _warnings(run, notes), mask)
+    return Plan(run, first, items, later, present, nonce, certs_do, _warnings(run, report), mask)
 
 
-def _warnings(run: Run, notes: Notes) -> list[str]:
+def _warnings(run: Run, report: CollectingReport) -> list[str]:
     """What the stages would say, but for what isn't so before it is done: a plan says that in its own words."""
     answer = run.candidate.django
     done = database_migrations.borne(run.facts.current, answer) if answer else ""
-    return [line for line in notes.warnings if line != done]
+    return [line for line in report.warnings if line != done]
 
 
 def _follow(run: Run) -> dict[str, str]:
@@ -121,9 +121,9 @@ def _sentence(name: str, run: Run) -> str:
     return (inspect.getdoc(STAGES[name].of(run.settings)) or "").partition("\n")[0]
 
 
-def _look(given: Run, run: Run, first: Facts, foreseen: Foreseen, nonce: str) -> Present:
+def _look(given: Run, run: Run, first: Facts, dry_run: DryRunServer, nonce: str) -> Present:
     """What there is already."""
-    paths = diff.wanted(foreseen.taken, first)
+    paths = diff.wanted(dry_run.taken, first)
     live = run.site.release(first.current)
     if run.candidate.release and first.current and run.settings.containers:
         paths[live.compose] = ""

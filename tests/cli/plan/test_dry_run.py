@@ -1,4 +1,4 @@
-"""Foresight: a server that only takes notes, and what steps make of its facts."""
+"""Dry run: a server that only takes notes, and what steps make of its facts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from deploy.certs import acme
 from deploy.cli.plan import dry_run
-from deploy.cli.plan.dry_run import Foreseen, Notes, Taken, Unknown
+from deploy.cli.plan.dry_run import CollectingReport, DryRunServer, Taken, Unknown
 from deploy.config.settings import Settings
 from deploy.core.errors import Locked
 from deploy.core.facts import Facts
@@ -21,13 +21,13 @@ from tests import sample
 from tests.sample import Paper
 
 
-def foreseen(paper: Paper, answer: Any = None) -> Foreseen:
-    return Foreseen(paper, Notes(), lambda step: answer)  # type: ignore[arg-type]
+def dry_run_server(paper: Paper, answer: Any = None) -> DryRunServer:
+    return DryRunServer(paper, CollectingReport(), lambda step: answer)  # type: ignore[arg-type]
 
 
 def test_nothing_reaches_the_server_but_the_question_for_its_facts() -> None:
     paper = Paper(sample.bare())
-    made = foreseen(paper)
+    made = dry_run_server(paper)
     made.facts(sample.SITE, [])
     made.facts(sample.SITE, [])
     made.apply([write("/etc/x", "x"), script("Build", "build")], stage="build")
@@ -39,7 +39,7 @@ def test_nothing_reaches_the_server_but_the_question_for_its_facts() -> None:
 
 
 def test_of_another_runs_half_done_work_nothing_is_said() -> None:
-    made = foreseen(Paper(replace(sample.bare(), held="ann@laptop, since 10:00:00 UTC, now at build")))
+    made = dry_run_server(Paper(replace(sample.bare(), held="ann@laptop, since 10:00:00 UTC, now at build")))
     made.facts(sample.SITE, [])
     with pytest.raises(Locked, match=r"ann@laptop, since 10:00:00 UTC, now at build") as told, made.lock(sample.SITE):
         pass
@@ -58,7 +58,7 @@ def test_of_another_runs_half_done_work_nothing_is_said() -> None:
     ],
 )
 def test_a_step_is_answered_as_far_as_it_can_be(step: Step, answer: Any) -> None:
-    (result,) = foreseen(Paper(sample.bare()), "asked").apply([step], stage="any")
+    (result,) = dry_run_server(Paper(sample.bare()), "asked").apply([step], stage="any")
     assert (result.state, result.answer) == ("changed", answer)
 
 
@@ -66,7 +66,7 @@ def test_what_nobody_knows_is_still_a_step_to_take() -> None:
     def unknown(step: Step) -> Any:
         raise Unknown("later")
 
-    made = Foreseen(Paper(sample.bare()), Notes(), unknown)  # type: ignore[arg-type]
+    made = DryRunServer(Paper(sample.bare()), CollectingReport(), unknown)  # type: ignore[arg-type]
     with pytest.raises(Unknown, match="later"):
         made.apply([script("Ask", "ask")], stage="prepare")
     assert made.taken == [Taken("prepare", script("Ask", "ask"))]
