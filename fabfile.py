@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from fabric import Connection
 
 from deploy.cli.fabric import LazyModule, guard, hosts_given, run, task
-from deploy.cli.fleet import How
+from deploy.cli.fleet import HostMode
 from deploy.core.report import Report
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ else:
 guard()
 
 
-@task(several=How.HERE)
+@task(mode=HostMode.HERE)
 def init(c: Connection, domains: str = "", env: str = ".env") -> None:
     """Write a commented .env with generated secrets; never overwrites."""
     hosts = hosts_given()
@@ -38,7 +38,7 @@ def init(c: Connection, domains: str = "", env: str = ".env") -> None:
     Report().say(f"Wrote {env}. {first}, then type fab deploy" + ("" if hosts else " -H user@server"))
 
 
-@task(several=How.LISTED)
+@task(mode=HostMode.LISTED)
 def plan(
     c: Connection, env: str = ".env", ref: str = "", json: bool = False, verbose: bool = False, quiet: bool = False
 ) -> None:
@@ -46,13 +46,13 @@ def plan(
     planning.show(run(c, "plan", env=env, json=json, verbose=verbose, quiet=quiet, ref=ref), as_json=json)
 
 
-@task(several=How.AT_ONCE)
+@task(mode=HostMode.AT_ONCE)
 def provision(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Prepare the server alone: packages, Docker, Nginx, firewall."""
     tasks.provision(run(c, "provision", env=env, verbose=verbose, quiet=quiet))
 
 
-@task(several=How.AS_ONE)
+@task(mode=HostMode.AS_ONE)
 def deploy(
     c: Connection,
     env: str = ".env",
@@ -70,7 +70,7 @@ def deploy(
     tasks.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, **options), as_json=json)
 
 
-@task(several=How.AS_ONE)
+@task(mode=HostMode.AS_ONE)
 def rollback(
     c: Connection,
     env: str = ".env",
@@ -101,25 +101,25 @@ def certs(
     tasks.certs(run(c, "certs", env=env, verbose=verbose, quiet=quiet, staging=staging, drop=drop))
 
 
-@task(several=How.AT_ONCE)
+@task(mode=HostMode.AT_ONCE)
 def abort(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Clear away what an interrupted deploy left."""
     tasks.abort(run(c, "abort", env=env, verbose=verbose, quiet=quiet))
 
 
-@task(several=How.LISTED)
+@task(mode=HostMode.LISTED)
 def releases(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """List the releases: age, state, which is live, which rollback would choose."""
     cli_releases.show(run(c, "releases", env=env, json=json, verbose=verbose, quiet=quiet), as_json=json)
 
 
-@task(several=How.LISTED)
+@task(mode=HostMode.LISTED)
 def status(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """Show what runs, since when and how it does; certificate, disk, last dump."""
     cli_status.show(run(c, "status", env=env, json=json, verbose=verbose, quiet=quiet), as_json=json)
 
 
-@task(several=lambda options: How.HERE if options["pull"] else How.LISTED, name="env")
+@task(mode=lambda options: HostMode.HERE if options["pull"] else HostMode.LISTED, name="env")
 def env_of(
     c: Connection,
     pull: bool = False,
@@ -137,7 +137,7 @@ def env_of(
         cli_env.show(c, env=env, site=site, as_json=json, verbose=verbose, quiet=quiet)
 
 
-@task(several=How.LISTED)
+@task(mode=HostMode.LISTED)
 def doctor(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
     """Look at this machine and the server from both sides; each finding with its fix."""
     checkup.check(c, env=env, as_json=json, verbose=verbose, quiet=quiet)
@@ -156,7 +156,7 @@ def remove(
     tasks.remove(run(c, "remove", env=env, verbose=verbose, quiet=quiet, yes=yes, wait=wait))
 
 
-@task(several=How.AT_ONCE)
+@task(mode=HostMode.AT_ONCE)
 def maintenance(
     c: Connection, off: bool = False, allow: str = "", env: str = ".env", verbose: bool = False, quiet: bool = False
 ) -> None:
@@ -164,7 +164,7 @@ def maintenance(
     cli_maintenance.switch(run(c, "maintenance", env=env, verbose=verbose, quiet=quiet), closed=not off, allow=allow)
 
 
-@task(several=lambda options: How.AT_ONCE if options["follow"] else How.LISTED)
+@task(mode=lambda options: HostMode.AT_ONCE if options["follow"] else HostMode.LISTED)
 def logs(
     c: Connection,
     follow: bool = False,
@@ -183,27 +183,27 @@ def logs(
     cli_logs.show(given, options, as_json=json)
 
 
-@task(several=How.ATTENDED)
+@task(mode=HostMode.ATTENDED)
 def manage(c: Connection, command: str, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Run a manage.py command in the live release, such as createsuperuser."""
     typed = {"command": command}
     in_release.manage(run(c, "manage", env=env, verbose=verbose, quiet=quiet, typed=typed), command)
 
 
-@task(several=How.ATTENDED, name="run")
+@task(mode=HostMode.ATTENDED, name="run")
 def run_command(c: Connection, command: str, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Run a shell command in the live release."""
     typed = {"command": command}
     in_release.command(run(c, "run", env=env, verbose=verbose, quiet=quiet, typed=typed), command)
 
 
-@task(several=How.ATTENDED)
+@task(mode=HostMode.ATTENDED)
 def shell(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Open Django's shell in the live release, or run the Python code that is piped in."""
     in_release.shell(run(c, "shell", env=env, verbose=verbose, quiet=quiet))
 
 
-@task(several=How.ATTENDED)
+@task(mode=HostMode.ATTENDED)
 def psql(
     c: Connection, query: str = "", dump: bool = False, env: str = ".env", verbose: bool = False, quiet: bool = False
 ) -> None:
@@ -212,13 +212,13 @@ def psql(
     in_release.psql(run(c, "psql", env=env, verbose=verbose, quiet=quiet, typed=typed), query, dump=dump)
 
 
-@task(several=How.ATTENDED)
+@task(mode=HostMode.ATTENDED)
 def ssh(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
     """Open a shell on the server, in the site's folder."""
     in_release.ssh(run(c, "ssh", env=env, verbose=verbose, quiet=quiet))
 
 
-@task(several=How.HERE)
+@task(mode=HostMode.HERE)
 def practice(c: Connection, down: bool = False, name: str = "") -> None:
     """Bring up a practice server on this machine, then reached as -H practice."""
     from deploy import practice as server  # noqa: PLC0415 - every other task is faster without the Docker SDK

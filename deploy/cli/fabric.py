@@ -30,7 +30,7 @@ from ..flows.request import Request
 from ..ssh import connection
 from ..ssh.config import SSHConfig
 from ..ssh.server import Server
-from .fleet import Body, How, Member, follow, members
+from .fleet import Body, HostMode, Member, follow, members
 from .fleet_output import named
 
 PACKAGE = (__package__ or "").partition(".")[0]
@@ -70,7 +70,7 @@ HELP = {
 REPEATED = ("drop",)
 """Options that may be given more than once: the task is given all of it, with commas."""
 
-Several = How | Callable[[dict[str, Any]], How]
+Mode = HostMode | Callable[[dict[str, Any]], HostMode]
 
 
 class LazyModule:
@@ -130,12 +130,12 @@ def _told() -> Iterator[None]:
 @overload
 def task(body: Body) -> Any: ...
 @overload
-def task(*, several: Several = ..., name: str = ...) -> Callable[[Body], Any]: ...
-def task(body: Body | None = None, *, several: Several = How.IN_TURN, name: str = "") -> Any:
-    """A Fabric task whose failures are told, not traced back. ``several``: how it goes through several servers, or what
+def task(*, mode: Mode = ..., name: str = ...) -> Callable[[Body], Any]: ...
+def task(body: Body | None = None, *, mode: Mode = HostMode.IN_TURN, name: str = "") -> Any:
+    """A Fabric task whose failures are told, not traced back. ``mode``: how it goes through several servers, or what
     tells that of its options. ``name``: the task's, where it isn't the function's."""
     if body is None:
-        return functools.partial(task, several=several, name=name)
+        return functools.partial(task, mode=mode, name=name)
     body.__name__ = name or body.__name__
     often = [name for name in REPEATED if name in inspect.signature(body).parameters]
 
@@ -145,17 +145,17 @@ def task(body: Body | None = None, *, several: Several = How.IN_TURN, name: str 
             kwargs["env"] = dotenv.named(kwargs["env"])
         kwargs |= {name: ",".join(kwargs.get(name) or ()) for name in often}
         with _told():
-            _each(several, body, context, args, kwargs)
+            _each(mode, body, context, args, kwargs)
 
     known = {name: text for name, text in HELP.items() if name in body.__code__.co_varnames}
     return fabric_task(help=known, auto_shortflags=False, iterable=often)(told)
 
 
-def _each(several: Several, body: Body, context: Context, args: Any, options: dict[str, Any]) -> None:
+def _each(mode: Mode, body: Body, context: Context, args: Any, options: dict[str, Any]) -> None:
     """Fabric calls a task once for each host: the call for the first does the work for all of them. Without -H it goes
     where the site's DEPLOY_HOSTS say."""
-    how = several if isinstance(several, How) else several(_given(body, context, args, options))
-    if how is not How.HERE and not isinstance(context, Connection):
+    mode = mode if isinstance(mode, HostMode) else mode(_given(body, context, args, options))
+    if mode is not HostMode.HERE and not isinstance(context, Connection):
         hosts = _hosts_of_the_site(body, context, args, options)
         context = connection.of_hosts(context, hosts[:1])[0] if hosts else context
     else:
@@ -163,7 +163,7 @@ def _each(several: Several, body: Body, context: Context, args: Any, options: di
     if len(hosts) < 2 or not isinstance(context, Connection):
         body(context, *args, **options)
     elif connection.typed(context) == connection.typed(connection.of_hosts(context, hosts[:1])[0]):
-        _all(how, body, context, hosts, args, options)
+        _all(mode, body, context, hosts, args, options)
 
 
 def _hosts_of_the_site(body: Body, context: Context, args: Any, options: dict[str, Any]) -> list[str]:
@@ -186,9 +186,9 @@ def _given(body: Body, context: Context, args: Any, options: dict[str, Any]) -> 
     return {name: value for name, value in given.arguments.items() if value is not context}
 
 
-def _all(how: How, body: Body, context: Connection, hosts: list[str], args: Any, options: dict[str, Any]) -> None:
+def _all(mode: HostMode, body: Body, context: Connection, hosts: list[str], args: Any, options: dict[str, Any]) -> None:
     options = _given(body, context, args, options)
-    if how is How.HERE:
+    if mode is HostMode.HERE:
         body(context, **options)
         return
     try:
@@ -198,7 +198,7 @@ def _all(how: How, body: Body, context: Connection, hosts: list[str], args: Any,
             raise
         body(context, **options)  # which tells them as findings of this machine, before it looks at any server
         return
-    follow(how, body.__name__, members(context, hosts), settings, body, options)
+    follow(mode, body.__name__, members(context, hosts), settings, body, options)
 
 
 def hosts_given() -> list[str]:

@@ -28,7 +28,7 @@ from .rollout import Turns
 Body = Callable[..., Any]
 
 
-class How(Enum):
+class HostMode(Enum):
     """How a task goes through several servers."""
 
     IN_TURN = "one after the other, until one fails"
@@ -136,21 +136,21 @@ def members(given: Connection, names: list[str]) -> list[Member]:
 
 
 def follow(
-    how: How, command: str, all_of_them: list[Member], settings: Settings, body: Body, options: dict[str, Any]
+    mode: HostMode, command: str, all_of_them: list[Member], settings: Settings, body: Body, options: dict[str, Any]
 ) -> None:
     """Run a task on several servers, and say how it ended on each. Raises Exit where it didn't end well on all."""
-    if how is How.AS_ONE:
+    if mode is HostMode.AS_ONE:
         by_endpoint = sorted(all_of_them, key=lambda member: member.endpoint.order)
         locking = [member.name for member in by_endpoint]
         turns = Turns([member.name for member in all_of_them], settings, locking=locking)
         for member in all_of_them:
             member.turns = turns
-    if how in {How.IN_TURN, How.ATTENDED}:
-        heading = how is How.IN_TURN or session.terminal()
+    if mode in {HostMode.IN_TURN, HostMode.ATTENDED}:
+        heading = mode is HostMode.IN_TURN or session.terminal()
         _in_turn(all_of_them, body, options, quiet=bool(options.get("quiet")) or not heading)
     else:
-        _at_once(how, all_of_them, body, options)
-    code = _sum_up(how, command, all_of_them, options)
+        _at_once(mode, all_of_them, body, options)
+    code = _sum_up(mode, command, all_of_them, options)
     for member in all_of_them:
         if member.crash:
             raise member.crash
@@ -166,10 +166,10 @@ def _in_turn(all_of_them: list[Member], body: Body, options: dict[str, Any], *, 
             return
 
 
-def _at_once(how: How, all_of_them: list[Member], body: Body, options: dict[str, Any]) -> None:
+def _at_once(mode: HostMode, all_of_them: list[Member], body: Body, options: dict[str, Any]) -> None:
     width, as_json = max(len(member.name) for member in all_of_them), bool(options.get("json"))
     for member in all_of_them:
-        member.outputs = Outputs(f"{member.name:<{width}} | ", how is How.LISTED, as_json)
+        member.outputs = Outputs(f"{member.name:<{width}} | ", mode is HostMode.LISTED, as_json)
         threading.Thread(target=member.follow, args=(body, options), daemon=True).start()
     try:
         with fleet_output.terminal_as_it_was():
@@ -198,15 +198,15 @@ def _await(all_of_them: list[Member]) -> None:
             member.outputs.release()
 
 
-def _sum_up(how: How, command: str, all_of_them: list[Member], options: dict[str, Any]) -> int:
+def _sum_up(mode: HostMode, command: str, all_of_them: list[Member], options: dict[str, Any]) -> int:
     """Say how it ended on each. Returns the exit code of all."""
-    listed = how is How.LISTED  # an exit code of such a task's own tells what it found
+    listed = mode is HostMode.LISTED  # an exit code of such a task's own tells what it found
     failed = [one for one in all_of_them if one.error or one.crash or not one.begun or (one.code and not listed)]
     width = max(len(member.name) for member in all_of_them)
     lines = [f"  {member.name:<{width}}  {outcome(member)}" for member in all_of_them]
     if not failed:
         report = Report(quiet=options.get("quiet") or listed)
-        if options.get("json") or how is How.ATTENDED:
+        if options.get("json") or mode is HostMode.ATTENDED:
             report.aside()
         report.say("\n" + "\n".join(lines))
         return max(member.code for member in all_of_them)

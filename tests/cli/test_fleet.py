@@ -17,7 +17,7 @@ from fabric import Config, Connection
 from invoke.exceptions import Exit
 
 from deploy.cli import fleet
-from deploy.cli.fleet import How, Member, again, follow, members, outcome
+from deploy.cli.fleet import HostMode, Member, again, follow, members, outcome
 from deploy.cli.fleet_output import Lines, named
 from deploy.cli.rollout import Turns
 from deploy.config.settings import Settings
@@ -42,10 +42,10 @@ def three() -> list[Member]:
     return members(given(), HOSTS)
 
 
-def run(how: How, body: Callable[..., Any], folder: Path, **options: Any) -> int:
+def run(mode: HostMode, body: Callable[..., Any], folder: Path, **options: Any) -> int:
     """Run a task on three servers; its exit code."""
     try:
-        follow(how, "deploy", three(), sample.settings(folder), body, options)
+        follow(mode, "deploy", three(), sample.settings(folder), body, options)
     except Exit as ended:
         return int(ended.code)
     return 0
@@ -82,7 +82,7 @@ def test_at_once_they_run_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[
         together.wait(180)
         report.say("[bold]here\nand there")
 
-    assert run(How.AT_ONCE, body, tmp_path) == 0
+    assert run(HostMode.AT_ONCE, body, tmp_path) == 0
     told = capsys.readouterr().out.splitlines()
     assert sorted(told[:6]) == sorted(f"{host} | {line}" for host in HOSTS for line in ("[bold]here", "and there"))
     assert told[7:] == [f"  {host}  done" for host in HOSTS]
@@ -98,7 +98,7 @@ def test_one_that_fails_does_not_keep_the_others_from_their_end(
             raise PortsideError("No.", state="All is as before.", hint="Mend it.")
         report.say("well")
 
-    assert run(How.AT_ONCE, body, tmp_path) == 1
+    assert run(HostMode.AT_ONCE, body, tmp_path) == 1
     told = capsys.readouterr()
     assert sorted(told.out.splitlines()) == ["127.0.0.1 | well", "127.0.0.3 | well"]
     assert told.err.splitlines() == [
@@ -122,7 +122,7 @@ def test_in_turn_a_failure_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture
         if member.name == HOSTS[1]:
             raise Locked("Busy.")
 
-    assert run(How.IN_TURN, body, tmp_path) == 3
+    assert run(HostMode.IN_TURN, body, tmp_path) == 3
     assert begun == HOSTS[:2]
     told = capsys.readouterr()
     assert told.out.splitlines() == ["127.0.0.1:", "127.0.0.2:"]
@@ -145,7 +145,7 @@ def test_as_one_nobody_goes_live_where_one_is_not_ready(tmp_path: Path, capsys: 
         member.turns.begin(member.name, "switch", lambda other: None)
         live.append(member.name)
 
-    assert run(How.AS_ONE, body, tmp_path) == 1
+    assert run(HostMode.AS_ONE, body, tmp_path) == 1
     assert live == []
     assert capsys.readouterr().err.count("since 127.0.0.3 failed") == 4, "once as it stops, once at the end"
 
@@ -159,7 +159,7 @@ def deployed(settings: Settings, fails: dict[str, str]) -> tuple[int, dict[str, 
         tasks.deploy(member.adopt(sample.run(settings, papers[member.name])))
 
     try:
-        follow(How.AS_ONE, "deploy", three(), settings, body, {})
+        follow(HostMode.AS_ONE, "deploy", three(), settings, body, {})
     except Exit as ended:
         return int(ended.code), papers
     return 0, papers
@@ -185,7 +185,7 @@ def test_locks_are_taken_in_an_order_that_is_not_that_of_the_names(settings: Set
     orders = []
     for hosts in (HOSTS, [HOSTS[2], f"ann@{HOSTS[0]}", HOSTS[1]]):
         found = members(given(), hosts)
-        follow(How.AS_ONE, "deploy", found, settings, lambda c, **options: None, {"quiet": True})
+        follow(HostMode.AS_ONE, "deploy", found, settings, lambda c, **options: None, {"quiet": True})
         assert found[0].turns
         orders.append([name.rpartition("@")[2] for name in found[0].turns._locking])
     assert orders == [HOSTS, HOSTS]
@@ -224,7 +224,7 @@ def test_what_failed_going_back_is_typed_again_with_the_release_that_was_chosen(
 
     options = {"env": "staging.env", "to": "", "wait": True, "json": False}
     with pytest.raises(Exit):
-        follow(How.AS_ONE, "rollback", three(), settings, body, options)
+        follow(HostMode.AS_ONE, "rollback", three(), settings, body, options)
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"Mend what failed, then type fab rollback --to {sample.OLDER} --wait -H {','.join(HOSTS)} --env staging.env"
     )
@@ -272,7 +272,7 @@ def test_an_interruption_waits_until_all_have_cleared_away(
         raise KeyboardInterrupt
 
     press_ctrl_c(monkeypatch, lambda: begun.wait(180))
-    assert run(How.AT_ONCE, body, tmp_path) == 1
+    assert run(HostMode.AT_ONCE, body, tmp_path) == 1
     assert sorted(cleared) == HOSTS
     assert capsys.readouterr().err.count("failed: Interrupted.") == 3
 
@@ -303,7 +303,7 @@ def test_what_is_listed_is_told_in_order(tmp_path: Path, capsys: pytest.CaptureF
         speaking(member).say("here")
         said[member.name].set()
 
-    assert run(How.LISTED, body, tmp_path) == 0
+    assert run(HostMode.LISTED, body, tmp_path) == 0
     assert capsys.readouterr().out.splitlines() == [f"{host} | here" for host in HOSTS]
 
 
@@ -312,8 +312,8 @@ def test_what_a_listing_finds_is_its_exit_code(tmp_path: Path, capsys: pytest.Ca
         member = c.member
         raise Exit(code=10 if member.name == HOSTS[1] else 0)
 
-    assert run(How.LISTED, body, tmp_path) == 10
-    assert run(How.IN_TURN, body, tmp_path) == 10
+    assert run(HostMode.LISTED, body, tmp_path) == 10
+    assert run(HostMode.IN_TURN, body, tmp_path) == 10
     told = capsys.readouterr().err
     assert told.splitlines()[-2:] == [
         "  127.0.0.3  not begun",
@@ -330,7 +330,7 @@ def test_json_of_several_is_one_object(tmp_path: Path, capsys: pytest.CaptureFix
         if member.name != HOSTS[1]:
             report.result({"name": member.name})
 
-    assert run(How.LISTED, body, tmp_path, json=True) == 0
+    assert run(HostMode.LISTED, body, tmp_path, json=True) == 0
     assert json.loads(capsys.readouterr().out) == {
         HOSTS[0]: {"name": HOSTS[0]}, HOSTS[1]: None, HOSTS[2]: {"name": HOSTS[2]},
     }  # fmt: skip
@@ -340,7 +340,7 @@ def test_beside_json_the_sum_goes_to_standard_error(tmp_path: Path, capsys: pyte
     def body(c: Any, **options: Any) -> None:
         speaking(c.member).result(["live"])
 
-    assert run(How.AS_ONE, body, tmp_path, json=True) == 0
+    assert run(HostMode.AS_ONE, body, tmp_path, json=True) == 0
     told = capsys.readouterr()
     assert json.loads(told.out) == {host: ["live"] for host in HOSTS}
     assert told.err.splitlines()[1:] == [f"  {host}  done" for host in HOSTS]
@@ -356,7 +356,7 @@ def test_a_fault_of_ours_is_not_hidden_in_a_thread_and_hides_no_other(
             raise ZeroDivisionError("by zero")
 
     with pytest.raises(ZeroDivisionError):
-        run(How.AT_ONCE, body, tmp_path, json=as_json)
+        run(HostMode.AT_ONCE, body, tmp_path, json=as_json)
     assert capsys.readouterr().err.splitlines()[-4:-1] == [
         f"  {HOSTS[0]}  failed: ZeroDivisionError('by zero')", f"  {HOSTS[1]}  done", f"  {HOSTS[2]}  done",
     ]  # fmt: skip
@@ -374,7 +374,7 @@ class Terminal:
 
 def test_a_terminal_on_which_nobody_was_asked_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = Terminal(monkeypatch)
-    assert run(How.AT_ONCE, lambda c, **options: None, tmp_path) == 0
+    assert run(HostMode.AT_ONCE, lambda c, **options: None, tmp_path) == 0
     assert terminal.told == []
 
 
@@ -390,14 +390,14 @@ def test_who_presses_ctrl_c_when_asked_sees_again_what_is_typed(
 
     press_ctrl_c(monkeypatch, lambda: asked.wait(180))
     with pytest.raises(KeyboardInterrupt):
-        run(How.AT_ONCE, body, tmp_path)
+        run(HostMode.AT_ONCE, body, tmp_path)
     end.set()
     assert terminal.told == [["as it was"]]
 
 
 def test_standard_input_may_be_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", None)
-    assert run(How.AT_ONCE, lambda c, **options: None, tmp_path) == 0
+    assert run(HostMode.AT_ONCE, lambda c, **options: None, tmp_path) == 0
 
 
 def ended(command: str, *, unchanged: bool = False) -> SimpleNamespace:
