@@ -35,7 +35,7 @@ from ..releases import history
 from ..ssh.server import Server
 from ..ssh.sudo import on_terminal
 from . import fabric
-from .fleet import Member
+from .fleet import FleetHost
 
 SIGNS = {"same": " ", "here": "+", "server": "-", "differs": "~"}
 MEANT = {"same": "", "here": "only here", "server": "only on the server", "differs": "another value on the server"}
@@ -93,9 +93,9 @@ def _server(context: Context, report: Report, env: str, site: str, options: Mapp
         why = f" (where {name} was last deployed to from here)" if last else ""
         typed = words("env", {"env": env, "site": site, **options}, last or "user@host")
         raise Refused(f"Which server? Type {typed}{why}")
-    member = getattr(context, "member", None) or Member("", context)
-    member.speak(report)
-    server = Server(member.connection, report)
+    host = getattr(context, "fleet_host", None) or FleetHost("", context)
+    host.speak(report)
+    server = Server(host.connection, report)
     server.reach()
     return server
 

@@ -30,7 +30,7 @@ from ..flows.request import Request
 from ..ssh import connection
 from ..ssh.config import SSHConfig
 from ..ssh.server import Server
-from .fleet import Body, HostMode, Member, follow, members
+from .fleet import Body, FleetHost, HostMode, fleet_hosts, follow
 from .fleet_output import named
 
 PACKAGE = (__package__ or "").partition(".")[0]
@@ -198,7 +198,7 @@ def _all(mode: HostMode, body: Body, context: Connection, hosts: list[str], args
             raise
         body(context, **options)  # which tells them as findings of this machine, before it looks at any server
         return
-    follow(mode, body.__name__, members(context, hosts), settings, body, options)
+    follow(mode, body.__name__, fleet_hosts(context, hosts), settings, body, options)
 
 
 def hosts_given() -> list[str]:
@@ -257,19 +257,19 @@ def run(
         raise _nowhere(Path(env), command, {"env": env, **options, **(typed or {})})
     settings = Settings.load(Path(env))
     report = Report(verbose=verbose, quiet=quiet)
-    member = getattr(context, "member", None) or Member("", context)
-    member.speak(report)
+    host = getattr(context, "fleet_host", None) or FleetHost("", context)
+    host.speak(report)
     if json:
         report.aside()
     _hide(report, settings)
     if settings.dotenv.overridden and command != "doctor":  # which tells it as a finding
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
-    server = Server(member.connection, report)
+    server = Server(host.connection, report)
     server.reach()
     hosts = tuple(hosts_given())
-    options |= {"name": member.name, "hosts": hosts if len(hosts) < 2 or member.name == hosts[-1] else ()}
+    options |= {"name": host.name, "hosts": hosts if len(hosts) < 2 or host.name == hosts[-1] else ()}
     target = "" if settings.hosts == (server.target,) else server.target
-    return member.adopt(Run(Request(command, env=env, target=target, **options), settings, server, report))
+    return host.adopt(Run(Request(command, env=env, target=target, **options), settings, server, report))
 
 
 def _nowhere(path: Path, command: str, options: dict[str, Any]) -> Refused:

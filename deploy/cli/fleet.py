@@ -39,14 +39,14 @@ class HostMode(Enum):
     HERE = "once, on this machine"
 
 
-class Member:
+class FleetHost:
     """One of the servers of a command, and how it ended there."""
 
     def __init__(self, name: str, connection: Connection) -> None:
         self.name, self.connection = name, connection
         self.endpoint = ssh_connection.Endpoint(frozenset(), ())
         if isinstance(connection, ssh_connection.FleetConnection):
-            connection.member = self
+            connection.fleet_host = self
         self.turns: Turns | None = None
         self.run: Run | None = None
         self.outputs: Outputs | None = None
@@ -118,13 +118,14 @@ class Member:
         report.fail(str(error))
 
 
-def members(given: Connection, names: list[str]) -> list[Member]:
+def fleet_hosts(given: Connection, names: list[str]) -> list[FleetHost]:
     """The servers of these names. Raises Refused where two of them are the same."""
     found = [
-        Member(name, connection) for name, connection in zip(names, ssh_connection.of_hosts(given, names), strict=True)
+        FleetHost(name, connection)
+        for name, connection in zip(names, ssh_connection.of_hosts(given, names), strict=True)
     ]
-    for member in found:
-        member.endpoint = ssh_connection.endpoint(member.connection)
+    for host in found:
+        host.endpoint = ssh_connection.endpoint(host.connection)
     for one, other in combinations(found, 2):
         if one.endpoint.is_same_as(other.endpoint):
             raise Refused(
@@ -136,107 +137,107 @@ def members(given: Connection, names: list[str]) -> list[Member]:
 
 
 def follow(
-    mode: HostMode, command: str, all_of_them: list[Member], settings: Settings, body: Body, options: dict[str, Any]
+    mode: HostMode, command: str, hosts: list[FleetHost], settings: Settings, body: Body, options: dict[str, Any]
 ) -> None:
     """Run a task on several servers, and say how it ended on each. Raises Exit where it didn't end well on all."""
     if mode is HostMode.AS_ONE:
-        by_endpoint = sorted(all_of_them, key=lambda member: member.endpoint.order)
-        locking = [member.name for member in by_endpoint]
-        turns = Turns([member.name for member in all_of_them], settings, locking=locking)
-        for member in all_of_them:
-            member.turns = turns
+        by_endpoint = sorted(hosts, key=lambda host: host.endpoint.order)
+        locking = [host.name for host in by_endpoint]
+        turns = Turns([host.name for host in hosts], settings, locking=locking)
+        for host in hosts:
+            host.turns = turns
     if mode in {HostMode.IN_TURN, HostMode.ATTENDED}:
         heading = mode is HostMode.IN_TURN or session.terminal()
-        _in_turn(all_of_them, body, options, quiet=bool(options.get("quiet")) or not heading)
+        _in_turn(hosts, body, options, quiet=bool(options.get("quiet")) or not heading)
     else:
-        _at_once(mode, all_of_them, body, options)
-    code = _sum_up(mode, command, all_of_them, options)
-    for member in all_of_them:
-        if member.crash:
-            raise member.crash
+        _at_once(mode, hosts, body, options)
+    code = _sum_up(mode, command, hosts, options)
+    for host in hosts:
+        if host.crash:
+            raise host.crash
     if code:
         raise Exit(code=code)
 
 
-def _in_turn(all_of_them: list[Member], body: Body, options: dict[str, Any], *, quiet: bool) -> None:
-    for member in all_of_them:
-        Report(quiet=quiet).say(f"{member.name}:", style="bold")
-        member.follow(body, options)
-        if member.code:
+def _in_turn(hosts: list[FleetHost], body: Body, options: dict[str, Any], *, quiet: bool) -> None:
+    for host in hosts:
+        Report(quiet=quiet).say(f"{host.name}:", style="bold")
+        host.follow(body, options)
+        if host.code:
             return
 
 
-def _at_once(mode: HostMode, all_of_them: list[Member], body: Body, options: dict[str, Any]) -> None:
-    width, as_json = max(len(member.name) for member in all_of_them), bool(options.get("json"))
-    for member in all_of_them:
-        member.outputs = Outputs(f"{member.name:<{width}} | ", mode is HostMode.LISTED, as_json)
-        threading.Thread(target=member.follow, args=(body, options), daemon=True).start()
+def _at_once(mode: HostMode, hosts: list[FleetHost], body: Body, options: dict[str, Any]) -> None:
+    width, as_json = max(len(host.name) for host in hosts), bool(options.get("json"))
+    for host in hosts:
+        host.outputs = Outputs(f"{host.name:<{width}} | ", mode is HostMode.LISTED, as_json)
+        threading.Thread(target=host.follow, args=(body, options), daemon=True).start()
     try:
         with fleet_output.terminal_as_it_was():
-            _await(all_of_them)
+            _await(hosts)
     except KeyboardInterrupt:
         if asking():
             raise  # whoever waits there for a password can't be woken
-        for member in all_of_them:
-            member.interrupt()
-        if all_of_them[0].turns:
-            all_of_them[0].turns.interrupt()
-        _await(all_of_them)
+        for host in hosts:
+            host.interrupt()
+        if hosts[0].turns:
+            hosts[0].turns.interrupt()
+        _await(hosts)
     if as_json:
         answers = {
-            member.name: None if member.crash else json.loads(member.outputs.answer.getvalue() or "null")
-            for member in all_of_them
-            if member.outputs
+            host.name: None if host.crash else json.loads(host.outputs.answer.getvalue() or "null")
+            for host in hosts
+            if host.outputs
         }
         Report().result(answers)
 
 
-def _await(all_of_them: list[Member]) -> None:
-    for member in all_of_them:
-        member.ended.wait()
-        if member.outputs:
-            member.outputs.release()
+def _await(hosts: list[FleetHost]) -> None:
+    for host in hosts:
+        host.ended.wait()
+        if host.outputs:
+            host.outputs.release()
 
 
-def _sum_up(mode: HostMode, command: str, all_of_them: list[Member], options: dict[str, Any]) -> int:
+def _sum_up(mode: HostMode, command: str, hosts: list[FleetHost], options: dict[str, Any]) -> int:
     """Say how it ended on each. Returns the exit code of all."""
     listed = mode is HostMode.LISTED  # an exit code of such a task's own tells what it found
-    failed = [one for one in all_of_them if one.error or one.crash or not one.begun or (one.code and not listed)]
-    width = max(len(member.name) for member in all_of_them)
-    lines = [f"  {member.name:<{width}}  {outcome(member)}" for member in all_of_them]
+    failed = [one for one in hosts if one.error or one.crash or not one.begun or (one.code and not listed)]
+    width = max(len(host.name) for host in hosts)
+    lines = [f"  {host.name:<{width}}  {outcome(host)}" for host in hosts]
     if not failed:
         report = Report(quiet=options.get("quiet") or listed)
         if options.get("json") or mode is HostMode.ATTENDED:
             report.aside()
         report.say("\n" + "\n".join(lines))
-        return max(member.code for member in all_of_them)
+        return max(host.code for host in hosts)
     Report().fail("\n".join(["", *lines, f"Mend what failed, then type {again(command, options, failed)}"]))
-    codes = {member.code for member in failed if member.begun and not isinstance(member.error, Stopped)}
+    codes = {host.code for host in failed if host.begun and not isinstance(host.error, Stopped)}
     return codes.pop() if len(codes) == 1 else 1
 
 
-def again(command: str, options: dict[str, Any], failed: list[Member]) -> str:
+def again(command: str, options: dict[str, Any], failed: list[FleetHost]) -> str:
     """What to type to go on there. For servers that go back to different releases it is a command for each."""
     groups: dict[str, list[str]] = {}
-    for member in failed:
-        to = str(member.run.request.options["to"] if member.run else options.get("to", ""))
-        groups.setdefault(to, []).append(member.name)
+    for host in failed:
+        to = str(host.run.request.options["to"] if host.run else options.get("to", ""))
+        groups.setdefault(to, []).append(host.name)
     return "\nand ".join(words(command, options | {"to": to}, *names) for to, names in groups.items())
 
 
-def outcome(member: Member) -> str:
+def outcome(host: FleetHost) -> str:
     """How it ended on a server, in a line."""
-    if not member.begun:
+    if not host.begun:
         return "not begun"
-    if member.error:
-        first = member.error.message.splitlines()[0]
-        what = first if isinstance(member.error, Stopped) else f"failed: {first}"
-        return f"{what} {member.error.state}".rstrip()
-    if member.crash:
-        return f"failed: {member.crash!r}"
-    if member.code:
-        return f"ended with exit code {member.code}"
-    return _done(member.run)
+    if host.error:
+        first = host.error.message.splitlines()[0]
+        what = first if isinstance(host.error, Stopped) else f"failed: {first}"
+        return f"{what} {host.error.state}".rstrip()
+    if host.crash:
+        return f"failed: {host.crash!r}"
+    if host.code:
+        return f"ended with exit code {host.code}"
+    return _done(host.run)
 
 
 def _done(run: Run | None) -> str:

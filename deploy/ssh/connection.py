@@ -130,9 +130,9 @@ def reconnected(given: Connection) -> Connection:
 
 
 class FleetConnection(Connection):  # type: ignore[misc]
-    """A connection of a command that goes to several servers. ``member``: which of them it is."""
+    """A connection of a command that goes to several servers. ``fleet_host``: which of them it is."""
 
-    member: Any = None
+    fleet_host: Any = None
 
 
 def open_links(connection: Connection, target: str) -> None:

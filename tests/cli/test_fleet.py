@@ -17,7 +17,7 @@ from fabric import Config, Connection
 from invoke.exceptions import Exit
 
 from deploy.cli import fleet
-from deploy.cli.fleet import HostMode, Member, again, follow, members, outcome
+from deploy.cli.fleet import FleetHost, HostMode, again, fleet_hosts, follow, outcome
 from deploy.cli.fleet_output import Lines, named
 from deploy.cli.rollout import Turns
 from deploy.config.settings import Settings
@@ -38,8 +38,8 @@ def given(host: str = HOSTS[0]) -> Connection:
     return Connection(host, config=Config(lazy=True))
 
 
-def three() -> list[Member]:
-    return members(given(), HOSTS)
+def three() -> list[FleetHost]:
+    return fleet_hosts(given(), HOSTS)
 
 
 def run(mode: HostMode, body: Callable[..., Any], folder: Path, **options: Any) -> int:
@@ -51,9 +51,9 @@ def run(mode: HostMode, body: Callable[..., Any], folder: Path, **options: Any) 
     return 0
 
 
-def speaking(member: Member) -> Report:
+def speaking(host: FleetHost) -> Report:
     """The report of a server, as a task makes it."""
-    return member.speak(Report())
+    return host.speak(Report())
 
 
 def test_a_server_is_named_once() -> None:
@@ -62,7 +62,7 @@ def test_a_server_is_named_once() -> None:
 
 def test_two_names_of_one_server_are_refused() -> None:
     with pytest.raises(Refused, match=r"127\.0\.0\.1 and ann@127\.0\.0\.1 are the same server\."):
-        members(given(), ["127.0.0.1", "ann@127.0.0.1"])
+        fleet_hosts(given(), ["127.0.0.1", "ann@127.0.0.1"])
 
 
 def test_lines_come_whole_behind_their_servers_name() -> None:
@@ -77,8 +77,8 @@ def test_at_once_they_run_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[
     together = threading.Barrier(3)
 
     def body(c: Any, **options: Any) -> None:
-        member = c.member
-        report = speaking(member)
+        host = c.fleet_host
+        report = speaking(host)
         together.wait(180)
         report.say("[bold]here\nand there")
 
@@ -92,9 +92,9 @@ def test_one_that_fails_does_not_keep_the_others_from_their_end(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def body(c: Any, **options: Any) -> None:
-        member = c.member
-        report = speaking(member)
-        if member.name == HOSTS[1]:
+        host = c.fleet_host
+        report = speaking(host)
+        if host.name == HOSTS[1]:
             raise PortsideError("No.", state="All is as before.", hint="Mend it.")
         report.say("well")
 
@@ -117,9 +117,9 @@ def test_in_turn_a_failure_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture
     begun: list[str] = []
 
     def body(c: Any, **options: Any) -> None:
-        member = c.member
-        begun.append(member.name)
-        if member.name == HOSTS[1]:
+        host = c.fleet_host
+        begun.append(host.name)
+        if host.name == HOSTS[1]:
             raise Locked("Busy.")
 
     assert run(HostMode.IN_TURN, body, tmp_path) == 3
@@ -136,14 +136,14 @@ def test_as_one_nobody_goes_live_where_one_is_not_ready(tmp_path: Path, capsys: 
     live: list[str] = []
 
     def body(c: Any, **options: Any) -> None:
-        member = c.member
-        speaking(member)
-        assert member.turns
-        member.turns.begin(member.name, "healthcheck", print)
-        if member.name == HOSTS[2]:
+        host = c.fleet_host
+        speaking(host)
+        assert host.turns
+        host.turns.begin(host.name, "healthcheck", print)
+        if host.name == HOSTS[2]:
             raise PortsideError("Not well.")
-        member.turns.begin(member.name, "switch", lambda other: None)
-        live.append(member.name)
+        host.turns.begin(host.name, "switch", lambda other: None)
+        live.append(host.name)
 
     assert run(HostMode.AS_ONE, body, tmp_path) == 1
     assert live == []
@@ -155,8 +155,8 @@ def deployed(settings: Settings, fails: dict[str, str]) -> tuple[int, dict[str, 
     papers = {host: Paper(replace(sample.live(settings), containers=()), fails=fails.get(host, "")) for host in HOSTS}
 
     def body(c: Any, **options: Any) -> None:
-        member = c.member
-        tasks.deploy(member.adopt(sample.run(settings, papers[member.name])))
+        host = c.fleet_host
+        tasks.deploy(host.adopt(sample.run(settings, papers[host.name])))
 
     try:
         follow(HostMode.AS_ONE, "deploy", three(), settings, body, {})
@@ -184,7 +184,7 @@ def test_a_server_whose_link_is_dead_when_all_are_ready_keeps_all_as_they_were(
 def test_locks_are_taken_in_an_order_that_is_not_that_of_the_names(settings: Settings, tmp_path: Path) -> None:
     orders = []
     for hosts in (HOSTS, [HOSTS[2], f"ann@{HOSTS[0]}", HOSTS[1]]):
-        found = members(given(), hosts)
+        found = fleet_hosts(given(), hosts)
         follow(HostMode.AS_ONE, "deploy", found, settings, lambda c, **options: None, {"quiet": True})
         assert found[0].turns
         orders.append([name.rpartition("@")[2] for name in found[0].turns._locking])
@@ -220,7 +220,9 @@ def test_what_failed_going_back_is_typed_again_with_the_release_that_was_chosen(
     papers = {host: Paper(sample.going_back(settings), fails="switch" * (host == HOSTS[0])) for host in HOSTS}
 
     def body(c: Any, **options: Any) -> None:
-        tasks.rollback(c.member.adopt(sample.run(settings, papers[c.member.name], "rollback", env=options["env"])))
+        tasks.rollback(
+            c.fleet_host.adopt(sample.run(settings, papers[c.fleet_host.name], "rollback", env=options["env"]))
+        )
 
     options = {"env": "staging.env", "to": "", "wait": True, "json": False}
     with pytest.raises(Exit):
@@ -232,8 +234,8 @@ def test_what_failed_going_back_is_typed_again_with_the_release_that_was_chosen(
 
 def test_servers_that_go_back_to_different_releases_need_a_command_each(settings: Settings) -> None:
     found = three()
-    for member, chosen in zip(found, ("X", "Y", ""), strict=True):
-        member.run = sample.run(settings, Paper(), "rollback", to=chosen)
+    for host, chosen in zip(found, ("X", "Y", ""), strict=True):
+        host.run = sample.run(settings, Paper(), "rollback", to=chosen)
     assert again("rollback", {"env": ".env", "to": ""}, found).splitlines() == [
         f"fab rollback --to X -H {HOSTS[0]}",
         f"and fab rollback --to Y -H {HOSTS[1]}",
@@ -249,10 +251,10 @@ def press_ctrl_c(monkeypatch: pytest.MonkeyPatch, once: Callable[[], object]) ->
         once()
         signal.pthread_kill(here, signal.SIGINT)
 
-    def waiting(members: list[Member]) -> None:
+    def waiting(fleet_hosts: list[FleetHost]) -> None:
         monkeypatch.setattr(fleet, "_await", wait)
         threading.Thread(target=press).start()
-        wait(members)
+        wait(fleet_hosts)
 
     monkeypatch.setattr(fleet, "_await", waiting)
 
@@ -265,10 +267,10 @@ def test_an_interruption_waits_until_all_have_cleared_away(
 
     def body(c: Any, **options: Any) -> None:
         begun.wait(180)
-        while not c.member.interrupted:
+        while not c.fleet_host.interrupted:
             time.sleep(0.01)
         time.sleep(0.5)
-        cleared.append(c.member.name)
+        cleared.append(c.fleet_host.name)
         raise KeyboardInterrupt
 
     press_ctrl_c(monkeypatch, lambda: begun.wait(180))
@@ -282,14 +284,14 @@ def test_an_interruption_is_heard_once(tmp_path: Path) -> None:
     server = SimpleNamespace(
         interrupt=lambda: heard.append("interrupt"), heed=lambda: heard.append("heed"), check_link=lambda: None
     )
-    member = Member("web", given())
-    member.turns = Turns(["web", "other"], sample.settings(tmp_path))
+    host = FleetHost("web", given())
+    host.turns = Turns(["web", "other"], sample.settings(tmp_path))
     settings = sample.settings(tmp_path)
-    member.adopt(Run(Request("deploy"), settings, server, Report(quiet=True)))  # type: ignore[arg-type]
-    member.interrupt()
-    member.turns.interrupt()
+    host.adopt(Run(Request("deploy"), settings, server, Report(quiet=True)))  # type: ignore[arg-type]
+    host.interrupt()
+    host.turns.interrupt()
     with pytest.raises(KeyboardInterrupt):
-        member.run.progress.turn("switch")  # type: ignore[union-attr]
+        host.run.progress.turn("switch")  # type: ignore[union-attr]
     assert heard == ["interrupt", "heed"], "what is cleared away then isn't interrupted"
 
 
@@ -297,11 +299,11 @@ def test_what_is_listed_is_told_in_order(tmp_path: Path, capsys: pytest.CaptureF
     said = {host: threading.Event() for host in HOSTS}
 
     def body(c: Any, **options: Any) -> None:
-        member = c.member
-        after = HOSTS[HOSTS.index(member.name) + 1 :]
+        host = c.fleet_host
+        after = HOSTS[HOSTS.index(host.name) + 1 :]
         assert not after or said[after[0]].wait(180), "the last one is the first to speak"
-        speaking(member).say("here")
-        said[member.name].set()
+        speaking(host).say("here")
+        said[host.name].set()
 
     assert run(HostMode.LISTED, body, tmp_path) == 0
     assert capsys.readouterr().out.splitlines() == [f"{host} | here" for host in HOSTS]
@@ -309,8 +311,8 @@ def test_what_is_listed_is_told_in_order(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_what_a_listing_finds_is_its_exit_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def body(c: Any, **options: Any) -> None:
-        member = c.member
-        raise Exit(code=10 if member.name == HOSTS[1] else 0)
+        host = c.fleet_host
+        raise Exit(code=10 if host.name == HOSTS[1] else 0)
 
     assert run(HostMode.LISTED, body, tmp_path) == 10
     assert run(HostMode.IN_TURN, body, tmp_path) == 10
@@ -323,12 +325,12 @@ def test_what_a_listing_finds_is_its_exit_code(tmp_path: Path, capsys: pytest.Ca
 
 def test_json_of_several_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def body(c: Any, **options: Any) -> None:
-        member = c.member
-        report = speaking(member)
+        host = c.fleet_host
+        report = speaking(host)
         report.aside()
         report.say("beside it")
-        if member.name != HOSTS[1]:
-            report.result({"name": member.name})
+        if host.name != HOSTS[1]:
+            report.result({"name": host.name})
 
     assert run(HostMode.LISTED, body, tmp_path, json=True) == 0
     assert json.loads(capsys.readouterr().out) == {
@@ -338,7 +340,7 @@ def test_json_of_several_is_one_object(tmp_path: Path, capsys: pytest.CaptureFix
 
 def test_beside_json_the_sum_goes_to_standard_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def body(c: Any, **options: Any) -> None:
-        speaking(c.member).result(["live"])
+        speaking(c.fleet_host).result(["live"])
 
     assert run(HostMode.AS_ONE, body, tmp_path, json=True) == 0
     told = capsys.readouterr()
@@ -351,8 +353,8 @@ def test_a_fault_of_ours_is_not_hidden_in_a_thread_and_hides_no_other(
     as_json: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def body(c: Any, **options: Any) -> None:
-        if c.member.name == HOSTS[0]:
-            speaking(c.member).results.print('{"half":')
+        if c.fleet_host.name == HOSTS[0]:
+            speaking(c.fleet_host).results.print('{"half":')
             raise ZeroDivisionError("by zero")
 
     with pytest.raises(ZeroDivisionError):
@@ -428,7 +430,7 @@ def ended(command: str, *, unchanged: bool = False) -> SimpleNamespace:
     ],
 )
 def test_each_servers_outcome_is_a_line(changed: dict[str, Any], said: str) -> None:
-    member = Member("web", given())
+    host = FleetHost("web", given())
     for name, value in ({"begun": True} | changed).items():
-        setattr(member, name, value)
-    assert outcome(member) == said
+        setattr(host, name, value)
+    assert outcome(host) == said
