@@ -44,7 +44,7 @@ from hypothesis import strategies as st
 
 from deploy.build import source
 from deploy.cli.plan import dry_run
-from deploy.core.errors import Lost, PortsideError, StepFailed
+from deploy.core.errors import ConnectionLost, PortsideError, StepFailed
 from deploy.core.facts import Facts
 from deploy.core.steps import Step
 from deploy.flows import runner
@@ -266,7 +266,7 @@ class Server(sample.Paper):
 
     def _break(self, where: str, step: Step) -> None:
         if self.breaks == f"lost {where}":
-            raise Lost("The connection was lost.")
+            raise ConnectionLost("The connection was lost.")
         if self.breaks == where:
             raise StepFailed(self.target, "", step.name, 1, ["it broke"])
 
@@ -400,7 +400,7 @@ class Story:
             error = failure
         self.server.breaks = ""
         done[f"{name}: {type(error).__name__ if error else 'done'}"] += 1
-        if isinstance(error, Lost):
+        if isinstance(error, ConnectionLost):
             self._put_right()
         elif error and not isinstance(error, StepFailed):
             assert (columns(), applied()) == before, "refused, and yet it changed something"

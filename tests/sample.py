@@ -16,7 +16,7 @@ import pytest
 from deploy import VERSION
 from deploy.certs import acme
 from deploy.config.settings import Settings
-from deploy.core.errors import Locked, Lost, Refused, StepFailed
+from deploy.core.errors import ConnectionLost, Locked, Refused, StepFailed
 from deploy.core.facts import Container, Facts, FileFact
 from deploy.core.paths import Site
 from deploy.core.report import Report
@@ -403,7 +403,7 @@ class Paper:
 
     def check_link(self) -> None:
         if self.fails == "link":
-            raise Lost(f"The connection to {self.target} was lost.")
+            raise ConnectionLost(f"The connection to {self.target} was lost.")
 
     def facts(self, site: Site, paths: Sequence[str]) -> Facts:
         self.looks += 1

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from ..core.errors import Lost, PortsideError, Refused
+from ..core.errors import ConnectionLost, PortsideError, Refused
 from ..core.files import REMOTE
 from ..flows.context import Run
 from ..ssh import session
@@ -110,7 +110,7 @@ def _lines(run: Run, asked: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 def _failed(run: Run, status: int, said: list[str]) -> PortsideError:
     if status == LOST:
-        return Lost(f"The connection to {run.server.target} was lost.")
+        return ConnectionLost(f"The connection to {run.server.target} was lost.")
     if status == NOT_HERE:
         where = f"{run.site.name} isn't on {run.server.target}"
         return PortsideError(f"{where}, so it has no logs there.", hint=f"Type {run.fab('deploy')} first.")

@@ -1,1 +1,1 @@
-"""What every other package stands on: steps, facts, paths, errors, and the report on the screen."""
+"""The foundation of every other package: steps, facts, paths, errors, and the report on the screen."""

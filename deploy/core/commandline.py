@@ -1,4 +1,4 @@
-"""A command as somebody types it."""
+"""Builds a command line that the user can run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .steps import quote
 
 
 def words(task: str, options: Mapping[str, Any], *hosts: str) -> str:
-    """``fab deploy --ref v1 -H web-1,web-2 --env staging.env``, without what is so anyway."""
+    """``fab deploy --ref v1 -H web-1,web-2 --env staging.env``, without options that have their default."""
     env = options.get("env", ".env")
     where = ("-H", ",".join(hosts)) if hosts else ()
     return quote(("fab", task, *_given(options), *where, *("--env", env) * (env != ".env")))

@@ -1,4 +1,4 @@
-"""Gzip for what travels: to the same bytes each time, and without labouring over what is compressed already."""
+"""Reproducible gzip for transfers; it doesn't try to compress data that is compressed already."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any, Protocol
 
 BLOCK, SAMPLE = 2**18, 2**12
 LEVEL = 6
-GAIN = 0.95  # of a sample's size: what doesn't get below isn't worth the time
+GAIN = 0.95  # a block is compressed only if its sample shrinks below this share
 
 
 class Writer(Protocol):
-    """What bytes can be written to."""
+    """Anything that accepts bytes."""
 
     def write(self, data: bytes, /) -> object: ...
 
 
 class Gzip:
-    """A file that is written and comes out compressed. Pictures, films and archives are passed through in members of
-    their own, which take no time: gzip reads several members as one."""
+    """A file-like object that compresses what is written to it. Images, videos and archives are stored uncompressed in
+    separate gzip members, which costs no time; gzip reads several members as one stream."""
 
     def __init__(self, sink: Writer) -> None:
         self.sink = sink

@@ -1,9 +1,9 @@
-"""Everything Portside refuses or fails at, each with what to type next.
+"""Portside's errors. Each one says what to do next.
 
 PortsideError          1  something failed
- +- Refused            2  usage or settings: nothing was touched
+ +- Refused            2  wrong usage or settings: nothing was changed
  +- Locked             3  another deploy holds the lock
- +- Lost               1  the connection to the server
+ +- ConnectionLost     1  the connection to the server
  +- StepFailed         1  a step failed on the server
 """
 
@@ -13,21 +13,21 @@ from collections.abc import Callable
 
 
 class PortsideError(Exception):
-    """A failure a user reads: what failed, what the state now is, and what to type next."""
+    """A failure as the user reads it: what failed, what the state is now, and what to do next."""
 
     exit_code = 1
 
     def __init__(self, message: str, *, state: str = "", hint: str = "") -> None:
-        """``state`` says what is so now; ``hint`` what to do next. Both are whole sentences or empty."""
+        """``state``: what the state is now; ``hint``: what to do next. Both are whole sentences or empty."""
         super().__init__(message)
         self.message = message
         self.state = state
         self.hint = hint
-        self.warnings: list[str] = []  # that may have to do with it
+        self.warnings: list[str] = []  # possible causes
         self.log = ""  # where the run's log is
 
     def mask(self, masked: Callable[[str], str]) -> None:
-        """Tell it with its secrets hidden."""
+        """Hide secrets in all texts of this error."""
         self.message, self.state, self.hint = masked(self.message), masked(self.state), masked(self.hint)
         self.warnings = [masked(line) for line in self.warnings]
 
@@ -38,7 +38,7 @@ class PortsideError(Exception):
 
 
 class Refused(PortsideError):
-    """Usage or settings that can't be: said before anything was touched."""
+    """Wrong usage or settings, found before anything was changed."""
 
     exit_code = 2
 
@@ -50,12 +50,12 @@ class Locked(PortsideError):
 
     @classmethod
     def by(cls, holder: str, site: str, target: str, hint: str) -> Locked:
-        """``holder``: who holds it, since when, and at which stage."""
+        """Return the error. ``holder``: who holds the lock, since when, and at which stage."""
         message = f"Another deploy of {site} is under way on {target}: {holder}."
         return cls(message, state="Nothing was changed.", hint=hint)
 
 
-class Lost(PortsideError):
+class ConnectionLost(PortsideError):
     """The connection to the server was lost."""
 
 
@@ -74,4 +74,4 @@ class StepFailed(PortsideError):
 
 
 class Stopped(PortsideError):
-    """This server was well, but another one failed."""
+    """This server was healthy, but another one failed."""

@@ -16,7 +16,7 @@ RELEASE = re.compile(r"\d{8}-\d{6}-[0-9a-f]{7}")
 
 @dataclass(frozen=True)
 class Listener:
-    """Something that listens. ``process`` is its program's name, or empty."""
+    """A listening port. ``process``: the name of the program, or empty."""
 
     protocol: str
     address: str
@@ -25,13 +25,13 @@ class Listener:
 
     @property
     def public(self) -> bool:
-        """Whether it can be reached from beyond the machine."""
+        """Whether other machines can reach it."""
         return not (self.address.startswith("127.") or self.address in {"::1", "::ffff:127.0.0.1"})
 
 
 @dataclass(frozen=True)
 class FileFact:
-    """Mode and owner as numbers, and the SHA-256 of a file's content (``-`` for a folder)."""
+    """Mode and owner of a file as numbers, and the SHA-256 of its content (``-`` for a folder)."""
 
     mode: int
     owner: str
@@ -55,14 +55,14 @@ class Container:
 
     @property
     def service(self) -> str:
-        """Its name for ``fab logs``: that of its process, db, or web."""
+        """The name for ``fab logs``: that of its process, db, or web."""
         return self.process or self.role
 
 
 @dataclass(frozen=True)
 class Restarted:
-    """A container that ended and was started again. ``seconds``: since the last time; -1 while it is about to be.
-    ``log``: the end of it; ``command``: what runs in it."""
+    """A container that exited and was restarted. ``seconds``: since the last restart; -1 if it is about to happen.
+    ``log``: its last lines; ``command``: what runs in the container."""
 
     name: str
     count: int
@@ -72,7 +72,7 @@ class Restarted:
 
 
 def version(text: str) -> tuple[int, ...]:
-    """The numbers of the first version in ``text``: ``nginx/1.26.3`` is (1, 26, 3); none is ()."""
+    """Return the numbers of the first version in ``text``: (1, 26, 3) for ``nginx/1.26.3``; () if there is none."""
     found = re.search(r"\d+(?:\.\d+)+", text)
     return tuple(int(part) for part in found.group().split(".")) if found else ()
 
@@ -82,7 +82,7 @@ def _decoded(text: str) -> str:
 
 
 def _record(text: str) -> dict[str, Any]:
-    """A JSON object in base64; one cut short counts as absent."""
+    """Return a JSON object given in base64; a truncated one counts as absent."""
     try:
         return _object(_decoded(text))
     except ValueError:
@@ -90,7 +90,7 @@ def _record(text: str) -> dict[str, Any]:
 
 
 def _object(text: str) -> dict[str, Any]:
-    """A JSON object; one cut short by a full disk counts as absent."""
+    """Return a JSON object; one that a full disk has truncated counts as absent."""
     try:
         value = json.loads(text) if text else {}
     except ValueError:
@@ -99,7 +99,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _others(text: str) -> dict[str, set[str]]:
-    """The domains of the other sites, from their records, in base64, each below a line ``==> PATH <==``."""
+    """Return the domains of the other sites. ``text``: their records in base64, each below a line ``==> PATH <==``."""
     _, *parts = re.split(r"^==> .*/([^/]+)/site\.json <==$", _decoded(text), flags=re.MULTILINE)
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return {name: set(_object(record).get("domains", [])) for name, record in pairs}
@@ -117,7 +117,7 @@ def _sums(lines: Iterable[str]) -> dict[str, str]:
 
 
 def _releases(lines: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Releases and their records; a folder of another name isn't ours."""
+    """Return releases and their records. A folder with any other name isn't Portside's."""
     return {name: _record(record) for name, record in _pairs(lines) if RELEASE.fullmatch(name)}
 
 
@@ -126,18 +126,18 @@ def _of_releases(images: Iterable[str]) -> tuple[str, ...]:
 
 
 def _sizes(lines: Iterable[str]) -> dict[str, int]:
-    """``TAG 206MB``: of each release's image, in MB."""
+    """Parse ``TAG 206MB`` lines: the size of each release's image, in MB."""
     return {tag: megabytes(size) for tag, size in _pairs(lines)}
 
 
 def megabytes(text: str) -> int:
-    """A size as Docker prints it, such as ``1.2GB``; 0 for none."""
+    """Convert a size as Docker prints it, such as ``1.2GB``, to MB; 0 for anything else."""
     found = re.fullmatch(r"([\d.]+)([kMGT]?)B", text)
     return int(float(found[1]) * _UNITS[found[2]]) if found else 0
 
 
 def _rule(line: str) -> str:
-    """``allow 443/udp comment=48656c6c6f`` as ufw itself tells of it."""
+    """Convert ``allow 443/udp comment=48656c6c6f`` to the form in which ufw prints it."""
     rule, _, comment = line.partition(" comment=")
     return f"{rule} comment '{bytes.fromhex(comment).decode(errors='replace')}'" if comment else rule
 
@@ -158,7 +158,7 @@ def _listener(line: str) -> Listener:
 
 
 def _container(line: str) -> Container:
-    """As ``docker ps`` tells of it in JSON."""
+    """Parse a line of ``docker ps`` in JSON."""
     data: dict[str, str] = json.loads(line)
     labels = dict(part.partition("=")[::2] for part in data.get("Labels", "").split(","))
     return Container(
@@ -176,7 +176,8 @@ def _container(line: str) -> Container:
 
 
 def _restarted(line: str) -> Restarted:
-    """``COUNT SECONDS NAME LOG COMMAND``: the log in base64, the command in JSON, of which the last word is a line."""
+    """Parse ``COUNT SECONDS NAME LOG COMMAND``: the log in base64, the command as a JSON list. Its last word is
+    shown."""
     count, seconds, name, log, command = line.split(" ", 4)
     words = json.loads(command) or [""]
     shown = tuple(part for part in _decoded(log).splitlines() if part.strip())
@@ -184,12 +185,12 @@ def _restarted(line: str) -> Restarted:
 
 
 def _one(key: str, read: Callable[[str], object] = str) -> Any:
-    """A fact told on a line of this key by ``facts.sh``. ``read`` makes it of the text, which is empty without one."""
+    """A fact that ``facts.sh`` prints on one line. ``read`` converts its text, which is empty if there is no line."""
     return field(metadata={"key": key, "read": lambda lines: read(lines[0] if lines else "")})
 
 
 def _all(key: str, read: Callable[[list[str]], object] = tuple) -> Any:
-    """A fact that is told on as many lines as there are."""
+    """A fact that ``facts.sh`` prints on any number of lines."""
     return field(metadata={"key": key, "read": read})
 
 
@@ -215,23 +216,42 @@ def _without_v(text: str) -> str:
 
 @dataclass(frozen=True)
 class Facts:
-    """What is so on the server. Absent things are empty, never None.
+    """The state of the server. A value that is absent is empty, never None.
 
-    ``written``: of the host's files, ``nginx_written``: of the live generation's, the sums they had when they were
-    written, as far as that was noted; ``ufw_ours``: the firewall was switched on on Portside's account.
-    ``certificate``: what Nginx reads (PEM); ``certificate_kind``: issued or own; ``issued``: certbot's latest for the
-    site (PEM), from the directory ``issued_by``, proved by the authenticator ``issued_how``. ``renewal_failed``: when,
-    if the last renewal did. ``last_dump``: the newest dump of the database, with its time. ``held``: who is at work on
-    the site. ``portside``: the newest version of Portside that has worked on the host. ``nginx_settings``: which
-    settings the site's Nginx file says it was made of (noted.py). ``last``: who changed release or settings last, as
-    the history has it. ``migrating``: the last migration never came to its end. ``there``: the site has a folder;
-    ``removing``: its final backup while it is being taken away; ``kept``: the folders of its final backups, the oldest
-    first. ``closed_for``: yes where somebody closed the site, or what it is closed for while that lasts.
-    ``data_volume``: yes where the database's volume holds a database, new where that isn't the one that was ready
-    first, empty where it holds none; ``data_lacking``: folders of data that the live release mounts and that aren't
-    there. ``answer``: the status with which Nginx answers where the live release was found healthy; 000 is no answer in
-    time. ``disabled``: units of Portside's that don't start at a boot. ``image_sizes``: in MB, by release, as far as
-    they are there; ``database_mb``, ``static_mb``: of the live release.
+    Host:
+
+    - ``written``: checksums of the host's files when Portside wrote them, if recorded
+    - ``ufw_ours``: Portside enabled the firewall
+    - ``disabled``: Portside's units that don't start at boot
+    - ``portside``: the newest version of Portside that has worked on the host
+
+    Nginx and certificates:
+
+    - ``nginx_written``: checksums of the live generation's files when Portside wrote them, if recorded
+    - ``nginx_settings``: the settings that the site's Nginx file was made from, as it says itself (config/recorded.py)
+    - ``certificate``: what Nginx reads (PEM); ``certificate_kind``: issued or own
+    - ``issued``: certbot's latest certificate for the site (PEM), from the directory ``issued_by``, validated by the
+      authenticator ``issued_how``
+    - ``renewal_failed``: when the last renewal failed; empty if it didn't
+    - ``answer``: the status of Nginx's answer at the path where the live release was found healthy; 000: timeout
+
+    Site:
+
+    - ``held``: who holds the lock
+    - ``there``: the site has a folder
+    - ``last``: who changed the release or the settings last, from the history
+    - ``closed_for``: yes if a user closed the site; otherwise the task that has closed it for now
+    - ``removing``: the final backup of the site while it is being removed
+    - ``kept``: the folders of the site's final backups, oldest first
+    - ``image_sizes``: in MB, by release, for images on the server; ``static_mb``: of the live release
+
+    Database:
+
+    - ``data_volume``: yes if its volume holds a database; new if that isn't the database that was ready first; empty if
+      there is none
+    - ``data_lacking``: missing data folders that the live release mounts
+    - ``migrating``: the last migration was interrupted
+    - ``last_dump``: the newest dump, with its time; ``database_mb``: the size of the live release's database
     """
 
     os_id: str = _one("os.id")
@@ -305,7 +325,7 @@ class Facts:
 
     @classmethod
     def parse(cls, text: str) -> Facts:
-        """Facts from the lines of ``facts.sh``. Raises ValueError on what it can't read."""
+        """Parse the output of ``facts.sh``. Raises ValueError if a line can't be read."""
         told: dict[str, list[str]] = {}
         for line in text.splitlines():
             key, tab, value = line.partition("\t")
@@ -315,19 +335,19 @@ class Facts:
         return cls(**{name: fact["read"](told.get(fact["key"], [])) for name, fact in metadata.items()})
 
     def masked(self, mask: Callable[[str], str]) -> Facts:
-        """With what containers printed masked, wherever it is quoted."""
+        """Return these facts with secrets masked in the quoted output of containers."""
         quoted = [replace(each, log=tuple(map(mask, each.log)), command=mask(each.command)) for each in self.restarted]
         return replace(self, restarted=tuple(quoted))
 
     @property
     def platform(self) -> str:
-        """What an image is built for that runs here, as Docker calls it: linux/amd64."""
+        """The platform that images for this server are built for, in Docker's words: linux/amd64."""
         return f"linux/{_ARCHITECTURES.get(self.architecture, self.architecture)}"
 
     def role(self, role: str, release: str = "") -> list[Container]:
-        """The site's containers with this role, of one release if given."""
+        """Return the site's containers with this role; only those of ``release`` if given."""
         return [c for c in self.containers if c.role == role and (not release or c.release == release)]
 
     def running(self, role: str, release: str) -> int:
-        """How many of a release's containers with this role run."""
+        """Return the number of running containers with this role of a release."""
         return sum(c.state == "running" for c in self.role(role, release))

@@ -1,6 +1,6 @@
-"""The log of a run, kept on the laptop: every step, what it printed, when, and how it ended.
+"""The log of a run on the laptop: every step with its output, time and outcome.
 
-Its lines come from the report, which has masked what is secret. Where there is no place for it, a run does without.
+Its lines come from the report, which has masked all secrets. If the log can't be written, the run goes on without it.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ KEPT = 50  # logs of a site
 
 
 class RunLog:
-    """A file that grows by lines, each with the seconds since it was begun."""
+    """A log file. Each line has the seconds since the run began."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._began = time.monotonic()
 
     def write(self, text: str) -> None:
-        """Add these lines. A disk that is full by now ends no deploy."""
+        """Append lines. Errors are ignored: a full disk must not stop a deploy."""
         since = time.monotonic() - self._began
         lines = "".join(f"{since:7.1f}  {line}".rstrip() + "\n" for line in text.splitlines() or [""])
         with suppress(OSError):
             self._append(lines)
 
     def begin(self, title: str) -> None:
-        """Make the file, with its first line. Raises OSError where it can't be."""
+        """Create the file with its first line. Raises OSError if that fails."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._append(f"{title}\n")
 
@@ -42,7 +42,7 @@ class RunLog:
 
 
 def begin(site: str, command: str, target: str) -> RunLog | None:
-    """The log of a run that begins now; None where none can be kept, as with a home that is read-only."""
+    """Begin the log of a run; return None if it can't be written, for example if the home folder is read-only."""
     now, server = datetime.now().astimezone(), re.sub(r"[^\w.@-]", "_", target)
     try:
         folder = folder_of(site)
@@ -50,31 +50,31 @@ def begin(site: str, command: str, target: str) -> RunLog | None:
         log.begin(f"fab {command} -H {target}, the site {site}, {now:%Y-%m-%d %H:%M:%S %z}")
         for old in sorted(folder.glob("*.log"))[:-KEPT]:
             old.unlink(missing_ok=True)
-    except (OSError, RuntimeError):  # the latter: nobody's home is known
+    except (OSError, RuntimeError):  # RuntimeError: the home folder is unknown
         return None
     return log
 
 
 def deployed_to(site: str) -> tuple[str, ...]:
-    """The servers to which the last deploy from here that went live went; none where no log tells of one."""
+    """Return the servers of the last successful deploy from this machine; none if no log has one."""
     try:
         logs = sorted(folder_of(site).glob("*-deploy-*.log"), reverse=True)
         went = [(path.stem.rpartition("-")[2], server) for path in logs if (server := _went_live(path))]
     except (OSError, RuntimeError):
         return ()
-    # Of several servers each has a log; the number of the process is the same.
+    # A deploy to several servers has a log for each, with the same process ID.
     return tuple(dict.fromkeys(server for process, server in reversed(went) if process == went[0][0]))
 
 
 def _went_live(path: Path) -> str:
-    """The server of a deploy's log, where its last stages were reached; else empty."""
+    """Return the server of a deploy's log if the release went live there; otherwise empty."""
     title, _, text = path.read_text(encoding="utf-8", errors="replace").partition("\n")
     found = re.match(r"fab deploy -H (\S+), the site ", title)
     return found[1] if found and re.search(rf"^ *[0-9.]+  ✓ ({SWITCH}|live)\b", text, re.MULTILINE) else ""
 
 
 def folder_of(site: str) -> Path:
-    """Where a site's logs are, https://specifications.freedesktop.org/basedir-spec/latest/"""
+    """Return the folder of a site's logs, by https://specifications.freedesktop.org/basedir-spec/latest/"""
     given = os.environ.get("XDG_STATE_HOME", "")
     state = Path(given) if given.startswith("/") else Path.home() / ".local" / "state"
     return state / "portside" / site

@@ -1,8 +1,9 @@
-"""Masking: what of the environment is secret, and where a text tells it, in whatever spelling.
+"""Masking: finds secrets in a text and hides them, in any spelling.
 
-Not the spellings of a secret are listed: the text is read as one that undoes them would read it (percent-encoding,
-HTML, escapes and quotes of shells, JSON, SQL and Python, hexadecimal pairs, broken lines), and what is found there is
-hidden where it came from. Only what hides its content altogether, base64 and plain hexadecimal, is looked for as it is.
+The spellings of a secret aren't enumerated. Instead the text is decoded (percent-encoding, HTML, escapes and quotes of
+shells, JSON, SQL and Python, hexadecimal pairs, broken lines) and searched; a match is hidden at its position in the
+original text. Only base64 and plain hexadecimal, in which nothing of the secret can be recognised, are searched as
+such.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from . import spellings, vocabulary
 HIDDEN = "[hidden]"
 
 
-# Where it is told
+# Finding secrets
 
 GRAM = 6
-"""Characters that are looked up together, at every sixth place of a text: eleven of a secret's are never missed."""
+"""Characters looked up together, at every sixth position of a text: eleven characters of a secret are always found."""
 
 
 @dataclass(frozen=True)
 class Needle:
-    """A secret, or how base64 or hexadecimal show it. ``bounded``: it may be a part of other words, and counts only by
-    itself; ``part``: so many characters of it are secret anywhere, 0 where they may stand there by chance."""
+    """A secret, or its base64 or hexadecimal form. ``bounded``: it may occur inside other words, so that only whole
+    words count; ``part``: the number of its characters that are hidden anywhere; 0 if a part may occur by chance."""
 
     text: str
     bounded: bool
@@ -44,7 +45,7 @@ class Mask:
         self._public: re.Pattern[str] | None = None
 
     def add(self, secrets: Iterable[str], public: Iterable[str] = ()) -> None:
-        """Hide these from now on, but not inside of a ``public`` name, such as the site's address."""
+        """Hide these from now on, except inside a ``public`` name, such as the site's address."""
         for needle in (needle for secret in secrets for needle in _needles(secret)):
             if needle.text not in self._needles:
                 self._needles[needle.text] = needle
@@ -62,11 +63,11 @@ class Mask:
                 found.append((needle, place))
 
     def __call__(self, text: str) -> str:
-        """Others' text without them: what programs print, what files and servers say."""
+        """Return text from elsewhere without secrets: the output of programs, files, servers."""
         return _replaced(text, self._found(text))
 
     def own(self, text: str) -> str:
-        """The same for Portside's own text, which says its own words whatever the secrets are."""
+        """Return Portside's own text without secrets. Its own words stay, even if a secret is one of them."""
         return _replaced(text, [span for span in self._found(text) if not vocabulary.has(text[slice(*span)])])
 
     def _found(self, text: str) -> list[tuple[int, int]]:
@@ -81,7 +82,7 @@ class Mask:
         return spans
 
     def _spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where there is a secret, or a part of one that can't be there by chance."""
+        """Yield where there is a secret, or a part of one that can't be there by chance."""
         for word, pattern in self._exact:
             if word in text:
                 yield from (found.span() for found in pattern.finditer(text))
@@ -95,7 +96,7 @@ class Mask:
 
 
 def _needles(secret: str) -> Iterator[Needle]:
-    """A secret as it is, as a reader who undoes too much reads it, and in what shows nothing of it."""
+    """Yield the forms of a secret: as it is, decoded, and in base64 and hexadecimal."""
     plain = secret.strip()
     lines = [line.strip() for line in plain.splitlines() if sum(map(str.isalnum, line)) >= GRAM]
     for text in dict.fromkeys((plain, plain.replace(" ", "+"), *lines, *spellings.views(plain))):
@@ -110,12 +111,12 @@ def _needles(secret: str) -> Iterator[Needle]:
 
 
 def _part(text: str) -> int:
-    """Of sixteen digits, eight in a row stand in every long log."""
+    """Return how many characters identify a text. Eight hexadecimal digits in a row occur in every long log."""
     return 16 if re.fullmatch(r"[0-9a-fA-F]+", text) else 8
 
 
 def _in_base64(value: bytes) -> Iterator[str]:
-    """What of its base64 is the same whatever stands around it, as a user's name before a password."""
+    """Yield the part of its base64 that doesn't depend on what surrounds it, such as a user name before a password."""
     for before in range(3):
         encoded = b64encode(bytes(before) + value).decode()
         same = encoded[-(-8 * before // 6) : 8 * (before + len(value)) // 6]
@@ -129,12 +130,12 @@ def _pattern(needle: Needle) -> re.Pattern[str]:
     return re.compile(rf"(?<![A-Za-z0-9]){text}(?![A-Za-z0-9])" if needle.bounded else text)
 
 
-# What may stand around what is left of a line that was cut.
+# Characters that may surround the rest of a truncated line.
 BEFORE, AFTER = " \t\"'([{<>|#", " \t\r\"'`)]}>.,…"
 
 
 def _edges(text: str) -> Iterator[int]:
-    """Where the first and the last word of a line begins: it may be what is left of a secret that was cut."""
+    """Yield where the first and the last word of each line begin: they may be the rest of a truncated secret."""
     if "\n" not in text:
         yield len(text) - len(text.lstrip(BEFORE))
         yield max(len(text.rstrip(AFTER)) - GRAM, 0)
@@ -147,7 +148,7 @@ def _edges(text: str) -> Iterator[int]:
 
 
 def _around(text: str, place: int, found: Iterable[tuple[Needle, int]]) -> Iterator[tuple[int, int]]:
-    """Of what is the same in a text and in needles here, as far as it goes: what counts."""
+    """Extend each match of a text with a needle as far as they agree, and yield those that count as secret."""
     for needle, offset in found:
         start, end, first, last = place, place + GRAM, offset, offset + GRAM
         while start and first and text[start - 1] == needle.text[first - 1]:
@@ -184,7 +185,7 @@ def _ends(text: str, end: int) -> bool:
 
 
 def _inside(span: tuple[int, int], name: tuple[int, int]) -> bool:
-    """Whether a span is a part of a name, and not all of it."""
+    """Whether a span is a part of a name, but not the whole name."""
     return name[0] <= span[0] and span[1] <= name[1] and span != name
 
 

@@ -1,4 +1,4 @@
-"""Site: every name and every path of a site on the server. Nobody else spells one.
+"""Site: every name and every path of a site on the server. No other module spells one out.
 
 The layout under ``/srv/portside/<site>`` and the reasons for it are in docs/design.md.
 """
@@ -22,12 +22,12 @@ class Site:
 
     @property
     def record(self) -> str:
-        """Who owns the name: domains and database of the last deploy."""
+        """The record of the site that owns the name: domains and database of the last deploy."""
         return f"{self.root}/site.json"
 
     @property
     def settings(self) -> str:
-        """The environment file of the last deploy, for root alone: ``fab env --pull`` brings it back."""
+        """The environment file of the last deploy, readable by root only. ``fab env --pull`` restores it."""
         return f"{server_paths.SETTINGS}/{self.name}"
 
     @property
@@ -48,25 +48,26 @@ class Site:
 
     @property
     def reserve(self) -> str:
-        """A file that holds some space: a rollback on a full disk removes it. Docker may have a disk of its own."""
+        """A file that reserves disk space: a rollback on a full disk removes it. Docker, on its own disk, has another
+        one."""
         return f"{self.root}/reserve"
 
     @property
     def removing(self) -> str:
-        """A file that says that the site is being taken away, and which folder has its final backup."""
+        """A file that exists while the site is being removed. It names the folder of the final backup."""
         return f"{self.root}/removing"
 
     def final_backup(self, clock: str) -> str:
-        """The folder of a final backup: a site's own folder has those of each of its removals."""
+        """Return the folder of a final backup. Each removal of the site makes one."""
         return f"{server_paths.BACKUPS}/{self.name}/{clock}"
 
     @property
     def dumps(self) -> str:
-        """The folder of the dumps that are made before migrations."""
+        """The folder of the dumps from before migrations."""
         return f"{self.root}/backups"
 
     def dump(self, name: str) -> str:
-        """The database as it was before it was migrated."""
+        """Return the path of a dump of the database from before migrations."""
         return f"{self.dumps}/before-{name}.dump"
 
     @property
@@ -76,35 +77,35 @@ class Site:
 
     @property
     def live_static(self) -> str:
-        """The live release's static files, as Nginx names them."""
+        """The live release's static files, by the path that Nginx uses."""
         return f"{self.current}/static"
 
     @property
     def static_pool(self) -> str:
-        """Links to the static files of every kept release, below their URL, for pages loaded before a switch."""
+        """Links to the static files of every kept release, by their URL, for pages loaded before a switch."""
         return f"{self.root}/static-pool"
 
     @property
     def switching(self) -> str:
-        """The live release's record while its switch isn't finished, as Nginx names it."""
+        """The live release's record while its switch isn't finished, by the path that Nginx uses."""
         return f"{self.current}/{server_paths.PENDING}"
 
     def live_socket(self, number: int, protocol: str) -> str:
-        """The socket of one of the live release's web containers, as Nginx names it."""
+        """Return the socket of one of the live release's web containers, by the path that Nginx uses."""
         return f"{self.current}/run/{_socket(number, protocol)}"
 
     def volume(self, name: str) -> str:
-        """A folder of DEPLOY_VOLUMES."""
+        """Return the path of a folder of DEPLOY_VOLUMES."""
         return f"{self.root}/volumes/{name}"
 
     @property
     def layers(self) -> str:
-        """The layers of the images that were built on a laptop, compressed, each named by the hash of its content."""
+        """The compressed layers of images that were built on a laptop, each named by the hash of its content."""
         return f"{self.root}/layers"
 
     @property
     def pulled(self) -> str:
-        """What the image is called that was pulled last (DEPLOY_BUILD)."""
+        """The tag of the image that was pulled last (DEPLOY_BUILD)."""
         return f"portside/{self.name}:pulled"
 
     @property
@@ -126,28 +127,29 @@ class Site:
 
     @property
     def data_next_password(self) -> str:
-        """The password that it gets with the next release."""
+        """The database's password from the next release on."""
         return f"{self.data_password}.next"
 
     @property
     def data_open(self) -> str:
-        """A file that is there while releases of two passwords connect to the database: it names the live one."""
+        """A file that exists while releases with two different passwords connect to the database. It names the live
+        one."""
         return f"{self.data}/open"
 
     @property
     def data_begun(self) -> str:
-        """When the database was first started, until it is ready."""
+        """A file with the time of the database's first start. It exists until the database is ready."""
         return f"{self.data}/begun"
 
     @property
     def migrating(self) -> str:
-        """A file that is there from the beginning of a migration to its good end."""
+        """A file that exists from the start of a migration until it has succeeded."""
         return f"{self.root}/migrating"
 
     @property
     def data_ready(self) -> str:
-        """When the database was ready for the first time, and PostgreSQL's number for it: it is never made anew after
-        that."""
+        """A file with the time at which the database was first ready, and PostgreSQL's system identifier. The database
+        is never initialised again after that."""
         return f"{self.data}/ready"
 
     @property
@@ -162,7 +164,7 @@ class Site:
 
     @property
     def network(self) -> str:
-        """The site's one Docker network: an engine has room for some thirty, so a release can't have its own."""
+        """The site's Docker network. Releases share it, because Docker has addresses for only about thirty networks."""
         return f"portside-{self.name}"
 
     @property
@@ -172,17 +174,18 @@ class Site:
 
     @property
     def nginx_hsts(self) -> str:
-        """The site's lines of the map that says which answers carry HSTS, inside a generation."""
+        """The site's lines of the map that selects which responses carry HSTS, inside a generation."""
         return f"sites/{self.name}.hsts"
 
     @property
     def nginx_http3(self) -> str:
-        """The site's lines of the map that says which answers tell of HTTP/3; there only where the site has it."""
+        """The site's lines of the map that selects which responses announce HTTP/3. Only if the site has HTTP/3."""
         return f"sites/{self.name}{server_paths.NGINX_HTTP3}"
 
     @property
     def nginx_proof(self) -> str:
-        """What proves that Nginx asks: lines of a map, inside a generation. Only if it uses the local ports."""
+        """Lines of a map, inside a generation, with the secret that proves a request is Nginx's. Only if it uses
+        ports."""
         return f"sites/{self.name}.proof"
 
     @property
@@ -192,7 +195,7 @@ class Site:
 
     @property
     def nginx_include(self) -> str:
-        """DEPLOY_NGINX_INCLUDE inside a generation."""
+        """The file of DEPLOY_NGINX_INCLUDE inside a generation."""
         return f"sites/{self.name}.include"
 
     @property
@@ -201,22 +204,22 @@ class Site:
 
     @property
     def context(self) -> str:
-        """What the last image was built of, kept so that the next deploy sends but what has changed."""
+        """The files that the last image was built from. The next deploy sends only those that have changed."""
         return f"{server_paths.CONTEXTS}/{self.name}"
 
     @property
     def maintenance(self) -> str:
-        """A folder whose file ``closed`` closes the site, but for the addresses that ``allowed/`` has files of."""
+        """A folder. Its file ``closed`` closes the site; each file in ``allowed/`` names an address that is let in."""
         return f"{self.root}/maintenance"
 
     @property
     def certificates(self) -> str:
-        """The folder of the site's certificate, in each of its versions."""
+        """The folder of the site's certificate and its earlier versions."""
         return f"{server_paths.CERTIFICATES}/{self.name}"
 
     @property
     def certificate(self) -> str:
-        """The certificate and those of its issuers, as Nginx names them."""
+        """The certificate with its chain, by the path that Nginx uses."""
         return f"{self.certificates}/live/fullchain.pem"
 
     @property
@@ -225,16 +228,17 @@ class Site:
 
     @property
     def trial(self) -> str:
-        """What certbot calls a certificate that only proves it could be issued: a name that no site can have."""
+        """Certbot's name for a trial certificate, which only proves that one can be issued. No site can have this
+        name."""
         return f"{self.name}.staging"
 
     @property
     def acme_authority(self) -> str:
-        """DEPLOY_ACME_CA on the server."""
+        """The file of DEPLOY_ACME_CA on the server."""
         return f"{server_paths.ACME_AUTHORITIES}/{self.name}.pem"
 
     def acme_dns(self, *, trial: bool = False) -> str:
-        """DEPLOY_ACME_DNS_CREDENTIALS on the server, where certbot reads it at each renewal."""
+        """Return the path of DEPLOY_ACME_DNS_CREDENTIALS on the server, where certbot reads it at each renewal."""
         return f"{server_paths.ACME_DNS}/{self.trial if trial else self.name}"
 
     @property
@@ -270,7 +274,7 @@ class ReleasePaths:
 
     @property
     def made_env(self) -> str:
-        """What Portside makes of the present settings, written anew at every start."""
+        """Variables that Portside derives from the current settings, rewritten at every start."""
         return f"{self.root}/env.portside"
 
     @property
@@ -279,7 +283,7 @@ class ReleasePaths:
 
     @property
     def healthy(self) -> str:
-        """The health check of its web containers."""
+        """The health check script of its web containers."""
         return f"{self.root}/healthy.py"
 
     @property
@@ -293,17 +297,17 @@ class ReleasePaths:
 
     @property
     def listing(self) -> str:
-        """What files the release was made of, for a plan to compare with."""
+        """Names and checksums of the files that the release was made from, for a plan to compare with."""
         return f"{self.root}/source.sums"
 
     @property
     def knowledge(self) -> str:
-        """What the release knows of the database, for others to be compared with: ``remote/ask.sh`` writes it."""
+        """The release's models and migrations, for other releases to compare with. ``remote/ask.sh`` writes it."""
         return f"{self.root}/database.json"
 
     @property
     def name(self) -> str:
-        """A file that holds the release's name, which Nginx shows to this machine."""
+        """A file with the release's name, which Nginx serves on the loopback interface."""
         return f"{self.root}/id"
 
     @property
@@ -312,27 +316,27 @@ class ReleasePaths:
 
     @property
     def tmp(self) -> str:
-        """The application's /tmp, on the disk: an upload waits there, and may be larger than memory."""
+        """The application's /tmp, on disk because an upload may be larger than memory."""
         return f"{self.root}/tmp"
 
     @property
     def run(self) -> str:
-        """The folder of the application's sockets, bind-mounted out of its containers."""
+        """The folder of the application's sockets, bind-mounted into its containers."""
         return f"{self.root}/run"
 
     @property
     def run_inside(self) -> str:
-        """The same folder inside a container. Site and release are in it, so that ``ss`` on the host tells whose
-        connections it sees."""
+        """The same folder inside a container. The path contains site and release, so that ``ss`` on the host shows to
+        which release a connection belongs."""
         return f"/run/portside/{self.project}"
 
     def socket_inside(self, number: int, protocol: str) -> str:
-        """The socket of one of its web containers, as that container names it."""
+        """Return the socket of one of its web containers, by its path inside that container."""
         return f"{self.run_inside}/{_socket(number, protocol)}"
 
     @property
     def layers(self) -> str:
-        """A file that names the layers of its image, where these were sent."""
+        """A file that lists the layers of its image, if they were sent from a laptop."""
         return f"{self.root}/layers"
 
     @property
@@ -346,5 +350,5 @@ class ReleasePaths:
 
 
 def _socket(number: int, protocol: str) -> str:
-    """A name for each protocol: whoever asks in one never meets a release that speaks the other."""
+    """Return a name for each protocol, so that Nginx never reaches a release that speaks another one."""
     return f"web-{number}.{'sock' if protocol == 'http' else protocol}"

@@ -1,4 +1,4 @@
-"""What the user sees: stages with their times as they happen, then a summary; plain lines without a terminal."""
+"""The output that the user sees: stages with their times, then a summary; plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .logfile import RunLog
 from .mask import Mask
 from .secret import Secret
 
-# What a terminal would obey, what turns a line's order round, and bytes of a name that are no text.
+# Control characters, characters that change the direction of text, and bytes of a file name that aren't UTF-8.
 UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Report:
-    """Where everything printed passes through, so that secrets can be masked in one place."""
+    """Prints everything, so that secrets are masked in one place."""
 
     def __init__(self, *, verbose: bool = False, quiet: bool = False) -> None:
         self.verbose, self.quiet = verbose, quiet
@@ -34,25 +34,25 @@ class Report:
         self._status: Status | None = None
         self._stage = ""
         self.mask = Mask()
-        self.reminders: list[str] = []  # warnings that are told once more in the last lines
-        self.log: RunLog | None = None  # has every line, also with --quiet
+        self.reminders: list[str] = []  # warnings that are repeated at the end
+        self.log: RunLog | None = None  # gets every line, even with --quiet
 
     def hide(self, secrets: Iterable[Secret], public: Iterable[str] = ()) -> None:
-        """Mask these values from now on, however they are spelled; not inside of a ``public`` name."""
+        """Mask these values from now on, in any spelling, except inside a ``public`` name."""
         self.mask.add((secret.reveal() for secret in secrets), public)
 
     def shown(self, text: str) -> str:
-        """Portside's own text as it may be printed: masked, and nothing in it that a terminal would obey. What it
-        quotes of others has gone through ``mask``, which hides a secret that is a word of ours too."""
+        """Return Portside's own text, masked and without control characters. Text from elsewhere that it quotes must
+        have gone through ``mask``, which also hides a secret that is one of Portside's own words."""
         return _plain(self.mask.own(text))
 
     def quoted(self, text: str) -> str:
-        """The same of others' text."""
+        """Return text from elsewhere, masked and without control characters."""
         return _plain(self.mask(text))
 
     @contextmanager
     def stage(self, name: str) -> Iterator[Stage]:
-        """A heading with its time; on a terminal with a spinner and what is being done."""
+        """Print a stage with its time; on a terminal also a spinner and the current step."""
         stage, started = Stage(name), time.monotonic()
         self._stage = name
         if self.console.is_terminal and not self.quiet and not self.verbose:
@@ -72,7 +72,7 @@ class Report:
         self._line("✓", "green", name, time.monotonic() - started, ", ".join(stage.notes))
 
     def begin(self, step: str, *, small: bool = False) -> None:
-        """A step begins. A ``small`` one is over at once and only worth a line with --verbose."""
+        """Report that a step begins. A ``small`` one is quick, and printed only with --verbose."""
         self.note(f"  {self._stage}: {step}")
         if self._status:
             self._status.update(Text.assemble((self._stage, "bold"), f"  {self.shown(step)}"))
@@ -80,13 +80,13 @@ class Report:
             self._print(f"  {self._stage}: {step}", style="dim")
 
     def command(self, words: str) -> None:
-        """What a step runs on the server, with --verbose."""
+        """Print what a step runs on the server, if --verbose."""
         self.note(f"    $ {words}")
         if self.verbose and not self.quiet:
             self._print(f"    $ {words}", style="dim")
 
     def output(self, line: str, *, own: bool = False) -> None:
-        """A line that a step printed: shown as it comes with --verbose, else beside the spinner. ``own``: it is
+        """Show a line that a step printed: in full with --verbose, otherwise beside the spinner. ``own``: the text is
         Portside's own."""
         line = self.mask.own(line) if own else self.mask(line)
         self.note(f"    {line}")
@@ -97,13 +97,13 @@ class Report:
             self._status.update(text)
 
     def detail(self, line: str) -> None:
-        """Only with --verbose."""
+        """Print a line, if --verbose."""
         self.note(f"  {line}")
         if self.verbose:
             self._print(f"  {line}", style="dim")
 
     def say(self, line: str = "", style: str = "") -> None:
-        """A line, unless --quiet."""
+        """Print a line, unless --quiet."""
         self.note(line)
         if not self.quiet:
             self._print(line, style=style)
@@ -113,12 +113,12 @@ class Report:
         self._print(f"! {line}", style="yellow")
 
     def remind(self, line: str) -> None:
-        """A warning that somebody should act on: told now, and once more at the end."""
+        """Print a warning that the user should act on, now and again at the end."""
         self.reminders.append(line)
         self.warn(line)
 
     def ask(self, question: str) -> str:
-        """What somebody types on the terminal; nothing where it is closed."""
+        """Ask a question on the terminal and return the answer; empty if the terminal is closed."""
         self._end()
         self.console.print(Text(self.shown(question)), end="")
         try:
@@ -127,27 +127,27 @@ class Report:
             return ""
 
     def ask_secret(self, question: str) -> str:
-        """The same, without showing what is typed."""
+        """Ask a question on the terminal without showing the answer, and return it."""
         self._end()
         return getpass(self.shown(question))
 
     def fail(self, message: str) -> None:
-        """The last lines of a failure, on standard error."""
+        """Print the message of a failure on standard error."""
         self._end()
         self.errors.print(Text(self.shown(message)))
 
     def note(self, text: str) -> None:
-        """A line of the log, if one is kept."""
+        """Write a line to the log, if there is one."""
         if self.log:
             self.log.write(self.shown(text))
 
     def aside(self) -> None:
-        """From now on only results go to standard output, and all else to standard error."""
+        """Send only results to standard output from now on, and everything else to standard error."""
         self.console = self.errors
 
     def result(self, found: Mapping[str, Any] | list[Any]) -> None:
-        """What a script would read, as JSON: printed even with --quiet. Only its texts are masked: it stays JSON,
-        and its keys are found."""
+        """Print a result as JSON for scripts, even with --quiet. Only its values are masked, so that it stays valid
+        JSON with the same keys."""
         self.results.print(Text(json.dumps(self._masked(found), indent=2)))
 
     def _masked(self, found: Any) -> Any:
@@ -177,17 +177,17 @@ def _plain(text: str) -> str:
 
 
 def count(number: int, noun: str) -> str:
-    """``1 change``, ``2 changes``."""
+    """Return ``1 change``, ``2 changes``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 class Stage:
-    """What a stage wants said behind its name when it ends."""
+    """A stage, with the notes that are printed after its name when it ends."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.notes: list[str] = []
-        self.skipped = False  # it had nothing to do, and nobody would expect it to
+        self.skipped = False  # it had nothing to do, as expected, and isn't printed
 
     def note(self, text: str) -> None:
         self.notes.append(text)

@@ -1,4 +1,4 @@
-"""A value that must not be seen: it prints as [hidden] wherever it lands."""
+"""Secret values, which print as [hidden]; and which parts of an environment variable are secret."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SEQUENCES = ("abcdefghijklmnopqrstuvwxyz", "01234567890123456789", "qwertyuiopas
 
 
 def weakness(value: str) -> str:
-    """What is wrong with a key or password, in words that follow its name; empty if nothing is."""
+    """Return what is wrong with a key or password, as words that follow its name; empty if nothing is."""
     if not value:
         return "is missing"
     if len(value) < SHORTEST:
@@ -36,7 +36,7 @@ def weakness(value: str) -> str:
 
 @dataclass(frozen=True)
 class Secret:
-    """Text that is only read on purpose, with :meth:`reveal`."""
+    """A text that only :meth:`reveal` returns."""
 
     _value: str = field(repr=False)
 
@@ -60,7 +60,7 @@ NAMING = {
     "USER", "USERNAME", "DB", "DATABASE", "NAME", "HOST", "HOSTS", "HOSTNAME", "PORT", "DOMAIN", "DOMAINS", "REGION",
     "ENGINE", "MODULE", "LEVEL", "LANGUAGE", "TIMEZONE", "TZ", "ORIGINS",
 }  # fmt: skip
-# Numbers, single words, modules, codes of languages, sizes, plain paths: no secret unless the name says so.
+# Numbers, single words, modules, language codes, sizes, plain paths: secret only if the variable's name says so.
 HARMLESS = re.compile(
     r"[a-z]+|[A-Z]+|[A-Z][a-z]+|[a-z_]\w*(\.[A-Za-z_]\w*)+|[a-z]{2}[-_][A-Za-z]{2}|[-+]?\d*([.,:]\d+)*[a-zA-Z%]{0,2}"
     r"|\.{0,2}(/[a-z]+)+/?|[A-Z][a-z]+(/[A-Z][a-z]+)+|.{0,2}",
@@ -70,8 +70,8 @@ PAIR = re.compile(r"""([\w.-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s;&,]+))""")
 
 
 def leaves(name: str, value: str, public: Iterable[str] = ()) -> set[str]:
-    """The parts of a variable's value that nobody may see; none where it says nothing that is secret. ``public``: names
-    that everybody knows, such as the site's."""
+    """Return the secret parts of a variable's value; none if nothing in it is secret. ``public``: names that aren't
+    secret, such as the site's."""
     known = {word.lower() for word in public}
     return {leaf for leaf in _leaves(name, value, known) if leaf.strip()}
 
@@ -99,13 +99,18 @@ def _leaves(name: str, value: str, public: set[str]) -> Iterator[str]:
 
 
 def _parts(text: str) -> Iterator[str]:
-    """What of a longer text is a secret by itself: what follows a name that says so."""
+    """Yield the values in a longer text whose names say that they are secret."""
     yield from (value for key, *values in PAIR.findall(text) if _is_secret(key) and (value := "".join(values)))
 
 
 def _of_url(name: str, text: str, public: set[str]) -> Iterator[str]:
-    """Password, or a user's name without one; parameters by their names; parts of the path that look like keys; all of
-    it where its name says so."""
+    """Yield the secret parts of a URL:
+
+    - the password, or the user name if there is no password
+    - parameters with a secret name
+    - parts of the path that look like keys
+    - otherwise all of it, if the variable's name says that it is secret
+    """
     try:
         url = urlsplit(text)
         user, password = url.username or "", url.password or ""
@@ -123,7 +128,7 @@ def _of_url(name: str, text: str, public: set[str]) -> Iterator[str]:
 
 
 def _is_key(part: str) -> bool:
-    """Whether a part of a path looks like a key: letters and digits that are no word and no number."""
+    """Whether a part of a path looks like a key: letters mixed with digits."""
     words = re.split(r"[-_.~]", part)
     return len(part) >= 8 and any(re.fullmatch(r"(?=.*\d)(?=.*[A-Za-z])[A-Za-z0-9]{6,}", word) for word in words)
 
@@ -137,7 +142,7 @@ def _json(text: str) -> object | None:
 
 
 def _strings(name: str, found: object) -> Iterator[tuple[str, str]]:
-    """The texts of a JSON value, each with its own name."""
+    """Yield the texts of a JSON value, each with its own name."""
     if isinstance(found, str):
         yield name, found
     elif isinstance(found, Mapping):
@@ -162,7 +167,7 @@ def _is_secret(name: str) -> bool:
 
 
 def is_strong(text: str) -> bool:
-    """Whether a text looks made by a machine, so that a part of it is found nowhere by chance."""
+    """Whether a text looks generated, so that a part of it can't occur elsewhere by chance."""
     kinds = [any(map(kind, text)) for kind in (str.islower, str.isupper, str.isdigit)]
     plain = re.fullmatch(r"[!-~]+", text) and "://" not in text
     return len(text) >= 12 and bool(plain) and len(set(text)) >= 8 and sum(kinds) >= 2

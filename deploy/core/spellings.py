@@ -1,4 +1,4 @@
-"""Spellings: the ways in which a text can write a secret, and where in the text each one stands."""
+"""Spellings: decodes the ways in which a text can contain a secret, and maps positions back to the text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Iterator
 
-# A text as those read it who undo its encodings
+# Decoding a text
 
 
 _ENCODED = r"""[%&\\'"$](?:
@@ -17,12 +17,12 @@ _ENCODED = r"""[%&\\'"$](?:
         | (?P<unit>u[0-9A-Fa-f]{4}(?:\\u[0-9A-Fa-f]{4})*) | (?P<point>U[0-9A-Fa-f]{8}) | (?P<escape>.) )
     )"""
 ENCODED = re.compile(_ENCODED, re.VERBOSE | re.DOTALL)
-# Slower, and seldom needed: pairs of digits, and lines that were broken.
+# Slower and rarely needed: pairs of digits, and broken lines.
 WHOLLY = re.compile(
     rf"{_ENCODED} | (?P<pairs>\b[0-9A-Fa-f]{{2}}(?:[ :-][0-9A-Fa-f]{{2}}){{5,}}\b) | (?P<broken>[ \t\r]*\n[ \t]*)",
     re.VERBOSE | re.DOTALL,
 )
-SIGNS = ("%", "&", "\\", "''", '""', "'\"'", "$$")  # told faster than by the expression
+SIGNS = ("%", "&", "\\", "''", '""', "'\"'", "$$")  # a quick check before the regular expression
 PAIRS = re.compile(r"[0-9A-Fa-f]{2}[ :-][0-9A-Fa-f]{2}[ :-][0-9A-Fa-f]{2}[ :-]")
 ESCAPES = {
     "n": "\n",
@@ -39,7 +39,7 @@ ESCAPES = {
 
 
 def views(text: str) -> Iterator[str]:
-    """A text undone once, twice and three times, as far as there is something to undo: encodings lie in each other."""
+    """Yield a text decoded once, twice and three times, while there is something to decode: encodings can be nested."""
     for _ in range(3):
         expression = _expression(text)
         undone = expression.sub(_undone, text) if expression else text
@@ -50,7 +50,7 @@ def views(text: str) -> Iterator[str]:
 
 
 def _expression(text: str) -> re.Pattern[str] | None:
-    """What finds all that is encoded in a text; nothing where there is no sign of it."""
+    """Return the expression that finds everything encoded in a text; None if there is no sign of any."""
     if "\n" in text or PAIRS.search(text):
         return WHOLLY
     for sign in SIGNS:
@@ -64,7 +64,7 @@ def _undone(found: re.Match[str]) -> str:
 
 
 def places(text: str, depth: int) -> tuple[list[int], list[int]]:
-    """Where each character of a text that was undone so many times begins and ends in the text itself."""
+    """Return where each character of the text, decoded ``depth`` times, begins and ends in the original text."""
     starts, ends = list(range(len(text))), list(range(1, len(text) + 1))
     for _ in range(depth):
         widths: list[tuple[int, int]] = []
@@ -83,7 +83,7 @@ def places(text: str, depth: int) -> tuple[list[int], list[int]]:
 
 
 def _decoded(found: re.Match[str]) -> Iterator[tuple[str, int]]:
-    """The characters that an encoded piece stands for, and how wide each is in it."""
+    """Yield the characters of an encoded piece, each with its width in that piece."""
     kind, text = str(found.lastgroup), found.group()
     if kind in {"percent", "byte", "octal"}:
         width = 3 if kind == "percent" else 4
@@ -122,7 +122,7 @@ def _as_utf8(numbers: bytes) -> str | None:
 
 
 def _of_bytes(numbers: bytes, *, escaped: bool) -> str:
-    """Bytes as text; escapes that aren't UTF-8 are those of Python's repr of a text."""
+    """Decode bytes; escapes that aren't UTF-8 come from Python's repr of a text."""
     whole = _as_utf8(numbers)
     if whole is not None:
         return whole

@@ -1,4 +1,4 @@
-"""Vocabulary: what Portside itself says. A secret may be a plain word, and is none where Portside uses it."""
+"""Vocabulary: Portside's own words. A secret may be a plain word, which isn't masked in Portside's own text."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from functools import cache, lru_cache
 from .files import TOP
 
 TEXTS = ("fabfile.py", "deploy/**/*.py", "deploy/remote/**/*.sh", "compose/*", "nginx_templates/**/*.j2")
-JOINT = re.compile(r"""["']\s*\n\s*(?:\|\s*)?[rf]{0,2}["']""")  # between the parts of a text that is broken into lines
+JOINT = re.compile(
+    r"""["']\s*\n\s*(?:\|\s*)?[rf]{0,2}["']"""
+)  # joins the parts of a text that is split over several lines
 NUMBER = re.compile(r"[\d.,:]{1,8}")  # of seconds, ports, versions, sizes
 
 
 @lru_cache(maxsize=1024)
 def has(text: str) -> bool:
-    """Whether Portside may say this by itself: words that stand in its own texts one after the other, or a number."""
+    """Whether Portside's own texts contain these words in this order, or the text is a number."""
     words = " ".join(text.casefold().split()).strip(" .,:;!?\"'()“”")
     if not words or NUMBER.fullmatch(words):
         return bool(words)
@@ -25,7 +27,7 @@ def has(text: str) -> bool:
 
 @cache
 def _texts() -> str:
-    """All of Portside's texts. They are read only where a secret seems to stand in one."""
+    """Return all of Portside's texts. They are only read once a secret seems to occur in one."""
     files = sorted({path for pattern in TEXTS for path in TOP.glob(pattern) if path.is_file()})
     text = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
     return " ".join(JOINT.sub("", text).casefold().split())

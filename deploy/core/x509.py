@@ -1,4 +1,4 @@
-"""A certificate: which names it is for, until when; and whether one of the user's own is fit to be served."""
+"""Certificates: their names and dates, and whether a user's own certificate can be used."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Certificate:
 
     @classmethod
     def parse(cls, pem: str) -> Certificate | None:
-        """Read from a PEM; None where there is none in it."""
+        """Parse the first certificate of a PEM text; None if there is none."""
         try:
             found = x509.load_pem_x509_certificate(pem.encode())
         except ValueError:
@@ -37,11 +37,11 @@ class Certificate:
         return cls(frozenset(_names(found)), found.not_valid_before_utc, found.not_valid_after_utc)
 
     def covers(self, host: str) -> bool:
-        """Whether a browser takes it for ``host``: by name, or by a wildcard for its first label."""
+        """Whether a browser accepts it for ``host``: by name, or by a wildcard for the first label."""
         return host in self.names or f"*.{host.partition('.')[2]}" in self.names
 
     def fresh(self, now: datetime) -> bool:
-        """Whether there is no need to renew it yet: 30 days are left, or a third of a life shorter than 90."""
+        """Whether it needn't be renewed yet: 30 days are left, or a third of a lifetime below 90 days."""
         return self.begins <= now < self.ends - min(SOON, (self.ends - self.begins) / 3)
 
     @property
@@ -50,16 +50,16 @@ class Certificate:
 
 
 def clock(text: str) -> datetime:
-    """The server's clock, as its facts have it."""
+    """Parse the server's clock as given in its facts."""
     return datetime.strptime(text, "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
 
 
 def own_faults(pem: bytes, key: bytes, hosts: Sequence[str], now: datetime) -> list[str]:
-    """What keeps a user's own certificate from being served for these hosts, one sentence each."""
+    """Return why a user's own certificate can't be used for these hosts, one sentence for each reason."""
     try:
         chain = x509.load_pem_x509_certificates(pem)
     except ValueError:
-        return ["DEPLOY_TLS_CERT: there is no certificate in PEM form in it."]
+        return ["DEPLOY_TLS_CERT: the file contains no certificate in PEM format."]
     return [*_key_faults(chain[0], key), *_time_faults(chain, now), *_name_faults(pem, hosts), *_chain_faults(chain)]
 
 
@@ -78,13 +78,13 @@ def _key_faults(certificate: x509.Certificate, pem: bytes) -> list[str]:
     try:
         key = load_pem_private_key(pem, None)
     except TypeError:
-        return ["DEPLOY_TLS_KEY: the key has a passphrase, which Nginx can't be asked for: openssl pkey takes it off."]
+        return ["DEPLOY_TLS_KEY: the key has a passphrase, which Nginx can't ask for. Remove it with openssl pkey."]
     except ValueError:
-        return ["DEPLOY_TLS_KEY: there is no private key in PEM form in it."]
+        return ["DEPLOY_TLS_KEY: the file contains no private key in PEM format."]
     form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
     if key.public_key().public_bytes(*form) == certificate.public_key().public_bytes(*form):
         return []
-    return ["DEPLOY_TLS_KEY: the key isn't that of the first certificate in DEPLOY_TLS_CERT."]
+    return ["DEPLOY_TLS_KEY: the key doesn't belong to the first certificate in DEPLOY_TLS_CERT."]
 
 
 def _time_faults(chain: Iterable[x509.Certificate], now: datetime) -> list[str]:
@@ -106,23 +106,23 @@ def _name_faults(pem: bytes, hosts: Sequence[str]) -> list[str]:
     if not missing:
         return []
     names = ", ".join(sorted(certificate.names)) if certificate and certificate.names else "no name at all"
-    return [f"DEPLOY_TLS_CERT: it isn't for {', '.join(missing)}; it is for {names}."]
+    return [f"DEPLOY_TLS_CERT: the certificate doesn't cover {', '.join(missing)}. It covers {names}."]
 
 
 def _chain_faults(chain: Sequence[x509.Certificate]) -> list[str]:
-    """Each certificate is followed by its issuer's; the last one's issuer is a root that browsers have, or itself."""
+    """Check that each certificate is followed by its issuer's, and that the last issuer is a known root or itself."""
     for certificate, issuer in pairwise(chain):
         if not _issued(certificate, issuer):
             return [
-                f"DEPLOY_TLS_CERT: the certificates aren't in order: {_who(certificate)} is followed by "
-                f"{_who(issuer)}, which didn't issue it. The site's comes first, then its issuer's, and so on."
+                f"DEPLOY_TLS_CERT: the certificates are in the wrong order. {_who(certificate)} is followed by "
+                f"{_who(issuer)}, which didn't issue it. Put the site's first, then its issuer's, and so on."
             ]
     last = chain[-1]
     if last.issuer == last.subject or last.issuer.public_bytes() in _roots():
         return []
     return [
-        f"DEPLOY_TLS_CERT: the chain is incomplete: {_who(last)} was issued by {last.issuer.rfc4514_string()}, whose "
-        "certificate isn't there. Put it at the end of the file."
+        f"DEPLOY_TLS_CERT: the chain is incomplete. {_who(last)} was issued by {last.issuer.rfc4514_string()}, but "
+        "that certificate is missing. Append it to the file."
     ]
 
 
@@ -136,12 +136,12 @@ def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 @cache
 def _roots() -> frozenset[bytes]:
-    """The subjects of the roots that browsers have, or this machine."""
+    """Return the subjects of the roots that browsers or this machine trust."""
     context = ssl.create_default_context()
     context.load_verify_locations(certifi.where())
     found = set()
     for root in context.get_ca_certs(binary_form=True):
-        # Some of this world's roots break the rules that a parser may insist on.
+        # Some widely used roots break rules that a parser may enforce.
         with warnings.catch_warnings(), suppress(ValueError):
             warnings.simplefilter("ignore")
             found.add(x509.load_der_x509_certificate(root).subject.public_bytes())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..build import errors as build_errors
-from ..core.errors import Lost, PortsideError, StepFailed
+from ..core.errors import ConnectionLost, PortsideError, StepFailed
 from ..core.report import count
 from . import migrations
 from .context import Run
@@ -15,7 +15,7 @@ def explain(run: Run, error: PortsideError) -> None:
     error.warnings = list(run.report.reminders)
     if not error.state:
         error.state = _state(run)
-    if isinstance(error, Lost):
+    if isinstance(error, ConnectionLost):
         error.hint = f"Type {run.again()} again; it goes on from what it finds."
     elif not error.hint and isinstance(error, StepFailed) and (way := _way(run, error.lines)):
         error.hint = f"{way}\nThen type {run.again()} again."

@@ -8,7 +8,7 @@ from functools import partial
 
 from ..config.settings import Settings
 from ..core import logfile
-from ..core.errors import Lost, PortsideError, Stopped
+from ..core.errors import ConnectionLost, PortsideError, Stopped
 from ..core.report import Stage
 from . import migrations, outcome, recovery
 from .context import Run
@@ -33,7 +33,7 @@ def follow(run: Run) -> None:
                 with run.report.stage(name) as stage:
                     do(run, stage)
             except PortsideError as error:
-                if not isinstance(error, Lost):
+                if not isinstance(error, ConnectionLost):
                     _undo(run, f"another server, before {name}" if isinstance(error, Stopped) else name)
                 outcome.explain(run, error)
                 raise

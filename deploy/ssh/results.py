@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..core.errors import Locked, Lost, StepFailed
+from ..core.errors import ConnectionLost, Locked, StepFailed
 from ..core.report import Report
 from ..core.steps import Step, quote
 from .errors import no_root
@@ -105,7 +105,7 @@ class Following:
         if not self.results and "sudo:" in text:
             raise no_root(text, self.target)
         if status == LOST:
-            raise Lost(
+            raise ConnectionLost(
                 f"The connection to {self.target} was lost in the stage “{self.stage}”.",
                 hint="Type the same command again; it goes on from what it finds.",
             )

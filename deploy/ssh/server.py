@@ -19,7 +19,7 @@ from typing import IO
 import paramiko
 from fabric import Connection
 
-from ..core.errors import Locked, Lost
+from ..core.errors import ConnectionLost, Locked
 from ..core.facts import Facts
 from ..core.files import REMOTE
 from ..core.paths import Site
@@ -185,7 +185,7 @@ class Server:
     def check_link(self) -> None:
         """Raises Lost where we hold a lock of a server that doesn't answer any more."""
         if self._heart and not self._heart.answers():
-            raise Lost(f"The connection to {self.target} was lost: it doesn't answer any more.")
+            raise ConnectionLost(f"The connection to {self.target} was lost: it doesn't answer any more.")
 
     @contextmanager
     def lock(
@@ -223,7 +223,7 @@ class Server:
             if waiting:
                 waiting(holder)
         if channel.recv_exit_status() == LOST:
-            raise Lost(f"The connection to {self.target} was lost.")
+            raise ConnectionLost(f"The connection to {self.target} was lost.")
         hint = "Wait until it has ended and type the same command again, or wait for it with --wait."
         raise Locked.by(holder or "no answer", site.name, self.target, hint)
 
@@ -238,7 +238,7 @@ class Server:
         except Unwritable as failed:
             raise failed.error from None
         if code == LOST:
-            raise Lost(f"The connection to {self.target} was lost.")
+            raise ConnectionLost(f"The connection to {self.target} was lost.")
         return code
 
     @contextmanager
@@ -279,7 +279,7 @@ class Server:
         try:
             with self._noticing_loss():
                 channel = self._connection.create_session()
-        except Lost as error:
+        except ConnectionLost as error:
             if isinstance(error.__cause__, paramiko.ChannelException):
                 raise no_session(self.target) from error
             raise
@@ -313,7 +313,7 @@ class Server:
         try:
             yield
         except BROKEN as error:
-            raise Lost(
+            raise ConnectionLost(
                 f"The connection to {self.target} was lost: {str(error) or type(error).__name__}.",
                 hint="Type the same command again; it goes on from what it finds.",
             ) from error

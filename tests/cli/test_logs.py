@@ -19,7 +19,7 @@ import pytest
 
 from deploy.cli import logs
 from deploy.config.settings import Settings
-from deploy.core.errors import Lost, PortsideError, Refused
+from deploy.core.errors import ConnectionLost, PortsideError, Refused
 from deploy.core.secret import Secret
 from deploy.ssh.payload import REMOTE
 from deploy.ssh.results import CommandFailed
@@ -270,7 +270,7 @@ def test_nothing_is_said_to_be_nothing(settings: Settings, capsys: pytest.Captur
         (2, "There is no service x here.", Refused, "There is no service x here."),
         (3, "", PortsideError, "portfolio isn't on server.example"),
         (1, "Traceback", PortsideError, "can't be read:\nTraceback"),
-        (-1, "", Lost, "was lost"),
+        (-1, "", ConnectionLost, "was lost"),
     ],
 )
 def test_what_can_not_be_is_told(

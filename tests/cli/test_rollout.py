@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deploy.cli.rollout import Turns
-from deploy.core.errors import Lost, Stopped
+from deploy.core.errors import ConnectionLost, Stopped
 from tests import sample
 
 STAGES = ("preflight", "prepare", "healthcheck", "switch", "prune")
@@ -48,7 +48,7 @@ class Servers:
             self.ends[name] = "done"
         except Stopped:
             self.ends[name] = "stopped"
-        except Lost:
+        except ConnectionLost:
             self.ends[name] = "lost"
         except KeyboardInterrupt:
             self.ends[name] = "interrupted"
@@ -59,7 +59,7 @@ class Servers:
         """One that is lost is found out late, when the others have long answered."""
         if name == self.lost:
             time.sleep(0.3)
-            raise Lost("No answer.")
+            raise ConnectionLost("No answer.")
 
     def join(self) -> dict[str, str]:
         for thread in self.threads:

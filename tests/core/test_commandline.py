@@ -1,4 +1,4 @@
-"""A command as somebody types it."""
+"""Command lines for the user to run."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_a_good_certificate_of_ones_own_has_no_fault() -> None:
 def test_its_key_must_be_its_own() -> None:
     own = pki.issued(*HOSTS)
     (fault,) = faults(own.chain + own.root, pki.issued(*HOSTS).key)
-    assert fault.startswith("DEPLOY_TLS_KEY: the key isn't that of")
+    assert fault.startswith("DEPLOY_TLS_KEY: the key doesn't belong to")
 
 
 def test_a_key_with_a_passphrase_or_none_is_refused() -> None:
@@ -89,7 +89,7 @@ def test_it_must_be_in_force(days: float, since: float, said: str) -> None:
 def test_every_host_must_be_in_it() -> None:
     own = pki.issued(HOSTS[0])
     assert faults(own.chain + own.root, own.key) == [
-        "DEPLOY_TLS_CERT: it isn't for www.art.example; it is for art.example."
+        "DEPLOY_TLS_CERT: the certificate doesn't cover www.art.example. It covers art.example."
     ]
 
 
@@ -97,8 +97,8 @@ def test_a_chain_must_be_complete_and_in_order() -> None:
     own = pki.issued(*HOSTS)
     assert "the chain is incomplete" in faults(own.leaf, own.key)[0]
     assert "the chain is incomplete" in faults(own.chain, own.key)[0]
-    assert "aren't in order" in faults(own.leaf + own.root + own.intermediate, own.key)[0]
+    assert "are in the wrong order" in faults(own.leaf + own.root + own.intermediate, own.key)[0]
 
 
 def test_what_is_no_pem_is_refused() -> None:
-    assert faults("nothing", "nothing") == ["DEPLOY_TLS_CERT: there is no certificate in PEM form in it."]
+    assert faults("nothing", "nothing") == ["DEPLOY_TLS_CERT: the file contains no certificate in PEM format."]

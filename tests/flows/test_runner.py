@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.config.settings import Settings
-from deploy.core.errors import Lost, PortsideError, Refused, StepFailed
+from deploy.core.errors import ConnectionLost, PortsideError, Refused, StepFailed
 from deploy.core.facts import Facts
 from deploy.core.secret import Secret
 from deploy.core.steps import Step
@@ -150,7 +150,7 @@ def test_an_interrupted_migration_is_said_to_end(settings: Settings, project: Pa
     assert error.state == f"Release {sample.OLD} is live, as before. {ended}"
 
 
-@pytest.mark.parametrize("how", [KeyboardInterrupt(), Lost("The connection was lost.")])
+@pytest.mark.parametrize("how", [KeyboardInterrupt(), ConnectionLost("The connection was lost.")])
 def test_an_interrupted_migration_that_breaks_the_live_release_may_be_applied(
     how: BaseException, settings: Settings, project: Path
 ) -> None:
@@ -348,7 +348,7 @@ class Cut(Paper):
 
     def _result(self, step: Step, stage: str) -> Result:
         if step.words[1:2] == (self.fails,):
-            raise Lost("The connection to server.example was lost.")
+            raise ConnectionLost("The connection to server.example was lost.")
         return super()._result(step, stage)
 
 
@@ -366,7 +366,7 @@ def test_a_lost_connection_says_what_may_be_so_now(fails: str, state: str, setti
 
 def test_going_on_with_a_rollback_names_its_release(settings: Settings) -> None:
     """By then the one before the live one may be another."""
-    with pytest.raises(Lost) as caught:
+    with pytest.raises(ConnectionLost) as caught:
         runner.follow(sample.run(settings, Cut(before(settings), fails="switch"), "rollback"))
     assert f"Type fab rollback --to {sample.OLDER} -H server.example again" in caught.value.hint
 

@@ -22,7 +22,7 @@ import paramiko
 import pytest
 from fabric import Config, Connection
 
-from deploy.core.errors import Locked, Lost, PortsideError, StepFailed
+from deploy.core.errors import ConnectionLost, Locked, PortsideError, StepFailed
 from deploy.core.paths import Site
 from deploy.core.report import Report
 from deploy.core.secret import Secret
@@ -326,7 +326,7 @@ def test_a_link_that_is_dead_counts_as_lost_and_is_not_opened_again(use: Callabl
     one, other = socket.socketpair()
     with one, other:
         at._connection.transport, at._open = paramiko.Transport(one), True
-        with pytest.raises(Lost, match=r"The connection to server\.example was lost"):
+        with pytest.raises(ConnectionLost, match=r"The connection to server\.example was lost"):
             use(at)
 
 
@@ -350,7 +350,7 @@ def test_a_link_lost_at_sudos_question_counts_as_lost() -> None:
     config = Config(lazy=True, overrides={"sudo": {"password": "correct horse"}})
     at = Closing(Connection("ann@server.example", config=config), Report(quiet=True))
     at._sudo.ask()
-    with pytest.raises(Lost, match="Socket is closed"), at._running(("true",)):
+    with pytest.raises(ConnectionLost, match="Socket is closed"), at._running(("true",)):
         pass
 
 
@@ -502,7 +502,7 @@ def test_a_link_that_is_lost_before_we_have_the_lock_is_told_as_lost(
         monkeypatch.setattr(Pipe, "recv", lambda pipe, size: b"")  # as of a connection that ended
         monkeypatch.setattr(Pipe, "recv_exit_status", lambda pipe: LOST)
         waiting = (lambda holder: None) if patient else None
-        with pytest.raises(Lost, match="was lost"), another().lock(site(tmp_path), waiting):
+        with pytest.raises(ConnectionLost, match="was lost"), another().lock(site(tmp_path), waiting):
             pass
 
 
@@ -525,7 +525,7 @@ def test_a_link_is_checked_by_asking_who_holds_our_lock(
         here.check_link()
         monkeypatch.setattr(heartbeat, "CONNECT_SECONDS", 0.5)
         monkeypatch.setattr(Pipe, "sendall", lambda pipe, data: None)  # as a cut cable has it
-        with pytest.raises(Lost, match="it doesn't answer any more"):
+        with pytest.raises(ConnectionLost, match="it doesn't answer any more"):
             here.check_link()
 
 
@@ -659,7 +659,7 @@ class Ending(Server):
 
 def test_a_link_lost_while_something_is_sent_counts_as_lost() -> None:
     at = Ending(Connection("root@server.example", config=Config(lazy=True)), Report(quiet=True))
-    with pytest.raises(Lost, match=r"The connection to server\.example was lost in the stage “build”"):
+    with pytest.raises(ConnectionLost, match=r"The connection to server\.example was lost in the stage “build”"):
         at.apply([script("Build", "build")], stage="build")
 
 
@@ -687,7 +687,7 @@ class Resetting(Server):
 
 def test_a_link_that_is_lost_is_told_as_lost_though_its_channel_can_not_be_closed() -> None:
     at = Resetting(Connection("root@server.example", config=Config(lazy=True)), Report(quiet=True))
-    with pytest.raises(Lost, match=r"The connection to server\.example was lost"):
+    with pytest.raises(ConnectionLost, match=r"The connection to server\.example was lost"):
         list(at.stream(("true",)))
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
-from ...core.errors import Lost, PortsideError, Refused, StepFailed
+from ...core.errors import ConnectionLost, PortsideError, Refused, StepFailed
 from ...core.report import Stage, count
 from ...core.steps import Step, script, write
 from ...releases import compose, django, django_errors, environment, record, routes
@@ -53,7 +53,7 @@ def migrate(run: Run, stage: Stage, ask: Step, steps: list[Step]) -> list[Result
         if run.candidate.answer.pending and error.step == steps[-1].name:
             _see_how_far(run, stage, ask)
         raise
-    except (KeyboardInterrupt, Lost):
+    except (KeyboardInterrupt, ConnectionLost):
         run.database.unknown = True
         raise
     pending = run.candidate.answer.pending

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...core import server_paths
-from ...core.errors import Lost, PortsideError, Refused, StepFailed
+from ...core.errors import ConnectionLost, PortsideError, Refused, StepFailed
 from ...core.report import Stage
 from ...core.steps import Step, script
 from ...host import docker
@@ -85,7 +85,7 @@ def remove(run: Run, stage: Stage) -> None:
     try:
         results = switch.planned(run, stage, lambda: steps(run))
     except PortsideError as error:
-        run.phase = Phase.HANDED_OVER if isinstance(error, Lost) else Phase.UNTOUCHED
+        run.phase = Phase.HANDED_OVER if isinstance(error, ConnectionLost) else Phase.UNTOUCHED
         _explain(run, error)
         raise
     run.phase = Phase.UNTOUCHED
@@ -168,7 +168,7 @@ def _take_away(run: Run) -> Step:
 
 def _explain(run: Run, error: PortsideError) -> None:
     """What is so after a failure on the server."""
-    if isinstance(error, Lost) or error.state:
+    if isinstance(error, ConnectionLost) or error.state:
         return
     live = run.facts.current
     if isinstance(error, StepFailed) and "Nothing was taken away." in "".join(error.lines[-3:]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from ...core.errors import Lost, PortsideError, StepFailed
+from ...core.errors import ConnectionLost, PortsideError, StepFailed
 from ...core.report import Stage
 from ...core.steps import Step, script, write
 from ...releases import database, record
@@ -33,7 +33,7 @@ def switch(run: Run, stage: Stage) -> None:
     run.phase = Phase.HANDED_OVER
     try:
         results = transaction.planned(run, stage, lambda: _steps(run))
-    except Lost:
+    except ConnectionLost:
         raise
     except PortsideError as error:
         afterwards = [step.name for step in run.database.after_switch]

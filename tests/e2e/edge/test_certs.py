@@ -371,9 +371,9 @@ def test_a_certificate_of_ones_own_is_checked_and_served(secure: Project, root: 
     for name, text in written.items():
         (secure.root / name).write_text(text)
     bad = {
-        ("good.pem", "other.key"): "isn't that of the first certificate",
+        ("good.pem", "other.key"): "doesn't belong to the first certificate",
         ("short.pem", "good.key"): "the chain is incomplete",
-        ("mixed.pem", "good.key"): "aren't in order",
+        ("mixed.pem", "good.key"): "are in the wrong order",
         ("expired.pem", "expired.key"): "expired on",
         ("few.pem", "few.key"): "it isn't for",
         ("none.pem", "good.key"): "can't be read",
