@@ -96,7 +96,7 @@ def _server(context: Context, report: Report, env: str, site: str, options: Mapp
     host = getattr(context, "fleet_host", None) or FleetHost("", context)
     host.speak(report)
     server = Server(host.connection, report)
-    server.reach()
+    server.start_connecting()
     return server
 
 

@@ -265,7 +265,7 @@ def run(
     if settings.dotenv.overridden and command != "doctor":  # which tells it as a finding
         report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
     server = Server(host.connection, report)
-    server.reach()
+    server.start_connecting()
     hosts = tuple(hosts_given())
     options |= {"name": host.name, "hosts": hosts if len(hosts) < 2 or host.name == hosts[-1] else ()}
     target = "" if settings.hosts == (server.target,) else server.target

@@ -75,7 +75,7 @@ class FleetHost:
                 run.server.check_link,
             )
         except KeyboardInterrupt:
-            run.server.heed()
+            run.server.take_interrupt()
             raise
 
     def speak(self, report: Report) -> Report:

@@ -138,8 +138,8 @@ def _attend(run: Run, words: Callable[[str, bool], tuple[str, ...]]) -> None:
 def _end(run: Run, words: Sequence[str], *, root: bool = True) -> None:
     """Run words with the user's own input and output. Exits with their exit code."""
     terminal = session.terminal()
-    given = session.of_all() if run.request.name and not terminal else session.Input()
-    with session.unread_is_no_fault(), _output(run, terminal=terminal) as (out, errors):
+    given = session.shared_input() if run.request.name and not terminal else session.Input()
+    with session.exit_on_closed_output(), _output(run, terminal=terminal) as (out, errors):
         code = run.server.interactive(words, given, out, errors, terminal=terminal, root=root)
     if code:
         raise Exit(code=code)

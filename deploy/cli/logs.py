@@ -32,7 +32,7 @@ def show(run: Run, options: Mapping[str, Any], *, as_json: bool = False) -> None
         return
     written = False
     try:
-        with session.unread_is_no_fault():
+        with session.exit_on_closed_output():
             for when, service, text in lines:
                 written = True
                 _write(run, f"{when}Z {service:<8} {run.report.quoted(text)}")

@@ -1,1 +1,1 @@
-"""The connection to a server, and what travels over it."""
+"""The connection to a server, and the data sent over it."""

@@ -1,4 +1,4 @@
-"""The ssh-agent that ssh_config names: paramiko itself knows the environment's alone."""
+"""Uses the ssh-agent that ssh_config names (IdentityAgent). paramiko itself knows only SSH_AUTH_SOCK."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .config import path_of
 
 
 class Agent(paramiko.Agent):
-    """The ssh-agent at a socket, where paramiko's own is the environment's."""
+    """An ssh-agent at a given socket."""
 
     def __init__(self, path: str) -> None:
         AgentSSH.__init__(self)
@@ -28,7 +28,7 @@ class Agent(paramiko.Agent):
 
 
 def of(link: Any) -> Agent | None:
-    """The ssh-agent that ssh_config names for a connection; None for the environment's."""
+    """Return the ssh-agent that ssh_config names for a connection; None for that of the environment."""
     named = str(link.ssh_config.get("identityagent", "none"))
     path = os.environ.get(named[1:], "") if named.startswith("$") else path_of(named, link)
     return None if named in {"none", "SSH_AUTH_SOCK"} else Agent(str(Path(path).expanduser()))

@@ -1,4 +1,4 @@
-"""ssh_config as ssh reads it: paramiko's own reader knows no Include, and forgets where a quoted word ends."""
+"""Reads ssh_config as ssh does. paramiko's own reader doesn't support Include and drops quotes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SYSTEM = Path("/etc/ssh")
 
 
 class SSHConfig(paramiko.SSHConfig):
-    """Every file read into it is read with those that it includes."""
+    """An ssh_config with support for Include."""
 
     def parse(self, file_obj: Iterable[str]) -> None:
         folder = SYSTEM if str(getattr(file_obj, "name", "")).startswith(f"{SYSTEM}/") else Path("~/.ssh").expanduser()
@@ -28,14 +28,14 @@ class SSHConfig(paramiko.SSHConfig):
 
 
 def asked_for(config: Any, host: str, user: str, port: int) -> dict[str, Any]:
-    """What ssh_config says of a host where user and port are these: %r and %p stand for them."""
+    """Return the ssh_config settings of a host for this user and port, which %r and %p stand for."""
     asked: Any = SSHConfig()
     asked._config = [{"host": ["*"], "config": {"user": user, "port": str(port)}}, *config._config]
     return dict(asked.lookup(host))
 
 
 def words(value: str) -> list[str]:
-    """The words of a setting that has several; one with spaces is in quotes."""
+    """Split a setting that has several words; a word with spaces is in quotes."""
     try:
         return shlex.split(value)
     except ValueError:
@@ -43,14 +43,14 @@ def words(value: str) -> list[str]:
 
 
 def path_of(path: str, link: Any) -> str:
-    """A path that ssh_config names for a connection, with what its %-tokens stand for."""
+    """Return a path from ssh_config with its %-tokens expanded for a connection."""
     tokens = {"%": "%", "d": str(Path.home()), "h": link.host, "i": os.getuid(), "n": link.original_host}
     tokens |= {"k": link.ssh_config.get("hostkeyalias", link.host), "p": link.port, "r": link.user, "u": getuser()}
     return re.sub(r"%(.)", lambda found: str(tokens.get(found[1], found[0])), path)
 
 
 def _expanded(lines: Iterable[str], folder: Path, outer: str = "", depth: int = 0) -> Iterator[str]:
-    """The lines, with those of included files in their place. ``outer``: the criteria under which they count."""
+    """Yield the lines, with Include replaced by the included files. ``outer``: the criteria under which they apply."""
     block = _block(outer)
     for line in lines:
         key, value = _setting(line)
@@ -73,12 +73,12 @@ def _setting(line: str) -> tuple[str, str]:
 
 
 def _block(criteria: str) -> str:
-    """The line that begins a block which counts under these criteria."""
+    """Return the line that begins a block with these criteria."""
     return f"Match {criteria}" if criteria else "Host *"
 
 
 def _criteria(block: str) -> str:
-    """What a line that begins a block asks for, as Match takes it; nothing where it always counts."""
+    """Return the criteria of a line that begins a block, in the syntax of Match; empty if it always applies."""
     key, value = _setting(block)
     if key == "host":
         return "" if value == "*" else f"originalhost {shlex.quote(','.join(words(value)))}"

@@ -1,4 +1,4 @@
-"""The way to a server: ssh_config, the jump hosts on the way, and host keys that are never accepted unseen."""
+"""Connects to a server by ssh_config, through jump hosts. An unknown host key is never accepted automatically."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .transport import Transport
 
 
 class _Verify(paramiko.MissingHostKeyPolicy):
-    """Judges every host key: paramiko itself is given none that it would know."""
+    """Verifies every host key. paramiko calls it each time, because it is given no known keys itself."""
 
     def __init__(self, link: _Link) -> None:
         self.link = link
@@ -35,7 +35,7 @@ class _Verify(paramiko.MissingHostKeyPolicy):
 
 
 class _Link(Connection):  # type: ignore[misc]
-    """A connection that verifies host keys, through jump hosts in the order that ssh takes them."""
+    """A connection that verifies host keys and goes through jump hosts in the same order as ssh."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,13 +45,13 @@ class _Link(Connection):  # type: ignore[misc]
         return destination(host_string)
 
     def open(self) -> None:
-        """Once: Fabric would open a lost connection again whenever it is used, and nobody would know."""
+        """Open the connection, only once. Fabric would silently reopen a lost connection at its next use."""
         if self.transport is None:
             self.client._agent = ssh_agent.of(self)
             super().open()
 
     def get_gateway(self) -> Connection | str | None:
-        """The last jump host. Fabric would go through them in the reverse order, and reach for one called none."""
+        """Return the last jump host. Fabric would use them in reverse order, and take ``none`` for a host name."""
         asked = asked_for(self.config.base_ssh_config, self.original_host, self.user, self.port)
         jumps = asked.get("proxyjump", "none")
         gateway = None if jumps == "none" else self._jump(jumps)
@@ -74,7 +74,7 @@ class _Link(Connection):  # type: ignore[misc]
         return bool((found["hostname"], port, user) == (self.host, self.port, self.user))
 
     def open_gateway(self) -> Any:
-        """As Fabric does, but not for an hour where the server doesn't answer the jump host."""
+        """Open the gateway as Fabric does, but with a timeout for a server that doesn't answer the jump host."""
         if isinstance(self.gateway, Connection):
             self.gateway.open()
             there = (self.host, int(self.port))
@@ -82,7 +82,8 @@ class _Link(Connection):  # type: ignore[misc]
         return super().open_gateway()
 
     def resolve_connect_kwargs(self, connect_kwargs: dict[str, Any] | None) -> dict[str, Any]:
-        """Sent at once; no key twice, since a server counts what it is offered, nor a file that isn't there."""
+        """Return arguments with our transport, and without missing key files. No key is offered twice, since a server
+        limits the number of attempts."""
         found = dict(super().resolve_connect_kwargs(connect_kwargs)) | {"transport_factory": self._transport}
         found |= {"allow_agent": False} if self.ssh_config.get("identityagent") == "none" else {}
         absent = {file for file in self.ssh_config.get("identityfile", []) if not Path(file).exists()}
@@ -90,7 +91,8 @@ class _Link(Connection):  # type: ignore[misc]
         return found | ({"key_filename": keys} if keys else {})
 
     def _transport(self, connected: Any, **options: Any) -> paramiko.Transport:
-        """A transport that asks first for a key of a type that is known: a server has several."""
+        """Return a transport that prefers host key types found in known_hosts, since a server has keys of several
+        types."""
         transport = Transport(connected, **options)
         kinds, wanted = known_hosts.of(self).kinds, transport.get_security_options()
         wanted.key_types = sorted(
@@ -100,17 +102,18 @@ class _Link(Connection):  # type: ignore[misc]
 
 
 def destination(text: str) -> dict[str, Any]:
-    """The parts of [user@]host[:port]; an IPv6 address is in brackets where a port follows. Raises Refused."""
+    """Parse [user@]host[:port]. An IPv6 address with a port must be in brackets. Raises Refused if it is invalid."""
     try:
         user, host, port = types.destination(text)
     except ValueError:
-        hint = "Type user@host, user@host:22 or, for IPv6, user@[2001:db8::1]:22."
+        hint = "Write user@host, user@host:22 or, for IPv6, user@[2001:db8::1]:22."
         raise Refused(f"“{text}” after -H, or in ssh_config, isn't a host.", hint=hint) from None
     return {"user": user or None, "host": host, "port": port}
 
 
 def reconnected(given: Connection) -> Connection:
-    """The same destination, looked up in the practice server's ssh_config too. The keys of -i serve every jump host."""
+    """Return a connection to the same destination that verifies host keys. It also uses the practice servers'
+    ssh_config, and the keys of -i for every jump host."""
     kwargs = dict(given.connect_kwargs)
     seconds = kwargs.pop("timeout", None)
     keys = [str(path) for path in given.config.authentication.identities]
@@ -130,13 +133,13 @@ def reconnected(given: Connection) -> Connection:
 
 
 class FleetConnection(Connection):  # type: ignore[misc]
-    """A connection of a command that goes to several servers. ``fleet_host``: which of them it is."""
+    """A connection of a command with several servers. ``fleet_host``: the server that it belongs to."""
 
     fleet_host: Any = None
 
 
 def open_links(connection: Connection, target: str) -> None:
-    """Open a connection, hop by hop. Raises PortsideError that says which can't be, why, and what to do."""
+    """Open a connection, hop by hop. Raises PortsideError with the hop that failed, why, and what to do."""
     way = links(connection)
     for number, link in enumerate(way):
         try:
@@ -147,14 +150,14 @@ def open_links(connection: Connection, target: str) -> None:
 
 
 def _watch(transport: paramiko.Transport) -> None:
-    """A dead link is noticed by nobody otherwise."""
+    """Send keepalives, without which a dead link isn't detected."""
     transport.set_keepalive(10)
     if isinstance(transport.sock, socket.socket) and hasattr(socket, "TCP_USER_TIMEOUT"):
         transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, DEAD_LINK_SECONDS * 1000)
 
 
 def links(connection: Connection) -> list[Connection]:
-    """The connections on the way: from the first jump host to the server itself."""
+    """Return the connections from the first jump host to the server itself."""
     found = [connection]
     while isinstance(found[0].gateway, Connection):
         found.insert(0, found[0].gateway)
@@ -162,36 +165,37 @@ def links(connection: Connection) -> list[Connection]:
 
 
 def hop(way: list[Connection], target: str, *, last: bool) -> Hop:
-    """Where the last of these links leads to."""
+    """Return the hop that the last of these links connects to."""
     *before, link = way
     jumps = tuple(f"{jump.user}@{_bracketed(jump.host)}:{jump.port}" for jump in before)
     return Hop(link.host, link.port, link.user, target, jumps, last, known_hosts.files(link)[0], link.connect_timeout)
 
 
 def _bracketed(host: str) -> str:
-    """A host as it stands before a port."""
+    """Return a host in the form used before a port."""
     return f"[{host}]" if ":" in host else host
 
 
 def of_hosts(given: Context, hosts: Sequence[str]) -> list[FleetConnection]:
-    """Connections to hosts, configured as the given one is, or as Fabric was told where -H named none."""
+    """Return connections to hosts with the configuration of the given context."""
     return [FleetConnection(host, config=given.config.clone()) for host in hosts]
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a connection leads to. ``way``: by which hosts and ports, the first of them as its addresses."""
+    """The server at the end of a connection. ``way``: hosts and ports on the way to it; ``addresses``: those of the
+    first host."""
 
     addresses: frozenset[str]
     way: tuple[object, ...]
 
     def is_same_as(self, other: Endpoint) -> bool:
-        """Whether both lead to one server, under whatever names."""
+        """Whether both are the same server, even under different names."""
         return self.way == other.way and bool(self.addresses & other.addresses)
 
     @property
     def order(self) -> tuple[list[str], str]:
-        """What to sort servers by, so that everybody has them in the same order."""
+        """The sort key of a server. It is the same on every machine, so that all lock servers in the same order."""
         return sorted(self.addresses), repr(self.way)
 
 
@@ -201,7 +205,7 @@ def endpoint(given: Connection) -> Endpoint:
 
 
 def _addresses(link: Connection) -> frozenset[str]:
-    """The addresses of a host; where a command connects us, or it has none, its name."""
+    """Return the addresses of a host; its name if it has none or is reached by ProxyCommand."""
     with suppress(OSError, UnicodeError):
         if not link.gateway:
             found = socket.getaddrinfo(link.host, link.port, type=socket.SOCK_STREAM)
@@ -210,7 +214,7 @@ def _addresses(link: Connection) -> frozenset[str]:
 
 
 def practice(connection: Connection) -> paramiko.SSHConfig | None:
-    """The practice servers' ssh_config, where the host is one of them."""
+    """Return the practice servers' ssh_config if the host is one of them."""
     if not PRACTICE_SSH_CONFIG.exists():
         return None
     found = SSHConfig.from_path(str(PRACTICE_SSH_CONFIG))
@@ -218,7 +222,7 @@ def practice(connection: Connection) -> paramiko.SSHConfig | None:
 
 
 def typed(connection: Connection) -> str:
-    """The destination as the user typed it: Fabric keeps its parts, in which ssh_config's are mixed."""
+    """Return the destination as the user typed it. Fabric only has its parts, merged with ssh_config."""
     user, port = _given_user(connection), _given_port(connection)
     return f"{user}@" * bool(user) + str(connection.original_host) + f":{port}" * bool(port)
 

@@ -1,4 +1,4 @@
-"""Why a server can't be reached or used, in the user's words, with what to do about it."""
+"""Explains why a server can't be reached or used, with a hint for each cause."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONNECT_SECONDS, DEAD_LINK_SECONDS = 15, 60
 
 
 class HostKeyError(paramiko.SSHException):
-    """A host key that wasn't accepted. ``name``: the server's, as known_hosts writes it."""
+    """A host key that wasn't accepted. ``name``: the server's name in known_hosts."""
 
     def __init__(self, name: str, key: paramiko.PKey) -> None:
         super().__init__(f"the host key of {name} wasn't accepted")
@@ -23,7 +23,7 @@ class HostKeyError(paramiko.SSHException):
 
 
 class UnknownHostKey(HostKeyError):
-    """A host key that known_hosts doesn't have. ``known``: the types of those that it has."""
+    """A host key that isn't in known_hosts. ``known``: the types of this server's keys that are."""
 
     def __init__(self, name: str, key: paramiko.PKey, known: Iterable[str] = ()) -> None:
         super().__init__(name, key)
@@ -39,7 +39,7 @@ class RevokedHostKey(HostKeyError):
 
 
 class ChangedHostKey(HostKeyError):
-    """A host key instead of which a line of known_hosts has another one."""
+    """A host key that differs from the one in a line of known_hosts."""
 
     def __init__(self, name: str, key: paramiko.PKey, file: str, number: int, *, by_pattern: bool) -> None:
         super().__init__(name, key)
@@ -47,15 +47,15 @@ class ChangedHostKey(HostKeyError):
 
     @property
     def remedy(self) -> str:
-        """What takes the other key away: ssh-keygen leaves a line with wildcards alone."""
+        """The command or action that removes the other key. ssh-keygen doesn't change lines with wildcards."""
         if self.by_pattern:
-            return f"take line {self.number} out of {self.file}"
+            return f"remove line {self.number} from {self.file}"
         return f"ssh-keygen -R {shlex.quote(self.name)} -f {shell_path(self.file)}"
 
 
 @dataclass(frozen=True)
 class Hop:
-    """An SSH server on the way to the one the user named. ``jumps``: what is passed before it, as ssh -J takes it."""
+    """An SSH server on the way to the one that the user named. ``jumps``: the jump hosts before it, for ssh -J."""
 
     host: str
     port: int
@@ -72,34 +72,32 @@ class Hop:
 
     @property
     def ssh(self) -> str:
-        """What tries this very connection by hand."""
+        """The command that opens the same connection by hand."""
         through = ("-J", ",".join(self.jumps)) if self.jumps else ()
         return " ".join(("ssh", *through, "-p", str(self.port), f"{self.user}@{self.host}"))
 
 
 def no_connection(error: Exception, hop: Hop) -> PortsideError:  # noqa: PLR0911 - a list of cases
-    """Why there is no connection."""
-    again = "Nothing was changed. Type the same command again once it works."
+    """Explain why there is no connection."""
+    again = "Nothing was changed. Fix this and run the command again."
     if isinstance(error, UnknownHostKey):
         return _unknown(error, hop)
     if isinstance(error, RevokedHostKey | ChangedHostKey):
         return _refused(error, hop)
     if isinstance(error, paramiko.PasswordRequiredException):
-        return PortsideError(
-            "Your SSH key is locked by a passphrase.", hint="Type ssh-add, then the same command again."
-        )
+        return PortsideError("Your SSH key is locked by a passphrase.", hint="Run ssh-add, then run the command again.")
     if isinstance(error, paramiko.AuthenticationException):
         return PortsideError(
-            f"{hop.name} let nobody in as {hop.user}: the server refused every key we have.",
+            f"Permission denied for {hop.user}@{hop.name}: the server accepted none of your SSH keys.",
             state="Nothing was changed.",
-            hint=f"Try {hop.ssh}; name the key with -i KEY, the user with -H user@{hop.host}.",
+            hint=f"Try {hop.ssh}. Choose the key with -i KEY, the user with -H user@{hop.host}.",
         )
     if isinstance(error, socket.gaierror | UnicodeError):
-        return PortsideError(f"There is no host called {hop.name}.", hint="Check the name after -H.")
+        return PortsideError(f"Cannot resolve the host name {hop.name}.", hint="Check the name after -H.")
     if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError | ConnectionError | paramiko.ChannelException):
-        through = f", asked from the jump host {hop.jumps[-1]}" if hop.jumps else ""
+        through = f", tried from the jump host {hop.jumps[-1]}" if hop.jumps else ""
         return PortsideError(
-            f"Nothing answers SSH at {hop.name}, port {hop.port}{through}.",
+            f"No SSH server answers at {hop.name}, port {hop.port}{through}.",
             state=again,
             hint=f"Try {hop.ssh}",
         )
@@ -109,7 +107,7 @@ def no_connection(error: Exception, hop: Hop) -> PortsideError:  # noqa: PLR0911
 
 
 def fingerprint(key: paramiko.PKey) -> str:
-    """A key's type and fingerprint, as ssh shows them."""
+    """Return a key's type and fingerprint, as ssh shows them."""
     return f"{key.get_name()} {key.fingerprint}"
 
 
@@ -119,31 +117,34 @@ def _refused(error: RevokedHostKey | ChangedHostKey, hop: Hop) -> PortsideError:
         return PortsideError(
             f"The host key of {hop.name} is revoked in {error.file}, line {error.number}: {shown}.",
             state="Nothing was sent.",
-            hint="Give the server another host key, or ask whoever revoked this one.",
+            hint="Give the server a new host key, or ask the person who revoked this one.",
         )
     return PortsideError(
-        f"The host key of {hop.name} has changed: {error.file} has another one than {shown}.",
-        state="Someone may be listening in between, or the server was installed anew. Nothing was sent.",
-        hint=f"If it was installed anew: {error.remedy}, then the same command again.",
+        f"The host key of {hop.name} has changed: it is now {shown}, but {error.file} has another one.",
+        state="Someone may be intercepting the connection, or the server was reinstalled. Nothing was sent.",
+        hint=f"If it was reinstalled: {error.remedy}, then run the command again.",
     )
 
 
 def _unknown(error: UnknownHostKey, hop: Hop) -> PortsideError:
     key = error.key
-    known = f"\nIt is known by a key of another type ({error.known}), which it doesn't show." if error.known else ""
+    known = (
+        f"\nIts known key is of another type ({error.known}), which the server doesn't offer." if error.known else ""
+    )
     file = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}.get(key.get_name(), "ecdsa")
     return PortsideError(
-        f"The host key of {hop.name} isn't known on this machine, so we don't know whose server it is. It shows:\n"
+        f"The host key of {hop.name} isn't known on this machine, so the server's identity is unproven. Its key:\n"
         f"    {fingerprint(key)}{known}",
         state="Nothing was sent.",
-        hint=f"Compare it with what the server's own console says (ssh-keygen -lf /etc/ssh/ssh_host_{file}_key.pub). "
-        f"If they are the same, accept it, then type the same command again:\n"
+        hint="On the server's console, compare it with the output of "
+        f"ssh-keygen -lf /etc/ssh/ssh_host_{file}_key.pub. "
+        "If they are the same, accept the key and run the command again:\n"
         f"    echo '{error.name} {key.get_name()} {key.get_base64()}' >>{shell_path(hop.known_hosts)}",
     )
 
 
 def shell_path(path: str) -> str:
-    """A path as a shell takes it, which knows what ~ is."""
+    """Quote a path for a shell, which still expands a leading ~."""
     return f"~/{shlex.quote(path[2:])}" if path.startswith("~/") else shlex.quote(path)
 
 
@@ -159,7 +160,7 @@ def no_root(text: str, target: str) -> PortsideError:
 
 def no_session(target: str) -> PortsideError:
     return PortsideError(
-        f"sshd on {target} opens no further session on our connection.",
-        hint="A run needs two at once, and a third for a moment: set MaxSessions to 3 or more in its sshd_config "
-        "(10 is usual), reload sshd, then type the same command again.",
+        f"sshd on {target} allows no further session on this connection.",
+        hint="Portside needs up to three sessions at once. Set MaxSessions to 3 or more in sshd_config on the server "
+        "(the default is 10), reload sshd, and run the command again.",
     )

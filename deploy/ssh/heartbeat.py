@@ -1,4 +1,4 @@
-"""The heart of a lock: it beats so that the server knows that we are here, and listens whether the server is."""
+"""The heartbeat of a lock: shows the server that this machine is alive, and detects a dead server."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .transport import BROKEN
 HEARTBEAT_SECONDS = 5
 
 
-class Heart(threading.Thread):
-    """Keeps a lock alive by writing to its holder now and then. Where no answer comes, it cuts the dead link."""
+class Heartbeat(threading.Thread):
+    """Keeps a lock alive by writing to its holder every few seconds. Closes the connection if no answers come."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         super().__init__(daemon=True)
@@ -29,13 +29,14 @@ class Heart(threading.Thread):
             if unanswered * HEARTBEAT_SECONDS >= DEAD_LINK_SECONDS:
                 self._cut()
                 return
-            # Where a link is dead in the middle of a transfer, a beat doesn't return: somebody has to go on counting.
+            # If a link dies during a transfer, a beat blocks. It runs in its own thread so that this one goes on
+            # counting.
             if not beating or not beating.is_alive():
                 beating = threading.Thread(target=self.beat, args=("",), daemon=True)
                 beating.start()
 
     def _cut(self) -> None:
-        """Close the first hop: to close one behind it would be to send, which a dead link takes no more."""
+        """Close the first hop. Closing a later one would have to send data, which blocks on a dead link."""
         transport = self.channel.get_transport()
         while isinstance(transport.sock, paramiko.Channel):
             transport = transport.sock.get_transport()
@@ -51,7 +52,7 @@ class Heart(threading.Thread):
         return answered
 
     def answers(self) -> bool:
-        """Whether an answer comes to a beat of now."""
+        """Send a beat and return whether an answer comes."""
         self._answered()
         with self._listening, suppress(*BROKEN):
             self.channel.settimeout(CONNECT_SECONDS)
@@ -60,6 +61,6 @@ class Heart(threading.Thread):
         return False
 
     def beat(self, stage: str) -> None:
-        """Say that we are here, and at which stage."""
+        """Send a beat with the current stage."""
         with suppress(*BROKEN):
             self.channel.sendall(f"{stage}\n".encode())

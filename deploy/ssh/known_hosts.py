@@ -1,6 +1,6 @@
-"""known_hosts: which host keys were accepted, judged as ssh judges them.
+"""known_hosts: verifies host keys by the same rules as ssh.
 
-paramiko's own reader stops at a line it can't read, keeps one key of a type and passes over a revoked one.
+paramiko's own reader stops at an invalid line, keeps only one key of each type and ignores revoked keys.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from .errors import ChangedHostKey, RevokedHostKey, UnknownHostKey
 
 FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")
 GLOBAL_FILES = ("/etc/ssh/ssh_known_hosts", "/etc/ssh/ssh_known_hosts2")
-NOWHERE = {"none", "/dev/null"}  # named as a file by who wants no host keys kept
+NOWHERE = {"none", "/dev/null"}  # used as a file name to store no host keys
 REVOKED = "@revoked"
 
 
 @dataclass(frozen=True)
 class Line:
-    """A key that a file has for some hosts. ``hosts``: as the file writes them, patterns or a hash."""
+    """A line with a key. ``hosts``: as written in the file: patterns or a hash."""
 
     file: str
     number: int
@@ -37,7 +37,7 @@ class Line:
     key: bytes
 
     def names(self, host: str) -> bool:
-        """Whether the key is this host's."""
+        """Whether the line is for this host."""
         if self.hosts.startswith("|1|"):
             return _is_hash_of(host, self.hosts)
         patterns = self.hosts.split(",")
@@ -47,13 +47,13 @@ class Line:
 
     @property
     def by_pattern(self) -> bool:
-        """Whether the hosts are patterns, which ssh-keygen -R leaves alone."""
+        """Whether the hosts are patterns, which ssh-keygen -R doesn't remove."""
         return bool(set("*?!") & set(self.hosts))
 
 
 class KnownHosts:
-    """What these files say of one host. ``host``: as they name it; ``other``: another name under which they may have
-    it, looked for where they don't."""
+    """The keys that these files have for one host. ``host``: its name in them; ``other``: an alternative name, used if
+    there is no key for ``host``."""
 
     def __init__(self, files: Iterable[str], host: str, other: str = "") -> None:
         self.host = host
@@ -67,11 +67,11 @@ class KnownHosts:
 
     @property
     def kinds(self) -> set[str]:
-        """The types of the keys known."""
+        """The types of the known keys."""
         return {line.kind for line in self._accepted}
 
     def verify(self, key: paramiko.PKey) -> None:
-        """Raises HostKeyError unless this key was accepted for the host."""
+        """Check that this key was accepted for the host. Raises HostKeyError if it wasn't."""
         for line in self._revoked:
             if line.key == key.asbytes():
                 raise RevokedHostKey(self.host, key, line.file, line.number)
@@ -84,7 +84,7 @@ class KnownHosts:
 
 
 def of(link: Any) -> KnownHosts:
-    """What is known of the host keys of the server that a connection leads to."""
+    """Return the known host keys of the server that a connection goes to."""
     host = str(link.ssh_config.get("hostkeyalias", link.host)).lower()
     named = [*files(link), *_named(link, "globalknownhostsfile", GLOBAL_FILES)]
     if link.port == 22 or "hostkeyalias" in link.ssh_config:
@@ -93,7 +93,7 @@ def of(link: Any) -> KnownHosts:
 
 
 def files(link: Any) -> list[str]:
-    """The user's files of known host keys; the first is written to."""
+    """Return the user's files of known host keys. New keys are written to the first."""
     return _named(link, "userknownhostsfile", FILES) or list(FILES)
 
 
@@ -103,7 +103,7 @@ def _named(link: Any, setting: str, default: tuple[str, ...]) -> list[str]:
 
 
 def read(file: str) -> Iterator[Line]:
-    """The keys in a file. Lines of an authority's keys are passed over, and those that aren't such a line at all."""
+    """Yield the keys in a file. Lines for a certificate authority and invalid lines are skipped."""
     with suppress(OSError):
         text = Path(file).expanduser().read_bytes().decode(errors="replace")
         for number, line in enumerate(text.split("\n"), 1):
@@ -128,6 +128,6 @@ def _is_hash_of(host: str, hashed: str) -> bool:
 
 
 def _matches(pattern: str, host: str) -> bool:
-    """Whether a pattern of ssh's names the host: * and ? are wildcards, and nothing else is."""
+    """Whether an ssh pattern matches the host. The only wildcards are * and ?."""
     translated = re.escape(pattern.lower()).replace(r"\*", ".*").replace(r"\?", ".")
     return re.fullmatch(translated, host) is not None

@@ -1,4 +1,4 @@
-"""What travels to the server: the scripts, the steps and their files, as one compressed stream."""
+"""The payload for the server: scripts, steps and their files, as one compressed stream."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..core.steps import Content, Step, mode
 
 
 def pack(steps: Sequence[Step], sink: IO[bytes]) -> None:
-    """The stream: the scripts, the steps, and their files."""
+    """Write the scripts, the steps and their files to ``sink``."""
     with closing(Gzip(sink)) as packed, tarfile.open(fileobj=packed, mode="w|") as archive:  # type: ignore[call-overload]
         for name in sorted(_scripts(steps)):
             add(archive, f"remote/{name}.sh", REMOTE / f"{name}.sh")
@@ -31,14 +31,14 @@ def pack(steps: Sequence[Step], sink: IO[bytes]) -> None:
 
 
 def _scripts(steps: Sequence[Step]) -> set[str]:
-    """The scripts of ``remote/`` that the steps need, and those that these call."""
+    """Return the scripts of ``remote/`` that the steps need, with the scripts that these call."""
     needed = {"apply", "detached"} | {step.words[1] for step in steps if step.words[0] == "script"}
     texts = [(REMOTE / f"{name}.sh").read_text(encoding="utf-8") for name in needed]
     return needed | {name for text in texts for name in re.findall(r"\$PORTSIDE/remote/([a-z-]+)\.sh", text)}
 
 
 def add(archive: tarfile.TarFile, name: str, content: Content) -> None:
-    """One file, with owner, mode and time that don't depend on the laptop."""
+    """Add one file. Owner, mode and time don't depend on the laptop. Raises PortsideError if the file is gone."""
     entry = tarfile.TarInfo(name)
     entry.mode = 0o644
     if isinstance(content, bytes):
@@ -55,11 +55,11 @@ def add(archive: tarfile.TarFile, name: str, content: Content) -> None:
         with content.open("rb") as stream:
             archive.addfile(entry, stream)
     else:
-        raise PortsideError(f"{content} isn't there any more.")
+        raise PortsideError(f"{content} no longer exists.")
 
 
 class _Input(io.RawIOBase):
-    """What a command on a channel reads. paramiko's own file complains of what it can't send any more, to the user."""
+    """The standard input of a command on a channel. paramiko's own file object prints errors if it can't send."""
 
     def __init__(self, channel: paramiko.Channel) -> None:
         super().__init__()
@@ -74,7 +74,8 @@ class _Input(io.RawIOBase):
 
 
 class Sender(threading.Thread):
-    """Feeds a command while its output is read. One that ends early takes no more, and its own words tell why."""
+    """Writes to a command's input while its output is read. If the command exits early, the rest isn't sent; its own
+    output says why."""
 
     def __init__(self, channel: paramiko.Channel, send: Callable[[IO[bytes]], None] | None) -> None:
         super().__init__(daemon=True)

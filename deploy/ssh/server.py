@@ -1,7 +1,7 @@
-"""Server: the SSH connection, and the only place that holds one.
+"""Server: the SSH connection. No other module holds one.
 
-Whatever is to be done travels as one compressed stream over one channel: the scripts of ``remote/``, the steps and
-their files. That is one round trip, however many steps there are; results come back as they happen.
+Steps are sent as one compressed stream over one channel: the scripts of ``remote/``, the steps and their files. That
+is one round trip for any number of steps. Results come back as they happen.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from ..core.report import Report
 from ..core.steps import Step, quote
 from . import connection as ssh_connection
 from .errors import no_session
-from .heartbeat import Heart
+from .heartbeat import Heartbeat
 from .payload import Sender, pack
-from .results import LOST, CommandFailed, Following, Result
+from .results import LOST, CommandFailed, Result, ResultReader
 from .session import Emit, Input, Session, Unwritable, size
 from .sudo import GIVEN, Sudo
 from .transport import BROKEN, close
 
-SILENCE_SECONDS = 30  # the lock ends after this much silence
-ENDING_SECONDS = 5  # for a thread that sends, once nobody reads any more
+SILENCE_SECONDS = 30  # the server releases the lock after this time without a heartbeat
+ENDING_SECONDS = 5  # to wait for a sending thread once the command has ended
 
-# A lost connection is told by us, in one line.
+# Portside reports a lost connection itself, in one line.
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 MEMORY, DISK = "/run", "/var/tmp"
@@ -53,43 +53,43 @@ class Server:
         self.practice = ssh_connection.practice(connection) is not None
         self._connection = ssh_connection.reconnected(connection)
         self._sudo = Sudo(self._connection.user, self.address, report, connection.config.sudo.password or GIVEN)
-        self._reaching: _Reaching | None = None
+        self._connecting: _Connecting | None = None
         self._open = False
         self._awaited: paramiko.Channel | None = None
         self._interrupted = False
         self._noticing = threading.Lock()
-        self._fence = ("", "")  # the site whose lock we hold, and our token
-        self._heart: Heart | None = None  # while we hold it
+        self._fence = ("", "")  # the site that we hold the lock of, and our token
+        self._heartbeat: Heartbeat | None = None  # while we hold it
 
     @property
     def target(self) -> str:
-        """What the user would type after -H to reach it again."""
+        """The value of -H for this server."""
         return str(self.address)
 
     @property
     def peer(self) -> str:
-        """The address that our connection leads to; empty where it goes by way of another host."""
+        """The address of the server; empty if the connection goes through another host."""
         sock = self._connection.transport.sock if self._open else None
         return str(sock.getpeername()[0]) if isinstance(sock, socket.socket) else ""
 
-    def reach(self) -> _Reaching:
-        """Begin to open the connection. How that ends is for ``connect`` to tell."""
-        self._reaching = _Reaching(self._connection, self.target)
-        self._reaching.start()
-        return self._reaching
+    def start_connecting(self) -> _Connecting:
+        """Begin to open the connection in the background; ``connect`` waits for it and raises its error."""
+        self._connecting = _Connecting(self._connection, self.target)
+        self._connecting.start()
+        return self._connecting
 
     def connect(self) -> None:
-        """Open the connection. Raises PortsideError that says why it can't be, and what to do."""
+        """Open the connection. Raises PortsideError with the reason and a hint if that fails."""
         if self._open:
             return
-        (self._reaching or self.reach()).end()
+        (self._connecting or self.start_connecting()).end()
         self._open = True
 
     def close(self) -> None:
         self._connection.close()
 
     def facts(self, site: Site, paths: Sequence[str]) -> Facts:
-        """The state of the server and of this site on it, and the hashes of ``paths``, in one round trip."""
+        """Read the state of the server and of this site on it, and the hashes of ``paths``, in one round trip."""
         step = Step("Read the server's facts", ("script", "facts", site.name, *paths))
         with self.quietly():
             (result,) = self.apply([step], stage="preflight")
@@ -97,7 +97,7 @@ class Server:
 
     @contextmanager
     def quietly(self) -> Iterator[None]:
-        """Steps that only look aren't worth a line, in the log neither."""
+        """Print and log nothing, for steps that only read."""
         report = self.report
         before = report.quiet, report.log
         report.quiet, report.log = True, None
@@ -109,12 +109,12 @@ class Server:
     def apply(
         self, steps: Sequence[Step], *, stage: str, lock: str = "", big: bool = False, detached: bool = False
     ) -> list[Result]:
-        """Run the steps on the server, in one round trip, reporting each as it happens.
+        """Run the steps on the server in one round trip, and report each as it happens.
 
-        ``lock``: a lock on the server they wait for and hold. ``big``: the files may not fit into memory.
-        ``detached``: they reach their end without us. While we hold a site's lock they also wait for what a deploy
-        that died left running, and are refused once somebody else holds it.
-        Raises StepFailed on the first that fails; those after it aren't run.
+        ``lock``: a lock on the server that the steps wait for and hold. ``big``: the files may not fit into memory.
+        ``detached``: the steps finish even if the connection is lost. While we hold a site's lock they also wait for
+        processes of an interrupted deploy, and are refused once another machine has taken the lock.
+        Raises StepFailed on the first step that fails; the steps after it don't run.
         """
         if not steps:
             return []
@@ -126,19 +126,19 @@ class Server:
             ("sh", "-c", receive, "receive", room, nonce, locks, site, token, how),
             lambda sink: pack(steps, sink),
         )
-        return Following(self.target, self.report, steps, stage, f"@@{nonce} ").follow(lines)
+        return ResultReader(self.target, self.report, steps, stage, f"@@{nonce} ").follow(lines)
 
     def send(self, step: Step, content: Callable[[IO[bytes]], None], *, stage: str) -> Result:
-        """Run one step that reads its input itself, while we hold the site's lock: what arrives is kept where it
-        belongs, also when the rest doesn't. Raises StepFailed."""
+        """Run one step that reads its input itself, while we hold the site's lock. If the connection is lost, the part
+        that arrived is kept. Raises StepFailed."""
         nonce, (site, token), script = secrets.token_hex(8), self._fence, step.words[1]
         text = (REMOTE / f"{script}.sh").read_text(encoding="utf-8")
         lines = self.stream(("sh", "-c", text, script, nonce, site, token, *step.words[2:]), content)
-        (result,) = Following(self.target, self.report, [step], stage, f"@@{nonce} ").follow(lines)
+        (result,) = ResultReader(self.target, self.report, [step], stage, f"@@{nonce} ").follow(lines)
         return result
 
     def stream(self, words: Sequence[str], send: Callable[[IO[bytes]], None] | None = None) -> Iterator[str]:
-        """Run ``words`` as root; send to its input and yield its lines as they come. Raises CommandFailed."""
+        """Run ``words`` as root, write to its input and yield its output by lines. Raises CommandFailed."""
         self.connect()
         wanted = False
         try:
@@ -160,7 +160,7 @@ class Server:
             sender.start()
             yield from self._lines(channel, said)
             status = channel.recv_exit_status()
-            # What is left to send is nobody's any more: it mustn't meet the next command.
+            # The unsent rest must not reach the next command.
             close(channel)
             sender.join(ENDING_SECONDS)
             if sender.error and status != LOST:
@@ -169,33 +169,32 @@ class Server:
             raise CommandFailed(status)
 
     def interrupt(self) -> None:
-        """From another thread: end what is under way here, as Ctrl-C would."""
-        with self._noticing:  # or this one clears away already, and it is that which is ended
+        """End the current command, as Ctrl-C would. Called from another thread."""
+        with self._noticing:  # otherwise this could end the clean-up after an interruption
             self._interrupted = True
             if self._awaited:
                 close(self._awaited)
 
-    def heed(self) -> bool:
-        """Whether there was an interruption. Notice is taken of it once: what is cleared away after it goes
-        undisturbed."""
+    def take_interrupt(self) -> bool:
+        """Return whether there was an interruption, and reset it, so that the clean-up isn't interrupted too."""
         with self._noticing:
             was, self._interrupted = self._interrupted, False
         return was
 
     def check_link(self) -> None:
-        """Raises Lost where we hold a lock of a server that doesn't answer any more."""
-        if self._heart and not self._heart.answers():
-            raise ConnectionLost(f"The connection to {self.target} was lost: it doesn't answer any more.")
+        """Raise ConnectionLost if we hold a lock and the server no longer answers."""
+        if self._heartbeat and not self._heartbeat.answers():
+            raise ConnectionLost(f"The connection to {self.target} was lost: the server no longer answers.")
 
     @contextmanager
     def lock(
         self, site: Site, waiting: Callable[[str], None] | None = None
     ) -> Iterator[tuple[Callable[[str], None], str, bool]]:
-        """Hold the site's lock for as long as the block runs; it ends with our connection, however that ends.
+        """Hold the site's lock while the block runs. The lock also ends with our connection.
 
-        ``waiting``: wait for it, and call this with who holds it, whenever that changes. Yields a function that tells
-        others the stage we are at, the release that is live now, and whether something ran on behalf of a laptop that
-        is gone. Raises Locked, saying who holds the lock.
+        ``waiting``: wait for the lock, and call this with the holder whenever it changes. Yields a function that
+        publishes our current stage, the release that is live now, and whether an interrupted command was still
+        running. Raises Locked, which names the holder.
         """
         self.connect()
         who, token = f"{getuser()}@{socket.gethostname()}", secrets.token_hex(8)
@@ -204,16 +203,16 @@ class Server:
         with self._running((*words, "yes" if waiting else "no")) as (channel, said):
             busy, _, current = self._held(site, channel, said, waiting).partition(" ")
             self._awaited, self._fence = None, (site.name, token)
-            self._heart = heart = Heart(channel)
-            heart.start()
+            self._heartbeat = heartbeat = Heartbeat(channel)
+            heartbeat.start()
             try:
-                yield heart.beat, current, busy == "yes"
+                yield heartbeat.beat, current, busy == "yes"
             finally:
-                heart.stopped.set()
-                self._heart, self._fence = None, ("", "")
+                heartbeat.stopped.set()
+                self._heartbeat, self._fence = None, ("", "")
 
     def _held(self, site: Site, channel: paramiko.Channel, said: bytes, waiting: Callable[[str], None] | None) -> str:
-        """Read that we have the lock. Returns what comes with it."""
+        """Wait until we have the lock. Returns the rest of the server's line."""
         holder = ""
         for line in self._lines(channel, said):
             word, _, rest = line.partition(" ")
@@ -224,13 +223,13 @@ class Server:
                 waiting(holder)
         if channel.recv_exit_status() == LOST:
             raise ConnectionLost(f"The connection to {self.target} was lost.")
-        hint = "Wait until it has ended and type the same command again, or wait for it with --wait."
+        hint = "Run the command again once that deploy has ended, or use --wait."
         raise Locked.by(holder or "no answer", site.name, self.target, hint)
 
     def interactive(
         self, words: Sequence[str], given: Input, out: Emit, errors: Emit, *, terminal: bool = False, root: bool = True
     ) -> int:
-        """Run ``words`` as root, or as the user, with the user's own input and output. Returns its exit code."""
+        """Run ``words`` as root, or as the user, with the user's own input and output. Returns the exit code."""
         self.connect()
         try:
             with self._running(words, terminal=terminal, root=root) as (channel, said), self._noticing_loss():
@@ -245,9 +244,9 @@ class Server:
     def _running(
         self, words: Sequence[str], *, combined: bool = False, terminal: bool = False, root: bool = True
     ) -> Iterator[tuple[paramiko.Channel, bytes]]:
-        """A channel on which ``words`` run, as root unless told otherwise, and what they have said already.
+        """Start ``words``, as root by default. Yields their channel and the output that was already read.
 
-        ``combined``: their errors come as output, as they do where sudo's question has to be read.
+        ``combined``: their errors are part of the output, which is always so while sudo's question is read.
         """
         asks = root and self._sudo.asks
         self.round_trips += 3 if asks else 1
@@ -266,7 +265,7 @@ class Server:
             yield channel, said
 
     def _entered(self, channel: paramiko.Channel) -> bytes:
-        """Past sudo's question; what came after it."""
+        """Answer sudo's question. Returns the output after it."""
 
         def send(text: bytes) -> None:
             with self._noticing_loss():
@@ -290,7 +289,7 @@ class Server:
             close(channel)
 
     def _lines(self, channel: paramiko.Channel, said: bytes = b"") -> Iterator[str]:
-        """The lines a channel prints, without their ends, as they come; ``said``: what was read already."""
+        """Yield a channel's output by lines, without line ends. ``said``: output that was already read."""
         rest = b""
         while block := said or self._received(channel):
             said = b""
@@ -303,23 +302,23 @@ class Server:
     def _received(self, channel: paramiko.Channel) -> bytes:
         with self._noticing_loss():
             block = channel.recv(65536)
-        if self.heed():
+        if self.take_interrupt():
             raise KeyboardInterrupt
         return block
 
     @contextmanager
     def _noticing_loss(self) -> Iterator[None]:
-        """What goes wrong with the connection inside, as one clear error."""
+        """Turn every connection error in the block into one ConnectionLost."""
         try:
             yield
         except BROKEN as error:
             raise ConnectionLost(
                 f"The connection to {self.target} was lost: {str(error) or type(error).__name__}.",
-                hint="Type the same command again; it goes on from what it finds.",
+                hint="Run the command again. It continues from the current state.",
             ) from error
 
 
-class _Reaching(threading.Thread):
+class _Connecting(threading.Thread):
     """Opens a connection while its owner does something else."""
 
     def __init__(self, connection: Connection, target: str) -> None:
@@ -334,7 +333,7 @@ class _Reaching(threading.Thread):
             self.error = error
 
     def end(self) -> None:
-        """Wait until it is open. Raises why it couldn't be."""
+        """Wait until the connection is open. Raises the error if it couldn't be opened."""
         self.join()
         if self.error:
             raise self.error

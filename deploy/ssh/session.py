@@ -1,7 +1,7 @@
-"""Session: a command on the server with the user's own input and output, as ssh has it.
+"""Session: a command on the server with the user's own input and output, as with ssh.
 
-On a terminal it has one there, too: of the same size, told when that changes, and every key goes to the command, Ctrl-C
-among them. Piped, input and output are bytes, and standard error stays apart.
+If the user has a terminal, the command gets one too. It has the same size, also after a change, and every key goes to
+the command, including Ctrl-C. If input or output is piped, both are bytes, and standard error stays separate.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from invoke.exceptions import Exit
 from ..core.files import REMOTE
 
 BLOCK = 32768
-FULL_SECONDS = 0.01  # until it is looked again whether more can be sent
+FULL_SECONDS = 0.01  # until the next check whether more can be sent
 
 Emit = Callable[[bytes], Any]
 
 
 def guarded(words: Sequence[str], container: str = "") -> tuple[str, ...]:
-    """Words that run ``words`` on the server and leave nothing behind, however they or our connection end."""
+    """Return words that run ``words`` on the server and leave no process behind, even if the connection is lost."""
     session, end = ((REMOTE / f"{name}.sh").read_text(encoding="utf-8") for name in ("session", "session-end"))
     return ("sh", "-c", session, "session", end, container, *words)
 
 
 def terminal() -> bool:
-    """Whether a user sits at both ends: one that is piped has no use for a terminal."""
+    """Whether input and output are terminals, and neither is piped."""
     return all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout)) and _in_front()
 
 
 def _in_front() -> bool:
-    """Whether the terminal is ours to read: in the background that would stop us."""
+    """Whether this process may read the terminal. In the background, reading would stop it."""
     try:
         return os.tcgetpgrp(sys.stdin.fileno()) == os.getpgrp()
-    except OSError:  # not the one that we are controlled from
+    except OSError:  # not our controlling terminal
         return True
 
 
 def size() -> tuple[int, int]:
-    """Columns and lines of the user's terminal."""
+    """Return columns and lines of the user's terminal."""
     try:
         return tuple(os.get_terminal_size(sys.stdin.fileno()))  # type: ignore[return-value]
     except OSError:
@@ -59,7 +59,7 @@ def size() -> tuple[int, int]:
 
 
 def to_stream(stream: Any) -> Emit:
-    """Writes bytes to one of this process's streams, at once."""
+    """Return a function that writes bytes to one of this process's streams, unbuffered."""
 
     def emit(block: bytes) -> None:
         stream.flush()
@@ -70,7 +70,7 @@ def to_stream(stream: Any) -> Emit:
 
 
 class Unwritable(Exception):
-    """This machine takes no more of the output; ``error`` says why. It is no fault of the connection."""
+    """The output can't be written on this machine. ``error`` says why; the connection isn't the cause."""
 
     def __init__(self, error: OSError) -> None:
         super().__init__(str(error))
@@ -78,20 +78,20 @@ class Unwritable(Exception):
 
 
 @contextmanager
-def unread_is_no_fault() -> Iterator[None]:
-    """Where nobody reads our output any more, as where it goes to head, that ends us as it ends other programs."""
+def exit_on_closed_output() -> Iterator[None]:
+    """Exit like other programs if the reader of our output has closed it, as ``head`` does."""
     try:
         yield
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain of it at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would print an error at exit
         raise Exit(code=128 + signal.SIGPIPE) from None
 
 
 class Input:
-    """Standard input. ``kept``: for one session after the other, each of which is given it from its beginning."""
+    """Standard input. ``kept``: for several sessions, each of which reads it from the start."""
 
     def __init__(self, *, kept: bool = False) -> None:
-        self._read: IO[bytes] | None = SpooledTemporaryFile(max_size=2**20) if kept else None  # noqa: SIM115 - as long as we
+        self._read: IO[bytes] | None = SpooledTemporaryFile(max_size=2**20) if kept else None  # noqa: SIM115 - see close
         self._ended = False
 
     def close(self) -> None:
@@ -99,22 +99,22 @@ class Input:
             self._read.close()
 
     def begin(self) -> None:
-        """What was read already is read again."""
+        """Start again at the beginning, if the input is kept."""
         if self._read:
             self._read.seek(0)
 
     def descriptor(self) -> int | None:
-        """What can be read once there is more; None where nothing is to be waited for."""
+        """Return the descriptor to wait for; None if there is nothing to wait for."""
         return None if self._ended or self._known() else _readable()
 
     def block(self) -> bytes:
-        """The next bytes; none at its end."""
+        """Return the next bytes; none at the end."""
         if self._read and self._known():
             return self._read.read(BLOCK)
         number = None if self._ended else _readable()
         try:
             block = os.read(number, BLOCK) if number is not None else b""
-        except OSError:  # a folder, or a terminal that is gone
+        except OSError:  # a folder, or a closed terminal
             block = b""
         self._ended = not block
         if self._read:
@@ -122,7 +122,7 @@ class Input:
         return block
 
     def _known(self) -> bool:
-        """Whether there are bytes ahead that were read before."""
+        """Whether kept bytes are left to read."""
         if not self._read:
             return False
         here = self._read.tell()
@@ -132,15 +132,15 @@ class Input:
 
 
 @cache
-def of_all() -> Input:
-    """What several servers are given, one after the other."""
+def shared_input() -> Input:
+    """Return the standard input for several servers, one after the other."""
     made = Input(kept=True)
     atexit.register(made.close)
     return made
 
 
 class Session:
-    """Passes input, output and what the terminal is told between the user and a channel."""
+    """Passes input, output and the terminal's size between the user and a channel."""
 
     def __init__(
         self, channel: paramiko.Channel, given: Input, out: Emit, errors: Emit, *, terminal: bool = False
@@ -152,11 +152,11 @@ class Session:
         given.begin()
 
     def attend(self, said: bytes = b"") -> int:
-        """Until the command ends; its exit code, or -1 where the connection ended before. ``said``: what was read
-        already."""
+        """Run until the command ends. Returns its exit code, or -1 if the connection was lost. ``said``: output that
+        was already read."""
         if said:
             self._pass_on(self.out, said)
-        with _raw() if self.terminal else _as_it_is(), _told_of_size(self.terminal) as resized:
+        with _raw() if self.terminal else _unchanged(), _resizes(self.terminal) as resized:
             while self._output():
                 self._wait(resized)
         return self.channel.recv_exit_status()
@@ -168,7 +168,7 @@ class Session:
             raise Unwritable(error) from error
 
     def _output(self) -> bool:
-        """Pass on what there is. Returns whether there may be more."""
+        """Pass on the available output. Returns whether there may be more."""
         ended = self.channel.eof_received or self.channel.closed
         read = False
         while self.channel.recv_ready():
@@ -180,7 +180,7 @@ class Session:
         return read or not ended
 
     def _wait(self, resized: int | None) -> None:
-        """Until there is something to do; what there is of input is sent."""
+        """Wait for events, and send available input."""
         reads = self._more and not self._unsent
         number = self._given.descriptor() if reads else None
         at_once = reads and number is None
@@ -202,7 +202,7 @@ class Session:
                 self.channel.shutdown_write()
 
     def _send(self) -> None:
-        """As much as the other side has room for: to wait for more would be to read no output meanwhile."""
+        """Send as much as the other side accepts. Waiting for more would block reading the output."""
         if self.channel.closed or self.channel.eof_sent:
             self._unsent = b""
         elif self.channel.send_ready():
@@ -217,7 +217,7 @@ class Session:
 
 
 def _readable() -> int | None:
-    """Standard input's number; None where there is none, or it is a terminal that isn't ours."""
+    """Return the descriptor of standard input; None if there is none, or it is a terminal in the background."""
     try:
         number = sys.stdin.fileno()
     except (AttributeError, OSError, ValueError):
@@ -226,13 +226,13 @@ def _readable() -> int | None:
 
 
 @contextmanager
-def _as_it_is() -> Iterator[None]:
+def _unchanged() -> Iterator[None]:
     yield
 
 
 @contextmanager
 def _raw() -> Iterator[None]:
-    """The terminal passes every key on as it is. It is put back, also where somebody ends us."""
+    """Switch the terminal to raw mode. It is restored even if a signal ends this process."""
     number = sys.stdin.fileno()
     before = termios.tcgetattr(number)
     try:
@@ -245,7 +245,7 @@ def _raw() -> Iterator[None]:
 
 @contextmanager
 def _ended_by(*signals: signal.Signals) -> Iterator[None]:
-    """These signals end us by way of what is to be put back."""
+    """Turn these signals into SystemExit, so that clean-up code runs."""
 
     def end(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
@@ -255,8 +255,8 @@ def _ended_by(*signals: signal.Signals) -> Iterator[None]:
 
 
 @contextmanager
-def _told_of_size(wanted: bool) -> Iterator[int | None]:
-    """A descriptor that can be read once the terminal has another size."""
+def _resizes(wanted: bool) -> Iterator[int | None]:
+    """Yield a descriptor that becomes readable when the terminal's size changes."""
     if not wanted:
         yield None
         return
@@ -276,7 +276,7 @@ def _told_of_size(wanted: bool) -> Iterator[int | None]:
 
 @contextmanager
 def _handling(handler: Callable[[int, Any], Any], *signals: signal.Signals) -> Iterator[None]:
-    """Only the main thread can be told of signals."""
+    """Handle signals in the block. Only the main thread can receive them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

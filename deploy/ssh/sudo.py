@@ -1,7 +1,7 @@
-"""Sudo: root for a user who isn't, and its password where it wants one.
+"""Sudo: runs commands as root for other users, and sends the password if sudo requires one.
 
-The password travels over the same input as everything else, so it is sent only once sudo has asked for it, and what
-follows only once sudo has let us in: sudo alone reads it, and a wrong one is told, not followed by a stream.
+The password goes through the same input as everything else. So it is sent only once sudo has asked for it, and the
+rest only once sudo has accepted it. That way only sudo reads the password, and a wrong one is reported.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from ..core.secret import Secret
 from .errors import no_root
 
 WANTED = re.compile(r"sudo: .*(password|authentication) is required")
-IN_ENGLISH = ("env", "LC_ALL=C.UTF-8", "LANGUAGE=")  # in which sudo says what it wants; others translate it
+IN_ENGLISH = ("env", "LC_ALL=C.UTF-8", "LANGUAGE=")  # so that sudo's messages aren't translated
 LET_IN = 'echo "$0"; exec "$@"'
-# Out of the environment before Fabric reads it: with --debug it prints what it finds there.
+# Removed from the environment before Fabric reads it, because with --debug it prints its environment.
 GIVEN = os.environ.pop("FABRIC_SUDO_PASSWORD", "")
 _terminal = threading.Lock()  # one question at a time, when several servers ask
 
 
 def on_terminal() -> bool:
-    """Whether somebody is there to be asked. Where standard input is closed, Python has none."""
+    """Whether standard input is a terminal. If it is closed, Python has none."""
     return bool(sys.stdin and sys.stdin.isatty())
 
 
 def asking() -> bool:
-    """Whether somebody is being asked on the terminal."""
+    """Whether a question is waiting for an answer on the terminal."""
     return _terminal.locked()
 
 
 class Sudo:
-    """How a user becomes root on a server. ``given``: the password, where Fabric was told it."""
+    """Runs commands as root on a server. ``given``: the password, if Fabric has one."""
 
     def __init__(self, user: str, target: str, report: Report, given: str) -> None:
         self.user, self.target, self.report = user, target, report
@@ -51,13 +51,14 @@ class Sudo:
         return self.password is not None
 
     def words(self, words: Sequence[str]) -> tuple[str, ...]:
-        """The words that run ``words`` as root."""
+        """Return words that run ``words`` as root."""
         if self.user == "root":
             return tuple(words)
         return (*IN_ENGLISH, "sudo", *(("-S", "-p", self.question) if self.asks else ("-n",)), *words)
 
     def guarded(self, words: Sequence[str]) -> tuple[str, ...]:
-        """The same, saying so once we are root, where there is a password to be sent before."""
+        """Return words that run ``words`` as root. If a password is sent first, they print a line once they are
+        root."""
         return self.words(("sh", "-c", LET_IN, self._root, *words) if self.asks else words)
 
     @property
@@ -69,11 +70,11 @@ class Sudo:
         return f"[root {self._mark}]"
 
     def wants(self, line: str) -> bool:
-        """Whether sudo has just refused for want of a password."""
+        """Whether a line says that sudo requires a password."""
         return not self.settled and bool(WANTED.search(line))
 
     def ask(self) -> None:
-        """Have the password, asked for on the terminal. Raises PortsideError where there is none."""
+        """Ask for the password on the terminal, unless it is given. Raises PortsideError if there is no terminal."""
         text = self._given or self._typed()
         self.password = Secret(text)
         self.report.hide([self.password])
@@ -81,16 +82,16 @@ class Sudo:
     def _typed(self) -> str:
         if not on_terminal():
             raise PortsideError(
-                f"No root on {self.target}: sudo wants {self.user}'s password, and there is no terminal.",
+                f"No root on {self.target}: sudo requires {self.user}'s password, and there is no terminal to ask on.",
                 state="Nothing was changed.",
-                hint="Put it into the environment as FABRIC_SUDO_PASSWORD, "
-                f"or give the user sudo without one (with visudo): {self.user} ALL=(ALL) NOPASSWD:ALL",
+                hint="Set it in the environment as FABRIC_SUDO_PASSWORD, "
+                f"or allow sudo without a password (with visudo): {self.user} ALL=(ALL) NOPASSWD:ALL",
             )
         with _terminal:
             return self.report.ask_secret(f"sudo's password for {self.user} on {self.target}: ")
 
     def enter(self, received: Callable[[], bytes], send: Callable[[bytes], None]) -> bytes:
-        """Answer sudo's question, if it asks; return once we are root, with what came after. Raises PortsideError."""
+        """Answer sudo's question, if it asks, and return the output that follows. Raises PortsideError."""
         seen, answered = b"", False
         question, root = self.question.encode(), re.compile(re.escape(self._root.encode()) + rb"\r?\n")
         while not root.search(seen):
@@ -111,8 +112,8 @@ class Sudo:
 
     def _wrong(self) -> PortsideError:
         return PortsideError(
-            f"sudo on {self.target} doesn't take this password for {self.user}.",
+            f"sudo on {self.target} rejected this password for {self.user}.",
             state="Nothing was changed.",
-            hint="Type the same command again"
-            + (", with the right one in FABRIC_SUDO_PASSWORD." if self._given else "."),
+            hint="Run the command again"
+            + (" with the right password in FABRIC_SUDO_PASSWORD." if self._given else "."),
         )

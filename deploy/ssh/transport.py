@@ -1,4 +1,4 @@
-"""The SSH transport: what is sent leaves at once, and nothing leaves for a channel that is closed."""
+"""The SSH transport: sends without delay, and never sends to a closed channel."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 import paramiko
 from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EOF
 
-BROKEN = (OSError, EOFError, paramiko.SSHException)  # what a connection raises that is lost
+BROKEN = (OSError, EOFError, paramiko.SSHException)  # errors of a lost connection
 
 
 def close(channel: paramiko.Channel) -> None:
-    """Close a channel. Where the connection is lost, to say so fails, and nobody needs to be told."""
+    """Close a channel. Errors of a lost connection are ignored."""
     with suppress(*BROKEN):
         channel.close()
 
 
 class Transport(paramiko.Transport):
-    """paramiko's, with two of its habits mended.
+    """paramiko's transport with two fixes.
 
-    It leaves Nagle's algorithm on, which costs 40 ms a command, and turns of the handshake. And it sees whether a
-    channel is open some time before it sends: where the command at the other end ends in between, what is sent comes
-    after our own word that the channel is closed, and OpenSSH's server ends the whole connection over that
-    (channel_from_packet_id in its channels.c).
+    - paramiko leaves Nagle's algorithm on, which costs 40 ms for each command and slows the handshake.
+    - paramiko checks whether a channel is open some time before it sends. If the command on the server ends in
+      between, the data follows our own close message, and OpenSSH's server then drops the whole connection
+      (channel_from_packet_id in its channels.c).
     """
 
     def __init__(self, connected: Any, **options: Any) -> None:
@@ -33,12 +33,12 @@ class Transport(paramiko.Transport):
         super().__init__(connected, **options)
 
     def _send_message(self, data: paramiko.Message) -> None:
-        """Called with the lock under which the word that a channel is closed is sent, too."""
+        """Send a message. paramiko calls this with the lock that also covers a channel's close message."""
         if not self._is_late(data):
             super()._send_message(data)  # type: ignore[misc]
 
     def _is_late(self, data: paramiko.Message) -> bool:
-        """Whether it is for a channel that is closed."""
+        """Whether a message is for a closed channel."""
         message = paramiko.Message(data.asbytes()[:5])
         if message.get_byte()[0] not in {MSG_CHANNEL_DATA, MSG_CHANNEL_EOF}:
             return False

@@ -101,7 +101,7 @@ def test_ssh_config_is_read_with_what_it_includes(tmp_path: Path) -> None:
     (tmp_path / ".ssh/config").write_text("Include hosts\n")
     (tmp_path / ".ssh/hosts").write_text("Host web\n    HostName 127.0.0.1\n    Port 1\n    User ann\n")
     done = fab(tmp_path, "status", "-H", "web", "--env", str(path))
-    assert "Nothing answers SSH at 127.0.0.1, port 1." in done.stderr
+    assert "No SSH server answers at 127.0.0.1, port 1." in done.stderr
     assert "Try ssh -p 1 ann@127.0.0.1" in done.stderr
     done = fab(tmp_path, "status", "-H", "web,ann@127.0.0.1:1", "--env", str(path))
     assert "web and ann@127.0.0.1:1 are the same server." in done.stderr
@@ -122,7 +122,7 @@ def test_several_servers_are_tried_once_each_and_summed_up(task: str, home: Path
     path = sample.write_env(tmp_path / ".env", {**sample.LINES, "DEPLOY_APP": str(CHECKOUT / "app")})
     done = fab(home, task, "-H", nowhere(1, 2), "--env", str(path))
     assert done.returncode == 1
-    tried = [done.stderr.count(f"127.0.0.1:{n} | Nothing answers SSH at 127.0.0.1, port {n}.\n") for n in (1, 2)]
+    tried = [done.stderr.count(f"127.0.0.1:{n} | No SSH server answers at 127.0.0.1, port {n}.\n") for n in (1, 2)]
     # What fails on one server may stop a deploy on the other before that one is tried.
     assert tried == [1, 1] or (task == "deploy" and sorted(tried) == [0, 1])
     assert done.stderr.splitlines()[-1] == f"Mend what failed, then type fab {task} -H {nowhere(1, 2)} --env {path}"
@@ -131,7 +131,7 @@ def test_several_servers_are_tried_once_each_and_summed_up(task: str, home: Path
 def test_the_first_of_several_may_be_named_with_the_user_it_has_anyway(home: Path, tmp_path: Path) -> None:
     path = sample.write_env(tmp_path / ".env", sample.LINES)
     done = fab(home, "provision", "-H", f"{getuser()}@{nowhere(1, 2)}", "--env", str(path))
-    assert (done.returncode, done.stderr.count("Nothing answers")) == (1, 4)
+    assert (done.returncode, done.stderr.count("No SSH server answers")) == (1, 4)
 
 
 def test_a_server_is_gone_to_once_however_often_it_is_named() -> None:
@@ -175,7 +175,7 @@ def test_settings_at_fault_are_told_once_for_several_servers(home: Path, tmp_pat
 def test_the_same_server_twice_is_done_once_and_under_two_names_refused(home: Path, tmp_path: Path) -> None:
     path = sample.write_env(tmp_path / ".env", sample.LINES)
     done = fab(home, "provision", "-H", nowhere(1, 1), "--env", str(path))
-    assert (done.returncode, done.stderr.count("Nothing answers")) == (1, 1), "as with one server"
+    assert (done.returncode, done.stderr.count("No SSH server answers")) == (1, 1), "as with one server"
     done = fab(home, "provision", "-H", "127.0.0.1:1,ann@127.0.0.1:1", "--env", str(path))
     assert (done.returncode, done.stderr.splitlines()[0]) == (
         2,
@@ -317,7 +317,7 @@ def hosts(home: Path, folder: Path, *words: str, **more: str) -> subprocess.Comp
 def test_without_h_a_task_goes_where_the_site_says(words: tuple[str, ...], home: Path, tmp_path: Path) -> None:
     done = hosts(home, tmp_path, *words, DEPLOY_HOSTS=nowhere(1))
     assert done.returncode == 1
-    assert f"Nothing answers SSH at {nowhere(1).replace(':', ', port ')}." in done.stdout + done.stderr
+    assert f"No SSH server answers at {nowhere(1).replace(':', ', port ')}." in done.stdout + done.stderr
 
 
 def test_h_wins_over_what_the_site_says(home: Path, tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ def test_h_wins_over_what_the_site_says(home: Path, tmp_path: Path) -> None:
 
 def test_several_of_the_sites_servers_are_gone_to(home: Path, tmp_path: Path) -> None:
     done = hosts(home, tmp_path, "provision", DEPLOY_HOSTS=f"{nowhere(1, 2)}, {nowhere(1)}")
-    assert done.stderr.count("Nothing answers") == 4, "once as each ends, once in the sum"
+    assert done.stderr.count("No SSH server answers") == 4, "once as each ends, once in the sum"
 
 
 def test_a_server_that_can_not_be_is_refused_by_its_name(home: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from deploy.core.report import Report
 from deploy.core.secret import Secret
 from deploy.core.steps import script
 from deploy.flows import tasks
-from deploy.ssh.results import OWN, Following
+from deploy.ssh.results import OWN, ResultReader
 from tests import sample
 from tests.sample import Paper
 
@@ -88,7 +88,7 @@ def test_every_word_of_every_message_is_its_own() -> None:
 
 def failing(report: Report, *lines: str) -> list[str]:
     """What is told of a step that failed after these lines."""
-    following = Following(
+    following = ResultReader(
         "web-1", report, [script("A step", "after", "python manage.py tell --note closed")], "live", "@@"
     )
 

@@ -28,21 +28,21 @@ def told(error: Exception, hop: Hop = DIRECT) -> str:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (socket.gaierror(-2, "unknown"), "There is no host called 192.0.2.1."),
-        (ConnectionRefusedError(), "Nothing answers SSH at 192.0.2.1, port 2222."),
+        (socket.gaierror(-2, "unknown"), "Cannot resolve the host name 192.0.2.1."),
+        (ConnectionRefusedError(), "No SSH server answers at 192.0.2.1, port 2222."),
         (
             paramiko.ssh_exception.NoValidConnectionsError({("192.0.2.1", 2222): OSError("refused")}),
-            "Nothing answers SSH at 192.0.2.1, port 2222.",
+            "No SSH server answers at 192.0.2.1, port 2222.",
         ),
         (TimeoutError(), "192.0.2.1 didn't answer within 15 s."),
-        (paramiko.AuthenticationException("no"), "let nobody in as ann"),
+        (paramiko.AuthenticationException("no"), "Permission denied for ann@"),
         (paramiko.AuthenticationException("no"), "ssh -p 2222 ann@192.0.2.1"),
         (paramiko.PasswordRequiredException("locked"), "ssh-add"),
-        (UnicodeError("label too long"), "There is no host called 192.0.2.1."),
-        (CHANGED, "The host key of 192.0.2.1 has changed: ~/.ssh/known hosts has another one than"),
-        (CHANGED, "ssh-keygen -R '[192.0.2.1]:2222' -f ~/'.ssh/known hosts', then the same command again."),
+        (UnicodeError("label too long"), "Cannot resolve the host name 192.0.2.1."),
+        (CHANGED, "The host key of 192.0.2.1 has changed: it is now"),
+        (CHANGED, "ssh-keygen -R '[192.0.2.1]:2222' -f ~/'.ssh/known hosts', then run the command again."),
         pytest.param(CHANGED, fingerprint(KEY), id="the key's fingerprint"),
-        (BY_PATTERN, "If it was installed anew: take line 3 out of ~/.ssh/known hosts, then the same command again."),
+        (BY_PATTERN, "If it was reinstalled: remove line 3 from ~/.ssh/known hosts, then run the command again."),
         pytest.param(
             REVOKED,
             f"The host key of 192.0.2.1 is revoked in ~/.ssh/known hosts, line 3: {fingerprint(KEY)}.",
@@ -62,7 +62,9 @@ def test_the_seconds_waited_are_those_asked_for() -> None:
 
 def test_a_host_that_shows_a_key_of_another_type_than_is_known_is_told_as_such() -> None:
     said = told(UnknownHostKey("192.0.2.1", KEY, {"ssh-ed25519"}))
-    assert f"{fingerprint(KEY)}\nIt is known by a key of another type (ssh-ed25519), which it doesn't show.\n" in said
+    assert (
+        f"{fingerprint(KEY)}\nIts known key is of another type (ssh-ed25519), which the server doesn't offer.\n" in said
+    )
 
 
 @pytest.mark.parametrize(
@@ -84,8 +86,8 @@ def test_an_unknown_host_key_is_shown_with_what_accepts_exactly_it() -> None:
     [
         (MIDDLE, TimeoutError(), "192.0.2.7 (a jump host on the way to web-1) didn't answer"),
         (MIDDLE, UnknownHostKey("x", KEY), "The host key of 192.0.2.7 (a jump host on the way to web-1) isn't known"),
-        (MIDDLE, CLOSED, "port 2222, asked from the jump host bob@gate.example:22."),
-        (BEHIND, CLOSED, "Nothing answers SSH at 10.0.0.5, port 22, asked from the jump host bob@192.0.2.7:2222."),
+        (MIDDLE, CLOSED, "port 2222, tried from the jump host bob@gate.example:22."),
+        (BEHIND, CLOSED, "No SSH server answers at 10.0.0.5, port 22, tried from the jump host bob@192.0.2.7:2222."),
         (BEHIND, paramiko.SSHException("Timeout opening channel."), "10.0.0.5 didn't answer within 15 s."),
         (BEHIND, CLOSED, "Try ssh -J bob@gate.example:22,bob@192.0.2.7:2222 -p 22 ann@10.0.0.5"),
     ],

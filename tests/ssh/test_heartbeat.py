@@ -11,7 +11,7 @@ import paramiko
 import pytest
 
 from deploy.ssh import heartbeat
-from deploy.ssh.heartbeat import Heart
+from deploy.ssh.heartbeat import Heartbeat
 
 
 class Far:
@@ -45,8 +45,8 @@ class Far:
 
 
 @contextmanager
-def beating(far: Far) -> Iterator[Heart]:
-    made = Heart(far)  # type: ignore[arg-type]
+def beating(far: Far) -> Iterator[Heartbeat]:
+    made = Heartbeat(far)  # type: ignore[arg-type]
     made.start()
     yield made
     made.stopped.set()
@@ -105,11 +105,11 @@ def test_a_beat_that_meets_a_lost_link_says_nothing(error: Exception) -> None:
     def broken(data: bytes) -> None:
         raise error
 
-    made = Heart(Far(broken))  # type: ignore[arg-type]
+    made = Heartbeat(Far(broken))  # type: ignore[arg-type]
     made.beat("gate")
     assert not made.answers()
 
 
 def test_whether_it_answers_now() -> None:
-    assert Heart(Far()).answers()  # type: ignore[arg-type]
-    assert not Heart(Far(answers=False)).answers()  # type: ignore[arg-type]
+    assert Heartbeat(Far()).answers()  # type: ignore[arg-type]
+    assert not Heartbeat(Far(answers=False)).answers()  # type: ignore[arg-type]

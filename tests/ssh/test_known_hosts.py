@@ -146,7 +146,7 @@ def test_where_another_key_stands_is_told_with_what_takes_it_away(known: Path) -
     for hosts, remedy in (
         (host, f"ssh-keygen -R '{host}' -f '{known}'"),
         (paramiko.HostKeys.hash_host(host), f"ssh-keygen -R '{host}' -f '{known}'"),
-        ("[*.example]:2222", f"take line 2 out of {known}"),
+        ("[*.example]:2222", f"remove line 2 from {known}"),
     ):
         known.write_text(f"\n{line(hosts, OTHER)}\n")
         with pytest.raises(ChangedHostKey) as caught:

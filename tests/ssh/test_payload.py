@@ -129,5 +129,5 @@ def test_a_sender_keeps_no_program_from_ending() -> None:
 
 def test_a_file_that_is_gone_by_now_is_not_left_out_silently(tmp_path: Path) -> None:
     step = script("Build", "build", files={"a.py": tmp_path / "a.py"})
-    with pytest.raises(PortsideError, match=r"a\.py isn't there any more"):
+    with pytest.raises(PortsideError, match=r"a\.py no longer exists"):
         payload.pack([step], io.BytesIO())

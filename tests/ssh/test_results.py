@@ -9,7 +9,7 @@ import pytest
 from deploy.core.errors import Locked, PortsideError, StepFailed
 from deploy.core.report import Report
 from deploy.core.steps import folder
-from deploy.ssh.results import BUSY, FENCED, LOST, CommandFailed, Following
+from deploy.ssh.results import BUSY, FENCED, LOST, CommandFailed, ResultReader
 
 
 def follow(lines: list[str], status: int = 0) -> None:
@@ -20,7 +20,7 @@ def follow(lines: list[str], status: int = 0) -> None:
         if status:
             raise CommandFailed(status)
 
-    Following("server.example", Report(quiet=True), [folder("/a"), folder("/b")], "test", "@@n ").follow(come())
+    ResultReader("server.example", Report(quiet=True), [folder("/a"), folder("/b")], "test", "@@n ").follow(come())
 
 
 def test_a_lost_connection_says_so() -> None:
@@ -39,7 +39,7 @@ def test_a_run_that_ends_early_is_a_failure_without_an_error_too() -> None:
 
 
 def test_a_run_whose_lock_is_somebody_elses_is_told_as_locked() -> None:
-    with pytest.raises(Locked, match="Somebody else has taken over the lock") as caught:
+    with pytest.raises(Locked, match="Another machine has taken the lock") as caught:
         follow(["@@n begin 1", "@@n ended 1 changed", "@@n exit 77"], status=FENCED)
     assert caught.value.exit_code == 3
 

@@ -525,7 +525,7 @@ def test_a_link_is_checked_by_asking_who_holds_our_lock(
         here.check_link()
         monkeypatch.setattr(heartbeat, "CONNECT_SECONDS", 0.5)
         monkeypatch.setattr(Pipe, "sendall", lambda pipe, data: None)  # as a cut cable has it
-        with pytest.raises(ConnectionLost, match="it doesn't answer any more"):
+        with pytest.raises(ConnectionLost, match="the server no longer answers"):
             here.check_link()
 
 
@@ -541,14 +541,14 @@ def test_a_laptop_that_wakes_up_after_somebody_else_took_over_changes_nothing(
         assert states(here, folder(f"{tmp_path}/silent", owner=ME)) == [("changed", "")]
         with another().lock(site(tmp_path)):
             pass
-        with pytest.raises(Locked, match="Somebody else has taken over the lock"):
+        with pytest.raises(Locked, match="Another machine has taken the lock"):
             here.apply([waking], stage="test")
     assert not (tmp_path / "a").exists()
 
 
 def test_a_lock_that_is_taken_over_ends_a_run_between_two_steps(here: Here, tmp_path: Path) -> None:
     remote(here, "lose", f"echo other >{tmp_path}/locks/site-art.token")
-    with here.lock(site(tmp_path)), pytest.raises(Locked, match="taken over"):
+    with here.lock(site(tmp_path)), pytest.raises(Locked, match="has taken the lock"):
         here.apply([script("Lose it", "lose"), folder(f"{tmp_path}/a", owner=ME)], stage="test")
     assert not (tmp_path / "a").exists()
 
@@ -703,7 +703,7 @@ class Narrow(Server):
 
 def test_an_sshd_that_opens_no_second_session_is_told_as_such() -> None:
     at = Narrow(Connection("root@server.example", config=Config(lazy=True)), Report(quiet=True))
-    with pytest.raises(PortsideError, match=r"sshd on server\.example opens no further session") as caught:
+    with pytest.raises(PortsideError, match=r"sshd on server\.example allows no further session") as caught:
         list(at.stream(("true",)))
     assert "MaxSessions" in caught.value.hint
 
@@ -712,7 +712,7 @@ def test_it_is_reached_while_other_things_go_on_and_connecting_tells_how_that_en
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         at = Server(Connection(f"ann@127.0.0.1:{port}", config=Config(lazy=True)), Report())
-        at.reach()
+        at.start_connecting()
         caller, _ = listener.accept()
         with caller:
             assert caller.recv(4) == b"SSH-"
@@ -732,7 +732,7 @@ def test_notice_of_an_interruption_is_taken_once_its_channel_is_closed(here: Her
     told: list[object] = []
 
     def close() -> None:
-        threads.append(threading.Thread(target=lambda: told.append(here.heed())))
+        threads.append(threading.Thread(target=lambda: told.append(here.take_interrupt())))
         threads[0].start()
         time.sleep(0.2)
         told.append("closed")
@@ -742,7 +742,7 @@ def test_notice_of_an_interruption_is_taken_once_its_channel_is_closed(here: Her
     here.interrupt()
     threads[0].join(timeout=180)
     assert told == ["closed", True], "what is cleared away after it has a channel of its own"
-    assert not here.heed()
+    assert not here.take_interrupt()
 
 
 def test_what_is_interrupted_from_another_thread_ends_as_by_ctrl_c(here: Here, tmp_path: Path) -> None:

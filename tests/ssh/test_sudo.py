@@ -101,7 +101,7 @@ def test_where_sudo_does_not_ask_nothing_is_sent() -> None:
 
 
 def test_a_wrong_password_is_told_and_not_tried_again() -> None:
-    with pytest.raises(PortsideError, match=r"sudo on web-1 doesn't take this password for ann\.") as caught:
+    with pytest.raises(PortsideError, match=r"sudo on web-1 rejected this password for ann\.") as caught:
         enter(asking(), "<Q>", "Sorry, try again.\n<Q>")
     assert "FABRIC_SUDO_PASSWORD" in caught.value.hint
 

@@ -66,11 +66,11 @@ def test_settings_that_are_refused_are_faults(tmp_path: Path, capsys: pytest.Cap
 
 def test_a_server_that_is_not_reached_is_a_fault(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(self: Paper) -> None:
-        raise PortsideError("Nothing answers SSH.", hint="Try ssh srv.")
+        raise PortsideError("No SSH server answers.", hint="Try ssh srv.")
 
     monkeypatch.setattr(Paper, "connect", nobody)
     run = sample.run(settings, Paper(sample.bare()), "doctor")
-    assert doctor.examine(run) == [fault("server", "Nothing answers SSH.", "Try ssh srv.")]
+    assert doctor.examine(run) == [fault("server", "No SSH server answers.", "Try ssh srv.")]
 
 
 @pytest.mark.parametrize(

@@ -375,7 +375,7 @@ def test_a_certificate_of_ones_own_is_checked_and_served(secure: Project, root: 
         ("short.pem", "good.key"): "the chain is incomplete",
         ("mixed.pem", "good.key"): "are in the wrong order",
         ("expired.pem", "expired.key"): "expired on",
-        ("few.pem", "few.key"): "it isn't for",
+        ("few.pem", "few.key"): "doesn't cover",
         ("none.pem", "good.key"): "can't be read",
     }
     for (certificate, key), why in bad.items():

@@ -64,7 +64,7 @@ def ann(server: Practice) -> str:
 def test_without_a_terminal_it_is_said_where_to_put_the_password(fab: Fab, hello: Project, ann: str) -> None:
     done = fab("deploy", on=ann, project=hello)
     assert done.code == 1
-    assert f"No root on {ann}: sudo wants {USER}'s password, and there is no terminal." in done.err
+    assert f"No root on {ann}: sudo requires {USER}'s password, and there is no terminal to ask on." in done.err
     assert "Nothing was changed." in done.err
     assert "FABRIC_SUDO_PASSWORD" in done.err
 
@@ -72,7 +72,7 @@ def test_without_a_terminal_it_is_said_where_to_put_the_password(fab: Fab, hello
 def test_a_wrong_password_is_told_and_tried_once(fab: Fab, server: Practice, hello: Project, ann: str) -> None:
     done = fab("deploy", on=ann, project=hello, env={"FABRIC_SUDO_PASSWORD": "wrong guess"})
     assert done.code == 1
-    assert f"sudo on {ann} doesn't take this password for {USER}." in done.err
+    assert f"sudo on {ann} rejected this password for {USER}." in done.err
     assert "wrong guess" not in done.text
     assert "1 incorrect password attempt" in shell(server, "journalctl --no-pager -t sudo", check=False)
 
@@ -280,7 +280,7 @@ def test_a_server_that_does_not_answer_its_jump_host(
     done = laptop.releases(fab, "nobody", hello)
     assert done.code == 1
     gate = f"deploy@127.0.0.1:{server.ssh_port}"
-    assert f"Nothing answers SSH at {second.ip}, port 9, asked from the jump host {gate}." in done.err
+    assert f"No SSH server answers at {second.ip}, port 9, tried from the jump host {gate}." in done.err
     assert f"ssh -J {gate} -p 9 deploy@{second.ip}" in done.err
 
 

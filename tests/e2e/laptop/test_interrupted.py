@@ -44,7 +44,7 @@ def test_asleep_until_somebody_else_took_over(tiny: Tiny, stage: str) -> None:
         run.process.send_signal(signal.SIGCONT)
         done = run.end()
     assert done.code == 3
-    assert "taken over the lock" in done.err
+    assert "has taken the lock" in done.err
     assert tiny.live == after
     assert tiny.left() == ""
 

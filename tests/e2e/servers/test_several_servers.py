@@ -198,7 +198,7 @@ def test_one_that_is_cut_off_while_the_other_gets_ready_keeps_both_as_they_were(
     assert done.code == 1
     assert now(server, second) == before
     assert not leftovers(server)
-    assert f"failed: The connection to {second.name} was lost: it doesn't answer any more." in done.err
+    assert f"failed: The connection to {second.name} was lost: the server no longer answers." in done.err
     assert f"Stopped before the stage “switch”, since {second.name} failed." in done.err
     until(lambda: fab("abort", on=second, project=everywhere).code == 0, "the lock of who was cut off to come free")
     assert not leftovers(second)
