@@ -1,1 +1,1 @@
-"""What goes into an image: the project's files, the image, and the engine that builds it."""
+"""Builds images: the project's files, the image's recipe, and the Docker engine."""

@@ -1,4 +1,4 @@
-"""Which of a folder's files a server lacks, so that only those are sent. Pure: files in, a Step out."""
+"""Finds the files of a folder that a server lacks, so that only those are sent. Pure: files in, a Step out."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from ..core.steps import Content, Step, script
 
 
 def compare(folder: str, files: Mapping[str, Content]) -> Step:
-    """Ask which of the files aren't below the server's ``folder``. Answers with their numbers, the first being 1.
+    """Return a step that asks which of the files are missing in the server's ``folder``. It answers with their numbers,
+    from 1.
 
-    What is there is read for it: somebody may have changed it.
+    The server reads its files for this, because they may have been changed there.
     """
     sums = "".join(f"{_sum(path)}  {name}\n" for name, path in comparable(files).items())
     return script("See which files are new", "compare", folder, files={"sums": sums.encode()})
 
 
 def comparable(files: Mapping[str, Content]) -> dict[str, Path]:
-    """Those of the files that a server is asked about: neither links nor what we make ourselves, and none of a name
-    that would mean something in a list."""
+    """Return the files that a server is asked about. Links, generated files, and names with control characters or
+    backslashes, which a list of checksums would escape, are always sent."""
     return {
         name: path
         for name, path in files.items()
@@ -29,12 +30,12 @@ def comparable(files: Mapping[str, Content]) -> dict[str, Path]:
 
 
 def size(files: Mapping[str, Content]) -> int:
-    """Bytes of all that a server is asked about."""
+    """Return the total size of the comparable files, in bytes."""
     return sum(path.stat().st_size for path in comparable(files).values())
 
 
 def there(files: Mapping[str, Content], answer: Iterable[int]) -> set[str]:
-    """The names of those that the server has, from the answer to :func:`compare`."""
+    """Return the names of the files that the server has. ``answer``: the answer to :func:`compare`."""
     asked = list(comparable(files))
     return set(asked) - {asked[number - 1] for number in answer}
 

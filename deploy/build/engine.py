@@ -1,5 +1,5 @@
-"""The Docker Engine of this machine: found through the SDK, which takes images out of it. They are built by the docker
-command, since the SDK can't speak to BuildKit, which build secrets need."""
+"""The Docker Engine of this machine. The SDK finds it and exports images. The docker command builds them, because build
+secrets need BuildKit, which the SDK doesn't support."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ from .image import PORTSIDE_DOCKERFILE, Recipe
 
 A_DAY = 86_400
 OLDER = "--keep-storage"  # the name of buildx's option before 0.17
-BUILD = "Or set DEPLOY_BUILD=server: the image is built there then."
+BUILD = "Or set DEPLOY_BUILD=server to build the image on the server."
 
 
 class Engine:
-    """An engine that answered, and the docker command that is told to use the same one."""
+    """An engine that answered, and the docker command, which uses the same engine."""
 
     def __init__(self, client: DockerClient, address: str) -> None:
         self.client, self.address = client, address
 
     @property
     def platform(self) -> str:
-        """What it builds for by itself, such as linux/amd64."""
+        """The engine's own platform, such as linux/amd64."""
         return f"linux/{self.client.version()['Arch']}"
 
     def check(self, platform: str) -> None:
-        """Raises Refused where it can't build for this platform, or not with BuildKit."""
+        """Check that the engine can build for this platform with BuildKit. Raises Refused if it can't."""
         if not shutil.which("docker"):
-            raise _refused("there is no docker command here, which builds images", "Install Docker's command line")
+            raise _refused("the docker command isn't installed on this machine", "Install Docker's command line")
         if self._docker("build", "--help").returncode:
-            raise _refused("the docker command can't use BuildKit", "Install its buildx (package docker-buildx)")
+            raise _refused("the docker command can't use BuildKit", "Install its buildx plugin (package docker-buildx)")
         if platform not in {self.platform, *self._emulated()}:
             raise _refused(
-                f"the server is {platform}, and Docker here builds for {self.platform} alone",
-                "Install QEMU's emulation (package qemu-user-static), start Docker anew",
+                f"the server is {platform}, but Docker on this machine builds only for {self.platform}",
+                "Install QEMU's emulation (package qemu-user-static) and restart Docker",
             )
 
     def _emulated(self) -> list[str]:
-        """What it can build for besides, as buildx tells. An * marks what was asked for."""
+        """Return all platforms that buildx lists. It marks some with an asterisk."""
         told = self._docker("buildx", "inspect", "default").stdout
         lines = [line.partition(":")[2] for line in told.splitlines() if line.startswith("Platforms:")]
         return [word.strip(" *") for line in lines for word in line.split(",")]
@@ -65,14 +65,15 @@ class Engine:
         return subprocess.run(("docker", *words), env=self._environment(), capture_output=True, text=True, check=False)
 
     def _environment(self) -> dict[str, str]:
-        # One platform's image and nothing around it: what is shipped is that.
+        # The image of one platform without attestations, because only that is shipped.
         ours = {"DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
         return {**os.environ, **ours, "DOCKER_HOST": self.address}
 
     def build(
         self, recipe: Recipe, tag: str, platform: str, say: Callable[[str], None], mask: Callable[[str], str]
     ) -> None:
-        """Build an image. No value is on a command line. Raises PortsideError with the build's last lines, masked."""
+        """Build an image. Values never appear on a command line. Raises PortsideError with the build's last lines,
+        masked."""
         words = ["docker", "build", "--progress", "plain", "--platform", platform, "--tag", tag]
         words += [word for name, value in recipe.labels.items() for word in ("--label", f"{name}={value}")]
         words += [word for name in sorted(recipe.arguments) for word in ("--build-arg", name)]
@@ -105,32 +106,32 @@ class Engine:
             told = "\n".join(f"    {mask(line)}" for line in build_errors.of_build(list(lines)))
             own = recipe.dockerfile != PORTSIDE_DOCKERFILE
             way = build_errors.hint_for_build(list(lines), own_dockerfile=own)
-            raise PortsideError(f"The image can't be built on this machine. Docker printed:\n{told}", hint=way)
+            raise PortsideError(f"Building the image on this machine failed. Docker printed:\n{told}", hint=way)
 
     def save(self, tag: str, sink: IO[bytes]) -> None:
-        """The image as a tar archive, a piece at a time."""
+        """Write the image to ``sink`` as a tar archive, in chunks."""
         for piece in self.client.api.get_image(tag):
             sink.write(piece)
         sink.seek(0)
 
     def bound_cache(self, size: str) -> None:
-        """Have Docker's build cache be no larger than a share of the disk or a size: what was used longest ago goes."""
+        """Prune Docker's build cache to a size or a share of the disk, least recently used entries first."""
         offered = self._docker("builder", "prune", "--help").stdout
         option = "--reserved-space" if "--reserved-space" in offered else OLDER
         self._docker("builder", "prune", "--force", option, str(_bytes(size)) if size.endswith("%") else size)
 
     def forget_nameless(self, site: str) -> None:
-        """Remove the site's images that lost their name to the one made upon them (DEPLOY_FILES)."""
+        """Remove the site's untagged images, whose tag moved to the image with DEPLOY_FILES."""
         with suppress(DockerException):
             self.client.images.prune({"dangling": True, "label": f"{LABEL_SITE}={site}"})
 
     def forget(self, tag: str) -> None:
-        """Take an image's name away. What it was built of stays in Docker's cache."""
+        """Remove an image's tag. Its layers stay in Docker's build cache."""
         with suppress(DockerException):
             self.client.images.remove(tag)
 
     def forget_older(self, tag: str) -> None:
-        """Take away names like this one, beginning with a time, that a killed run left a day ago or longer."""
+        """Remove similar tags that interrupted runs left more than a day ago. Each begins with a time."""
         repository, _, now = tag.partition(":")
         for image in self.client.images.list(name=repository):
             for other in image.tags:
@@ -143,7 +144,7 @@ class Engine:
 
 
 def _bytes(share: str) -> int:
-    """A share of the disk, such as 10%."""
+    """Convert a share of the disk, such as 10%, to bytes."""
     return shutil.disk_usage("/").total * int(share.rstrip("%")) // 100
 
 
@@ -152,7 +153,7 @@ def _refused(why: str, what: str) -> Refused:
 
 
 def _feed(sink: IO[bytes], files: Mapping[str, Content]) -> None:
-    """The build's context. A build that ended early takes no more, and its own words tell why."""
+    """Write the build's context. If the build ends early, the rest isn't sent; its own output says why."""
     with suppress(BrokenPipeError), sink, tarfile.open(fileobj=sink, mode="w|") as archive:
         for name, content in files.items():
             add(archive, name, content)
@@ -160,7 +161,7 @@ def _feed(sink: IO[bytes], files: Mapping[str, Content]) -> None:
 
 @contextmanager
 def _as_files(secrets: Mapping[str, Content]) -> Iterator[dict[str, Path]]:
-    """Build secrets as files that nobody else can read."""
+    """Yield the paths of build secrets, as files that no other user can read."""
     with tempfile.TemporaryDirectory(prefix="portside-") as folder:
         paths = {}
         for number, (name, content) in enumerate(secrets.items()):
@@ -171,7 +172,7 @@ def _as_files(secrets: Mapping[str, Content]) -> Iterator[dict[str, Path]]:
 
 
 def find(timeout: int = 60) -> Engine | None:
-    """The first engine that answers. ``timeout``: seconds it may be silent."""
+    """Return the first engine that answers, or None. ``timeout``: in seconds."""
     for address in _addresses():
         with suppress(DockerException, OSError):
             client = DockerClient(address, timeout=timeout) if address else docker.from_env(timeout=timeout)
@@ -181,15 +182,15 @@ def find(timeout: int = 60) -> Engine | None:
 
 
 def needed() -> Engine:
-    """The engine that builds images here. Raises Refused where none answers."""
-    # Of a large image, nothing is heard before Docker has put all of it together.
+    """Return the engine that builds images on this machine. Raises Refused if none answers."""
+    # Docker sends nothing of a large image before it has assembled all of it.
     if engine := find(timeout=600):
         return engine
     raise _refused("no Docker Engine answers on this machine", "Install and start Docker")
 
 
 def _addresses() -> Iterator[str]:
-    """Where an engine may listen. Empty is what the environment says (DOCKER_HOST), which nothing overrides."""
+    """Yield the addresses where an engine may listen; an empty one stands for DOCKER_HOST, which has priority."""
     if "DOCKER_HOST" in os.environ:
         yield ""
         return

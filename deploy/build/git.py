@@ -1,8 +1,8 @@
-"""Git: the one place that runs it.
+"""Git: runs git. No other module does.
 
-What a repository holds was written by somebody else. So nothing that its own files or its own configuration name is
-run: no hook, no file system monitor, no filter, nothing that would fetch. A repository in which git fails is refused:
-it is never taken for a folder without git, from which everything would be sent.
+A repository's content is untrusted. So nothing that its own files or configuration name is run: no hook, no file system
+monitor, no filter, no fetch. If git fails in a repository, it is refused. It is never treated as a folder without git,
+because then every file would be sent.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ SAFE = (
     "core.fsmonitor=false",
     "core.hooksPath=/dev/null",
     "diff.external=",
-    "core.splitIndex=false",  # else an index of ours leaves files in the repository
+    "core.splitIndex=false",  # otherwise our own index would leave files in the repository
     "core.untrackedCache=false",
 )
-# Where the user's own configuration is. All other GIT_* would lead elsewhere, such as GIT_DIR inside a hook.
+# The location of the user's own configuration. Other GIT_* variables, such as GIT_DIR inside a hook, are dropped.
 KEPT = {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"}
 ADDED = {
     "GIT_ALLOW_PROTOCOL": "none",  # a partial clone fetches what it lacks, with a command that its configuration names
@@ -32,10 +32,10 @@ ADDED = {
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_DISCOVERY_ACROSS_FILESYSTEM": "1",
-    "GIT_LFS_SKIP_SMUDGE": "1",  # only what is here already
+    "GIT_LFS_SKIP_SMUDGE": "1",  # use only files that are here already
     "LC_ALL": "C",
 }
-# What `git lfs install` writes, which is no danger where a repository's own configuration says it.
+# Written by `git lfs install`: harmless even in a repository's own configuration.
 LFS = {
     f"git-lfs {words}"
     for command in ("clean", "smudge", "smudge --skip")
@@ -45,41 +45,41 @@ LFS = {
 
 @dataclass(frozen=True)
 class Git:
-    """A repository, seen from a folder of its work tree. ``environ``: more of git's environment, such as another
-    index."""
+    """A repository, accessed from a folder of its work tree. ``environ``: additional environment variables for git,
+    such as another index."""
 
     folder: Path
     environ: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, *words: str, given: bytes = b"") -> str:
-        """What git prints. Raises Refused with git's own words where it fails."""
+        """Run git and return its output. Raises Refused with git's own message if it fails."""
         done = run(self.folder, *words, given=given, environ=self.environ)
         if done.returncode:
             raise Refused(
                 f"git failed in {self.folder}: {_said(done.stderr) or f'exit code {done.returncode}'}",
                 state="Nothing was changed.",
-                hint="Make git work there, then run the same command again.",
+                hint="Fix this and run the command again.",
             )
         return _text(done.stdout)
 
     def split(self, *words: str, given: bytes = b"") -> list[str]:
-        """What git prints with -z."""
+        """Run git with -z and return the parts of its output."""
         return [part for part in self(*words, given=given).split("\0") if part]
 
     def knows(self, *words: str) -> bool:
-        """Whether git says yes."""
+        """Run git and return whether it exits with 0."""
         return run(self.folder, *words, environ=self.environ).returncode == 0
 
     def commit(self, ref: str = "HEAD") -> str:
-        """The commit of this name, or nothing."""
+        """Return the ID of a commit; empty if there is none of this name."""
         words = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
         return _text(run(self.folder, *words, environ=self.environ).stdout).strip()
 
     def head(self) -> str:
-        """The commit that is checked out, or nothing before the first. Raises Refused where git can't read it."""
+        """Return the commit that is checked out; empty before the first one. Raises Refused if git can't read it."""
         found = self.commit()
         if not found:
-            name = self("symbolic-ref", "HEAD").strip()  # fails where HEAD is a commit that isn't there
+            name = self("symbolic-ref", "HEAD").strip()  # fails if HEAD is a missing commit
             place = self.folder / self("rev-parse", "--git-path", name).strip()
             if place.is_file() or self.knows("rev-parse", "--verify", "--quiet", "HEAD"):
                 self("cat-file", "-e", "HEAD^{commit}")
@@ -87,12 +87,12 @@ class Git:
 
     @cached_property
     def prefix(self) -> str:
-        """The folder's path in the repository: empty, or with a slash at its end."""
+        """The folder's path in the repository: empty, or ending with a slash."""
         return self("rev-parse", "--show-prefix").removesuffix("\n")
 
     @cached_property
     def filters(self) -> dict[str, bool]:
-        """The filters that are configured, and whether they may run: those of the user's own configuration."""
+        """The configured filters, and whether each may run. Only those of the user's own configuration may."""
         words = ("config", "-z", "--show-scope", "--get-regexp", r"^filter\.")
         done = run(self.folder, *words, environ=self.environ)
         found: dict[str, bool] = {}
@@ -105,7 +105,7 @@ class Git:
         return found
 
     def safe(self) -> Git:
-        """The same, in which no filter runs that the repository's own configuration names."""
+        """Return this repository with the filters of its own configuration disabled."""
         unsafe = [name for name, trusted in self.filters.items() if not trusted]
         pairs = [(f"filter.{name}.{what}", "") for name in unsafe for what in ("clean", "smudge", "process")]
         pairs += [(f"filter.{name}.required", "false") for name in unsafe]
@@ -116,7 +116,7 @@ class Git:
 
 
 def repository(folder: Path) -> Git | None:
-    """The repository that a folder lies in, or None. Raises Refused if there is one that git can't or mustn't read."""
+    """Return the repository that contains a folder, or None. Raises Refused if git can't or mustn't read it."""
     places = (folder, *folder.parents)
     top = next((place for place in places if os.path.lexists(place / ".git")), None)
     if top is None:
@@ -124,9 +124,9 @@ def repository(folder: Path) -> Git | None:
     for place in places[: places.index(top) + 1]:
         if all((place / name).exists() for name in ("HEAD", "objects", "refs")):
             raise Refused(
-                f"{place} is itself shaped like a git repository, whose configuration may run commands.",
+                f"{place} itself looks like a bare git repository, whose configuration could run commands.",
                 state="Nothing was changed.",
-                hint="Take the files HEAD, objects and refs out of it, or name another folder.",
+                hint="Remove HEAD, objects and refs from it, or choose another folder.",
             )
     found = Git(folder)
     found("rev-parse", "--is-inside-work-tree")
@@ -136,7 +136,10 @@ def repository(folder: Path) -> Git | None:
 def run(
     folder: Path, *words: str, given: bytes = b"", environ: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git in a folder, by nothing but the user's own configuration and what can't run a command."""
+    """Run git in a folder with the user's own configuration and settings that keep it from running other commands.
+
+    Raises Refused if git isn't installed.
+    """
     options = [word for setting in SAFE for word in ("-c", setting)]
     outer = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in KEPT}
     try:
@@ -151,7 +154,7 @@ def run(
         raise Refused(
             f"{folder} is in a git repository, and git can't be run here: {error.strerror}.",
             state="Nothing was changed.",
-            hint="Install git, then run the same command again.",
+            hint="Install git and run the command again.",
         ) from error
 
 

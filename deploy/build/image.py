@@ -1,4 +1,4 @@
-"""The application's image: built of the source with Portside's Dockerfile or the project's own; or one to pull."""
+"""The application's image: built from the source with Portside's or the project's Dockerfile, or pulled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PORTSIDE_DOCKERFILE = "portside/Dockerfile"  # in the context
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an image is built of. ``files``: the context; ``dockerfile``: its path in there."""
+    """The input of an image build. ``files``: the context; ``dockerfile``: its path in the context."""
 
     files: Mapping[str, Content]
     dockerfile: str = "Dockerfile"
@@ -32,7 +32,7 @@ class Recipe:
 
 
 def recipe(settings: Settings, source: Source, release: ReleasePaths) -> Recipe:
-    """How the release's image is built. Raises Refused where the project can't be built as it is."""
+    """Return the recipe of the release's image. Raises Refused if the project can't be built."""
     labels = {LABEL_SITE: release.site.name, LABEL_RELEASE: release.id}
     if settings.pulls:
         return Recipe({"Dockerfile": f"FROM {release.site.pulled}\n".encode()}, labels=labels)
@@ -49,9 +49,9 @@ def recipe(settings: Settings, source: Source, release: ReleasePaths) -> Recipe:
 
 
 def build(settings: Settings, source: Source, release: ReleasePaths, there: Collection[str] = ()) -> Step:
-    """The step that builds the release's image on the server. Raises Refused as :func:`recipe` does.
+    """Return the step that builds the release's image on the server. Raises Refused like :func:`recipe`.
 
-    ``there``: what of the context the server has from the last build.
+    ``there``: files of the context that the server has from the last build.
     """
     made, over = recipe(settings, source, release), overlay(settings, release.image)
     files: dict[str, Content] = {f"context/{name}": made.files[name] for name in made.files if name not in there}
@@ -66,7 +66,7 @@ def build(settings: Settings, source: Source, release: ReleasePaths, there: Coll
 
 
 def _kept(files: Mapping[str, Content], there: Collection[str]) -> dict[str, Content]:
-    """Lists of what is taken from the last build's context: all of it, and what of it can be run."""
+    """Return lists of the files to reuse from the last build's context: all of them, and those that are executable."""
     paths = {name: path for name in sorted(there) if isinstance(path := files[name], Path)}
     programs = [name for name, path in paths.items() if mode(path) == 0o755]
     return {"same": _lines(paths), "programs": _lines(programs)}
@@ -77,7 +77,7 @@ def _lines(names: Iterable[str]) -> bytes:
 
 
 def pull(settings: Settings, site: Site) -> Step:
-    """The step that pulls DEPLOY_BUILD, with credentials that are there for it alone. Answers with the digest."""
+    """Return the step that pulls DEPLOY_BUILD, with credentials that aren't kept. It answers with the digest."""
     files: dict[str, Content] = {}
     if settings.registry_user and settings.registry_password:
         files["credentials"] = f"{settings.registry_user}:{settings.registry_password.reveal()}".encode()
@@ -86,14 +86,14 @@ def pull(settings: Settings, site: Site) -> Step:
 
 
 def _registry(reference: str) -> str:
-    """The host in an image's name, or empty for Docker's own: a first part with a dot or a port, or localhost."""
+    """Return the registry's host in an image's name; empty for Docker Hub. It has a dot or a port, or is localhost."""
     first, slash, _ = reference.partition("/")
     return first if slash and ("." in first or ":" in first or first == "localhost") else ""
 
 
 def dependencies(settings: Settings, source: Source) -> str:
-    """A hash of what the image is made of besides the project's code: where it is the live release's too, so is all
-    that the code imports. Empty for an image that is pulled."""
+    """Return a hash of everything in the image but the project's code. If it is the same as the live release's, the
+    dependencies are the same too. Empty for an image that is pulled."""
     if settings.pulls:
         return ""
     own = own_dockerfile(settings, source)
@@ -104,13 +104,15 @@ def dependencies(settings: Settings, source: Source) -> str:
 
 
 def own_dockerfile(settings: Settings, source: Source) -> str:
-    """The project's Dockerfile, as a path below its folder, or empty for Portside's."""
+    """Return the project's Dockerfile, as a path below its folder; empty for Portside's. Raises Refused if it is
+    missing."""
     if settings.dockerfile is None:
         return "Dockerfile" if "Dockerfile" in source.files else ""
     name = settings.dockerfile.removeprefix("./")
     if name not in source.files:
         raise Refused(
-            f"DEPLOY_DOCKERFILE: git tracks no {name} in {source.root}.", hint="Is it spelled right, is it added?"
+            f"DEPLOY_DOCKERFILE: git tracks no {name} in {source.root}.",
+            hint="Check its spelling, and that it is added to git.",
         )
     return name
 
@@ -132,7 +134,7 @@ def _portside_arguments(settings: Settings, source: Source, requirements: str) -
 
 
 def _exports(arguments: Mapping[str, str]) -> bytes:
-    """Build arguments as a shell file: a value on a command line could be read by anybody on the server."""
+    """Return build arguments as a shell file. Every user on the server could read values on a command line."""
     return "".join(f"export {quote([f'{name}={value}'])}\n" for name, value in sorted(arguments.items())).encode()
 
 
@@ -144,7 +146,7 @@ def _secrets(settings: Settings) -> dict[str, Content]:
 
 
 def overlay(settings: Settings, image: str) -> Recipe | None:
-    """DEPLOY_FILES, copied into the image when the rest of it is built."""
+    """Return the recipe that copies DEPLOY_FILES into the finished image; None if there are none."""
     if not settings.files:
         return None
     lines, files = [f"FROM {image}", "USER root"], {}
@@ -157,7 +159,7 @@ def overlay(settings: Settings, image: str) -> Recipe | None:
 
 
 def local_files(settings: Settings) -> list[Path]:
-    """Files of the laptop besides the project's that go into the image. Raises Refused where one isn't there."""
+    """Return files outside the project that go into the image. Raises Refused if one is missing."""
     bundle = [_local(settings, settings.build_ca, "DEPLOY_BUILD_CA")] if settings.build_ca else []
     return bundle + [_local(settings, pair.partition(":")[0], "DEPLOY_FILES") for pair in settings.files]
 
@@ -165,5 +167,5 @@ def local_files(settings: Settings) -> list[Path]:
 def _local(settings: Settings, name: str, setting: str) -> Path:
     path = settings.folder / name
     if not path.is_file():
-        raise Refused(f"{setting}: there is no file {path}.")
-    return path.resolve()  # what a link leads to: on the server it would lead elsewhere
+        raise Refused(f"{setting}: the file {path} doesn't exist.")
+    return path.resolve()  # the target of a link, which wouldn't exist on the server

@@ -1,8 +1,8 @@
-"""Source: what of the project goes into the image: the files git tracks, as they are here.
+"""Source: the project's files that go into the image: those that git tracks, as they are on this machine.
 
-A change that isn't committed is deployed with the rest, and said. With ``--ref`` it is exactly that commit, the same
-files as where it is checked out. Without git it is every file but the usual rubbish. A ``.env`` never goes along,
-tracked or not.
+Uncommitted changes are deployed too, with a warning. With ``--ref`` the files are exactly those of a fresh checkout of
+that commit. Without git they are all files except caches and the like. A ``.env`` is never included, even if it is
+tracked.
 """
 
 from __future__ import annotations
@@ -46,13 +46,16 @@ SAYS_DEPENDENCIES = re.compile(
 
 @dataclass(frozen=True)
 class Source:
-    """A project's files. ``files``: path below the project's folder -> where it lies on this machine.
+    """A project's files.
 
-    ``commit``: 40 hex digits, or empty without git; ``changed``: tracked files that differ from it; ``deleted``: those
-    of it that are gone; ``untracked``: files left out; ``manage``: the folder of manage.py below the project's, empty
-    for the folder itself and where there is no Django project; ``sums``: of each file what it is (f: a file, x: one
-    that can be run, l: a link) and the SHA-256 of its content; ``digest``: SHA-256 over all of that; ``pulled``: the
-    image that is pulled instead, with its digest: then there are no files.
+    - ``files``: path below the project's folder -> path on this machine
+    - ``commit``: 40 hex digits, or empty without git
+    - ``changed``: tracked files that differ from the commit; ``deleted``: files of the commit that are missing
+    - ``untracked``: files that are left out
+    - ``manage``: the folder of manage.py below the project's; empty for the same folder, or without a Django project
+    - ``sums``: for each file its kind (f: file, x: executable, l: link) and the SHA-256 of its content
+    - ``digest``: SHA-256 over all of ``sums``
+    - ``pulled``: the image with its digest, if one is pulled; then there are no files
     """
 
     root: Path
@@ -68,12 +71,12 @@ class Source:
 
     @property
     def listing(self) -> str:
-        """What the server keeps of a release's source: a line for each file."""
+        """The record of a release's source on the server: one line for each file."""
         return "".join(listed(name, found) for name, found in self.sums.items())
 
     @property
     def short(self) -> str:
-        """Seven hex digits that name it: the commit's if it is exactly that, else the content's."""
+        """Seven hex digits: of the commit if the files are exactly that, otherwise of the digest."""
         return (self.commit if self.is_commit else self.digest)[:7]
 
     @property
@@ -82,41 +85,41 @@ class Source:
         return bool(self.commit) and not self.changed and not self.deleted
 
     def moved_on(self) -> tuple[str, ...]:
-        """The files that by now are others than those it names."""
+        """Return the files that have changed since they were read."""
         return tuple(name for name, path in self.files.items() if not _exists(path) or _what(path) != self.sums[name])
 
     def read(self, path: str) -> str:
         return self.files[path].read_text(encoding="utf-8", errors="replace")
 
     def below_manage(self, path: str) -> str:
-        """``path`` beside manage.py, as a path below the project's folder."""
+        """Convert ``path``, relative to manage.py's folder, to a path below the project's folder."""
         return f"{self.manage}/{path}" if self.manage else path
 
     def settings_module(self) -> str:
-        """DJANGO_SETTINGS_MODULE as manage.py has it, or empty."""
+        """Return DJANGO_SETTINGS_MODULE from manage.py, or empty."""
         place = self.below_manage("manage.py")
         text = self.read(place) if place in self.files else ""
         found = re.search(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""", text)
         return found.group(1) if found else ""
 
     def has_module(self, module: str) -> bool:
-        """Whether the files have this Python module or package, beside manage.py."""
+        """Whether the files contain this Python module or package, relative to manage.py's folder."""
         place = self.below_manage(module.replace(".", "/"))
         return any(name.startswith((f"{place}.", f"{place}/")) for name in self.files)
 
     def lies_here(self, path: str) -> bool:
-        """Whether there is such a file beside manage.py, tracked or not."""
+        """Whether a file exists in manage.py's folder, tracked or not."""
         return (self.root / self.below_manage(path)).is_file()
 
     def modules_beside(self, module: str) -> tuple[str, ...]:
-        """The modules of the same package."""
+        """Return the modules of the same package."""
         package = module.rpartition(".")[0]
         place = self.below_manage(package.replace(".", "/"))
         found = (re.fullmatch(rf"{re.escape(place)}/(\w+)\.py", name) for name in self.files)
         return tuple(f"{package}.{each[1]}" for each in found if each and each[1] != "__init__") if package else ()
 
     def python(self) -> str:
-        """The Python version the project asks for, such as 3.12, or empty."""
+        """Return the Python version that the project requires, such as 3.12, or empty."""
         for name in (".python-version", "runtime.txt"):
             if name in self.files and (found := re.search(r"(3\.\d+)", self.read(name))):
                 return found.group(1)
@@ -126,7 +129,7 @@ class Source:
         return next(newest, "") or next((each for each in exact if wanted.contains(each)), "")
 
     def _requires_python(self) -> SpecifierSet:
-        """What pyproject.toml allows; everything where it doesn't say, or not in words we know."""
+        """Return the versions that pyproject.toml allows; all if it has no valid requires-python."""
         place = self.below_manage("pyproject.toml")
         try:
             project = tomllib.loads(self.read(place)).get("project", {}) if place in self.files else {}
@@ -135,7 +138,7 @@ class Source:
             return SpecifierSet()
 
     def dependencies(self) -> tuple[str, dict[str, Path]]:
-        """The file that names the dependencies, and all files it needs. Raises Refused if there is none."""
+        """Return the file that lists the dependencies, and all files that it needs. Raises Refused if there is none."""
         places = [place for name in DEPENDENCY_FILES for place in dict.fromkeys((self.below_manage(name), name))]
         for place in places:
             if place in self.files and (name := place.rpartition("/")[2]):
@@ -143,13 +146,13 @@ class Source:
                     continue
                 return place, {path: self.files[path] for path in self._closure(place)}
         raise Refused(
-            f"{self.root} names no dependencies: no uv.lock, requirements.txt or pyproject.toml with [project].",
+            f"No dependencies found in {self.root}: no uv.lock, requirements.txt or pyproject.toml with [project].",
             state="Nothing was changed.",
             hint="Add one of them to git, or a Dockerfile of your own.",
         )
 
     def all_dependencies(self) -> set[str]:
-        """Every file that may say what an image is to hold, wherever it lies, and what those name."""
+        """Return every file in the project that may list dependencies, and the files that they refer to."""
         return {path for place in self.files if SAYS_DEPENDENCIES.search(place) for path in self._closure(place)}
 
     def needs_git(self, paths: Iterable[str]) -> bool:
@@ -157,7 +160,8 @@ class Source:
         return any("git+" in self.read(path) for path in paths if path.endswith((".txt", ".toml", ".lock")))
 
     def _closure(self, place: str) -> set[str]:
-        """``place`` and what it refers to: ``-r`` and ``-c`` lines, a lock's pyproject.toml, packages of its own."""
+        """Return ``place`` and the files that it refers to: by ``-r`` and ``-c`` lines, the pyproject.toml of a lock
+        file, local packages."""
         folder, _, name = place.rpartition("/")
         if name in {"uv.lock", "pyproject.toml"}:
             beside = f"{folder}/pyproject.toml" if folder else "pyproject.toml"
@@ -169,21 +173,22 @@ class Source:
                 found.add(path)
                 text = self.read(path)
                 if re.search(r"^\s*(-e|--editable|\.)", text, re.MULTILINE):
-                    return set(self.files)  # a package of the project's own: it takes all of it
+                    return set(self.files)  # a local package may need any of the files
                 named = re.findall(r"^\s*(?:-[rc]\s*|--(?:requirement|constraint)[ =]\s*)(\S+)", text, re.MULTILINE)
                 waiting += [os.path.normpath(f"{path.rpartition('/')[0] or '.'}/{name}") for name in named]
         return found
 
 
 def find(settings: Settings, ref: str, keep: ExitStack) -> Source:
-    """The project that the settings name; the files of another commit are there until ``keep`` is closed.
+    """Return the project that the settings name. The files of another commit exist until ``keep`` is closed.
 
-    Raises Refused where there is none, or no manage.py for an application, or no such commit.
+    Raises Refused if there is no project, no manage.py for an application, or no such commit.
     """
     if settings.pulls:
         if ref:
             raise Refused(
-                "--ref: DEPLOY_BUILD names an image, and no commit is built.", hint="Name another image there."
+                "--ref has no effect here: DEPLOY_BUILD names an image, so no commit is built.",
+                hint="Set DEPLOY_BUILD to another image instead.",
             )
         return of_image(settings)
     root = _folder(settings)
@@ -194,7 +199,7 @@ def find(settings: Settings, ref: str, keep: ExitStack) -> Source:
     looked = {name: _look(path) for name, path in present.items()}
     if pointers := [name for name, (_, pointer) in looked.items() if pointer]:
         raise Refused(
-            f"Pointers of Git LFS in place of the files, in {root}: {tracked.some(pointers)}.",
+            f"{root} has Git LFS pointers instead of the files: {tracked.some(pointers)}.",
             state="Nothing was changed.",
             hint=f"Install git-lfs and run git lfs install, then git lfs {'fetch --all' if ref else 'pull'}.",
         )
@@ -204,12 +209,10 @@ def find(settings: Settings, ref: str, keep: ExitStack) -> Source:
 
 
 def _listed(settings: Settings, root: Path, ref: str, keep: ExitStack) -> Tracked:
-    """The files of a folder: those git lists, or all of them."""
+    """Return the files of a folder: those that git lists, or all of them without git."""
     repository = git.repository(root)
     if ref and not repository:
-        raise Refused(
-            f"--ref: {root} isn't in a git repository.", hint="Leave --ref out to deploy the folder as it is."
-        )
+        raise Refused(f"--ref: {root} isn't in a git repository.", hint="Omit --ref to deploy the folder as it is.")
     if repository:
         found = tracked.of_commit(repository, ref, keep) if ref else tracked.here(repository, keep)
         if found.files:
@@ -217,13 +220,13 @@ def _listed(settings: Settings, root: Path, ref: str, keep: ExitStack) -> Tracke
         if ref:
             raise Refused(f"--ref: the commit {found.commit[:7]} has no file in {root}.")
         if settings.containers:
-            raise Refused(f"git tracks no file in {root}.", hint="Run git add for what belongs to the project.")
-    # No git; or a folder that a generator fills and git passes over.
+            raise Refused(f"git tracks no file in {root}.", hint="Run git add for the project's files.")
+    # No git, or a generated folder that git ignores.
     return Tracked("", {name: root / name for name in _walk(root) if _exists(root / name)})
 
 
 def described(source: Source, settings: Settings) -> str:
-    """Which project this is, in one line: its folder, its commit, the settings module that will run."""
+    """Return a description of the project in one line: folder, commit and settings module."""
     if source.pulled:
         return f"the image {settings.build}"
     folder = source.root / source.manage
@@ -237,25 +240,26 @@ def described(source: Source, settings: Settings) -> str:
 
 
 def listed(name: str, found: str) -> str:
-    """A file as a line of a listing, whatever its name holds."""
+    """Return a file as a line of a listing. Its name may contain any character."""
     return f"{found} {json.dumps(name)}\n"
 
 
 def of_image(settings: Settings, digest: str = "") -> Source:
-    """An image that is pulled in place of a project. ``digest``: by which its registry knows it, once that is told."""
+    """Return the source of an image that is pulled. ``digest``: its digest in the registry, once known."""
     repository = re.sub(r"@.*|:[^/]*$", "", settings.build)
     return Source(settings.folder, {}, "", (), (), "", {}, digest.removeprefix("sha256:"), f"{repository}@{digest}")
 
 
 def _folder(settings: Settings) -> Path:
-    """DEPLOY_APP, from the folder of the .env file alone: what is current for whoever runs fab may be another's."""
+    """Return the folder of DEPLOY_APP, relative to the .env file, not to the current folder. Raises Refused if it
+    doesn't exist."""
     place = settings.folder / settings.app
     if place.is_dir():
         return place.resolve()
     raise Refused(
-        f"DEPLOY_APP: there is no folder {place}.",
+        f"DEPLOY_APP: the folder {place} doesn't exist.",
         state="Nothing was changed.",
-        hint=f"Set it in {settings.dotenv.path}: it starts from that file's folder.",
+        hint=f"Set it in {settings.dotenv.path}. It is relative to that file's folder.",
     )
 
 
@@ -266,26 +270,26 @@ def _manage(root: Path, files: Iterable[str]) -> str:
         return ""
     if every and not found:
         raise Refused(
-            f"DEPLOY_APP: the only manage.py in {root} is that of Portside's own sample site.",
+            f"DEPLOY_APP: the only manage.py in {root} belongs to Portside's own sample site.",
             state="Nothing was changed.",
-            hint="Say in .env where your project is, such as DEPLOY_APP=../mysite; for the sample site, "
-            f"DEPLOY_APP={os.path.relpath(SAMPLE, root)}.",
+            hint="Set DEPLOY_APP in .env to your project's folder, such as DEPLOY_APP=../mysite. For the sample site, "
+            f"use DEPLOY_APP={os.path.relpath(SAMPLE, root)}.",
         )
     if len(found) == 1:
         return found[0].rpartition("/")[0]
     what = f"more than one manage.py ({', '.join(found)})" if found else "no manage.py"
-    raise Refused(f"DEPLOY_APP: there is {what} in {root}.", hint="Say in .env which folder is the Django project.")
+    raise Refused(f"DEPLOY_APP: there is {what} in {root}.", hint="Set it in .env to the Django project's folder.")
 
 
 def _secret_files(settings: Settings, root: Path) -> set[str]:
-    """Those that settings name and the server alone may have, where they lie in the project."""
+    """Return files in the project that settings name and that must not be in an image."""
     named = [settings.folder / path for path in (settings.tls_key, settings.acme_dns_credentials) if path]
     paths = [path.resolve() for path in named]
     return {path.relative_to(root).as_posix() for path in paths if path.is_relative_to(root)}
 
 
 def _is_secret(name: str, hidden: Set[str] = frozenset()) -> bool:
-    """An environment file is no part of an image, whoever tracks it."""
+    """Whether a file must not be in an image: an environment file, even if it is tracked, or a hidden one."""
     base = name.rpartition("/")[2]
     named = name in hidden or base == ".env"
     return named or (base.startswith(".env.") and base not in {".env.example", ".env.sample", ".env.template"})
@@ -296,7 +300,7 @@ def _exists(path: Path) -> bool:
 
 
 def _walk(root: Path, leave: Set[str] = RUBBISH) -> list[str]:
-    """Every file below ``root``, and every link, but for what is named in ``leave``."""
+    """Return every file and link below ``root``, except folders named in ``leave``."""
     found = []
     for folder, folders, files in os.walk(root):
         folders[:] = [name for name in folders if name not in leave]
@@ -314,12 +318,12 @@ def _digest(sums: Mapping[str, str]) -> str:
 
 
 def _what(path: Path) -> str:
-    """What a file is, and its sum."""
+    """Return a file's kind and checksum."""
     return _look(path)[0]
 
 
 def _look(path: Path) -> tuple[str, bool]:
-    """What a file is, and its sum; and whether it only stands for one that Git LFS keeps."""
+    """Return a file's kind and checksum, and whether it is a Git LFS pointer."""
     if path.is_symlink():
         return f"l {sha256(os.fsencode(path.readlink())).hexdigest()}", False
     total, first = _sum(path)
@@ -327,7 +331,7 @@ def _look(path: Path) -> tuple[str, bool]:
 
 
 def _sum(path: Path) -> tuple[str, bytes]:
-    """The SHA-256 of a file, and its first bytes."""
+    """Return the SHA-256 of a file, and its first bytes. Raises Refused if it can't be read."""
     try:
         with path.open("rb", buffering=0) as stream:
             first = stream.read(BLOCK)

@@ -1,8 +1,8 @@
-"""Tracked: the files that git lists of a folder, of its work tree or of a commit, submodules included.
+"""Tracked: the files that git lists for a folder, in its work tree or in a commit, including submodules.
 
-A commit's files are those of a fresh checkout, whoever deploys it and from whatever folder. So what git calls unchanged
-here but would check out otherwise (line ends, encodings, ``$Id$``, files outside a sparse checkout) is taken from the
-commit too. What can't be had is named and refused.
+A commit's files are those of a fresh checkout, on any machine and from any folder. So files that are unchanged here but
+that a checkout would write differently (line ends, encodings, ``$Id$``, files outside a sparse checkout) are taken from
+the commit too. Files that aren't available are listed and refused.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from ..core.errors import Refused
 from . import git
 from .git import Git
 
-LINK, MODULE, PROGRAM = "120000", "160000", "100755"  # modes of git's
+LINK, MODULE, PROGRAM = "120000", "160000", "100755"  # git's file modes
 CONVERTING = ("eol", "filter", "ident", "working-tree-encoding")  # attributes
-# The same files come from any laptop: what its owner wants of line ends is for its owner's editor.
+# Every laptop must produce the same files, whatever line ends its user prefers.
 AS_COMMITTED = ("core.autocrlf=false", "core.eol=lf", "core.symlinks=true", "core.sparseCheckout=false")
 
 
 @dataclass
 class Tracked:
-    """What git lists. ``files``: path below the folder -> where it lies; ``changed``: those that differ from the
-    commit; ``deleted``: those of the commit that are gone from the folder; ``untracked``: what git doesn't list."""
+    """The files that git lists. ``files``: path below the folder -> path on this machine; ``changed``: files that
+    differ from the commit; ``deleted``: files of the commit that are missing in the folder; ``untracked``: other
+    files."""
 
     commit: str
     files: dict[str, Path] = field(default_factory=dict)
@@ -37,7 +38,7 @@ class Tracked:
     untracked: list[str] = field(default_factory=list)
 
     def add(self, other: Tracked, below: str) -> None:
-        """Take in a submodule's."""
+        """Add the files of a submodule."""
         self.files |= {f"{below}/{name}": path for name, path in other.files.items()}
         for mine, theirs in (
             (self.changed, other.changed),
@@ -49,7 +50,7 @@ class Tracked:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file as git lists it. ``flag``: S outside a sparse checkout, lower case where git doesn't look for changes."""
+    """A file as git lists it. ``flag``: S outside a sparse checkout; lower case if git assumes it unchanged."""
 
     mode: str
     oid: str
@@ -57,17 +58,17 @@ class Entry:
 
 
 def here(repository: Git, keep: ExitStack) -> Tracked:
-    """What git lists of a folder, as it is in the folder. Raises Refused where a part of it isn't there."""
+    """Return the files that git lists in a folder, as they are there. Raises Refused if a part is missing."""
     return _here(repository, repository.head(), keep)
 
 
 def of_commit(repository: Git, ref: str, keep: ExitStack) -> Tracked:
-    """The files of a commit, which are there until ``keep`` is closed."""
+    """Return the files of a commit, which exist until ``keep`` is closed. Raises Refused if a part is missing."""
     commit = repository.commit(ref)
     if not commit:
         raise Refused(
             f"--ref: git knows no commit {ref!r} in {repository.folder}.",
-            hint="Run git log to see which there are; in a shallow clone, git fetch --unshallow first.",
+            hint="List commits with git log. In a shallow clone, run git fetch --unshallow first.",
         )
     return _of_commit(repository, commit, keep)
 
@@ -93,8 +94,8 @@ def _here(repository: Git, commit: str, keep: ExitStack) -> Tracked:
     found.changed += [name for name in different if name in found.files]
     if unknown := sorted(set(outside) & set(different)):
         raise Refused(
-            f"Outside the sparse checkout of {root}, and not as in the commit: {some(unknown)}.",
-            hint="Commit them, or bring them here: git sparse-checkout disable.",
+            f"Files outside the sparse checkout of {root} differ from the commit: {some(unknown)}.",
+            hint="Commit them, or check them out: git sparse-checkout disable.",
         )
     found.files |= _written(repository, commit, [*outside, *_unlike(repository, clean, committed)], keep)
     found.untracked += repository.split("ls-files", "-z", "--others", "--exclude-standard")
@@ -116,7 +117,7 @@ def _of_commit(repository: Git, commit: str, keep: ExitStack) -> Tracked:
 
 
 def _index(repository: Git) -> dict[str, Entry]:
-    """What git's index lists of the folder."""
+    """Return the files of the folder in git's index. Raises Refused during a merge."""
     found, conflicts = {}, set()
     for line in repository.split("ls-files", "-z", "--stage", "-v"):
         about, _, name = line.partition("\t")
@@ -126,20 +127,21 @@ def _index(repository: Git) -> dict[str, Entry]:
             conflicts.add(name)
     if conflicts:
         raise Refused(
-            f"A merge in {repository.folder} isn't finished: {some(sorted(conflicts))}.",
-            hint="Resolve the conflicts and git add the files, or git merge --abort.",
+            f"The merge in {repository.folder} has conflicts: {some(sorted(conflicts))}.",
+            hint="Resolve them and run git add, or run git merge --abort.",
         )
     return found
 
 
 def _tree(repository: Git, commit: str) -> dict[str, Entry]:
-    """What a commit lists of the folder."""
+    """Return the files of the folder in a commit."""
     parts = (line.partition("\t") for line in repository.split("ls-tree", "-r", "-z", commit))
     return {name: Entry(about.split()[0], about.split()[2]) for about, _, name in parts}
 
 
 def _different(repository: Git, commit: str, listed: Mapping[str, Entry]) -> dict[str, str]:
-    """The files that differ from the commit, and how: D where one is gone. Git doesn't look at files with a flag."""
+    """Return the files that differ from the commit, and how: D for a missing one. Files with a flag, which git skips,
+    are checked separately."""
     found = _diff(repository, commit)
     flagged = [name for name, entry in listed.items() if entry.flag != "H" and _lstat(repository.folder / name)]
     if flagged:
@@ -157,7 +159,7 @@ def _diff(repository: Git, commit: str, *names: str) -> dict[str, str]:
 
 
 def _unlike(repository: Git, clean: Mapping[str, os.stat_result], committed: Mapping[str, Entry]) -> list[str]:
-    """Which of the unchanged files would be others in a fresh checkout."""
+    """Return the unchanged files that a fresh checkout would write differently."""
     given = "".join(f"{name}\0" for name in clean)
     told = repository.split("check-attr", "-z", "--stdin", *CONVERTING, given=_bytes(given)) if clean else []
     attributes: dict[str, dict[str, str]] = {}
@@ -180,14 +182,14 @@ def _is_unlike(
     same_size = str(seen.st_size) == size
     name = attributes.get("filter", "")
     if name in filters and kind != LINK:
-        # What LFS has put here is what its pointer names; a filter that may not run leaves what is here.
+        # A file from LFS matches its pointer; if a filter may not run, the file stays as it is.
         return filters[name] and (name != "lfs" or same_size)
     converted = attributes.get("eol") == "crlf" or bool(attributes.keys() & {"ident", "working-tree-encoding"})
     return converted or not same_size or kind != (mode if mode in {LINK, PROGRAM} else "")
 
 
 def _written(repository: Git, commit: str, names: list[str], keep: ExitStack) -> dict[str, Path]:
-    """These files of a commit, as a fresh checkout has them, in a folder of their own."""
+    """Check out these files of a commit into a temporary folder. Raises Refused if git can't."""
     if not names:
         return {}
     folder = Path(keep.enter_context(tempfile.TemporaryDirectory(prefix="portside-")))
@@ -208,32 +210,32 @@ def _written(repository: Git, commit: str, names: list[str], keep: ExitStack) ->
         raise Refused(
             f"{message}\nThe repository is {repository.folder}.",
             state="Nothing was changed.",
-            hint=error.hint if message == error.message else "If it is a partial clone, check that commit out once.",
+            hint=error.hint if message == error.message else "In a partial clone, check out that commit once.",
         ) from error
     return {name: target / path for name, path in zip(names, paths, strict=True)}
 
 
 def _refuse_filtered(repository: Git, checkout: Git, given: bytes) -> None:
-    """Raises Refused where a file is made by a command that the repository's own configuration names."""
+    """Raise Refused if a file needs a filter that only the repository's own configuration names."""
     unsafe = {name for name, trusted in repository.filters.items() if not trusted}
     if not unsafe:
         return
     told = checkout.split("check-attr", "--cached", "-z", "--stdin", "filter", given=given)
     if names := [name for name, value in zip(told[::3], told[2::3], strict=True) if value in unsafe]:
         raise Refused(
-            f"Made by a filter that only .git/config names, which isn't run: {some(names)}.",
-            hint=f"If you trust it, put filter.{min(unsafe)} into your own configuration: git config --global.",
+            f"These files need a filter from .git/config, which Portside doesn't run: {some(names)}.",
+            hint=f"If you trust it, add filter.{min(unsafe)} to your own configuration: git config --global.",
         )
 
 
 def _modules(repository: Git, names: Iterable[str]) -> dict[str, Git]:
-    """The submodules, checked out in the folder."""
+    """Return the submodules that are checked out in the folder. Raises Refused if one isn't."""
     found = {name: _checked_out(repository.folder / name) for name in names}
     if lacking := [name for name, sub in found.items() if not sub]:
         raise Refused(
-            f"Submodules that aren't checked out in {repository.folder}: {some(lacking)}.",
+            f"Submodules in {repository.folder} aren't checked out: {some(lacking)}.",
             state="Nothing was changed.",
-            hint="Run git submodule update --init --recursive; or git rm one that the project doesn't need.",
+            hint="Run git submodule update --init --recursive, or git rm a submodule that the project doesn't need.",
         )
     return {name: sub for name, sub in found.items() if sub}
 
@@ -242,17 +244,18 @@ def _checked_out(path: Path) -> Git | None:
     if path.is_symlink() or not os.path.lexists(path / ".git"):
         return None
     sub = git.repository(path)
-    return sub if sub and not sub.prefix else None  # one that isn't whole is passed over for the repository around it
+    return sub if sub and not sub.prefix else None  # an incomplete one resolves to the repository around it
 
 
 def _module_of(repository: Git, commit: str, name: str, oid: str, keep: ExitStack) -> Git:
-    """A submodule's repository, which has this commit: checked out here, or kept from when it was."""
+    """Return a submodule's repository with this commit: checked out here, or kept by git. Raises Refused if there is
+    none."""
     sub = _checked_out(repository.folder / name)
     if not sub or not sub.commit(oid):
         sub = _kept(repository, commit, repository.prefix + name, keep)
     if not sub or not sub.commit(oid):
         raise Refused(
-            f"--ref: the submodule {name} of {commit[:7]} isn't here at its commit {oid[:7]}.",
+            f"--ref: the submodule {name} of {commit[:7]} doesn't have its commit {oid[:7]} on this machine.",
             state="Nothing was changed.",
             hint=f"Fetch it: git -C {repository.folder} submodule update --init --recursive, or git fetch in {name}.",
         )
@@ -260,7 +263,7 @@ def _module_of(repository: Git, commit: str, name: str, oid: str, keep: ExitStac
 
 
 def _kept(repository: Git, commit: str, path: str, keep: ExitStack) -> Git | None:
-    """The repository of a submodule, which git keeps although the work tree hasn't got it."""
+    """Return the repository of a submodule that git has kept, though it isn't in the work tree."""
     words = ("config", "-z", "--blob", f"{commit}:.gitmodules", "--get-regexp", r"^submodule\..*\.path$")
     if not repository.knows(*words):
         return None
@@ -275,13 +278,13 @@ def _kept(repository: Git, commit: str, path: str, keep: ExitStack) -> Git | Non
 
 
 def some(names: list[str] | tuple[str, ...]) -> str:
-    """The first of them, and how many more there are."""
+    """Return the first names, and how many more there are."""
     rest = len(names) - 4
     return ", ".join(names[:4]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _lstat(path: Path) -> os.stat_result | None:
-    """What lies there: a file or a link."""
+    """Return the status of a file or link; None for anything else."""
     try:
         seen = path.lstat()
     except OSError:

@@ -42,7 +42,7 @@ def test_a_command_without_buildkit_is_refused(tmp_path: Path, monkeypatch: pyte
 def test_no_command_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = docker(tmp_path, monkeypatch, "")
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(Refused, match="there is no docker command here"):
+    with pytest.raises(Refused, match="the docker command isn't installed on this machine"):
         made.check("linux/amd64")
 
 
@@ -50,7 +50,7 @@ def test_another_architecture_is_refused_unless_it_is_emulated(tmp_path: Path, m
     alone = docker(tmp_path, monkeypatch, "true")
     alone.check("linux/amd64")
     with pytest.raises(
-        Refused, match=r"the server is linux/arm64, and Docker here builds for linux/amd64 alone"
+        Refused, match=r"the server is linux/arm64, but Docker on this machine builds only for linux/amd64"
     ) as caught:
         alone.check("linux/arm64")
     assert "emulation" in caught.value.hint
@@ -79,7 +79,9 @@ def test_a_build_gets_its_context_as_a_stream_and_no_value_on_its_command_line(
 
 
 def test_a_build_that_fails_says_what_it_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(PortsideError, match=r"can't be built on this machine. Docker printed:\n    no such thing"):
+    with pytest.raises(
+        PortsideError, match=r"Building the image on this machine failed. Docker printed:\n    no such thing"
+    ):
         docker(tmp_path, monkeypatch, "echo no such thing >&2; exit 1").build(RECIPE, "x:1", "linux/amd64", print, str)
 
 

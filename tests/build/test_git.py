@@ -53,7 +53,7 @@ def test_what_a_repository_says_is_not_run(project: Path, tmp_path: Path, spy: P
     (project / "x.py").write_text("2\n")
     (project / "manage.py").touch()
     look(tmp_path)
-    with pytest.raises(Refused, match=r"Made by a filter that only \.git/config names, which isn't run: "):
+    with pytest.raises(Refused, match=r"These files need a filter from \.git/config, which Portside doesn't run: "):
         look(tmp_path, "HEAD")
     assert not (tmp_path / "ran").exists()
 
@@ -96,7 +96,7 @@ def test_a_tracked_folder_shaped_like_a_repository_runs_nothing(
         if app == "app":
             assert "evil/HEAD" in source.find(settings, "", keep).files
         else:
-            with pytest.raises(Refused, match="shaped like a git repository") as caught:
+            with pytest.raises(Refused, match="looks like a bare git repository") as caught:
                 source.find(settings, "", keep)
             assert caught.value.exit_code == 2
     assert not (tmp_path / "ran").exists()

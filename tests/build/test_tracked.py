@@ -201,7 +201,7 @@ def test_a_commits_submodule_needs_no_checkout(way: str, with_module: Path, find
         assert find("HEAD~1").digest == expected
         return
     assert find("HEAD").digest == expected
-    assert "Submodules that aren't checked out" in find.refused()
+    assert "aren't checked out: " in find.refused()
 
 
 @pytest.mark.parametrize("name", ["libs/library", "libs/library/vendor/deeper"])
@@ -216,7 +216,7 @@ def test_a_submodule_that_is_not_checked_out_is_named(name: str, with_module: Pa
 def test_a_submodules_broken_repository_is_not_taken_for_the_one_around_it(with_module: Path, find: Finder) -> None:
     (with_module / "libs/library/.git").unlink()
     (with_module / "libs/library/.git").mkdir()
-    assert "Submodules that aren't checked out" in find.refused()
+    assert "aren't checked out: " in find.refused()
 
 
 def test_a_submodule_that_lacks_the_commit_is_named(with_module: Path, find: Finder) -> None:
@@ -225,7 +225,7 @@ def test_a_submodule_that_lacks_the_commit_is_named(with_module: Path, find: Fin
     sample.git(with_module, "commit", "--quiet", "--message", "Another")
     told = find.refused("HEAD")
     assert "the submodule libs/library of" in told
-    assert "isn't here at its commit abababa" in told
+    assert "doesn't have its commit abababa on this machine" in told
     assert find().changed == ("libs/library",), "as it is here"
 
 
@@ -234,7 +234,7 @@ def test_a_submodule_whose_name_leads_out_is_no_submodule(with_module: Path, fin
     (with_module / ".gitmodules").write_text(text)
     sample.commit(with_module)
     shutil.rmtree(with_module / "libs/library")
-    assert "isn't here at its commit" in find.refused("HEAD")
+    assert "doesn't have its commit" in find.refused("HEAD")
 
 
 def test_what_differs_in_a_submodule_is_told(with_module: Path, find: Finder) -> None:
@@ -294,7 +294,7 @@ def test_a_partial_clone_that_lacks_files_is_refused_and_fetches_nothing(
     found = Finder(tmp_path / "clone", keep)
     assert found.same().files
     told = found.refused("HEAD~1")
-    assert "If it is a partial clone, check that commit out once." in told
+    assert "In a partial clone, check out that commit once." in told
     assert str(clone) in told
     assert not (tmp_path / "ran").exists()
 
@@ -407,7 +407,7 @@ def test_a_merge_that_is_not_finished_is_refused(project: Path, find: Finder) ->
         sample.git(project, "merge", "one")
     told = find.refused()
     assert "config/settings.py" in told
-    assert "isn't finished" in told
+    assert "has conflicts" in told
 
 
 def test_a_file_that_is_to_be_added_is_sent(project: Path, find: Finder) -> None:
