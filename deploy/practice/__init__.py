@@ -1,6 +1,6 @@
-"""The practice server: a whole production on this machine, for the first five minutes and for every end-to-end test.
+"""The practice server: a complete server on this machine, to try Portside out and for every end-to-end test.
 
-``up`` brings up a bare Debian server with a small internet beside it; ``down`` takes all of it away.
+``up`` starts a bare Debian server with a small internet beside it; ``down`` removes all of it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,18 @@ from functools import partial
 from docker import DockerClient
 from docker.errors import APIError, DockerException
 
-from deploy.practice import access, birth, internet, registry, server
-from deploy.practice.engine import FOLDER, LABEL, NoEngine, PracticeError, Say, Voice, connect, containers, take_away
+from deploy.practice import access, create, internet, registry, server
+from deploy.practice.engine import (
+    FOLDER,
+    LABEL,
+    NoEngine,
+    PracticeError,
+    Progress,
+    Say,
+    connect,
+    containers,
+    remove_container,
+)
 from deploy.practice.images import IMAGES, PUBLISHED, REPOSITORY
 from deploy.practice.internet import Acme
 from deploy.practice.network import network
@@ -25,56 +35,59 @@ from deploy.practice.server import Practice
 __all__ = ["Acme", "NoEngine", "Practice", "PracticeError", "down", "down_only", "up"]
 
 NAMES = re.compile(r"[a-z][a-z0-9-]{0,30}")
-AGAIN = "Run it again; if that doesn't help, begin anew: fab practice --down, then fab practice."
+AGAIN = "Run the command again. If that doesn't help, start over: fab practice --down, then fab practice."
 
 
 def up(name: str = "practice", debian: str = "trixie", *, snapshot: str | None = None, say: Say = print) -> Practice:
-    """Brings up a server and the small internet, or whatever of it is missing; all there: nothing to do.
+    """Start a server and the small internet, or those parts that aren't running.
 
-    ``debian``: trixie or bookworm. ``snapshot``: the tag of one to begin from. ``say`` gets a line whenever something
-    begins, and about one a second while it lasts. Raises PracticeError.
+    ``debian``: trixie or bookworm. ``snapshot``: the tag of a snapshot to start from. ``say`` gets a line when an
+    operation begins, and about one a second while it runs. Raises PracticeError.
     """
     if not NAMES.fullmatch(name) or f"server:{debian}" not in IMAGES:
-        raise PracticeError(f"No practice server can be {name!r} on {debian!r}: a-z, 0-9 and -; trixie or bookworm.")
-    engine, voice = connect(), Voice(say)
+        raise PracticeError(
+            f"No practice server can be {name!r} on {debian!r}.",
+            hint="A name consists of a-z, 0-9 and -. Debian is trixie or bookworm.",
+        )
+    engine, progress = connect(), Progress(say)
     with _explained():
-        with access.exclusive(voice):
+        with access.exclusive(progress):
             net = network(engine)
-            services = internet.start(engine, net, voice)
+            services = internet.start(engine, net, progress)
             acme = internet.authority(services)
-            publishing = [partial(registry.publish, services["registry"], IMAGES[each], voice) for each in PUBLISHED]
-            with _meanwhile(voice, *publishing):
-                practice = birth.start(birth.Wanted(name, debian, snapshot), engine, net, acme, voice)
-        practice.wait()  # in which others may begin
+            publishing = [partial(registry.publish, services["registry"], IMAGES[each], progress) for each in PUBLISHED]
+            with _meanwhile(progress, *publishing):
+                practice = create.start(create.Wanted(name, debian, snapshot), engine, net, acme, progress)
+        practice.wait()  # without the lock, so that other servers can start meanwhile
         with access.exclusive(lambda _: None):
-            server.admit(practice)
+            server.authorize(practice)
     return practice
 
 
 def down(*, say: Say = print) -> None:
-    """Removes every server, snapshot and image, the small internet, and this checkout's keys."""
-    engine, voice = connect(), Voice(say)
-    with access.exclusive(voice), _explained():
+    """Remove every server, snapshot and image, the small internet, and this checkout's keys. Raises PracticeError."""
+    engine, progress = connect(), Progress(say)
+    with access.exclusive(progress), _explained():
         for name, found in containers(engine).items():
-            voice(f"removing {name}")
-            take_away(found)
+            progress(f"removing {name}")
+            remove_container(found)
         for volume in engine.volumes.list(filters={"label": LABEL}):
             volume.remove(force=True)
         for net in engine.networks.list(filters={"label": LABEL}):
             net.remove()
-        voice("removing the images")
+        progress("removing the images")
         _remove_images(engine)
         shutil.rmtree(FOLDER)
 
 
 def down_only(name: str, *, say: Say = print) -> None:
-    """Takes one server away. The others and the small internet stay. Raises PracticeError where there is none."""
-    engine, voice = connect(), Voice(say)
+    """Remove one server. The others and the small internet stay. Raises PracticeError if there is no such server."""
+    engine, progress = connect(), Progress(say)
     found = containers(engine).get(server.container_name(name))
     if not found:
-        raise PracticeError(f"There is no practice server {name}.", hint="fab practice --down takes all of them away.")
+        raise PracticeError(f"There is no practice server {name}.", hint="fab practice --down removes all of them.")
     with _explained():
-        voice(f"removing {name}")
+        progress(f"removing {name}")
         server.remove(engine, name, server.ports(found.labels).ssh)
 
 
@@ -87,8 +100,8 @@ def _remove_images(engine: DockerClient) -> None:
 
 
 @contextlib.contextmanager
-def _meanwhile(voice: Voice, *jobs: Callable[[], None]) -> Iterator[None]:
-    """Runs jobs beside the block. Whatever fails first, or Ctrl-C, ends all of them."""
+def _meanwhile(progress: Progress, *jobs: Callable[[], None]) -> Iterator[None]:
+    """Run jobs in parallel with the block. The first error, or Ctrl-C, ends all of them."""
     with ThreadPoolExecutor(len(jobs)) as pool:
         running = [pool.submit(job) for job in jobs]
         try:
@@ -96,16 +109,16 @@ def _meanwhile(voice: Voice, *jobs: Callable[[], None]) -> Iterator[None]:
             for job in running:
                 job.result()
         except BaseException:
-            voice.cut()
+            progress.cancel()
             raise
 
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    """The engine's own errors, as ours."""
+    """Turn the engine's own errors into PracticeError."""
     try:
         yield
     except APIError as error:
-        raise PracticeError(f"Docker said: {error.explanation or error}", hint=AGAIN) from error
+        raise PracticeError(f"Docker reported an error: {error.explanation or error}", hint=AGAIN) from error
     except (DockerException, OSError) as error:
         raise PracticeError(str(error), hint=AGAIN) from error

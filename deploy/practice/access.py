@@ -1,4 +1,4 @@
-"""This checkout's way into the practice servers: a key, host keys, an ssh_config. All in ``.practice/``."""
+"""This checkout's SSH access to the practice servers: a key, host keys, an ssh_config. All in ``.practice/``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY, KNOWN_HOSTS, SSH_CONFIG = FOLDER / "id_ed25519", FOLDER / "known_hosts", FO
 
 @contextmanager
 def exclusive(say: Say) -> Iterator[None]:
-    """One at a time in this checkout; also makes the folder."""
+    """Hold this checkout's lock. Also creates the folder."""
     FOLDER.mkdir(mode=0o700, exist_ok=True)
     with (FOLDER / "lock").open("w") as lock:
         try:
@@ -33,7 +33,7 @@ def exclusive(say: Say) -> Iterator[None]:
 
 
 def public_key() -> str:
-    """This checkout's public key, made at the first call, as a line for authorized_keys."""
+    """Return this checkout's public key as a line for authorized_keys. The first call creates the key."""
     public = KEY.with_suffix(".pub")
     if not public.exists():
         key = Ed25519PrivateKey.generate()
@@ -43,20 +43,20 @@ def public_key() -> str:
     return public.read_text().strip()
 
 
-def introduce(name: str, port: int, host_keys: str) -> None:
-    """Writes a server into ssh_config and known_hosts. ``host_keys``: its public keys, one a line."""
+def add_server(name: str, port: int, host_keys: str) -> None:
+    """Add a server to ssh_config and known_hosts. ``host_keys``: its public keys, one a line."""
     write(KNOWN_HOSTS, without_port(_text(KNOWN_HOSTS), port) + known_lines(port, host_keys))
     write(SSH_CONFIG, without_host(_text(SSH_CONFIG), name) + entry(name, port))
 
 
 def forget(name: str, port: int) -> None:
-    """Takes a server out of ssh_config and known_hosts."""
+    """Remove a server from ssh_config and known_hosts."""
     write(KNOWN_HOSTS, without_port(_text(KNOWN_HOSTS), port))
     write(SSH_CONFIG, without_host(_text(SSH_CONFIG), name))
 
 
 def entry(name: str, port: int) -> str:
-    """A server's paragraph in ssh_config. Paths are quoted: a checkout's may hold spaces."""
+    """Return a server's block in ssh_config. Paths are quoted, because a checkout's path may contain spaces."""
     lines = (
         f"Host {name}",
         f"HostName {LOOPBACK}",
@@ -71,24 +71,24 @@ def entry(name: str, port: int) -> str:
 
 
 def without_host(config: str, name: str) -> str:
-    """An ssh_config without one server's paragraph."""
+    """Return an ssh_config without one server's block."""
     return "".join(part for part in re.split(r"(?m)^(?=Host )", config) if part.splitlines()[:1] != [f"Host {name}"])
 
 
 def known_lines(port: int, host_keys: str) -> str:
-    """Host keys as lines for known_hosts, without their comments."""
+    """Return host keys as lines for known_hosts, without their comments."""
     keys = (line.split()[:2] for line in host_keys.splitlines() if line.strip())
     return "".join(f"[{LOOPBACK}]:{port} {kind} {key}\n" for kind, key in keys)
 
 
 def without_port(known: str, port: int) -> str:
-    """A known_hosts without the keys of the server at a port."""
+    """Return a known_hosts without the keys of the server at a port."""
     lines = known.splitlines(keepends=True)
     return "".join(line for line in lines if not line.startswith(f"[{LOOPBACK}]:{port} "))
 
 
 def write(path: Path, content: str) -> None:
-    """Replaces a file as a whole, unless it is like this already; readable by its owner alone."""
+    """Replace a file atomically, unless it has this content already. Only its owner can read it."""
     if _text(path) == content:
         return
     new = path.with_name(path.name + ".new")

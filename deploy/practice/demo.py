@@ -1,6 +1,6 @@
-"""``make demo``: the whole thing on this machine, from nothing to a site one can look at.
+"""``make demo``: a complete deploy on this machine, from nothing to a site that you can open.
 
-It types what a user would type, on an environment file of its own, so that nobody's ``.env`` is touched.
+It runs the same commands as a user, with its own environment file, so that no ``.env`` is changed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FAB = (sys.executable, "-m", "fabric")
 
 
 def main() -> int:
-    """Returns the exit code; what fails has said why."""
+    """Run the demo. Returns the exit code; errors are printed."""
     report, started = Report(), time.monotonic()
     try:
         report.say("1 of 4  A practice server: a bare Debian in a container", style="bold")
@@ -40,7 +40,7 @@ def main() -> int:
         report.say("3 of 4  fab certs -H practice", style="bold")
         server.acme.point(DOMAIN, server.ip)
         _fab("certs", "-H", "practice", "--env", str(ENV))
-        report.say("4 of 4  Some works to look at, and somebody who may add more", style="bold")
+        report.say("4 of 4  Sample works, and an admin user who can add more", style="bold")
         _fab("manage", "sample_works", "-H", "practice", "--env", str(ENV))
         _make_admin()
         _say_end(report, server, time.monotonic() - started)
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def _write_env(server: Practice) -> None:
-    """The demo's settings, written once: what ``fab init`` would generate, for the sample site."""
+    """Write the demo's settings, once. They are like those that ``fab init`` generates for the sample site."""
     if ENV.exists():
         return
     lines = {
@@ -61,7 +61,7 @@ def _write_env(server: Practice) -> None:
         "DEPLOY_DOMAINS": DOMAIN,
         "DEPLOY_APP": "../app",
         "DEPLOY_HEALTH_PATH": "/healthz",
-        "DEPLOY_HSTS": "0",  # a browser that remembered it couldn't be shown another practice server
+        "DEPLOY_HSTS": "0",  # with HSTS, browsers would refuse the next practice server's certificate
         "CSRF_TRUSTED_ORIGINS": f"{_address(server)},http://{DOMAIN}",
         "SECRET_KEY": secrets.token_urlsafe(48),
         "POSTGRES_PASSWORD": secrets.token_urlsafe(24),
@@ -76,7 +76,7 @@ def _fab(*words: str) -> None:
 
 
 def _make_admin() -> None:
-    """The user called admin, with the password of the environment file; one that exists is left alone."""
+    """Create the user "admin" with the password of the environment file, unless it exists."""
     words = "createsuperuser --noinput --username admin --email admin@portfolio.localhost"
     subprocess.run(
         (*FAB, "manage", words, "-H", "practice", "--env", str(ENV)), cwd=TOP, check=False, capture_output=True
@@ -84,27 +84,27 @@ def _make_admin() -> None:
 
 
 def _say_end(report: Report, server: Practice, seconds: float) -> None:
-    """Addresses, each asked before it is printed."""
+    """Print the site's addresses, each after a check that it answers."""
     address, root = _address(server), server.acme.root()
     ROOT.write_text(root, encoding="utf-8")
     password = dotenv_values(ENV, interpolate=False)["DJANGO_SUPERUSER_PASSWORD"]
     report.say()
-    report.say(f"There it is, after {seconds:.0f} s:", style="bold green")
+    report.say(f"The site is live after {seconds:.0f} s:", style="bold green")
     for path, what in (("/", "the site"), ("/admin/", f"its admin: admin, {password}"), ("/api/works/", "its API")):
         _answers(server, path, root)
         report.say(f"  {address}{path:<14} {what}")
     report.say()
-    report.say("Its certificate is the practice authority's, whom no browser knows: go on past its warning, or let it")
-    report.say(f"trust {ROOT.relative_to(TOP)}, as in    curl --cacert {ROOT.relative_to(TOP)} {address}/")
+    report.say("Browsers don't know the practice authority that issued its certificate. Accept the warning, or trust")
+    report.say(f"{ROOT.relative_to(TOP)}, as in    curl --cacert {ROOT.relative_to(TOP)} {address}/")
     report.say()
-    report.say("Change something in app/ and type     .venv/bin/fab deploy -H practice --env .practice/demo.env")
+    report.say("Change something in app/ and run      .venv/bin/fab deploy -H practice --env .practice/demo.env")
     report.say("Look around on the server with        ssh -F .practice/ssh_config practice")
-    report.say("Take all of it away with              .venv/bin/fab practice --down")
-    report.say("Your own site on a server of yours:   README.md")
+    report.say("Remove all of it with                 .venv/bin/fab practice --down")
+    report.say("Your own site on your own server:     README.md")
 
 
 def _address(server: Practice) -> str:
-    """The site's, as a browser on this machine types it."""
+    """Return the site's address for a browser on this machine."""
     return f"https://{DOMAIN}" + ("" if server.https_port == 443 else f":{server.https_port}")
 
 
@@ -116,7 +116,7 @@ def _answers(server: Practice, path: str, root: str) -> None:
         connection.request("GET", path)
         status = connection.getresponse().status
     if status >= 400:
-        raise PortsideError(f"{path} answers {status}.", hint="Type fab deploy -H practice --verbose to see more.")
+        raise PortsideError(f"{path} answers {status}.", hint="Run fab deploy -H practice --verbose to see more.")
 
 
 if __name__ == "__main__":

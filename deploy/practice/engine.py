@@ -1,4 +1,4 @@
-"""The Docker Engine on this machine, and what every module of the practice server shares."""
+"""The Docker Engine on this machine, and helpers for all modules of the practice server."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from ..core.files import COMPOSE, PRACTICE
 Say = Callable[[str], None]
 
 LABEL = "portside.practice"
-"""On everything we make in the engine, with its role as the value; whatever lacks it is never touched."""
+"""The label of everything that Portside creates in the engine, with its role as the value. Nothing else is touched."""
 
 FILES = COMPOSE / "practice"
 FOLDER = PRACTICE
-"""This checkout's keys and ssh files; the only place outside the engine that is written to."""
+"""This checkout's keys and ssh files. Nothing else outside the engine is written."""
 
 
 END = 60
-"""Seconds a container may take to end."""
+"""Seconds to wait for a container to end."""
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class PracticeError(PortsideError):
-    """The practice server could not do what was asked; the message says what to do next."""
+    """An operation on the practice server failed. The hint says what to do next."""
 
 
-class Cut(Exception):
-    """Ends a thread whose result nobody waits for any more."""
+class Cancelled(Exception):
+    """Ends a thread whose result is no longer needed."""
 
 
 class NoEngine(PracticeError):
@@ -56,18 +56,18 @@ class NoEngine(PracticeError):
         )
 
 
-SILENCE_SECONDS = 600  # on a busy machine, taking a server's volume away keeps the engine silent for minutes
+SILENCE_SECONDS = 600  # on a busy machine, removing a server's volume may keep the engine silent for minutes
 
 
 def connect(timeout: int = SILENCE_SECONDS) -> DockerClient:
-    """A client of the first engine that answers. ``timeout``: seconds the engine may be silent. Raises NoEngine."""
+    """Return a client of the first engine that answers. ``timeout``: in seconds. Raises NoEngine."""
     if engine := find(timeout):
         return engine.client
     raise NoEngine
 
 
 def answers() -> bool:
-    """Whether an engine answers; compose/practice/engine.sh asks."""
+    """Whether an engine answers. compose/practice/engine.sh calls this."""
     try:
         connect(timeout=10)
     except NoEngine:
@@ -75,55 +75,55 @@ def answers() -> bool:
     return True
 
 
-class Voice:
-    """Progress for a person, out of several threads; and, once it is cut, the end of those threads."""
+class Progress:
+    """Prints the progress of several threads, and can cancel them."""
 
     def __init__(self, say: Say) -> None:
         self._say = say
-        self._speaking = threading.Lock()
+        self._printing = threading.Lock()
         self._turns: dict[str, threading.Lock] = defaultdict(threading.Lock)
-        self._cut = threading.Event()
+        self._cancelled = threading.Event()
 
     def __call__(self, text: str) -> None:
-        with self._speaking:
+        with self._printing:
             self._say(text)
 
     def turn(self, topic: str) -> threading.Lock:
-        """A lock for a topic, so that two threads don't make the same thing."""
-        with self._speaking:
+        """Return a lock for a topic, so that two threads don't do the same work."""
+        with self._printing:
             return self._turns[topic]
 
-    def cut(self) -> None:
-        """Ends every ``follow`` at its next line."""
-        self._cut.set()
+    def cancel(self) -> None:
+        """End every ``follow`` at its next line."""
+        self._cancelled.set()
 
     def follow(self, topic: str, lines: Iterable[str]) -> list[str]:
-        """Says the latest of many lines, once a second; returns the last twenty. Raises Cut."""
+        """Print the latest line once a second. Returns the last twenty lines. Raises Cancelled."""
         kept: list[str] = []
-        spoken = time.monotonic()
+        event_lines = time.monotonic()
         for line in filter(None, (text.strip() for text in lines)):
-            if self._cut.is_set():
-                raise Cut
+            if self._cancelled.is_set():
+                raise Cancelled
             kept = [*kept[-19:], line]
-            if time.monotonic() - spoken >= 1:
-                spoken = time.monotonic()
+            if time.monotonic() - event_lines >= 1:
+                event_lines = time.monotonic()
                 self(f"{topic}: {line[:90]}")
         return kept
 
 
 def events(stream: Iterable[Mapping[str, Any]], failure: str) -> Iterator[str]:
-    """The lines of an engine's build, pull or push. Raises PracticeError, headed by ``failure``, when it says error."""
+    """Yield the lines of an engine's build, pull or push. Raises PracticeError, headed by ``failure``, if it fails."""
     recent: list[str] = []
     for event in stream:
         if "error" in event:
             raise PracticeError("\n    ".join([f"{failure}: {event['error']}", *recent]))
-        for line in spoken(event):
+        for line in event_lines(event):
             recent = [*recent[-14:], line]
             yield line
 
 
-def spoken(event: Mapping[str, Any]) -> list[str]:
-    """What an event says to a person: without colours, and without what the engine says to itself."""
+def event_lines(event: Mapping[str, Any]) -> list[str]:
+    """Return the lines of an event for the user, without colours and internal messages of the engine."""
     detail = event.get("progressDetail") or {}
     if detail.get("total"):
         return [f"{event['status'].lower()} {detail.get('current', 0) / 1e6:.0f} of {detail['total'] / 1e6:.0f} MB"]
@@ -132,7 +132,7 @@ def spoken(event: Mapping[str, Any]) -> list[str]:
 
 
 def watch(ready: Callable[[], bool], seconds: float, failure: Callable[[], PracticeError]) -> None:
-    """Returns as soon as ``ready`` says so; raises ``failure()`` once ``seconds`` have passed."""
+    """Wait until ``ready`` returns true. Raises ``failure()`` once ``seconds`` have passed."""
     deadline = time.monotonic() + seconds
     while not ready():
         if time.monotonic() > deadline:
@@ -141,19 +141,19 @@ def watch(ready: Callable[[], bool], seconds: float, failure: Callable[[], Pract
 
 
 def containers(engine: DockerClient) -> dict[str, Container]:
-    """Every container of ours by name, running or not."""
+    """Return every practice container by name, running or not."""
     found = engine.containers.list(all=True, filters={"label": LABEL}, ignore_removed=True)
     return {str(container.name): container for container in found}
 
 
 def power_off(container: Container) -> None:
-    """End a container at once. A busy engine gives up waiting for the end, and says so, a moment before it comes."""
+    """Kill a container. A busy engine may report that it gave up waiting, a moment before the container ends."""
     try:
         container.kill()
     except APIError as error:
         if "is not running" not in str(error) and "exit event" not in str(error):
             raise
-    watch(lambda: not _runs(container), END, lambda: PracticeError(f"{container.name} doesn't end."))
+    watch(lambda: not _runs(container), END, lambda: PracticeError(f"{container.name} doesn't stop."))
 
 
 def _runs(container: Container) -> bool:
@@ -161,8 +161,8 @@ def _runs(container: Container) -> bool:
     return container.status == "running"
 
 
-def take_away(container: Container) -> None:
-    """End a container and remove it with its volumes."""
+def remove_container(container: Container) -> None:
+    """Kill a container and remove it with its volumes."""
     power_off(container)
     container.remove(force=True, v=True)
 
@@ -171,7 +171,7 @@ HEADER = 8  # bytes before each frame
 
 
 class Result(NamedTuple):
-    """What a command in a container came to."""
+    """The result of a command in a container."""
 
     code: int
     out: str
@@ -179,7 +179,7 @@ class Result(NamedTuple):
 
 
 def run(container: Container, argv: Sequence[str]) -> Result:
-    """Runs a command in a container as root. One that doesn't run at all, or not to its end, counts as failed."""
+    """Run a command in a container as root. A command that can't be started, or doesn't end, counts as failed."""
     api = container.client.api  # type: ignore[union-attr]
     try:
         command = api.exec_create(container.id, list(argv))["Id"]
@@ -190,10 +190,11 @@ def run(container: Container, argv: Sequence[str]) -> Result:
 
 
 def _said(api: Any, command: str) -> dict[int, bytes]:
-    """What a command prints, by the number of the stream, until it ends.
+    """Return the output of a command, by the number of the stream, once it has ended.
 
-    The SDK's own exec_start reads past what Python's HTTP client has already buffered, so on a busy machine it loses
-    what comes together with the answer's headers. The frames: https://docs.docker.com/reference/api/engine/ (Attach).
+    The SDK's own exec_start skips data that Python's HTTP client has already buffered, so on a busy machine it loses
+    output that arrives together with the response's headers. The format of frames:
+    https://docs.docker.com/reference/api/engine/ (Attach).
     """
     url = api._url("/exec/{0}/start", command)
     with api._post_json(url, data={"Detach": False, "Tty": False}, stream=True, timeout=None) as answer:
@@ -207,7 +208,7 @@ def _said(api: Any, command: str) -> dict[int, bytes]:
 
 
 def _exit_code(api: APIClient, command: str) -> int:
-    """Its streams may end a moment before the engine knows how it ended."""
+    """Return a command's exit code. Its streams may end a moment before the engine knows the code."""
     limit = time.monotonic() + END
     while (told := api.exec_inspect(command))["Running"] and time.monotonic() < limit:
         time.sleep(0.02)
@@ -216,7 +217,7 @@ def _exit_code(api: APIClient, command: str) -> int:
 
 
 def checked(container: Container, argv: Sequence[str]) -> str:
-    """What a command in a container prints. Raises PracticeError where it fails."""
+    """Run a command in a container and return its output. Raises PracticeError if it fails."""
     result = run(container, argv)
     if result.code:
         words = " ".join(argv)[:200]
@@ -225,7 +226,7 @@ def checked(container: Container, argv: Sequence[str]) -> str:
 
 
 def archive(files: Mapping[str, bytes]) -> bytes:
-    """A tar archive without times or owners, so that the engine's build cache recognises it."""
+    """Return a tar archive without times and owners, so that the engine's build cache recognises it."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for name, content in sorted(files.items()):

@@ -1,7 +1,7 @@
-"""The images of the practice server: pulled from Docker Hub where it answers, else built from Debian's packages.
+"""The images of the practice server: pulled from Docker Hub, or, if it doesn't answer, built from Debian's packages.
 
-All are kept in the engine as ``portside-practice/*``. A built one carries the fingerprint of what it was built from,
-and is built again only when that changes.
+The engine keeps all of them as ``portside-practice/*``. A built image has the fingerprint of its sources as a label,
+and is rebuilt only if they change.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from docker import DockerClient
 from docker.errors import APIError, DockerException, ImageNotFound
 from docker.models.images import Image as DockerImage
 
-from deploy.practice.engine import FILES, LABEL, PracticeError, Voice, archive, connect, events
+from deploy.practice.engine import FILES, LABEL, PracticeError, Progress, archive, connect, events
 from deploy.practice.network import NETWORK
 
 REPOSITORY = "portside-practice"
 FINGERPRINT = f"{LABEL}.fingerprint"
 SILENCE = 300
-"""Seconds a build may be silent before we give it up."""
+"""Seconds without output after which a build is given up."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image by name and tag; ``base`` is the one it is built on, and ``official`` whether Docker Hub has it."""
+    """An image by name and tag. ``base``: the image that it is built on; ``official``: whether Docker Hub has it."""
 
     name: str
     base: str = ""
@@ -47,7 +47,7 @@ class Image:
         return FILES / self.name.partition(":")[0]
 
     def files(self) -> dict[str, bytes]:
-        """What it is built of, by name."""
+        """Return the files that it is built from, by name."""
         return {path.name: path.read_bytes() for path in self.folder.iterdir() if path.is_file()}
 
 
@@ -65,32 +65,32 @@ IMAGES = {
     )
 }
 PUBLISHED = ("debian:trixie-slim", "python:3.13-slim", "postgres:17", "redis:7")
-"""What the registry beside the servers offers under the official names."""
+"""Images that the practice registry offers under their official names."""
 
 
-def ensure(engine: DockerClient, image: Image, voice: Voice) -> None:
-    """Pulls or builds an image unless it is there as its files ask for. Raises PracticeError."""
-    with voice.turn(image.name):
-        if is_current(engine, image) or (image.official and hub_answers() and _pull(engine, image, voice)):
+def ensure(engine: DockerClient, image: Image, progress: Progress) -> None:
+    """Pull or build an image unless there is a current one. Raises PracticeError."""
+    with progress.turn(image.name):
+        if is_current(engine, image) or (image.official and hub_answers() and _pull(engine, image, progress)):
             return
-        voice(f"{image.name}: building")
+        progress(f"{image.name}: building")
         if image.base:
-            ensure(engine, IMAGES[image.base], voice)
-            _build(engine, image, IMAGES[image.base].tag, voice)
+            ensure(engine, IMAGES[image.base], progress)
+            _build(engine, image, IMAGES[image.base].tag, progress)
         else:
-            bare = _bootstrap(engine, image, voice)
-            _build(engine, image, bare, voice)
+            bare = _bootstrap(engine, image, progress)
+            _build(engine, image, bare, progress)
             discard(engine, bare)
 
 
 def is_current(engine: DockerClient, image: Image) -> bool:
-    """Whether the engine has it. One from Docker Hub carries no fingerprint and is taken as it is."""
+    """Whether the engine has a current image. One from Docker Hub has no fingerprint and always counts."""
     found = _found(engine, image.tag)
     return found is not None and found.labels.get(FINGERPRINT) in (None, fingerprint(image))
 
 
 def fingerprint(image: Image) -> str:
-    """What the image is made of, as 16 hex digits: its name, its files, the laptop's authorities, its base."""
+    """Return a hash (16 hex digits) of the image's sources: name, files, the laptop's authorities, base."""
     base = fingerprint(IMAGES[image.base]).encode() if image.base else (FILES / "bootstrap.sh").read_bytes()
     digest = hashlib.sha256(image.name.encode() + base)
     for name, content in sorted(_context(image).items()):
@@ -100,7 +100,7 @@ def fingerprint(image: Image) -> str:
 
 @cache
 def hub_answers() -> bool:
-    """Whether the engine reaches Docker Hub; asked once, for a few seconds at most."""
+    """Whether the engine reaches Docker Hub. Checked once, within a few seconds."""
     try:
         connect(timeout=6).images.get_registry_data("debian:trixie-slim")
     except (DockerException, OSError):
@@ -108,24 +108,24 @@ def hub_answers() -> bool:
     return True
 
 
-def _pull(engine: DockerClient, image: Image, voice: Voice) -> bool:
-    """Whether Docker Hub gave the image. The user's own images keep their names; ours get none but ours."""
+def _pull(engine: DockerClient, image: Image, progress: Progress) -> bool:
+    """Pull an image from Docker Hub; return whether that succeeded. Tags of the user's own images don't change."""
     had_it = _found(engine, image.name)
     repository, _, tag = image.name.partition(":")
-    voice(f"{image.name}: pulling")
+    progress(f"{image.name}: pulling")
     try:
         stream = engine.api.pull(repository, tag, stream=True, decode=True)
-        voice.follow(image.name, events(stream, f"{image.name} could not be pulled"))
+        progress.follow(image.name, events(stream, f"{image.name} could not be pulled"))
         engine.images.get(image.name).tag(image.tag)
     except (PracticeError, DockerException) as error:
-        voice(f"{image.name}: Docker Hub refused it, building a stand-in ({str(error).splitlines()[0][:80]})")
+        progress(f"{image.name}: the pull failed, building a substitute ({str(error).splitlines()[0][:80]})")
         return False
     if not had_it:
         discard(engine, image.name)
     return True
 
 
-def _build(engine: DockerClient, image: Image, base: str, voice: Voice) -> None:
+def _build(engine: DockerClient, image: Image, base: str, progress: Progress) -> None:
     before = _found(engine, image.tag)
     stream = engine.api.build(
         fileobj=io.BytesIO(archive(_context(image))),
@@ -139,22 +139,22 @@ def _build(engine: DockerClient, image: Image, base: str, voice: Voice) -> None:
         decode=True,
         timeout=SILENCE,
     )
-    voice.follow(image.name, events(stream, f"{image.name} could not be built"))
+    progress.follow(image.name, events(stream, f"{image.name} could not be built"))
     if before:
         discard(engine, str(before.id))
 
 
-def _bootstrap(engine: DockerClient, image: Image, voice: Voice) -> str:
-    """Imports a Debian made of its packages; its name. Raises PracticeError with the tool's last lines."""
+def _bootstrap(engine: DockerClient, image: Image, progress: Progress) -> str:
+    """Import a Debian built from its packages; return its name. Raises PracticeError with the tool's last lines."""
     suite = image.name.partition(":")[2].removesuffix("-slim")
     argv = ["sh", str(FILES / "bootstrap.sh"), suite]
     with tempfile.TemporaryFile() as tar:
         process = subprocess.Popen(argv, stdout=tar, stderr=subprocess.PIPE, text=True)
-        lines = voice.follow(image.name, process.stderr or ())
+        lines = progress.follow(image.name, process.stderr or ())
         if process.wait():
             raise PracticeError("\n    ".join([f"{image.name} could not be built:", *lines]))
         tar.seek(0)
-        voice(f"{image.name}: importing")
+        progress(f"{image.name}: importing")
         engine.api.import_image_from_stream(
             iter(lambda: tar.read(2**20), b""),
             repository=f"{REPOSITORY}/bootstrap",
@@ -172,19 +172,19 @@ def _found(engine: DockerClient, name: str) -> DockerImage | None:
 
 
 def discard(engine: DockerClient, name: str) -> None:
-    """Takes a name, or an unnamed image, away; what is still in use stays."""
+    """Remove a tag or an untagged image, unless it is in use."""
     with contextlib.suppress(APIError):
         engine.images.remove(name)
 
 
 def _context(image: Image) -> dict[str, bytes]:
-    """The files a build gets, by name."""
+    """Return the files of a build, by name."""
     return {**image.files(), "laptop-ca.crt": _authorities()}
 
 
 @cache
 def _authorities() -> bytes:
-    """The certificate authorities this machine trusts (PEM): a network may inspect TLS with one of its own."""
+    """Return the certificate authorities that this machine trusts (PEM), because a network may inspect TLS."""
     named = (os.environ.get(name, "") for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"))
     for path in (*named, ssl.get_default_verify_paths().cafile, "/etc/ssl/certs/ca-certificates.crt"):
         if path and Path(path).is_file():

@@ -1,6 +1,6 @@
 """The small internet beside the servers: a name server, an image registry, a certificate authority.
 
-Addresses on the network are fixed, so that all stays reachable whatever is started in whichever order.
+Addresses on the network are fixed, so that services stay reachable in whatever order they start.
 """
 
 from __future__ import annotations
@@ -18,13 +18,23 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from deploy.practice.access import write
-from deploy.practice.engine import FOLDER, LABEL, PracticeError, Voice, checked, containers, run, take_away, watch
+from deploy.practice.engine import (
+    FOLDER,
+    LABEL,
+    PracticeError,
+    Progress,
+    checked,
+    containers,
+    remove_container,
+    run,
+    watch,
+)
 from deploy.practice.images import IMAGES, ensure, fingerprint
 from deploy.practice.network import LOOPBACK, NETWORK, endpoint, free_port, subnet_of
 
 INTERNET = IMAGES["internet:trixie"]
 NAMESERVER, REGISTRY, AUTHORITY, CHALLENGES, FIRST_SERVER = 2, 3, 4, 5, 10
-"""Who has which address on the network. To the authority every name is the first server's, unless told otherwise."""
+"""The addresses on the network. For the authority every domain name points to the first server by default."""
 
 REGISTRY_ADDRESS = "registry:5000"
 
@@ -34,7 +44,7 @@ PORT = f"{LABEL}.port"
 
 @dataclass(frozen=True)
 class Service:
-    """A program of the internet image: the name others reach it by, its address, what it runs, when it is ready."""
+    """A service in the internet image: its host name, address and command; ``probe`` succeeds once it is ready."""
 
     name: str
     number: int
@@ -48,12 +58,13 @@ class Service:
         return f"portside-{self.name}"
 
     def made_of(self, network: Network) -> str:
-        """Changes whenever the container has to be made anew."""
+        """Return a hash that changes whenever the container has to be recreated."""
         return hashlib.sha256(f"{self!r} {network.id} {fingerprint(INTERNET)}".encode()).hexdigest()[:16]
 
 
 def services(subnet: IPv4Network) -> tuple[Service, ...]:
-    """The programs, for a subnet. Names under test and example mean on the servers what they mean to the authority."""
+    """Return the services for a subnet. Names under test and example have the same address for the servers and the
+    authority."""
     challenges, asked = subnet[CHALLENGES], "challenges:8053"
     resolver = ("dnsmasq", "--keep-in-foreground", "--user=root", "--no-resolv", "--no-hosts", "--no-negcache")
     forwards = ("--server=127.0.0.11", f"--server=/test/{challenges}#8053", f"--server=/example/{challenges}#8053")
@@ -73,34 +84,34 @@ def services(subnet: IPv4Network) -> tuple[Service, ...]:
             AUTHORITY,
             ("pebble", "-config", "/etc/pebble/pebble.json", "-dnsserver", asked),
             probe=("curl", "-fsS", "--cacert", "/etc/pebble/ca.pem", "https://localhost:14000/dir"),
-            # Pebble rejects one good nonce in twenty, to see what a client does. Certbot asks again but once, so that
-            # one renewal in thirty or so would fail for no reason of the server's.
+            # By default Pebble rejects one valid nonce in twenty to test clients. Certbot retries only once, so about
+            # one renewal in thirty would fail.
             environment={"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0"},
         ),
     )
 
 
-def start(engine: DockerClient, network: Network, voice: Voice) -> dict[str, Container]:
-    """Has every service running as the present files want it, and returns them by name. Raises PracticeError."""
+def start(engine: DockerClient, network: Network, progress: Progress) -> dict[str, Container]:
+    """Start every service, recreate outdated ones, and return their containers by name. Raises PracticeError."""
     there = containers(engine)
     return {
-        service.name: _start(engine, service, network, there.get(service.container), voice)
+        service.name: _start(engine, service, network, there.get(service.container), progress)
         for service in services(subnet_of(network))
     }
 
 
 def _start(
-    engine: DockerClient, service: Service, network: Network, found: Container | None, voice: Voice
+    engine: DockerClient, service: Service, network: Network, found: Container | None, progress: Progress
 ) -> Container:
     if found and found.labels.get(MADE_OF) != service.made_of(network):
-        take_away(found)
+        remove_container(found)
         found = None
     if found and found.status == "running":
         return found
     if not found:
-        ensure(engine, INTERNET, voice)
+        ensure(engine, INTERNET, progress)
         found = _create(engine, service, network)
-    voice(f"{service.name}: starting")
+    progress(f"{service.name}: starting")
     found.start()
     if service.probe:
         watch(lambda: run(found, service.probe).code == 0, 20, lambda: _silent(service, found))
@@ -109,7 +120,7 @@ def _start(
 
 def _silent(service: Service, found: Container) -> PracticeError:
     lines = found.logs(tail=10).decode(errors="replace")
-    return PracticeError(f"The {service.name} does not answer:\n{lines}", hint="Begin anew: fab practice --down.")
+    return PracticeError(f"The {service.name} doesn't answer:\n{lines}", hint="Start over: fab practice --down.")
 
 
 def _create(engine: DockerClient, service: Service, network: Network) -> Container:
@@ -130,29 +141,28 @@ def _create(engine: DockerClient, service: Service, network: Network) -> Contain
 
 @dataclass(frozen=True)
 class Acme:
-    """The certificate authority: Pebble, which behaves as Let's Encrypt does. Methods raise PracticeError."""
+    """The certificate authority: Pebble, which behaves like Let's Encrypt. Methods raise PracticeError."""
 
     ca: Path
-    """What to trust for its HTTPS (PEM), in this checkout."""
+    """The CA certificate of its HTTPS (PEM), in this checkout."""
     services: dict[str, Container] = field(repr=False, compare=False)
     directory: str = "https://acme:14000/dir"
-    """Its address as a server sees it."""
+    """Its address for servers."""
 
     def root(self) -> str:
-        """The root (PEM) of what it issues: another one each time it starts, so ask when you need it."""
+        """Return the root (PEM) of its certificates. It changes whenever the authority starts."""
         argv = ("curl", "-fsS", "--cacert", "/etc/pebble/ca.pem", "https://localhost:15000/roots/0")
         return checked(self.services["acme"], argv)
 
     def point(self, domain: str, address: str) -> None:
-        """Makes a name mean a server's address, and no other, for the authority and, under test and example, on the
-        servers."""
+        """Point a name to a server's address for the authority and, if it is under test or example, for the servers."""
         body = json.dumps({"host": f"{domain}.", "addresses": [address]})
         for what in ("clear-a", "add-a"):
             checked(self.services["challenges"], ("curl", "-fsS", "-d", body, f"http://localhost:8055/{what}"))
 
 
 def authority(services: dict[str, Container]) -> Acme:
-    """The authority, its certificate copied into this checkout."""
+    """Return the authority. Copies its CA certificate into this checkout."""
     stream, _ = services["acme"].get_archive("/etc/pebble/ca.pem")
     with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
         member = archive.extractfile("ca.pem")

@@ -1,4 +1,4 @@
-"""The network of the practice servers, and the ports of this machine that lead to it."""
+"""The network of the practice servers, and this machine's ports that are forwarded to it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def network(engine: DockerClient) -> Network:
-    """The servers' network, made unless it is there. Raises PracticeError where no subnet is free."""
+    """Return the servers' network; create it if needed. Raises PracticeError if no subnet is free."""
     for found in engine.networks.list(names=[f"^{NETWORK}$"]):
         return found
     subnet = free_subnet(_taken(engine))
@@ -42,12 +42,13 @@ def subnet_of(network: Network) -> IPv4Network:
 
 
 def endpoint(engine: DockerClient, name: str, address: IPv4Address | str) -> EndpointConfig:
-    """A place on the network: the name the others reach it by, and its address."""
+    """Return an endpoint on the network with a host name and an address."""
     return EndpointConfig(engine.api.api_version, aliases=[name], ipv4_address=str(address))
 
 
 def free_subnet(taken: Iterable[IPv4Network]) -> IPv4Network:
-    """A subnet nobody uses, clear of 172.16/12, where the engines inside the servers choose theirs."""
+    """Return an unused subnet outside 172.16/12, which the engines inside the servers use. Raises PracticeError if
+    there is none."""
     others = list(taken)
     for candidate in IPv4Network("10.213.0.0/16").subnets(new_prefix=24):
         if not any(candidate.overlaps(other) for other in others):
@@ -64,7 +65,7 @@ def _taken(engine: DockerClient) -> Iterator[IPv4Network]:
 
 
 def routes(table: Path = Path("/proc/net/route")) -> Iterator[tuple[IPv4Network, str]]:
-    """This machine's IPv4 routes as (subnet, interface); none where the kernel isn't Linux."""
+    """Yield this machine's IPv4 routes as (subnet, interface); none if the kernel isn't Linux."""
     lines = table.read_text().splitlines()[1:] if table.exists() else []
     for words in map(str.split, lines):
         address, mask = (socket.inet_ntoa(bytes.fromhex(words[column])[::-1]) for column in (1, 7))
@@ -72,7 +73,7 @@ def routes(table: Path = Path("/proc/net/route")) -> Iterator[tuple[IPv4Network,
 
 
 def mtu() -> int:
-    """The largest packet, in bytes, that the default route takes: ours must not be larger."""
+    """Return the MTU of the default route in bytes. The practice network's must not be larger."""
     for subnet, interface in routes():
         size = Path("/sys/class/net", interface, "mtu")
         if not subnet.prefixlen and size.exists():
@@ -81,16 +82,17 @@ def mtu() -> int:
 
 
 def free_port(wanted: Iterable[int], taken: Iterable[int]) -> int:
-    """The first wanted port of loopback that is neither taken (by a stopped server of ours) nor in use."""
+    """Return the first wanted port on loopback that is neither ``taken`` by a stopped server nor in use. Raises
+    PracticeError if there is none."""
     others = set(taken)
     for port in wanted:
         if port not in others and _is_free(port):
             return port
-    raise PracticeError("No local port is free for the practice server.", hint="Remove a server: fab practice --down.")
+    raise PracticeError("No local port is free for the practice server.", hint="Remove servers: fab practice --down.")
 
 
 def _is_free(port: int) -> bool:
-    """Whether nobody listens there, by TCP or UDP. A user who may not bind a port below 1024 learns it by calling."""
+    """Whether the port is free for TCP and UDP. If this user may not bind a port below 1024, connecting shows it."""
     with socket.socket() as trial, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
         trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

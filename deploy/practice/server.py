@@ -1,4 +1,4 @@
-"""A practice server: a container that behaves as a rented Debian machine does, and what one does to such a machine."""
+"""A practice server: a container that behaves like a rented Debian machine, with operations for tests."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from deploy.practice.engine import (
     checked,
     containers,
     power_off,
+    remove_container,
     run,
-    take_away,
     watch,
 )
 from deploy.practice.internet import Acme
@@ -28,12 +28,12 @@ from deploy.practice.network import LOOPBACK, free_port
 
 NAME, ADDRESS, PORTS = f"{LABEL}.name", f"{LABEL}.address", f"{LABEL}.ports"
 BOOT = 90
-"""Seconds a server may take until it lets people in."""
+"""Seconds to wait until a server accepts SSH connections."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """The ports of this machine that lead to a server's 22, 80 and 443."""
+    """The ports of this machine that are forwarded to a server's 22, 80 and 443."""
 
     ssh: int
     http: int
@@ -41,7 +41,7 @@ class Ports:
 
     @classmethod
     def choose(cls, taken: set[int]) -> Ports:
-        """Free ones; 80 and 443 themselves where they are. ``taken``: those that stopped servers come back to."""
+        """Choose free ports, preferably 80 and 443 themselves. ``taken``: ports of stopped servers."""
         return cls(
             free_port(range(2201, 2300), taken),
             free_port((80, *range(8081, 8100)), taken),
@@ -51,7 +51,7 @@ class Ports:
 
 @dataclass(frozen=True)
 class Practice:
-    """A practice server and what a test does to one. Every method raises PracticeError."""
+    """A practice server and operations for tests. Every method raises PracticeError."""
 
     name: str
     ip: str
@@ -78,52 +78,53 @@ class Practice:
 
     @property
     def ssh_config(self) -> Path:
-        """For ``ssh -F``: this server by its name."""
+        """The ssh_config with this server, for ``ssh -F``."""
         return access.SSH_CONFIG
 
     def exec(self, argv: Sequence[str], check: bool = True) -> str:
-        """Runs a command on the server as root, not through SSH; its standard output. ``check=False``: may fail."""
+        """Run a command on the server as root, not through SSH; return its standard output. ``check=False``: it may
+        fail."""
         return checked(self._it, argv) if check else run(self._it, argv).out
 
     def restart(self) -> None:
-        """A reboot; returns once the server lets people in again."""
+        """Reboot the server, and wait until it accepts connections."""
         self._it.restart(timeout=60)
         self.wait()
 
     def kill(self) -> None:
-        """A power cut."""
+        """Cut the power."""
         power_off(self._it)
 
     def start(self) -> None:
-        """Power again after ``kill``; returns once the server lets people in."""
+        """Restore the power after ``kill``, and wait until the server accepts connections."""
         self._it.start()
         self.wait()
 
     def disconnect(self) -> None:
-        """Pulls the network cable: connections hang, they don't close."""
+        """Pull the network cable. Connections hang; they aren't closed."""
         self.exec(("ip", "link", "set", "eth0", "down"))
 
     def connect(self) -> None:
-        """Plugs the network cable in again; connections that still wait go on."""
+        """Plug the network cable in again. Connections that still wait continue."""
         self.exec(("ip", "link", "set", "eth0", "up"))
         self.exec(("ip", "route", "replace", "default", "via", f"{self.ip.rpartition('.')[0]}.1"))
 
     def snapshot(self, tag: str) -> None:
-        """Shuts the server down and keeps its disks as they are, for ``up(name, snapshot=tag)``."""
+        """Shut the server down and save its disks, for ``up(name, snapshot=tag)``."""
         snapshots.take(self.engine, self._it, volume_name(self.name), tag)
 
     def remove(self) -> None:
-        """Takes the server and its volume away for good."""
+        """Remove the server and its volume."""
         remove(self.engine, self.name, self.ssh_port)
 
     def wait(self) -> None:
-        """Returns once SSH answers and systemd has started everything."""
+        """Wait until SSH answers and systemd has started everything."""
         watch(self._lets_in, BOOT, self._never_ready)
 
     def _lets_in(self) -> bool:
         if self._it.status == "exited":
             raise self._never_ready()
-        # SSH is asked last, and so but once: it shuts out who comes again and again without logging in (OpenSSH's
+        # SSH is tried last and only once: it blocks clients that connect repeatedly without logging in (OpenSSH's
         # PerSourcePenalties, since 9.8).
         booted = ("timeout", str(BOOT), "systemctl", "is-system-running", "--wait")
         up = run(self._it, booted).out.strip() in ("running", "degraded")
@@ -133,8 +134,8 @@ class Practice:
         state = run(self._it, ("systemctl", "--no-pager", "list-jobs")).out
         logs = self._it.logs(tail=20).decode(errors="replace")
         return PracticeError(
-            f"The server {self.name} did not come up (it has {BOOT} s).\n{logs}{state}",
-            hint="Begin anew: fab practice --down, then fab practice.",
+            f"The server {self.name} didn't start within {BOOT} s.\n{logs}{state}",
+            hint="Start over: fab practice --down, then fab practice.",
         )
 
     @property
@@ -151,7 +152,7 @@ def volume_name(name: str) -> str:
 
 
 def servers(engine: DockerClient, acme: Acme) -> dict[str, Practice]:
-    """Every practice server by name, running or not."""
+    """Return every practice server by name, running or not."""
     ours = [found for found in containers(engine).values() if found.labels[LABEL] == "server"]
     return {found.labels[NAME]: practice(engine, found.labels, acme) for found in ours}
 
@@ -161,20 +162,21 @@ def practice(engine: DockerClient, labels: dict[str, str], acme: Acme) -> Practi
 
 
 def ports(labels: dict[str, str]) -> Ports:
-    """The ports that a server's labels note."""
+    """Return the ports recorded in a server's labels."""
     return Ports(*json.loads(labels[PORTS]))
 
 
 def remove(engine: DockerClient, name: str, ssh_port: int) -> None:
-    """Takes a server, its volume and what is known of it away: first that, since another may have its port at once."""
+    """Remove a server with its volume and ssh entries. The entries go first, because another server may get its port
+    at once."""
     with access.exclusive(lambda _: None):
         access.forget(name, ssh_port)
-    take_away(engine.containers.get(container_name(name)))
+    remove_container(engine.containers.get(container_name(name)))
     engine.volumes.get(volume_name(name)).remove(force=True)
 
 
 def greets(port: int) -> bool:
-    """Whether an SSH server speaks at a port of loopback."""
+    """Whether an SSH server answers at a port on loopback."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=5) as caller:
             return caller.recv(4) == b"SSH-"
@@ -182,8 +184,8 @@ def greets(port: int) -> bool:
         return False
 
 
-def admit(practice: Practice) -> None:
-    """Lets this checkout's key in, and writes the server into this checkout's ssh files."""
+def authorize(practice: Practice) -> None:
+    """Authorize this checkout's key on the server, and add the server to this checkout's ssh files."""
     script = (FILES / "authorize.sh").read_text()
     host_keys = practice.exec(("sh", "-c", script, "authorize.sh", access.public_key()))
-    access.introduce(practice.name, practice.ssh_port, host_keys)
+    access.add_server(practice.name, practice.ssh_port, host_keys)

@@ -16,8 +16,8 @@ from docker.models.containers import Container
 
 from deploy.practice import PracticeError, up
 from deploy.practice.access import entry, known_lines, without_host, without_port
-from deploy.practice.birth import COLLISION, choose_address, daemon_json
-from deploy.practice.engine import Cut, Voice, events, run, spoken
+from deploy.practice.create import COLLISION, choose_address, daemon_json
+from deploy.practice.engine import Cancelled, Progress, event_lines, events, run
 from deploy.practice.images import IMAGES, fingerprint
 from deploy.practice.internet import services
 from deploy.practice.network import free_subnet, routes
@@ -98,9 +98,9 @@ def test_a_changed_base_changes_what_is_built_on_it(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_engines_event_is_told_in_short() -> None:
-    assert spoken({"stream": "\x1b[91mSetting up\x1b[0m\n ---> 2ed1aa3f09d5\n"}) == ["Setting up"]
+    assert event_lines({"stream": "\x1b[91mSetting up\x1b[0m\n ---> 2ed1aa3f09d5\n"}) == ["Setting up"]
     moved = {"status": "Pushing", "progressDetail": {"current": 2e6, "total": 9e6}, "progress": "[==>   ]"}
-    assert spoken(moved) == ["pushing 2 of 9 MB"]
+    assert event_lines(moved) == ["pushing 2 of 9 MB"]
 
 
 def test_an_engines_error_carries_the_lines_before_it() -> None:
@@ -149,11 +149,11 @@ def test_nothing_of_what_a_command_prints_is_lost(tmp_path: Path) -> None:
 
 
 def test_a_cut_voice_ends_whoever_follows() -> None:
-    voice = Voice(print)
-    assert voice.follow("topic", ["one ", "", "two"]) == ["one", "two"]
-    voice.cut()
-    with pytest.raises(Cut):
-        voice.follow("topic", ["one"])
+    progress = Progress(print)
+    assert progress.follow("topic", ["one ", "", "two"]) == ["one", "two"]
+    progress.cancel()
+    with pytest.raises(Cancelled):
+        progress.follow("topic", ["one"])
 
 
 @pytest.mark.parametrize(("name", "debian"), [("Practice", "trixie"), ("a b", "trixie"), ("practice", "sid")])

@@ -17,7 +17,7 @@ from docker.models.containers import Container
 
 from deploy.core.steps import Step
 from deploy.practice import access
-from deploy.practice.engine import LABEL, Say, Voice, archive, checked, connect, containers, run, take_away
+from deploy.practice.engine import LABEL, Progress, Say, archive, checked, connect, containers, remove_container, run
 from deploy.practice.images import Image, ensure, is_current
 from deploy.practice.network import LOOPBACK, network
 from deploy.ssh.payload import pack
@@ -131,17 +131,17 @@ def edges(name: str, say: Say) -> Iterator[Callable[..., Edge]]:
     with ExitStack() as keep:
 
         def up(debian: str = "trixie") -> Edge:
-            return keep.enter_context(_container(f"portside-{name}-{debian}", IMAGES[debian], Voice(say)))
+            return keep.enter_context(_container(f"portside-{name}-{debian}", IMAGES[debian], Progress(say)))
 
         yield up
 
 
 @contextmanager
-def _container(name: str, image: NginxImage, voice: Voice) -> Iterator[Edge]:
+def _container(name: str, image: NginxImage, progress: Progress) -> Iterator[Edge]:
     engine = connect()
-    _ensure(image, voice)
+    _ensure(image, progress)
     if left := containers(engine).get(name):  # by a run that was killed
-        take_away(left)
+        remove_container(left)
     made = engine.containers.create(
         image.tag,
         name=name,
@@ -158,12 +158,12 @@ def _container(name: str, image: NginxImage, voice: Voice) -> Iterator[Edge]:
         made.reload()
         yield Edge(made)
     finally:
-        take_away(made)
+        remove_container(made)
 
 
-def _ensure(image: NginxImage, voice: Voice) -> None:
+def _ensure(image: NginxImage, progress: Progress) -> None:
     engine = connect()
     if not is_current(engine, image):
-        with access.exclusive(voice):
+        with access.exclusive(progress):
             network(engine)
-            ensure(engine, image, voice)
+            ensure(engine, image, progress)

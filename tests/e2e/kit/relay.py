@@ -97,7 +97,7 @@ def known(server: Practice, relay: AnyRelay) -> Iterator[AnyRelay]:
     threading.Thread(target=relay.serve, daemon=True).start()
     keys = server.exec(("sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub"))
     with access.exclusive(lambda _: None):
-        access.introduce(relay.name, relay.port, keys)
+        access.add_server(relay.name, relay.port, keys)
     try:
         yield relay
     finally:

@@ -1,4 +1,4 @@
-"""How a practice server comes into being, and comes up again."""
+"""Creates practice servers, and starts stopped ones."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from docker.models.networks import Network
 from docker.types import HostConfig
 
 from deploy.practice import snapshots
-from deploy.practice.engine import LABEL, PracticeError, Voice, archive, containers, take_away
+from deploy.practice.engine import LABEL, PracticeError, Progress, archive, containers, remove_container
 from deploy.practice.images import IMAGES, ensure
 from deploy.practice.internet import FIRST_SERVER, NAMESERVER, REGISTRY_ADDRESS, Acme
 from deploy.practice.network import LOOPBACK, MTU, NETWORK, endpoint, mtu, subnet_of
 from deploy.practice.server import ADDRESS, NAME, PORTS, Ports, Practice, container_name, practice, servers, volume_name
 
 FIRST_NAME = "practice"
-"""The server that every name leads to, unless told otherwise."""
+"""The server that every domain name points to by default."""
 COLLISION = re.compile(r"(?i)address already in use|external connectivity|privileged port|ports are not available")
-"""What engines say of an address or a port that a server can't have."""
+"""Error messages of engines if an address or a port is in use."""
 ATTEMPTS = 10
-"""How many more places a new server tries."""
+"""Number of further addresses and ports that a new server tries."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A server by name, and what its disks begin as: a Debian, or a snapshot of another server, by its tag."""
+    """The server to start: its name, and the Debian release or the snapshot (by tag) that it is created from."""
 
     name: str
     debian: str
@@ -42,29 +42,29 @@ class Wanted:
         return snapshots.image_name(self.snapshot) if self.snapshot else IMAGES[f"server:{self.debian}"].tag
 
 
-def start(wanted: Wanted, engine: DockerClient, network: Network, acme: Acme, voice: Voice) -> Practice:
-    """Has the server running; it may not let people in yet. Raises PracticeError."""
+def start(wanted: Wanted, engine: DockerClient, network: Network, acme: Acme, progress: Progress) -> Practice:
+    """Start the server, and create it if needed. It may not accept connections yet. Raises PracticeError."""
     there = containers(engine).get(container_name(wanted.name))
     if not there and wanted.snapshot and not snapshots.exists(engine, wanted.snapshot):
         raise PracticeError(f"There is no snapshot {wanted.snapshot}.")
     if not there and not wanted.snapshot:
-        ensure(engine, IMAGES[f"server:{wanted.debian}"], voice)
+        ensure(engine, IMAGES[f"server:{wanted.debian}"], progress)
     if not there or there.status != "running":
-        voice(f"{wanted.name}: booting")
+        progress(f"{wanted.name}: booting")
         there = _boot(engine, wanted, network, acme, there)
     return practice(engine, there.labels, acme)
 
 
 def choose_address(name: str, subnet: IPv4Network, taken: set[str]) -> str:
-    """An address on the network that no server has."""
+    """Return an address on the network that no server has."""
     if name == FIRST_NAME:
         return str(subnet[FIRST_SERVER])
     return next(str(address) for address in list(subnet)[FIRST_SERVER + 1 : -1] if str(address) not in taken)
 
 
 def _boot(engine: DockerClient, wanted: Wanted, network: Network, acme: Acme, found: Container | None) -> Container:
-    """Starts it; a new one elsewhere where another checkout took its place a moment ago, or the engine may not have
-    80 and 443 after all."""
+    """Start the server. If an address or a port of a new one is in use after all (another checkout has just taken it,
+    or the engine may not use 80 and 443), try others."""
     tried: list[Practice] = []
     while True:
         made = found or _create(
@@ -77,12 +77,12 @@ def _boot(engine: DockerClient, wanted: Wanted, network: Network, acme: Acme, fo
             if made.status != "created" or not _collides(error) or len(tried) == ATTEMPTS:
                 raise
         tried.append(practice(engine, made.labels, acme))
-        take_away(made)
+        remove_container(made)
         found = None
 
 
 def _place(name: str, network: Network, others: Sequence[Practice]) -> tuple[str, Ports]:
-    """An address and ports that none of the others has."""
+    """Return an address and ports that none of the others has."""
     taken = {port for server in others for port in vars(server.ports).values()}
     return choose_address(name, subnet_of(network), {server.ip for server in others}), Ports.choose(taken)
 
@@ -98,7 +98,7 @@ def _power_on(wanted: Wanted, found: Container) -> None:
 
 
 def _create(engine: DockerClient, wanted: Wanted, address: str, ports: Ports) -> Container:
-    """A container for the server. A machine may lack CAP_SYS_RESOURCE: its engine won't give, or won't drop, it."""
+    """Create a container for the server. On some machines the engine can neither grant nor drop CAP_SYS_RESOURCE."""
     volumes = _volumes(engine, wanted)
     try:
         return _container(engine, wanted, address, ports, _host(engine, ports, volumes, cap_drop=["SYS_RESOURCE"]))
@@ -109,7 +109,7 @@ def _create(engine: DockerClient, wanted: Wanted, address: str, ports: Ports) ->
 
 
 def _host(engine: DockerClient, ports: Ports, volumes: list[str], cap_drop: list[str]) -> HostConfig:
-    """What an init system and an engine of its own need."""
+    """Return the options that systemd and Docker need inside the container."""
     host = engine.api.create_host_config(
         cap_add=["ALL"],
         cap_drop=cap_drop,
@@ -126,7 +126,7 @@ def _host(engine: DockerClient, ports: Ports, volumes: list[str], cap_drop: list
         },
         network_mode=NETWORK,
     )
-    # What the docker command calls systempaths=unconfined.
+    # The docker command's option for this is systempaths=unconfined.
     host.update(MaskedPaths=[], ReadonlyPaths=[])
     return host
 
@@ -146,18 +146,19 @@ def _container(engine: DockerClient, wanted: Wanted, address: str, ports: Ports,
 
 
 def _volumes(engine: DockerClient, wanted: Wanted) -> list[str]:
-    """The mounts: /var/lib/docker, as the snapshot has it or empty (overlayfs can't lie on the container's own)."""
+    """Return the mounts: /var/lib/docker, empty or with the snapshot's content. It must be a volume, because overlayfs
+    doesn't work on the container's own file system."""
     made = snapshots.volume(engine, volume_name(wanted.name), "volume")
     lent = [snapshots.lend(engine, wanted.snapshot, made)] if wanted.snapshot else []
     return [f"{made.name}:/var/lib/docker", *lent]
 
 
 def daemon_json(mtu: int, debian: str) -> str:
-    """Where the server's engine, once there is one, finds the registry; and packets that fit the network (bytes)."""
+    """Return the settings of the server's engine: the registry, and the network's ``mtu`` in bytes."""
     settings: dict[str, object] = {"registry-mirrors": [f"http://{REGISTRY_ADDRESS}"]}
     settings["insecure-registries"] = [REGISTRY_ADDRESS]
     if mtu < 1500:
         settings["mtu"] = mtu
-    if mtu < 1500 and debian != "bookworm":  # whose Docker refuses a setting it doesn't know
+    if mtu < 1500 and debian != "bookworm":  # bookworm's Docker rejects unknown settings
         settings["default-network-opts"] = {"bridge": {MTU: str(mtu)}}
     return json.dumps(settings, indent=2) + "\n"
