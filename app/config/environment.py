@@ -1,4 +1,4 @@
-"""Read settings out of environment variables; a value that can't be is refused by name."""
+"""Read settings from environment variables. An error names the invalid variable."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ Environment = Mapping[str, str]
 ON = {"1", "on", "true", "yes"}
 OFF = {"", "0", "off", "false", "no"}
 
-# Without it, a database host that swallows packets holds a worker for two minutes.
+# Without this, a database host that drops packets blocks a worker for two minutes.
 CONNECT_SECONDS = 5
 
 
@@ -20,7 +20,7 @@ def required(env: Environment, name: str) -> str:
     """Return a variable that has no default."""
     value = env.get(name, "")
     if not value:
-        raise ImproperlyConfigured(f"{name} is not set: put it into the environment (or into .env)")
+        raise ImproperlyConfigured(f"{name} is not set. Set it in the environment or in .env.")
     return value
 
 
@@ -28,7 +28,7 @@ def flag(env: Environment, name: str) -> bool:
     """Return whether a variable is switched on; unset is off."""
     value = env.get(name, "").strip().lower()
     if value not in ON | OFF:
-        raise ImproperlyConfigured(f"{name} is neither on nor off: {value!r}")
+        raise ImproperlyConfigured(f"{name} must be on or off, not {value!r}")
     return value in ON
 
 
@@ -38,14 +38,14 @@ def words(env: Environment, name: str) -> list[str]:
 
 
 def database(env: Environment, *, debug: bool, base: Path) -> dict[str, Any]:
-    """Return Django's settings for DATABASE_URL; a laptop in DEBUG may go without and gets SQLite."""
+    """Return Django's settings for DATABASE_URL. With DEBUG on, the default is SQLite."""
     if debug and not env.get("DATABASE_URL"):
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": base / "db.sqlite3"}
     url = required(env, "DATABASE_URL")
     try:
         settings: dict[str, Any] = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
     except ValueError:
-        # The original message may show the password.
+        # The original message may contain the password.
         raise ImproperlyConfigured(
             "DATABASE_URL is not an address such as postgres://user:password@host:5432/name "
             "(special characters are percent-encoded)"

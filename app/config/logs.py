@@ -1,13 +1,13 @@
-"""What log lines carry."""
+"""Logging."""
 
 import logging
 
 
 class RequestId(logging.Filter):
-    """Add the X-Request-ID that Nginx gave a request, so that both logs can be read side by side."""
+    """Add the X-Request-ID that Nginx has set, so that lines of both logs can be matched."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass."""
+        """Accept every record."""
         headers = getattr(getattr(record, "request", None), "headers", {})
         record.request_id = headers.get("X-Request-ID", "-")
         return True

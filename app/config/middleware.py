@@ -1,4 +1,4 @@
-"""Headers that Django 5.2 doesn't set by itself."""
+"""Headers that Django 5.2 doesn't set itself."""
 
 from collections.abc import Callable
 
@@ -23,11 +23,11 @@ POLICY = "; ".join(
 
 
 def content_security_policy(get_response: View) -> View:
-    """Let pages load what comes from this site and nothing else."""
+    """Allow pages to load resources only from this site."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)
-        # Django's own debug pages carry their styles inline.
+        # Django's own debug pages have inline styles.
         if not (settings.DEBUG and response.status_code in (404, 500)):
             response.headers.setdefault("Content-Security-Policy", POLICY)
         return response
@@ -36,7 +36,7 @@ def content_security_policy(get_response: View) -> View:
 
 
 def secure_cookies(get_response: View) -> View:
-    """Mark cookies Secure when the visitor came by HTTPS, so that plain HTTP works until there is a certificate."""
+    """Mark cookies Secure on HTTPS requests only, so that plain HTTP works until there is a certificate."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)

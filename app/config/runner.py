@@ -15,10 +15,10 @@ PLAIN_STORAGES = {
 
 
 class Runner(DiscoverRunner):
-    """Keep every test away from the real media, and free of a collectstatic beforehand."""
+    """Run tests without the real media folder, and without collectstatic."""
 
     def setup_test_environment(self, **kwargs: Any) -> None:
-        """Give the tests a media folder of their own."""
+        """Create a media folder for the tests."""
         super().setup_test_environment(**kwargs)
         self._media = tempfile.TemporaryDirectory(prefix="media-")
         self._overrides = override_settings(
@@ -28,7 +28,7 @@ class Runner(DiscoverRunner):
             RELEASE="",
         )
         self._overrides.enable()
-        # Refusals are what many tests ask for.
+        # Many tests cause warnings on purpose.
         logging.getLogger("django.request").setLevel(logging.ERROR)
 
     def teardown_test_environment(self, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""The JSON API: anybody reads, staff write."""
+"""The JSON API: everyone can read, only staff can write."""
 
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.permissions import SAFE_METHODS, BasePermission, IsAdminUser
@@ -8,7 +8,7 @@ from .models import Work
 
 
 class WorkSerializer(serializers.ModelSerializer):
-    """A work as JSON; `url` is its place in the API, `page` the page that people see."""
+    """A work as JSON. `url` is its address in the API, `page` that of its page."""
 
     url = serializers.HyperlinkedIdentityField(view_name="api-work-detail")
     page = serializers.SerializerMethodField()
@@ -38,10 +38,10 @@ class WorkSerializer(serializers.ModelSerializer):
 
 
 class ReadOnly(BasePermission):
-    """Allow what changes nothing."""
+    """Allow read-only requests."""
 
     def has_permission(self, request: Request, view: viewsets.GenericViewSet) -> bool:
-        """Tell whether the request only reads."""
+        """Return whether the request only reads."""
         return request.method in SAFE_METHODS
 
 

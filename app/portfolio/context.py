@@ -1,9 +1,9 @@
-"""What every template knows."""
+"""Context of every template."""
 
 from django.conf import settings
 from django.http import HttpRequest
 
 
 def release(request: HttpRequest) -> dict[str, str]:
-    """Name the running release."""
+    """Return the running release."""
     return {"release": settings.RELEASE}

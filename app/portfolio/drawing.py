@@ -1,4 +1,4 @@
-"""Drawing with Pillow: colours that run into each other, curves, transparent inks."""
+"""Drawing with Pillow: gradients, curves, transparent inks."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ Box = tuple[float, float, float, float]
 Points = list[tuple[float, float]]
 Colour = tuple[int, int, int]
 
-# Drawn this many times larger and scaled down, which smooths the edges.
+# Pictures are drawn this many times larger and scaled down, which smooths the edges.
 OVERSIZE = 2
 
 
@@ -19,7 +19,7 @@ def oversize(width: int, height: int) -> Size:
 
 
 def finished(picture: Image.Image) -> Image.Image:
-    """Return the picture at the size it is meant to have."""
+    """Return the picture at its final size."""
     return picture.reduce(OVERSIZE)
 
 

@@ -1,4 +1,4 @@
-"""Is the site well?"""
+"""The health check."""
 
 import logging
 
@@ -17,7 +17,7 @@ def _answer(text: str, status: int) -> HttpResponse:
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """Answer ok as long as the database does."""
+    """Answer ok if the database works."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")

@@ -1,4 +1,4 @@
-"""Uploaded pictures: which are accepted, and what is kept of them."""
+"""Uploaded pictures: validates them and prepares them for storage."""
 
 from io import BytesIO
 from typing import IO
@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.base import ContentFile, File
 from PIL import Image, ImageOps
 
-# Pillow's name of a format, and the ending its files get here. MPO is a JPEG as some phones write it.
+# Pillow's name of a format -> the extension of stored files. MPO is a JPEG variant of some phones.
 FORMATS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}
 
 MAX_BYTES = 20 * 1024 * 1024
@@ -17,8 +17,8 @@ THUMBNAIL_SIDE = 800
 
 
 def validate_picture(file: File) -> None:
-    """Refuse what isn't a whole picture of sensible size."""
-    # A form hands in the stored picture where no new one was chosen.
+    """Reject files that aren't a complete picture of acceptable size."""
+    # A form passes the stored picture if no new one was chosen.
     if getattr(file, "_committed", False):
         return
     if file.size > MAX_BYTES:
@@ -29,7 +29,7 @@ def validate_picture(file: File) -> None:
         pixels = image.width * image.height
         if pixels <= MAX_PIXELS:
             image.load()
-    # Broken files make Pillow raise nearly anything.
+    # Pillow raises many kinds of exceptions for broken files.
     except Exception as error:
         raise ValidationError("This isn't a whole JPEG, PNG or WebP picture.", code="broken") from error
     finally:
@@ -39,9 +39,9 @@ def validate_picture(file: File) -> None:
 
 
 def derive(file: IO[bytes]) -> tuple[ContentFile, ContentFile]:
-    """Return what is stored of an upload: the picture upright, at most MAX_SIDE long, and its thumbnail.
+    """Return the picture to store, upright and at most MAX_SIDE pixels long, and its thumbnail.
 
-    Drawing it anew leaves out what cameras add (where it was taken, say) and whatever hides behind the picture.
+    Re-encoding removes metadata (such as the location) and hidden data after the picture.
     """
     file.seek(0)
     image = Image.open(file, formats=("JPEG", "PNG", "WEBP"))
@@ -57,7 +57,7 @@ def _plain(image: Image.Image) -> Image.Image:
     """Return a copy in a mode that every browser shows, with its colour profile but without other metadata."""
     profile = image.info.get("icc_profile")
     if image.mode.startswith("I"):
-        # Pillow would cut 16-bit greys off at 255 instead of scaling them.
+        # Pillow would clip 16-bit greys at 255 instead of scaling them.
         image, profile = image.convert("I").point(lambda value: value / 256).convert("L"), None
     if image.has_transparency_data:
         plain = image.convert("RGBA")
@@ -70,7 +70,7 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _encoded(image: Image.Image, file_format: str) -> ContentFile:
-    """Return a picture as a file; of its name only the ending matters."""
+    """Return a picture as a file. Only the extension of its name matters."""
     options = {"JPEG": {"quality": 88, "progressive": True}, "WEBP": {"quality": 82}}.get(file_format, {})
     buffer = BytesIO()
     image.save(buffer, file_format, optimize=True, icc_profile=image.info.get("icc_profile"), **options)

@@ -18,7 +18,7 @@ from .images import derive, validate_picture
 
 
 def picture_path(work: "Work", filename: str) -> str:
-    """Return where a picture is kept; of the name it was uploaded with only the ending is used."""
+    """Return the path to store a picture at. Only the extension of the uploaded name is used."""
     ending = PurePath(filename).suffix
     return f"works/{timezone.now():%Y}/{work.slug}-{get_random_string(8).lower()}{ending}"
 
@@ -45,7 +45,7 @@ class Work(models.Model):
         help_text="What the picture shows, for people who can't see it.",
     )
     thumbnail = models.ImageField(upload_to=picture_path, max_length=255, editable=False)
-    # Not as width_field: Django would open the file whenever a form is sent, there or not.
+    # Not a width_field: Django would open the file at every submitted form, even if it is missing.
     width = models.PositiveIntegerField(editable=False)
     height = models.PositiveIntegerField(editable=False)
     created = models.DateTimeField(auto_now_add=True, editable=False)
@@ -58,12 +58,12 @@ class Work(models.Model):
 
     @property
     def slug(self) -> str:
-        """The title as it appears in addresses."""
+        """The title for use in addresses."""
         return slugify(self.title)[:50].strip("-") or "work"
 
     @property
     def description(self) -> str:
-        """What stands in for the picture."""
+        """The alternative text of the picture."""
         return self.alt or self.title
 
     def get_absolute_url(self) -> str:
@@ -71,7 +71,7 @@ class Work(models.Model):
         return reverse("work", args=[self.pk, self.slug])
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Store a new picture in the form that is shown, and drop the files it replaces."""
+        """Convert and store a new picture, and delete the files that it replaces."""
         replaced: list[str] = []
         if self.image and not self.image._committed:
             replaced = [name for work in Work.objects.filter(pk=self.pk) for name in work.files()]
@@ -86,7 +86,7 @@ class Work(models.Model):
 
 
 def discard(names: list[str]) -> None:
-    """Delete files that no work has any more."""
+    """Delete files that no work uses any more."""
     for name in names:
         default_storage.delete(name)
 
@@ -94,5 +94,5 @@ def discard(names: list[str]) -> None:
 # A signal rather than Work.delete(), which the admin's "delete selected" never calls.
 @receiver(post_delete, sender=Work)
 def discard_files(instance: Work, **kwargs: Any) -> None:
-    """Delete a work's files once the work is gone for good."""
+    """Delete a work's files after the transaction that deleted the work."""
     transaction.on_commit(partial(discard, instance.files()))

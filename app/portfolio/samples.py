@@ -1,4 +1,4 @@
-"""Six pictures for a site that has none yet, drawn by arithmetic: the same on every machine."""
+"""Six sample pictures, drawn by code: the same on every machine."""
 
 from collections.abc import Callable
 from math import cos, exp, pi, sin
@@ -135,7 +135,7 @@ def slow_weather() -> Image.Image:
 
 
 class Sample(NamedTuple):
-    """A work to be made."""
+    """A sample work."""
 
     draw: Callable[[], Image.Image]
     title: str
@@ -202,7 +202,7 @@ SAMPLES = [
 
 
 def _front(x: float, depth: float) -> float:
-    """Return how far a line of slow_weather is lifted, as a part of the height."""
+    """Return how far a line of slow_weather is raised, as a fraction of the height."""
     hills = ((0.30, 0.22, 0.11, 0.105), (0.68, 0.48, 0.10, 0.13), (0.42, 0.78, 0.15, 0.085))
     lift = sum(rise * exp(-(((x - at) / wide) ** 2) - ((depth - when) / 0.20) ** 2) for at, when, wide, rise in hills)
     ripple = 0.0035 * sin(x * 41 + depth * 37) + 0.0025 * sin(x * 83 - depth * 59)

@@ -27,14 +27,14 @@ class WorkPage(DetailView):
     template_name = "portfolio/work.html"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Show the work, at the address that its present title gives."""
+        """Show the work. Redirects to the address with its current title."""
         self.object = self.get_object()
         if kwargs["slug"] != self.object.slug:
             return redirect(self.object)
         return self.render_to_response(self.get_context_data())
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        """Add the neighbours, in the order of the gallery."""
+        """Add the previous and next works, in the order of the gallery."""
         return super().get_context_data(
             newer=_neighbour(self.object.get_next_by_created),
             older=_neighbour(self.object.get_previous_by_created),
@@ -43,13 +43,13 @@ class WorkPage(DetailView):
 
 
 class About(TemplateView):
-    """Who makes these, and how to reach them."""
+    """The page about the artists, with contact details."""
 
     template_name = "portfolio/about.html"
 
 
 def favicon(request: HttpRequest) -> HttpResponse:
-    """Lead browsers that ask for the icon by its old name to the real one."""
+    """Redirect /favicon.ico to the real icon."""
     return redirect(static("favicon.svg"))
 
 

@@ -82,7 +82,7 @@ class FlagTest(SimpleTestCase):
         self.assertIs(environment.flag({}, "DEBUG"), False)
 
     def test_anything_else_is_refused(self):
-        with self.assertRaisesMessage(ImproperlyConfigured, "DEBUG is neither on nor off: 'maybe'"):
+        with self.assertRaisesMessage(ImproperlyConfigured, "DEBUG must be on or off, not 'maybe'"):
             environment.flag({"DEBUG": "maybe"}, "DEBUG")
 
 

@@ -11,12 +11,12 @@ from portfolio.samples import SAMPLES, Sample
 
 
 class Command(BaseCommand):
-    """Hang six sample works; those that hang already are left alone."""
+    """Add six sample works, unless they exist already."""
 
     help = "Adds six sample works with generated pictures; again: nothing to do."
 
     def handle(self, **options: Any) -> None:
-        """Add what is missing."""
+        """Add missing works."""
         there = set(Work.objects.values_list("title", flat=True))
         missing = [sample for sample in SAMPLES if sample.title not in there]
         for sample in missing:
@@ -27,7 +27,7 @@ class Command(BaseCommand):
 
 
 def add(sample: Sample) -> Work:
-    """Draw a sample and make a work of it."""
+    """Draw a sample and save it as a work."""
     buffer = BytesIO()
     sample.draw().save(buffer, "JPEG", quality=95)
     return Work.objects.create(
