@@ -1,4 +1,5 @@
-"""Gunicorn's settings for every site, read inside the container. Names an older Gunicorn lacks are passed over."""
+"""Gunicorn's settings for every site, read inside the container. An older Gunicorn ignores names that it doesn't
+know."""
 
 import contextlib
 import gc
@@ -8,10 +9,10 @@ import logging
 import os
 import sys
 
-# Nginx uses the socket, the gate and people the port, which is published on the host's loopback only.
+# Nginx uses the socket. The health check and people use the port, which is published on the host's loopback only.
 bind = ["unix:" + os.environ["PORTSIDE_SOCKET"], "0.0.0.0:8000"]
 protocol = os.environ["PORTSIDE_PROTOCOL"]
-umask = 0o117  # the socket is the application's and Nginx's, nobody else's
+umask = 0o117  # only the application and Nginx may use the socket
 chdir = os.environ.get("PORTSIDE_FOLDER", ".")
 
 worker_class = os.environ["PORTSIDE_WORKER_CLASS"]
@@ -23,12 +24,12 @@ timeout = 30
 graceful_timeout = 30
 keepalive = 75
 backlog = 1024
-# Off: each worker loads the application itself. What it opens while it loads (a connection, a pool, a thread) would
-# otherwise be shared by all workers, and one visitor's answer be sent to another.
+# Off: each worker loads the application itself. Otherwise all workers would share what it opens while it loads (a
+# connection, a pool, a thread), and one visitor's response could be sent to another.
 preload_app = os.environ.get("PORTSIDE_PRELOAD") == "on"
 
-limit_request_line = 8190  # what Nginx lets through
-forwarded_allow_ips = "*"  # of X-Forwarded-Proto alone: an address is believed by the rules below
+limit_request_line = 8190  # the same as Nginx's limit
+forwarded_allow_ips = "*"  # only for X-Forwarded-Proto: the code below decides about addresses
 uwsgi_allow_ips = "*"
 control_socket_disable = True  # the file system is read-only
 
@@ -38,18 +39,18 @@ capture_output = False
 proc_name = os.environ["PORTSIDE_PROJECT"]
 
 
-# Of Django itself what every worker needs, imported once before they are forked: they share its memory, and start
-# sooner. Nothing of the application is among it, nor its settings: it opens nothing and starts no thread.
+# Parts of Django that every worker needs, imported once before the fork: workers share their memory and start faster.
+# They don't include the application or its settings, open nothing and start no thread.
 LIBRARIES = ("django.core.wsgi", "django.core.asgi", "django.db.backends.postgresql.base")
-# Other kinds of workers may want to patch Python before anything is imported: gevent's do.
+# Other workers, such as gevent's, may have to patch Python before anything is imported.
 plain = worker_class in {"sync", "gthread", "asgi"} or "uvicorn" in worker_class
 
 
 def on_starting(server):
-    """Import what workers can share, and keep the garbage collector from touching it, which would copy it."""
+    """Import modules that workers can share, and freeze them: the garbage collector would touch and so copy them."""
     if plain and not preload_app:
         for name in LIBRARIES:
-            with contextlib.suppress(Exception):  # whatever the application needs and lacks, it reports itself
+            with contextlib.suppress(Exception):  # the application itself reports missing modules
                 importlib.import_module(name)
     gc.collect()
     gc.freeze()
@@ -57,7 +58,8 @@ def on_starting(server):
 
 
 def without_its_own_traceback(kind, error, traceback):
-    """Workers that can't load the application say why, and end Gunicorn. Its own traceback would hide theirs."""
+    """Print one line for Gunicorn's own exit. Workers that can't load the application print why; a second traceback
+    would hide theirs."""
     if kind.__name__ == "HaltServer":
         print(f"Gunicorn ends: {error.reason}", file=sys.stderr)
     else:
@@ -65,9 +67,9 @@ def without_its_own_traceback(kind, error, traceback):
 
 
 def pre_fork(server, worker):
-    """Close what the application opened while it was preloaded, so that no two workers share a connection.
+    """Close connections that the preloaded application has opened, so that no two workers share one.
 
-    Threads that it started don't exist in the workers: Python can't take them along.
+    Threads that it started don't exist in the workers, because a fork doesn't copy them.
     """
     if not preload_app:
         return
@@ -81,10 +83,10 @@ def pre_fork(server, worker):
 
 
 def post_worker_init(worker):
-    """The application is loaded: put what knows the visitor's address in front of it, and have its errors logged."""
+    """Wrap the loaded application so that it gets the visitor's address, and log its errors."""
     if hasattr(worker, "asgi"):  # Gunicorn's own ASGI worker
         worker.asgi = asgi_behind_nginx(worker.asgi)
-    elif hasattr(worker, "config"):  # uvicorn's, which would believe anybody's X-Forwarded-For
+    elif hasattr(worker, "config"):  # uvicorn's, which would trust any X-Forwarded-For
         worker.config.proxy_headers = False
         worker.wsgi = asgi_behind_nginx(worker.wsgi)
     else:
@@ -92,14 +94,15 @@ def post_worker_init(worker):
     log_errors(worker.log)
 
 
-# The visitor's address: REMOTE_ADDR, or the scope's "client". Gunicorn itself has none for a socket and Docker's
-# gateway for the port, and no setting that takes it from a header.
+# The visitor's address: REMOTE_ADDR, or the scope's "client". Gunicorn itself sets none for a socket, and the address
+# of
+# Docker's gateway for the port. It has no setting to take the address from a header.
 #
-# Nginx sends it, and overwrites what visitors claim. Only Nginx reaches the socket. Anything on the server reaches the
-# port: there a request must carry the site's proof, which Nginx sends if it uses the port (DEPLOY_UPSTREAM). Without
-# it a request keeps the address of its connection, and loses all that it claims of another one.
+# Nginx sends the address and overwrites headers of visitors. Only Nginx can reach the socket, but any program on the
+# server can reach the port. So a request to the port must have the site's proof, which Nginx sends if it uses the port
+# (DEPLOY_UPSTREAM). Without it, the address of the connection counts, and headers with other addresses are removed.
 
-ALIVE = "/_portside/alive"  # healthy.py asks for it: that a worker answers is all that it wants to know
+ALIVE = "/_portside/alive"  # healthy.py requests it to check that a worker answers
 PROOF = os.environ.get("PORTSIDE_PROOF", "").encode()
 PROOF_HEADER = "X-PORTSIDE-PROOF"
 CLAIMS = {
@@ -110,12 +113,12 @@ CLAIMS = {
 
 
 def proved(told):
-    """Whether this is the site's proof."""
+    """Return whether this is the site's proof."""
     return bool(PROOF) and hmac.compare_digest(told, PROOF)
 
 
 def nearest(forwarded):
-    """The address that Nginx itself put into X-Forwarded-For: the last one, if it keeps others before it."""
+    """Return the address that Nginx itself added to X-Forwarded-For: the last one."""
     return forwarded.rpartition(",")[2].strip()
 
 
@@ -129,8 +132,8 @@ def wsgi_behind_nginx(application):
             start_response("204 No Content", [])
             return []
         proof = environ.pop(proof_name, "").encode("latin-1")
-        # Of a socket's other end there is no address; Tornado's worker writes 0.0.0.0.
-        by_socket = environ.get("REMOTE_ADDR", "") in ("", "0.0.0.0")  # noqa: S104 - nothing is bound
+        # A socket's peer has no address; Tornado's worker sets 0.0.0.0.
+        by_socket = environ.get("REMOTE_ADDR", "") in ("", "0.0.0.0")  # noqa: S104 - not bound to
         if by_socket or proved(proof):
             environ["REMOTE_ADDR"] = nearest(environ.get("HTTP_X_FORWARDED_FOR", ""))
             environ.pop("REMOTE_PORT", None)  # Docker's, not the visitor's
@@ -158,10 +161,10 @@ def asgi_behind_nginx(application):
 
 
 def tell(scope):
-    """Make an ASGI request's client, scheme and headers what Nginx says, or its sender's own."""
+    """Set an ASGI request's client, scheme and headers from Nginx's headers, or from its connection."""
     named = [(name.decode("latin-1").upper().replace("_", "-"), (name, value)) for name, value in scope["headers"]]
     words = {name: value for name, (_, value) in named}
-    # The server of a port is its address and a number, also when the other end is gone already.
+    # For a port, "server" is an address and a number, even if the client has disconnected already.
     by_socket = not (scope.get("server") and isinstance(scope["server"][1], int))
     if by_socket or proved(words.get(PROOF_HEADER, b"")):
         address = nearest(words.get("X-FORWARDED-FOR", b"").decode("latin-1"))
@@ -175,11 +178,12 @@ def tell(scope):
         scope["scheme"] = scheme if scope["type"] == "http" else scheme.replace("http", "ws")
 
 
-# With DEBUG off Django logs a visitor's error 500 nowhere: its own handlers are for DEBUG, and for mails to ADMINS.
+# With DEBUG off Django doesn't log errors 500: its own handlers are for DEBUG and for mails to ADMINS.
 
 
 def log_errors(log):
-    """Write errors of Django's requests, with their traceback, to Gunicorn's log, unless the project's LOGGING does."""
+    """Write errors of Django's requests with their traceback to Gunicorn's log, unless the project's LOGGING does
+    so."""
     django = sys.modules.get("django.conf")
     if django is None or not django.settings.configured or logs_requests(django.settings):
         return
@@ -187,13 +191,13 @@ def log_errors(log):
     handler.setLevel(logging.ERROR)
     handler.setFormatter(logging.Formatter(log.error_fmt, log.datefmt))
     logger = logging.getLogger("django.request")
-    if logger.disabled:  # as loggers are that a LOGGING doesn't name: the project's own handlers still hear nothing
+    if logger.disabled:  # because LOGGING doesn't name it: it still mustn't reach the project's own handlers
         logger.disabled, logger.propagate = False, False
     logger.addHandler(handler)
 
 
 def logs_requests(settings):
-    """Whether the project says itself what becomes of django.request's errors."""
+    """Return whether the project's own settings handle django.request's errors."""
     if "django.request" in (settings.LOGGING or {}).get("loggers", {}):
         return True
     logger = logging.getLogger("django.request")
@@ -205,7 +209,7 @@ def logs_requests(settings):
 
 
 def writes(handler, settings):
-    """Whether a handler writes errors of visitors' requests: Django's own for the console does with DEBUG alone."""
+    """Return whether a handler writes errors of requests. Django's own console handler does so only with DEBUG."""
     django = sys.modules["django.utils.log"]
     idle = not settings.DEBUG and any(isinstance(each, django.RequireDebugTrue) for each in handler.filters)
     return handler.level <= logging.ERROR and not idle and not isinstance(handler, django.AdminEmailHandler)

@@ -1,7 +1,7 @@
-"""A web container's own health check: Gunicorn answers on its socket, so a worker of it works.
+"""A web container's own health check: Gunicorn answers on its socket, so a worker is running.
 
-Gunicorn's settings answer this path before the application: no page, no database and no log has to do with it. Nginx
-serves nobody below /_portside/ from here.
+Gunicorn's settings answer this path before the application, without a page, the database or a log line. Visitors can't
+reach /_portside/ through Nginx.
 """
 
 import os
@@ -11,7 +11,7 @@ import sys
 
 PATH = "/_portside/alive"
 WITHIN = 4
-"""Seconds, below the limit that Docker gives."""
+"""Seconds, less than Docker's own limit."""
 
 
 def http():
@@ -28,7 +28,7 @@ def uwsgi():
 
 
 def answered(path, request):
-    """Whether anything of an HTTP answer comes in time. Raises OSError where nobody listens."""
+    """Whether an HTTP response begins in time. Raises OSError if nothing listens."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(WITHIN)
         connection.connect(path)

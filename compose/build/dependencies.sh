@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the project's dependencies into /venv, from whichever file names them.
+# Installs the project's dependencies into /venv from the file that lists them.
 #   REQUIREMENTS  the path below /deps: uv.lock, pyproject.toml or a requirements file
 #   PIP           extra packages
 set -eu
@@ -15,5 +15,5 @@ if [ -n "$PIP" ]; then
     # shellcheck disable=SC2086
     pip $PIP
 fi
-# Portside runs the application with Gunicorn; a project needn't name it.
+# Portside runs the application with Gunicorn, which a project needn't require itself.
 /venv/bin/python -c 'import gunicorn' 2>/dev/null || pip gunicorn
