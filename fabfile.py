@@ -1,4 +1,4 @@
-"""Portside's tasks. Each is a name, a sentence and one call; the work is done in deploy/."""
+"""Portside's tasks. Each has a name, a sentence and one call; deploy/ does the work."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,24 +31,24 @@ guard()
 
 @task(mode=HostMode.HERE)
 def init(c: Connection, domains: str = "", env: str = ".env") -> None:
-    """Write a commented .env with generated secrets; never overwrites."""
+    """Write a commented .env with generated secrets. Never overwrites a file."""
     hosts = hosts_given()
     cli_init.write(Path(env), domains, hosts)
-    first = "Look it over" if domains else "Say your DEPLOY_DOMAINS in it"
-    Report().say(f"Wrote {env}. {first}, then type fab deploy" + ("" if hosts else " -H user@server"))
+    first = "Check it" if domains else "Set DEPLOY_DOMAINS in it"
+    Report().say(f"Wrote {env}. {first}, then run fab deploy" + ("" if hosts else " -H user@server"))
 
 
 @task(mode=HostMode.LISTED)
 def plan(
     c: Connection, env: str = ".env", ref: str = "", json: bool = False, verbose: bool = False, quiet: bool = False
 ) -> None:
-    """Show what deploy would change, and change nothing; exit code 10 if there is something."""
+    """Show what deploy would change, without changing anything. Exit code 10 if there are changes."""
     planning.show(run(c, "plan", env=env, json=json, verbose=verbose, quiet=quiet, ref=ref), as_json=json)
 
 
 @task(mode=HostMode.AT_ONCE)
 def provision(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
-    """Prepare the server alone: packages, Docker, Nginx, firewall."""
+    """Set up the server only: packages, Docker, Nginx, firewall."""
     tasks.provision(run(c, "provision", env=env, verbose=verbose, quiet=quiet))
 
 
@@ -64,7 +64,7 @@ def deploy(
     verbose: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Put the site live, from a bare server or a running one; safe to repeat."""
+    """Deploy the site. Sets up a bare server first; safe to run again."""
     options: dict[str, Any] = {"ref": ref, "wait": wait, "allow_breaking": allow_breaking}
     options |= {"drop": drop, "json": json}
     tasks.deploy(run(c, "deploy", env=env, verbose=verbose, quiet=quiet, **options), as_json=json)
@@ -82,7 +82,7 @@ def rollback(
     verbose: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Make the previous good release live again, or --to ID, without building."""
+    """Roll back to the previous release, or to --to ID. Nothing is rebuilt."""
     options: dict[str, Any] = {"to": to, "wait": wait, "migrations": migrations}
     options |= {"allow_breaking": allow_breaking, "drop": drop}
     tasks.rollback(run(c, "rollback", env=env, verbose=verbose, quiet=quiet, **options))
@@ -97,25 +97,25 @@ def certs(
     verbose: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Get certificates for every domain, renewed from then on; switch HTTPS on."""
+    """Get certificates for all domains, renew them automatically, and enable HTTPS."""
     tasks.certs(run(c, "certs", env=env, verbose=verbose, quiet=quiet, staging=staging, drop=drop))
 
 
 @task(mode=HostMode.AT_ONCE)
 def abort(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
-    """Clear away what an interrupted deploy left."""
+    """Clean up after an interrupted deploy."""
     tasks.abort(run(c, "abort", env=env, verbose=verbose, quiet=quiet))
 
 
 @task(mode=HostMode.LISTED)
 def releases(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
-    """List the releases: age, state, which is live, which rollback would choose."""
+    """List the releases with age and state, the live one, and the one that rollback would choose."""
     cli_releases.show(run(c, "releases", env=env, json=json, verbose=verbose, quiet=quiet), as_json=json)
 
 
 @task(mode=HostMode.LISTED)
 def status(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
-    """Show what runs, since when and how it does; certificate, disk, last dump."""
+    """Show what is running, for how long, and whether it is healthy; certificate, disk, last dump."""
     cli_status.show(run(c, "status", env=env, json=json, verbose=verbose, quiet=quiet), as_json=json)
 
 
@@ -130,7 +130,7 @@ def env_of(
     verbose: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Compare the names in .env with those of the live release; --pull brings a lost .env back."""
+    """Compare the names in .env with those of the live release; --pull restores a lost .env."""
     if pull:
         cli_env.pull(c, env=env, site=site, yes=yes, verbose=verbose, quiet=quiet)
     else:
@@ -139,7 +139,7 @@ def env_of(
 
 @task(mode=HostMode.LISTED)
 def doctor(c: Connection, env: str = ".env", json: bool = False, verbose: bool = False, quiet: bool = False) -> None:
-    """Look at this machine and the server from both sides; each finding with its fix."""
+    """Check this machine and the server for problems, and suggest a fix for each."""
     checkup.check(c, env=env, as_json=json, verbose=verbose, quiet=quiet)
 
 
@@ -152,7 +152,7 @@ def remove(
     verbose: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Take the site off the server after asking, keeping a final backup."""
+    """Remove the site from the server after confirmation; keeps a final backup."""
     tasks.remove(run(c, "remove", env=env, verbose=verbose, quiet=quiet, yes=yes, wait=wait))
 
 
@@ -160,7 +160,7 @@ def remove(
 def maintenance(
     c: Connection, off: bool = False, allow: str = "", env: str = ".env", verbose: bool = False, quiet: bool = False
 ) -> None:
-    """Close the site with a page that says so, but for --allow; --off opens it."""
+    """Close the site with a maintenance page, except for --allow; --off reopens it."""
     cli_maintenance.switch(run(c, "maintenance", env=env, verbose=verbose, quiet=quiet), closed=not off, allow=allow)
 
 
@@ -177,7 +177,7 @@ def logs(
     verbose: bool = False,
     quiet: bool = False,
 ) -> None:
-    """Show the logs of the live release, its database and Nginx, in order of time."""
+    """Show the logs of the live release, its database and Nginx, sorted by time."""
     options = {"follow": follow, "service": service, "since": since, "tail": tail, "grep": grep}
     given = run(c, "logs", env=env, json=json, verbose=verbose, quiet=quiet, typed=options)
     cli_logs.show(given, options, as_json=json)
@@ -199,7 +199,7 @@ def run_command(c: Connection, command: str, env: str = ".env", verbose: bool = 
 
 @task(mode=HostMode.ATTENDED)
 def shell(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = False) -> None:
-    """Open Django's shell in the live release, or run the Python code that is piped in."""
+    """Open Django's shell in the live release, or run Python code from standard input."""
     in_release.shell(run(c, "shell", env=env, verbose=verbose, quiet=quiet))
 
 
@@ -207,7 +207,7 @@ def shell(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool =
 def psql(
     c: Connection, query: str = "", dump: bool = False, env: str = ".env", verbose: bool = False, quiet: bool = False
 ) -> None:
-    """Open psql on the site's database, or run the SQL that is piped in; --dump writes a dump."""
+    """Open psql on the site's database, or run SQL from standard input; --dump writes a dump."""
     typed = {"query": query, "dump": dump}
     in_release.psql(run(c, "psql", env=env, verbose=verbose, quiet=quiet, typed=typed), query, dump=dump)
 
@@ -220,16 +220,16 @@ def ssh(c: Connection, env: str = ".env", verbose: bool = False, quiet: bool = F
 
 @task(mode=HostMode.HERE)
 def practice(c: Connection, down: bool = False, name: str = "") -> None:
-    """Bring up a practice server on this machine, then reached as -H practice."""
-    from deploy import practice as server  # noqa: PLC0415 - every other task is faster without the Docker SDK
+    """Start a practice server on this machine; use it with -H practice."""
+    from deploy import practice as server  # noqa: PLC0415 - importing the Docker SDK would slow down all other tasks
 
     report = Report()
     if down and name:
         server.down_only(name, say=report.say)
-        report.say(f"Nothing of the practice server {name} is left.")
+        report.say(f"The practice server {name} is removed.")
     elif down:
         server.down(say=report.say)
-        report.say("Nothing of the practice server is left.")
+        report.say("All practice servers are removed.")
     else:
         made = server.up(name or "practice", say=report.say)
-        report.say(f"The practice server is up: type fab deploy -H {made.name}")
+        report.say(f"The practice server is running. Deploy to it: fab deploy -H {made.name}")

@@ -38,37 +38,37 @@ LEAST = 6  # characters of what a GitHub job's log hides everywhere
 
 HELP = {
     "env": "the site's environment file, or NAME for .env.NAME (default: .env)",
-    "verbose": "show every command and what it prints",
-    "quiet": "only warnings and errors",
-    "ref": "this commit instead of the files as they are here",
-    "staging": "prove that certificates can be issued, and change nothing",
-    "to": "the release to go back to; the previous good one if not given",
-    "json": "as JSON, for a script to read",
+    "verbose": "show every command and its output",
+    "quiet": "show only warnings and errors",
+    "ref": "use this commit instead of the current files",
+    "staging": "test that certificates can be issued, without changing anything",
+    "to": "the release to roll back to (default: the previous good one)",
+    "json": "print JSON, for scripts",
     "off": "open the site again",
-    "allow": "addresses that come in all the same, comma-separated",
-    "down": "take the practice server away",
+    "allow": "addresses that are let in anyway, comma-separated",
+    "down": "remove the practice server",
     "domains": "the site's host names, comma-separated",
-    "command": "the command's words, quoted as one",
-    "follow": "go on with what comes, until Ctrl-C",
-    "service": "only this one, or several with commas: web, db, nginx, or a process's name",
-    "since": "only what is newer: 90s, 30m, 2h, 3d, or a time such as 2026-11-30T17:00 (of this machine's clock)",
-    "tail": "so many lines at most, the newest (default: 100; with --since, all)",
-    "grep": "only lines in which this regular expression is found",
-    "query": "this SQL instead of what comes from standard input",
-    "dump": "write a dump of the database to standard output, for psql to read again",
-    "name": "another practice server beside the first; with --down, only this one",
-    "allow_breaking": "go on although a migration breaks the release that runs beside this one",
-    "migrations": "take back the migrations that the release doesn't know",
-    "yes": "don't ask first",
-    "drop": "a setting of the last deploy that may fall away, such as BASIC_AUTH; several with commas",
-    "pull": "write the .env of the last deploy from the server into a file that isn't there",
-    "site": "the site's name on the server, if the folder has another",
-    "wait": "wait until nobody else deploys the site",
+    "command": "the whole command, in quotes",
+    "follow": "keep printing new lines, until Ctrl-C",
+    "service": "only these logs, comma-separated: web, db, nginx, or the name of a process",
+    "since": "only newer lines: 90s, 30m, 2h, 3d, or a time such as 2026-11-30T17:00 (by this machine's clock)",
+    "tail": "number of lines, the newest (default: 100; with --since, all)",
+    "grep": "only lines that match this regular expression",
+    "query": "run this SQL instead of standard input",
+    "dump": "write a dump of the database, in SQL for psql, to standard output",
+    "name": "the name of an additional practice server; with --down, remove only this one",
+    "allow_breaking": "continue even if a migration breaks the release that is still running",
+    "migrations": "also reverse the migrations that the release doesn't have",
+    "yes": "don't ask for confirmation",
+    "drop": "a setting of the last deploy that may be removed, such as BASIC_AUTH; comma-separated",
+    "pull": "write the .env of the last deploy, from the server, to a new file",
+    "site": "the site's name on the server, if it differs from the folder's",
+    "wait": "wait until no other deploy of the site is running",
 }
 
 
 REPEATED = ("drop",)
-"""Options that may be given more than once: the task is given all of it, with commas."""
+"""Options that may be given more than once. The task gets all values, joined by commas."""
 
 Mode = HostMode | Callable[[dict[str, Any]], HostMode]
 
