@@ -1,1 +1,1 @@
-"""Certificates: ordered, proved, renewed."""
+"""Certificates: requests, checks and renews them."""

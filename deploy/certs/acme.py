@@ -1,4 +1,4 @@
-"""Certificates: what a site's authority is asked for, and what must be so before it is asked."""
+"""Certificates: the requests to a site's certificate authority, and the checks before them."""
 
 from __future__ import annotations
 
@@ -28,28 +28,30 @@ _PRACTICE_DIRECTORY = "https://acme:14000/dir"
 
 @dataclass(frozen=True)
 class Authority:
-    """Whom to ask for a certificate: its ACME directory, and whom else to trust there (PEM), or nothing."""
+    """A certificate authority. ``directory``: its ACME directory; ``ca``: a CA bundle (PEM) to trust there, or
+    empty."""
 
     directory: str
     ca: str = ""
 
 
 def authority(settings: Settings, *, practice: bool = False, staging: bool = False) -> Authority:
-    """The one that the settings name, else Let's Encrypt; for a practice server, the one beside it.
+    """Return the authority of the settings, by default Let's Encrypt; for a practice server, the practice authority.
 
-    Raises Refused where DEPLOY_ACME_CA can't be read or holds no certificate.
+    Raises Refused if DEPLOY_ACME_CA can't be read or contains no certificate.
     """
     if settings.acme_server or not practice:
         default = LETS_ENCRYPT_STAGING if staging else LETS_ENCRYPT
         ca = contents(settings, "acme_ca").decode(errors="replace") if settings.acme_ca else ""
         if settings.acme_ca and not Certificate.parse(ca):
-            raise Refused("DEPLOY_ACME_CA: there is no certificate in PEM form in it.", state="Nothing was changed.")
+            fault = "DEPLOY_ACME_CA: the file contains no certificate in PEM format."
+            raise Refused(fault, state="Nothing was changed.")
         return Authority(settings.acme_server or default, ca)
     return Authority(_PRACTICE_DIRECTORY, PRACTICE_CA.read_text(encoding="utf-8"))
 
 
 def check_own(settings: Settings, now: datetime | None = None) -> None:
-    """Raises Refused, with every reason, where a certificate of the user's own (DEPLOY_TLS_CERT) isn't fit to serve."""
+    """Check the user's own certificate (DEPLOY_TLS_CERT). Raises Refused with every reason why it can't be used."""
     if not settings.tls_cert:
         return
     faults = own_faults(*_own(settings), settings.names, now or datetime.now(UTC))
@@ -58,23 +60,24 @@ def check_own(settings: Settings, now: datetime | None = None) -> None:
 
 
 def wanted(settings: Settings, kept: Sequence[str] = ()) -> tuple[str, ...]:
-    """The names to ask for: every domain of the site, and those that are kept besides. No authority issues for an
-    address this way, and some refuse a name that a wildcard beside it is for already."""
+    """Return the names to request: every domain of the site, and the ``kept`` names. Addresses are left out, because no
+    authority issues for them this way; and names that a wildcard already covers, because some authorities refuse
+    them."""
     found = [name for name in (*settings.names, *kept) if not _is_address(name)]
     return tuple(host for host in found if is_wildcard(host) or f"*.{host.partition('.')[2]}" not in found)
 
 
 def keeping(settings: Settings, facts: Facts) -> tuple[str, ...]:
-    """The live release's canonical name, if the settings don't have it any more: it keeps HTTPS until the next deploy,
-    since all others redirect to it."""
+    """Return the live release's canonical name if it is no longer in the settings. It needs HTTPS until the next
+    deploy, because all other names redirect to it."""
     issued, known = Certificate.parse(facts.issued), hostnames.recorded(facts.releases.get(facts.current, {}))
     first = known.domains[0] if known else ""
     return (first,) if issued and first in issued.names and first not in settings.names else ()
 
 
-def strange(settings: Settings, facts: Facts, known: Names | None = None) -> tuple[str, ...]:
-    """The names in certbot's certificate that are the site's no longer. ``known``: by the live release, if it isn't the
-    one of the facts."""
+def obsolete_names(settings: Settings, facts: Facts, known: Names | None = None) -> tuple[str, ...]:
+    """Return the names in certbot's certificate that no longer belong to the site. ``known``: the names of the live
+    release, if it isn't the one in the facts."""
     issued = Certificate.parse(facts.issued)
     known = known or hostnames.recorded(facts.releases.get(facts.current, {}))
     if not issued or settings.tls_cert:
@@ -82,28 +85,28 @@ def strange(settings: Settings, facts: Facts, known: Names | None = None) -> tup
     return tuple(sorted(issued.names - {*settings.names, *(known.every if known else ())}))
 
 
-def told_strange(names: Sequence[str]) -> list[str]:
-    """A sentence for them, if there are any."""
+def obsolete_warnings(names: Sequence[str]) -> list[str]:
+    """Return a warning about such names, if there are any."""
     if not names:
         return []
-    are, them = ("is", "it") if len(names) == 1 else ("are", "them")
+    belong, them = ("belongs", "it") if len(names) == 1 else ("belong", "them")
     return [
-        f"The certificate has {', '.join(names)} too, which {are} no longer the site's: fab certs removes {them}. A "
-        "renewal fails once such a name leads to another server."
+        f"The certificate also covers {', '.join(names)}, which no longer {belong} to the site. Remove {them} with fab "
+        "certs: renewals fail once such a name points to another server."
     ]
 
 
 def check_names(settings: Settings) -> None:
-    """Raises Refused where there is no name to ask for."""
+    """Check that there is a name to request. Raises Refused if there is none."""
     if not wanted(settings):
         raise Refused(
-            f"There is no certificate for {', '.join(settings.names)}: they are issued for names, not addresses.",
+            f"No certificate is possible for {', '.join(settings.names)}: they are issued for names, not addresses.",
             state="Nothing was changed.",
         )
 
 
 def up_to_date(settings: Settings, facts: Facts, authority: Authority) -> bool:
-    """Whether certbot has exactly the certificate that is wanted, for long enough. One's own is always."""
+    """Whether certbot has exactly the wanted certificate and it needn't be renewed yet. A user's own always counts."""
     if settings.tls_cert:
         return True
     issued = Certificate.parse(facts.issued)
@@ -113,26 +116,26 @@ def up_to_date(settings: Settings, facts: Facts, authority: Authority) -> bool:
 
 
 def _same_way(settings: Settings, facts: Facts, authority: Authority) -> bool:
-    """Whether the certificate there is will be renewed as the settings want: by this authority, with this proof."""
+    """Whether the present certificate is renewed by the authority and the challenge of the settings."""
     return facts.issued_by == authority.directory and dns01.in_force(settings, facts)
 
 
 def install(settings: Settings, site: Site, facts: Facts) -> list[Step]:
-    """What makes Nginx read the latest certificate there is: the user's own, or certbot's. Nothing where it does."""
+    """Return the steps that make Nginx use the latest certificate, the user's own or certbot's; none if it does."""
     if settings.tls_cert:
         pem, key = _own(settings)
         if facts.certificate_kind == "own" and facts.certificate == pem.decode(errors="replace"):
             return []
         files = {"fullchain.pem": pem, "privkey.pem": key}
-        name = "Put your own certificate in place"
+        name = "Install your own certificate"
         return [script(name, "certificate", site.name, "own", "", files=files, secret=True)]
     if not Certificate.parse(facts.issued) or facts.issued == facts.certificate:
         return []
-    # One's own that the settings don't name any more stays until there is another for the same names.
+    # A user's own certificate that is no longer in the settings stays until there is another for the same names.
     if facts.certificate_kind == "own" and not up_to_date(settings, facts, Authority(facts.issued_by)):
         return []
     folder = f"{server_paths.LETSENCRYPT_LIVE}/{site.name}"
-    return [script("Put the renewed certificate in place", "certificate", site.name, "issued", folder)]
+    return [script("Install the renewed certificate", "certificate", site.name, "issued", folder)]
 
 
 def issue(
@@ -144,8 +147,8 @@ def issue(
     trial: bool = False,
     kept: Sequence[str] = (),
 ) -> list[Step]:
-    """What asks the authority, and puts its certificate in place; a ``trial`` is deleted again. ``kept``: names besides
-    those of the settings."""
+    """Return the steps that request a certificate and install it; a ``trial`` is deleted again. ``kept``: names in
+    addition to those of the settings."""
     steps = []
     if authority.ca and not trial:
         steps = [
@@ -159,7 +162,7 @@ def issue(
     told = certbot_settings(settings, name, authority, again=again, credentials=credentials, asked=asked)
     files = {"certbot.ini": told.encode(), **_ca(authority)}
     step = script(
-        f"Ask for a certificate for {', '.join(asked)}",
+        f"Request a certificate for {', '.join(asked)}",
         "issue",
         name,
         "" if trial else site.name,
@@ -167,7 +170,7 @@ def issue(
         files=files,
         secret=settings.acme_eab_hmac_key is not None,
     )
-    outdated = [] if trial else dns01.take_away(settings, site, facts)
+    outdated = [] if trial else dns01.remove_unused(settings, site, facts)
     return [*steps, *dns01.put(settings, credentials), step, *outdated]
 
 
@@ -177,8 +180,8 @@ _BY_HTTP = {"authenticator": "webroot", "webroot-path": server_paths.ACME_ROOT}
 def certbot_settings(
     settings: Settings, name: str, authority: Authority, *, again: bool, asked: Sequence[str], credentials: str = ""
 ) -> str:
-    """What certbot is told, as its configuration file. ``again``: though it has a certificate with these names;
-    ``asked``: the names to ask for; ``credentials``: where on the server its plugin's are."""
+    """Return certbot's configuration file. ``again``: renew even if there is a certificate with these names; ``asked``:
+    the names to request; ``credentials``: the path of its plugin's credentials on the server."""
     lines = {
         "server": authority.directory,
         "cert-name": name,
@@ -199,21 +202,22 @@ def certbot_settings(
 
 
 def look(authority: Authority, token: str, asked: Sequence[str]) -> Step:
-    """The step that asks, on the server, what the authority will ask of these names. Without a ``token`` it doesn't ask
-    where they lead: what is proved by DNS may lead anywhere."""
+    """Return the step that checks these names from the server as the authority will. Without a ``token`` it doesn't
+    check where they point to, because with a DNS challenge that may be anywhere."""
     files = {"names.py": REMOTE / "names.py", **_ca(authority)}
     words = (server_paths.ACME_ROOT, token, authority.directory, *asked)
-    return script("Ask for the names as the authority will", "names", *words, files=files)
+    return script("Check the names as the authority will", "names", *words, files=files)
 
 
 def prove(site: Site, covered: Sequence[str]) -> Step:
-    """The step that asks Nginx for the certificate, by each name; of a wildcard, by one that it is for."""
+    """Return the step that checks which certificate Nginx sends for each name; for a wildcard, a name that it
+    covers."""
     files = {"prove.py": REMOTE / "prove.py"}
-    return script("Ask Nginx by HTTPS", "prove", site.certificate, *map(instance, covered), files=files)
+    return script("Check Nginx by HTTPS", "prove", site.certificate, *map(instance, covered), files=files)
 
 
 def instance(name: str) -> str:
-    """A name that a visitor may type: of a wildcard, one of those it is for."""
+    """Return a concrete name: for a wildcard, one that it covers."""
     return name.replace("*", "portside-asks", 1)
 
 
@@ -222,7 +226,7 @@ def _ca(authority: Authority) -> dict[str, Content]:
 
 
 def _own(settings: Settings) -> tuple[bytes, bytes]:
-    """The user's own certificate and key."""
+    """Return the user's own certificate and key."""
     return contents(settings, "tls_cert"), contents(settings, "tls_key")
 
 

@@ -1,4 +1,4 @@
-"""The probe before a certificate is ordered: whether the authority will reach the names."""
+"""The probe before a certificate is requested: checks that the authority can reach the names."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ CHALLENGES = "/.well-known/acme-challenge/"
 SECONDS = 6
 
 
-def hindrances(
+def obstacles(
     answer: Mapping[str, Any], settings: Settings, authority: Authority, from_here: Callable[[str], bool]
 ) -> list[str]:
-    """Why the authority would refuse, one sentence each. ``from_here``: whether a name leads to the server as this
-    machine sees it, since a server behind another address may not reach itself by it."""
+    """Return why the authority would refuse, one sentence for each reason. ``from_here``: whether this machine reaches
+    the server by a name, because a server behind another address may not reach itself."""
     told = answer["authority"]
     if told["error"]:
         return [f"The authority's directory {authority.directory} can't be read from the server: {told['error']}."]
     found = []
     if told["external"] and not settings.acme_eab_kid:
         asked = "DEPLOY_ACME_EAB_KID and DEPLOY_ACME_EAB_HMAC_KEY"
-        found.append(f"The authority issues to accounts it knows only: set {asked}, which it gave you.")
+        found.append(f"The authority requires a registered account. Set {asked} to the values that it gave you.")
     lost = [name for name, seen in answer["names"].items() if _fault(name, seen)]
     with ThreadPoolExecutor() as pool:
         reached = dict(zip(lost, pool.map(from_here, lost), strict=True))
@@ -35,14 +35,14 @@ def hindrances(
 
 
 def lost(answer: Mapping[str, Any], kept: Sequence[str]) -> list[str]:
-    """Those of the ``kept`` names that don't lead here any more: no authority would issue for them."""
+    """Return the ``kept`` names that no longer point to this server. No authority would issue for them."""
     return [name for name in kept if _fault(name, answer["names"][name])]
 
 
-def doubts(answer: Mapping[str, Any]) -> list[str]:
-    """What may hinder the authority: one of several addresses that leads elsewhere."""
+def address_warnings(answer: Mapping[str, Any]) -> list[str]:
+    """Return warnings about names of which only some addresses lead to this server."""
     return [
-        f"{name} also has the address {address}: {fault}. An authority may ask there."
+        f"{name} also has the address {address}: {fault}. The authority may use that address."
         for name, seen in answer["names"].items()
         for address, fault in (seen["addresses"] or {}).items()
         if fault and not _fault(name, seen)
@@ -50,7 +50,7 @@ def doubts(answer: Mapping[str, Any]) -> list[str]:
 
 
 def reached_from_here(name: str, token: str) -> bool:
-    """Whether the server answers to this name as this machine sees it."""
+    """Whether this machine reaches the server by this name."""
     connection = http.client.HTTPConnection(name, 80, timeout=SECONDS)
     try:
         connection.request("GET", f"{CHALLENGES}portside")
@@ -62,7 +62,7 @@ def reached_from_here(name: str, token: str) -> bool:
 
 
 def answers_from_here(name: str) -> bool:
-    """Whether anybody answers on port 443 of this name; so too where it isn't known here."""
+    """Whether port 443 of this name accepts connections. True if this machine can't resolve the name."""
     try:
         with socket.create_connection((name, 443), SECONDS):
             return True
@@ -73,20 +73,24 @@ def answers_from_here(name: str) -> bool:
 
 
 def _fault(name: str, seen: Mapping[str, Any]) -> str:
-    """What is wrong with where a name leads; empty if one of its addresses is ours."""
+    """Return what is wrong with a name's addresses; empty if one of them leads to this server."""
     faults = seen["addresses"]
-    if faults is None:  # nobody asked
+    if faults is None:  # not checked
         return ""
     if not faults:
-        return f"{name} has no address: add a record for it (DNS) that leads to this server."
+        return f"{name} has no address. Add a DNS record that points to this server."
     if not all(faults.values()):
         return ""
-    return f"{name} doesn't lead here: " + "; ".join(f"{address}: {fault}" for address, fault in faults.items()) + "."
+    return (
+        f"{name} doesn't point to this server: "
+        + "; ".join(f"{address}: {fault}" for address, fault in faults.items())
+        + "."
+    )
 
 
 def _forbidden(name: str, seen: Mapping[str, Any], told: Mapping[str, Any]) -> str:
     identities = [identity.lower() for identity in told["identities"]]
     if seen["caa"] is None or not identities or set(seen["caa"]) & set(identities):
         return ""
-    allowed = ", ".join(issuer for issuer in seen["caa"] if issuer) or "nobody"
-    return f"{name}: its CAA record lets {allowed} issue, and not {', '.join(identities)}: add that one (DNS)."
+    allowed = ", ".join(issuer for issuer in seen["caa"] if issuer) or "none"
+    return f"{name}: its CAA record doesn't allow {', '.join(identities)} (allowed: {allowed}). Add that one in DNS."

@@ -84,7 +84,7 @@ def _problems(run: Run, fault: str) -> list[str]:
     if facts.closed:
         found.append(f"The site is closed for visitors: {run.fab('maintenance', off=True)} opens it.")
     found += [generation.broken(facts)] * bool(generation.broken(facts))
-    return [*found, *renewal.faults(facts), *acme.told_strange(acme.strange(run.settings, facts))]
+    return [*found, *renewal.faults(facts), *acme.obsolete_warnings(acme.obsolete_names(run.settings, facts))]
 
 
 def _lines(found: dict[str, Any]) -> Iterable[tuple[str, str]]:

@@ -32,7 +32,7 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
     _say_round_trips(run)
     identity = run.facts.current if run.candidate.unchanged else run.candidate.paths.id
     seconds = time.monotonic() - run.progress.started
-    for line in acme.told_strange(acme.strange(run.settings, run.facts, run.candidate.routes.names)):
+    for line in acme.obsolete_warnings(acme.obsolete_names(run.settings, run.facts, run.candidate.routes.names)):
         run.report.remind(line)
     for problem in site_health.without_image(run) if run.candidate.unchanged else ():
         run.report.remind(str(problem))

@@ -1,1 +1,1 @@
-"""What belongs to the whole server: packages, Docker, firewall, files."""
+"""The host, shared by all sites: packages, Docker, firewall, files."""

@@ -1,4 +1,4 @@
-"""The Docker Engine of the server."""
+"""The server's Docker Engine."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ COMPOSE_NEEDED = (2, 20)
 
 
 def engine_silent(facts: Facts) -> list[str]:
-    """An engine that is installed and stopped isn't replaced by another."""
+    """Return a sentence if the engine is installed but doesn't answer; none otherwise. It isn't replaced by another."""
     installed = facts.packages & {"docker.io", "docker-ce"}
     if facts.docker_version or not installed:
         return []
-    return [f"{', '.join(sorted(installed))} is installed but doesn't answer: systemctl status docker says why."]
+    return [f"{', '.join(sorted(installed))} is installed but doesn't answer. systemctl status docker shows why."]
 
 
 def no_engine(facts: Facts) -> list[str]:
-    """Why there can't be an engine as we need it."""
+    """Return why the server can't run the engine that Portside needs, one sentence for each reason."""
     reasons = engine_silent(facts)
     if facts.swarm not in {"", "inactive"}:
         reasons.append(
-            "Docker is in swarm mode here, and wouldn't start after the next boot with live-restore, which Portside "
-            "switches on. Use another server; or, if nothing of the swarm is needed: docker swarm leave --force."
+            "Docker is in swarm mode on this server. Portside enables live-restore, with which such a Docker doesn't "
+            "start at boot. Use another server or, if the swarm isn't needed, run docker swarm leave --force."
         )
     if facts.os_id == "debian" and facts.os_version == "12" and version(facts.compose_version) < COMPOSE_NEEDED:
         reasons.append(
@@ -33,13 +33,13 @@ def no_engine(facts: Facts) -> list[str]:
         )
     if facts.daemon_json and merged_daemon_json(facts) is None:
         reasons.append(
-            f"{server_paths.DAEMON_JSON} is no JSON object, so nothing can be merged into it: mend it by hand."
+            f"{server_paths.DAEMON_JSON} isn't a JSON object, so Portside can't add its settings. Fix the file."
         )
     return reasons
 
 
 def merged_daemon_json(facts: Facts) -> str | None:
-    """The engine's settings with ours in them; None where they can't be read."""
+    """Return the engine's settings with Portside's added; None if they can't be parsed."""
     try:
         present = json.loads(facts.daemon_json or "{}")
     except ValueError:

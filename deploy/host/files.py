@@ -1,4 +1,4 @@
-"""Files and units on the host that belong to no single site."""
+"""Files and units on the host that all sites share."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def own_folder(facts: Facts, path: str) -> list[Step]:
 
 
 def guard(facts: Facts) -> list[Step]:
-    """The rule that keeps a container's port from being reached past Nginx, kept by a unit after Docker."""
+    """Return the steps that block direct access to containers' ports, by a unit that starts after Docker."""
     wanted = [
         (server_paths.GUARD_SCRIPT, (HOST / "guard-containers.sh").read_text(encoding="utf-8"), 0o755),
         (server_paths.GUARD_UNIT, (HOST / "portside-guard.service").read_text(encoding="utf-8"), 0o644),
     ]
     steps = [write(path, text, mode) for path, text, mode in wanted if not _same(facts, path, text, mode)]
-    return [*steps, script("Containers are reached through Nginx only", "guard-enable")] if steps else []
+    return [*steps, script("Block access to containers except through Nginx", "guard-enable")] if steps else []
 
 
 def tmpfiles(facts: Facts) -> list[Step]:
@@ -33,30 +33,30 @@ def tmpfiles(facts: Facts) -> list[Step]:
 
 
 def units(settings: Settings, facts: Facts) -> list[Step]:
-    """Nginx comes back when it dies, and what the site needs starts at each boot."""
+    """Return the steps that restart Nginx if it crashes, and start the units that the site needs at boot."""
     text = (HOST / "nginx.conf").read_text(encoding="utf-8")
     steps = [] if _same(facts, server_paths.NGINX_UNIT, text, 0o644) else [write(server_paths.NGINX_UNIT, text)]
     units = dict.fromkeys([*(["nginx.service"] * len(steps)), *disabled(settings, facts)])
-    return [*steps, script(f"Start {', '.join(units)} at each boot", "enable", *units)] if units else []
+    return [*steps, script(f"Start {', '.join(units)} at boot", "enable", *units)] if units else []
 
 
 def disabled(settings: Settings, facts: Facts) -> list[str]:
-    """Units that wouldn't start at the next boot, and that the site needs."""
+    """Return the units that the site needs but that don't start at boot."""
     of_containers = {"docker.service", "portside-guard.service"}
     return [unit for unit in facts.disabled if settings.containers or unit not in of_containers]
 
 
 def renewal(facts: Facts) -> list[Step]:
-    """What puts a renewed certificate in place: certbot's timer renews it, whoever asked for it."""
+    """Return the steps that write the hook which installs a certificate after certbot has renewed it."""
     wanted = {server_paths.CERTIFICATE_SCRIPT: "certificate.sh", server_paths.RENEWAL_HOOK: "renewal-hook.sh"}
     texts = {path: (HOST / file).read_text(encoding="utf-8") for path, file in wanted.items()}
     return [write(path, text, 0o755) for path, text in texts.items() if not _same(facts, path, text, 0o755)]
 
 
 def timer(facts: Facts) -> list[Step]:
-    """The distribution starts it with certbot; somebody may have stopped it."""
+    """Return the step that starts certbot's timer, if it was stopped after its installation."""
     stopped = "certbot" in facts.packages and not facts.renewal_timer
-    return [script("certbot.timer renews certificates", "timer")] if stopped else []
+    return [script("Start certbot.timer", "timer")] if stopped else []
 
 
 def _same(facts: Facts, path: str, text: str, mode: int) -> bool:
@@ -65,5 +65,5 @@ def _same(facts: Facts, path: str, text: str, mode: int) -> bool:
 
 
 def note(facts: Facts) -> list[Step]:
-    """The host's record of this version: nothing where it has it."""
+    """Return the step that records this version on the host; none if it is recorded already."""
     return [] if facts.portside == VERSION else [write(server_paths.VERSION, f"{VERSION}\n")]

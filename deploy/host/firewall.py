@@ -11,9 +11,10 @@ from ..nginx import http3
 def firewall(settings: Settings, facts: Facts) -> list[Step]:
     if not settings.firewall:
         return []
-    # Where it is active it lets us in already, perhaps us alone: that rule is its owner's.
+    # If it is active, it already allows our SSH connection, perhaps by a stricter rule, which is kept.
     ports = [80, 443] if facts.ufw == "active" else [facts.ssh_port, 80, 443]
     missing = [port for port in ports if facts.ufw != "active" or f"allow {port}/tcp" not in facts.ufw_rules]
-    shown, words = ", ".join(map(str, missing)), [f"{port}/tcp" for port in missing]
-    steps = [script(f"Firewall: {shown} open", "firewall", "open", *words)] if missing else []
+    words = [f"{port}/tcp" for port in missing]
+    shown = f"TCP port{'s' * (len(missing) > 1)} {', '.join(map(str, missing))}"
+    steps = [script(f"Open {shown} in the firewall", "firewall", "open", *words)] if missing else []
     return steps + http3.firewall(settings, facts)

@@ -1,4 +1,4 @@
-"""Packages of the host."""
+"""The host's packages."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from ..core.steps import Step, script, write
 from ..nginx import templates
 from . import docker
 
-# Alternatives are tried in this order; a name that ends in ? is left out where the distribution hasn't got it.
+# Alternatives are tried in order. A name that ends in ? is skipped if the distribution doesn't have it.
 BASE_PACKAGES = ("nginx", "certbot", "curl", "iptables", "logrotate")
-# Only beside the distribution's own Nginx, which is the one that fits.
+# Only with the distribution's own Nginx, because the module must match its version.
 BROTLI_PACKAGES = ("brotli?", f"{templates.BROTLI_MODULE}?")
 ENGINE_PACKAGES = ("docker.io", "docker-cli?")
 COMPOSE_PACKAGES = ("docker-compose-v2|docker-compose",)
@@ -20,7 +20,7 @@ BUILDX_PACKAGES = ("docker-buildx",)
 
 
 def packages(settings: Settings, facts: Facts) -> list[Step]:
-    """What must be installed before the rest can be planned: versions decide directives."""
+    """Return the steps that must run before the rest can be planned, because directives depend on versions."""
     merged = docker.merged_daemon_json(facts) or ""
     missing = _missing_packages(settings, facts)
     shown = ", ".join(name.rpartition("|")[2].strip("?") for name in missing)
@@ -29,7 +29,7 @@ def packages(settings: Settings, facts: Facts) -> list[Step]:
         return install
     merge = [] if merged == facts.daemon_json else [write(server_paths.DAEMON_JSON, merged)]
     unread = not facts.live_restore and facts.docker_version
-    return [*merge, *install, *([script("Docker takes its new settings", "docker-reload")] if unread else [])]
+    return [*merge, *install, *([script("Reload Docker's settings", "docker-reload")] if unread else [])]
 
 
 def _missing_packages(settings: Settings, facts: Facts) -> list[str]:

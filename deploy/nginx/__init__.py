@@ -1,1 +1,1 @@
-"""Nginx's files: routes and templates in, one generation out."""
+"""Nginx's files: turns routes and templates into one generation."""

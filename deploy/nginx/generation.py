@@ -1,7 +1,8 @@
-"""Nginx: templates -> files -> one generation.
+"""Generations of Nginx's files: templates -> files -> one generation.
 
-A generation is a folder with every file of ours for every site, named by its content's hash. A new one is the live
-one with some files replaced; ``remote/generation.sh`` tests it whole, renames it into place and proves that it serves.
+A generation is a folder with all of Portside's Nginx files for every site, named by the hash of its content. A new one
+is a copy of the live one with some files replaced. ``remote/generation.sh`` tests it as a whole, activates it by a
+rename and checks that Nginx serves it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from ..core.paths import Site
 from ..core.steps import Step, script
 from . import http3, templates
 
-STALE = 76  # generation.sh's exit code where another generation came in between
-SHARED = ("snippets", "pages")  # folders of templates that belong to no site
+STALE = 76  # generation.sh's exit code if another generation has gone live meanwhile
+SHARED = ("snippets", "pages")  # folders of templates that all sites share
+# Its text never changes: another one counts as changed by hand.
 MAIN = f"# Portside's: all of it stands in the live generation.\ninclude {server_paths.NGINX_LIVE}/nginx.conf;\n"
 
 
@@ -27,9 +29,10 @@ MAIN = f"# Portside's: all of it stands in the live generation.\ninclude {server
 class Generation:
     """The files of a generation.
 
-    ``kept``: paths taken over from the live one; ``files``: path -> text, ours; ``before``: the generation it was
-    planned upon, without which it mustn't be made, since another site's files may have come in between; ``page``: the
-    distribution's default page where it is still there, else empty.
+    - ``kept``: paths of files copied from the live one; ``files``: path -> text of new files
+    - ``before``: the generation that was live when this one was planned. If another one is live by then, this one isn't
+      made, because another site's files may have changed.
+    - ``page``: the distribution's default page, if it still exists; otherwise empty
     """
 
     name: str
@@ -39,7 +42,7 @@ class Generation:
     page: str
 
     def step(self, why: str) -> Step:
-        """The step that puts it live, or leaves the previous one."""
+        """Return the step that makes it live; if that fails, the previous one stays live."""
         return script(
             f"Nginx generation {self.name}: {why}",
             "nginx",
@@ -51,15 +54,15 @@ class Generation:
         )
 
     def payload(self) -> dict[str, bytes]:
-        """What ``remote/generation.sh`` makes it of."""
+        """Return the files from which ``remote/generation.sh`` builds it."""
         files = {f"{self.name}/new/{path}": text.encode() for path, text in self.files.items()}
         kept = "".join(f"{path}\n" for path in self.kept)
         return {"main": MAIN.encode(), f"{self.name}/kept": kept.encode()} | files
 
 
 def base(facts: Facts, own: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The files that belong to the whole server: path in the generation -> text. They are the same whichever site is
-    deployed. ``own``: the new files of a site, if the generation has some; otherwise every site's stay as they are."""
+    """Return the files of the whole server: path in the generation -> text. They don't depend on which site is
+    deployed. ``own``: the new files of a site, if any."""
     values = templates.values(facts) | {"http3": _http3(facts, own or {})}
     shared = [path.relative_to(NGINX_TEMPLATES) for kind in SHARED for path in NGINX_TEMPLATES.glob(f"{kind}/*.j2")]
     rendered = {path.with_suffix("").as_posix(): templates.render(path.as_posix(), values) for path in sorted(shared)}
@@ -71,20 +74,20 @@ def base(facts: Facts, own: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def _http3(facts: Facts, own: Mapping[str, str]) -> bool:
-    """Whether some site of a generation has HTTP/3: one with ``own`` files, or another by those it has."""
+    """Whether any site of a generation has HTTP/3, by its ``own`` new files or by its present ones."""
     replaced = {owner(path) for path in own}
     paths = [*own, *(path for path in facts.nginx_files if owner(path) not in replaced)]
     return http3.able(facts) and any(path.endswith(server_paths.NGINX_HTTP3) for path in paths)
 
 
 def generation(files: Mapping[str, str], facts: Facts) -> Generation:
-    """The live generation with these files in it. Files of other sites are kept; other files of ours go."""
+    """Return the live generation with these files. Other sites' files are kept; all others are dropped."""
     return _generation(files, facts, replaced={"", *map(owner, files)})
 
 
 def without(site: Site, facts: Facts) -> Generation | None:
-    """The live generation without the site's files: none where it has none of them. All others are as they are, unless
-    the site was the last that had HTTP/3: then the server's own are made anew, as by a deploy."""
+    """Return the live generation without the site's files; None if it has none of them. All other files stay, except if
+    the site was the last one with HTTP/3: then the server's own files are rendered again, as by a deploy."""
     others = {path: digest for path, digest in facts.nginx_files.items() if owner(path) != site.name}
     if len(others) == len(facts.nginx_files):
         return None
@@ -94,7 +97,7 @@ def without(site: Site, facts: Facts) -> Generation | None:
 
 
 def _generation(files: Mapping[str, str], facts: Facts, *, replaced: set[str]) -> Generation:
-    """These files, and those of the live generation whose owners aren't among the ``replaced``."""
+    """Return a generation of these files and the live ones, except those that belong to the ``replaced`` owners."""
     kept = {path: digest for path, digest in facts.nginx_files.items() if owner(path) not in replaced}
     digests = kept | {path: sha256(text.encode()).hexdigest() for path, text in files.items()}
     page = server_paths.NGINX_DEFAULT_PAGE if facts.nginx_default == "distribution" else ""
@@ -102,8 +105,8 @@ def _generation(files: Mapping[str, str], facts: Facts, *, replaced: set[str]) -
 
 
 def _name(digests: Mapping[str, str], facts: Facts) -> str:
-    """The live one's own name where it has exactly these files, and only there: one that was changed by hand isn't
-    written over, since Nginx may be reading it."""
+    """Return the live generation's name if it has exactly these files; otherwise a different one, so that a generation
+    that was changed by hand isn't overwritten, since Nginx may be reading it."""
     names = _names(digests)
     if facts.nginx_generation and facts.nginx_files == digests:
         return facts.nginx_generation
@@ -111,22 +114,22 @@ def _name(digests: Mapping[str, str], facts: Facts) -> str:
 
 
 def _names(digests: Mapping[str, str]) -> tuple[str, str]:
-    """What a generation of these files is called, and what else where that name is taken."""
+    """Return the name of a generation of these files, and an alternative if that name is taken."""
     lines = "".join(f"{digests[path]} {path}\n" for path in sorted(digests))
     first, second = (sha256(text.encode()).hexdigest()[:12] for text in (lines, f"{lines}again\n"))
     return first, second
 
 
 def edited(facts: Facts) -> bool:
-    """Whether somebody changed files of the live generation by hand: they aren't those that were written, or, where
-    nobody noted these, those it is named after."""
+    """Whether files of the live generation were changed by hand. They are compared with the recorded checksums; without
+    a record, with the generation's name."""
     if facts.nginx_written:
         return facts.nginx_written != facts.nginx_files
     return bool(facts.nginx_generation) and facts.nginx_generation not in _names(facts.nginx_files)
 
 
 def wanted(files: Mapping[str, str], facts: Facts) -> Generation | None:
-    """The generation that makes Nginx serve these files: none if it does already."""
+    """Return the generation that makes Nginx serve these files; None if it does already."""
     made = generation(files, facts)
     main = facts.files.get(server_paths.NGINX_CONF)
     ours = main is not None and main.sha256 == sha256(MAIN.encode()).hexdigest()
@@ -135,36 +138,39 @@ def wanted(files: Mapping[str, str], facts: Facts) -> Generation | None:
 
 
 def steps(files: Mapping[str, str], facts: Facts, why: str) -> list[Step]:
-    """What makes Nginx serve these files: nothing if it does already."""
+    """Return the step that makes Nginx serve these files; none if it does already."""
     made = wanted(files, facts)
     return [made.step(why)] if made else []
 
 
 def conflicts(facts: Facts) -> list[str]:
-    """What on the server is another's and in the way, one sentence each."""
+    """Return which other configuration on the server conflicts with Portside's, one sentence for each."""
     main = facts.files.get(server_paths.NGINX_CONF)
     ours = main is not None and main.sha256 == sha256(MAIN.encode()).hexdigest()
     found = []
     if main and not ours and facts.nginx_conf != "distribution":
         found.append(
             f"{server_paths.NGINX_CONF} was changed by hand. "
-            f"Move what it adds to a file in {server_paths.NGINX_OTHERS} and put the "
-            "distribution's back: apt-get install --reinstall -o Dpkg::Options::=--force-confask nginx-common"
+            f"Move your changes to a file in {server_paths.NGINX_OTHERS} and restore the "
+            "distribution's: apt-get install --reinstall -o Dpkg::Options::=--force-confask nginx-common"
         )
     for path in facts.nginx_default_servers:
         if path != server_paths.NGINX_DEFAULT_PAGE or facts.nginx_default != "distribution":
-            found.append(f"{path} has a default_server, which Portside's catch-all is: take the word out of it.")
+            found.append(
+                f"{path} has a default_server, but Portside has its own. Remove the word default_server there."
+            )
     return found
 
 
 def broken(facts: Facts) -> str:
-    """What is wrong with Nginx's files on disk where it isn't ours, as a sentence: it couldn't be started again."""
+    """Return what is wrong with other Nginx files on the server, as a sentence; empty if nothing is. Nginx couldn't be
+    restarted with them."""
     if not facts.nginx_broken or server_paths.NGINX_LIVE in facts.nginx_broken:
         return ""
-    return f"Nginx refuses its files as they are on the server: {facts.nginx_broken}. Mend or move that file."
+    return f"Nginx rejects its configuration on the server: {facts.nginx_broken}. Fix or move that file."
 
 
 def owner(path: str) -> str:
-    """The site that a file of a generation belongs to; empty for the server's own."""
+    """Return the site that a file of a generation belongs to; empty for the server's own files."""
     found = re.fullmatch(r"sites/([a-z][a-z0-9-]*)\..*", path)
     return found.group(1) if found else ""

@@ -1,7 +1,7 @@
-"""Hosts: how Nginx serves each of a site's names. Pure: what releases know, settings and the certificate in, Hosts out.
+"""Hosts: how Nginx serves each of a site's names. Pure: releases' names, settings and the certificate in, Hosts out.
 
-Names and redirects follow the live release, since Django refuses a name that its release wasn't started with. HTTPS
-follows the certificate.
+The live release determines names and redirects, because Django rejects a name that the release wasn't started with. The
+certificate determines which names have HTTPS.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from ..core.facts import Facts
 from ..core.x509 import Certificate
 from .routing import Names
 
-# When Nginx asks the live release only in a certain state of the switch.
+# The states of the switch in which Nginx passes a name to the live release.
 ONCE_SWITCHED, UNTIL_SWITCHED = "once switched", "until switched"
 
 
 @dataclass(frozen=True)
 class Server:
-    """One of Nginx's servers: names that are served in one way.
+    """One of Nginx's server blocks: names that are served in the same way.
 
-    ``to``: the address that they redirect to; empty if they show the site. ``permanent``: browsers may remember the
-    redirect. ``when``: they show the site only once the next release is live, or only until then, and else redirect.
+    ``to``: the address that they redirect to; empty if they show the site. ``permanent``: the redirect is a permanent
+    one. ``when``: they show the site only once the next release is live, or only until then; otherwise they redirect.
     """
 
     names: tuple[str, ...]
@@ -36,14 +36,14 @@ class Server:
 
     @property
     def shows(self) -> bool:
-        """Whether its visitors see the site."""
+        """Whether its visitors see the site, at least at times."""
         return not self.to or bool(self.when)
 
 
 @dataclass(frozen=True)
 class Hosts:
-    """All of a site's names. ``canonical``: the one that the others redirect to; ``upgraded``: those that redirect to
-    HTTPS on port 80; ``own``: those that the live release knows; ``servers``: how each is served besides."""
+    """All of a site's names. ``canonical``: the target of redirects; ``upgraded``: names that redirect to HTTPS on port
+    80; ``own``: names that the live release knows; ``servers``: the other server blocks."""
 
     canonical: str
     address: str
@@ -52,7 +52,7 @@ class Hosts:
     servers: tuple[Server, ...]
 
     def names(self, *, secure: bool) -> tuple[str, ...]:
-        """The names with HTTPS, or those without."""
+        """Return the names with HTTPS, or those without."""
         encrypted = {name for server in self.servers if server.secure for name in server.names}
         every = dict.fromkeys((*self.own, *(name for server in self.servers for name in server.names)))
         return tuple(name for name in every if (name in encrypted) is secure)
@@ -60,8 +60,8 @@ class Hosts:
 
 @dataclass(frozen=True)
 class _Roles:
-    """What becomes of each name while a release is live. ``own``: the release's; ``lasting``: permanent redirects; of
-    ``every`` name, those without a role redirect temporarily."""
+    """The role of each name while a release is live. ``own``: the release's names; ``lasting``: permanent redirects;
+    ``every``: all names, of which those without a role redirect temporarily."""
 
     canonical: str
     address: str
@@ -72,14 +72,15 @@ class _Roles:
 
 
 def recorded(record: Mapping[str, Any]) -> Names | None:
-    """The names that a recorded release knows; of an older version's record the canonical one, or None."""
+    """Return the names that a recorded release knows; only the canonical one, or None, from an older version's
+    record."""
     if "domains" not in record:
         return Names((str(record["domain"]),), None) if "domain" in record else None
     return Names(*(tuple(map(str, record.get(name, ()))) for name in ("domains", "redirect_domains", "admitted")))
 
 
 def noted(names: Names) -> dict[str, Any]:
-    """The part of a release's record that is about names. ``domain``: for older versions."""
+    """Return the names for a release's record. ``domain`` is for older versions of Portside."""
     return {
         "domain": names.domains[0],
         "domains": list(names.domains),
@@ -89,14 +90,14 @@ def noted(names: Names) -> dict[str, Any]:
 
 
 def live(settings: Settings, facts: Facts) -> Hosts:
-    """The names as the live release has them."""
+    """Return how the live release's names are served."""
     return of([recorded(facts.releases.get(facts.current, {}))], settings, facts)
 
 
 def opening(known: Iterable[Names | None], settings: Settings, facts: Facts, before: str) -> Hosts:
-    """The names as they were with the certificate of ``before``; those that are in the present one answer by HTTPS too.
+    """Return how names were served with the certificate ``before``, plus HTTPS for the names of the present one.
 
-    Nothing leads there yet: during a reload, old workers still accept connections, and don't know it.
+    No redirect leads to HTTPS yet: during a reload, old workers still accept connections, and don't have it.
     """
     found, certificate = of(known, settings, replace(facts, certificate=before)), Certificate.parse(facts.certificate)
     has = found.names(secure=True)
@@ -114,9 +115,9 @@ def opening(known: Iterable[Names | None], settings: Settings, facts: Facts, bef
 
 
 def of(known: Iterable[Names | None], settings: Settings, facts: Facts) -> Hosts:
-    """The names while a release is live that knows these; of two releases, while the second follows the first.
+    """Return how names are served while a release with these names is live; of two releases, during their switch.
 
-    None: it isn't known what a release knows, and the settings count.
+    ``known``: None for a release without a record of its names; then the settings count.
     """
     certificate = Certificate.parse(facts.certificate)
 
@@ -129,8 +130,8 @@ def of(known: Iterable[Names | None], settings: Settings, facts: Facts) -> Hosts
 
 
 def _resolved(names: Names | None, settings: Settings, facts: Facts) -> Names:
-    """What a release knows. An older version of Portside recorded the canonical name alone; the site's other names are
-    on the server, whoever of them is a redirect."""
+    """Return a release's names. An older version of Portside recorded only the canonical one; then the site's other
+    names come from its record on the server, which doesn't distinguish redirects."""
     if names is None:
         return Names(settings.domains, settings.redirect_domains)
     if names.redirects is not None:
@@ -151,8 +152,8 @@ def _roles(names: Names, others: Iterable[str], covered: Callable[[str], bool]) 
 
 
 def _first(names: Names, covered: Callable[[str], bool]) -> str:
-    """The canonical name; without a certificate for it, one that has HTTPS already, if the release lets it in: no
-    visitor loses HTTPS."""
+    """Return the canonical name. If the certificate doesn't cover it, return another name of the release that it
+    covers, so that no visitor loses HTTPS."""
     wanted, *domains = names.domains
     candidates = (wanted, *domains, *(name for name in names.redirects or () if name in names.admitted))
     return next((name for name in candidates if covered(name) and not is_wildcard(name)), wanted)
@@ -168,8 +169,8 @@ def _settled(roles: _Roles, covered: Callable[[str], bool]) -> Hosts:
 
 
 def _between(live: _Roles, new: _Roles, covered: Callable[[str], bool]) -> Hosts:
-    """While "current" is renamed: a name that one of the releases doesn't know is shown only while the other is
-    live."""
+    """Return how names are served during a switch. A name that only one of the releases knows shows the site only while
+    that release is live."""
     arriving = tuple(name for name in new.shown if not _knows(live.shown, name))
     leaving = tuple(name for name in live.shown if not _knows(new.shown, name))
     shown = tuple(dict.fromkeys((*live.shown, *new.shown)))
@@ -186,7 +187,7 @@ def _between(live: _Roles, new: _Roles, covered: Callable[[str], bool]) -> Hosts
 
 
 def _knows(hosts: Iterable[str], name: str) -> bool:
-    """Whether a name is one of these, or a wildcard's of these."""
+    """Whether a name is one of these hosts, or matches a wildcard among them."""
     return any(host == name or (is_wildcard(host) and name.endswith(host[1:])) for host in hosts)
 
 
@@ -197,13 +198,14 @@ def _hosts(roles: _Roles, servers: list[Server], named: Iterable[str], covered: 
 def _by_encryption(
     hosts: Iterable[str], covered: Callable[[str], bool], to: str = "", when: str = "", *, permanent: bool = False
 ) -> list[Server]:
-    """Their servers with HTTPS and without, as far as there are such names."""
+    """Return the server blocks of these hosts with and without HTTPS, if there are such names."""
     parts = {secure: tuple(name for name in hosts if covered(name) is secure) for secure in (True, False)}
     return [Server(names, secure, to, permanent, when) for secure, names in parts.items() if names]
 
 
 def _temporary(every: Iterable[str], others: Iterable[str], covered: Callable[[str], bool], to: str) -> list[Server]:
-    """The names without a role: on port 80 all of them, without a detour over their own HTTPS."""
+    """Return the server blocks of names without a role. On port 80 all of them redirect directly, not by way of
+    HTTPS."""
     hosts = tuple(dict.fromkeys(name for name in every if name not in others))
     secure = tuple(filter(covered, hosts))
     return [Server(names, encrypted, to) for names, encrypted in ((secure, True), (hosts, False)) if names]

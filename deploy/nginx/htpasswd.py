@@ -1,4 +1,4 @@
-"""Access: who may see a site, by the password file that Nginx reads; and what proves to the site that Nginx asks."""
+"""Access: Nginx's password file for a site, and the secret that proves to the site that a request is Nginx's."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from ..core.secret import Secret
 if TYPE_CHECKING:
     from ..config.settings import Settings
 
-# Nginx checks a password at every request, in the worker that serves everybody else too: 2^6 rounds are some 4 ms.
+# Nginx checks a password at every request and blocks the worker meanwhile: 2^6 rounds take about 4 ms.
 COST = 6
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _BCRYPTS = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def proof(settings: Settings) -> str:
-    """What Nginx sends to the application's port and nobody on the server can guess. It is made of SECRET_KEY, so it
-    needn't be kept anywhere, and doesn't give that away."""
+    """Return the secret that Nginx sends to the application's port, and that no other user of the server can guess. It
+    is derived from SECRET_KEY, so it needn't be stored, and doesn't reveal the key."""
     key = settings.env["SECRET_KEY"].reveal()
     return hmac.new(key.encode(), f"portside proof of {settings.site}".encode(), sha256).hexdigest()
 
 
 def password_file(site: str, pairs: Sequence[tuple[str, Secret]]) -> str:
-    """The lines ``user:hash`` of a site. The same pairs make the same lines, so that nothing has changed then."""
+    """Return the lines ``user:hash`` of a site. The same pairs always give the same lines, so that nothing changes."""
     return "".join(f"{user}:{_hashed(site, user, password)}\n" for user, password in pairs)
 
 
 def _hashed(site: str, user: str, password: Secret) -> str:
-    """The salt is of the site and the user: another for each, the same at each deploy, and no hint at the password."""
+    """Hash a password. The salt is derived from site and user, so that it is the same at each deploy."""
     salt = base64.b64encode(sha256(f"{site}:{user}".encode()).digest()[:16])[:22].translate(
         bytes.maketrans(_ALPHABET, _BCRYPTS)
     )

@@ -1,4 +1,4 @@
-"""HTTP/3: where it can be had, and what it needs of the host: UDP port 443, which TCP's rules don't open."""
+"""HTTP/3: whether the server supports it, and its UDP port 443 in the firewall."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from ..core.paths import Site
 from ..core.steps import Step, script
 
 PORT = 443
-OPENED = f"allow {PORT}/udp comment 'Portside: HTTP/3'"  # as ufw tells of the rule that firewall.sh makes
+OPENED = f"allow {PORT}/udp comment 'Portside: HTTP/3'"  # as ufw prints the rule that firewall.sh adds
 
 
 def able(facts: Facts) -> bool:
-    """Whether the server's Nginx was built with it."""
+    """Whether the server's Nginx was built with HTTP/3."""
     return "--with-http_v3_module" in facts.nginx_version
 
 
 def unable(settings: Settings, facts: Facts) -> str:
-    """What to tell whoever wants it of a server that hasn't got it; else empty."""
+    """Return a warning if the site wants HTTP/3 but the server doesn't support it; otherwise empty."""
     if not settings.http3 or able(facts) or not facts.nginx_version:
         return ""
     found = ".".join(map(str, version(facts.nginx_version)))
     return (
-        f"DEPLOY_HTTP3: this server's Nginx {found} was built without HTTP/3 (Debian 13's has it). Visitors come by "
-        "HTTP/2 and HTTP/1.1, as they do without the setting."
+        f"DEPLOY_HTTP3: this server's Nginx {found} was built without HTTP/3 (Debian 13's has it). Visitors use "
+        "HTTP/2 and HTTP/1.1, as without the setting."
     )
 
 
 def taken(settings: Settings, listeners: Iterable[Listener]) -> list[str]:
-    """Whoever else has the port where the site wants it, one sentence each."""
+    """Return which other programs use the port if the site needs it, one sentence for each."""
     if not settings.http3:
         return []
     return [
-        f"UDP port {PORT}, which DEPLOY_HTTP3 needs, is taken by {other.process or 'another program'}: stop it, or "
-        "take DEPLOY_HTTP3 out."
+        f"UDP port {PORT}, which DEPLOY_HTTP3 needs, is used by {other.process or 'another program'}. Stop it, or "
+        "remove DEPLOY_HTTP3."
         for other in listeners
         if is_port(other) and other.process != "nginx"
     ]
@@ -47,26 +47,26 @@ def is_port(listener: Listener) -> bool:
 
 
 def firewall(settings: Settings, facts: Facts) -> list[Step]:
-    """The port opened where a site of this server wants it, and closed again where none does any more. A rule of
-    somebody else's stays."""
+    """Return the step that opens the port if any site of the server wants it, or closes it once none does. Only
+    Portside's own rule is removed."""
     wanted = able(facts) and (settings.http3 or others(Site(settings.site), facts))
     there = facts.ufw == "active" and any(rule.startswith(f"allow {PORT}/udp") for rule in facts.ufw_rules)
     if wanted and not there:
-        return [script(f"Firewall: UDP port {PORT} open", "firewall", "open", f"{PORT}/udp")]
+        return [script(f"Open UDP port {PORT} in the firewall", "firewall", "open", f"{PORT}/udp")]
     return [] if wanted else _close(facts)
 
 
 def firewall_without(site: Site, facts: Facts) -> list[Step]:
-    """The port closed with the last site that wanted it."""
+    """Return the step that closes the port if this site was the last with HTTP/3."""
     return [] if others(site, facts) else _close(facts)
 
 
 def others(site: Site, facts: Facts) -> bool:
-    """Whether another site of the server has it."""
+    """Whether another site of the server has HTTP/3."""
     return any(path.endswith(server_paths.NGINX_HTTP3) and path != site.nginx_http3 for path in facts.nginx_files)
 
 
 def _close(facts: Facts) -> list[Step]:
-    """Also where the firewall is off: it would be open again once somebody switches it on."""
+    """Return the step that removes the rule, even if the firewall is off: enabling it would open the port again."""
     ours = OPENED in facts.ufw_rules
-    return [script(f"Firewall: UDP port {PORT} closed", "firewall", "close", f"{PORT}/udp")] if ours else []
+    return [script(f"Close UDP port {PORT} in the firewall", "firewall", "close", f"{PORT}/udp")] if ours else []

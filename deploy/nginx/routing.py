@@ -1,7 +1,7 @@
-"""The edge: what a site's Nginx file says of its releases. Pure: what releases want in, an Edge out.
+"""The edge: the part of a site's Nginx file that depends on its releases. Pure: Routes of releases in, an Edge out.
 
-While a release follows another, two may be planned. The *bridge* stands before ``current`` is renamed, and serves what
-both need; the *final* one is the new release's. Usually both are what is live already.
+A switch from one release to another may need two edges. The *bridge* is active before ``current`` is renamed and serves
+both releases; the *final* one is the new release's. Usually both are the same as the live one.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-# No part begins with a dot: Nginx serves no hidden files, and answers the certificate authority below such a path.
+# No part begins with a dot: Nginx doesn't serve hidden files, and such a path is used for ACME challenges.
 URL_PATH = re.compile(r"/(?:(?!\.)[A-Za-z0-9._~@+-]+/)+")
 
 
 @dataclass(frozen=True)
 class Names:
-    """The names that a release was deployed with, the canonical one first. ``redirects``: those that redirect to it;
-    None in the record of an older version, which kept the canonical name alone. ``admitted``: the redirects that the
-    application would answer too."""
+    """The names that a release was deployed with, the canonical one first. ``redirects``: names that redirect to it;
+    None in the record of an older version, which only has the canonical name. ``admitted``: redirects that the
+    application would also answer."""
 
     domains: tuple[str, ...]
     redirects: tuple[str, ...] | None = ()
@@ -31,10 +31,14 @@ class Names:
 
 @dataclass(frozen=True)
 class Routes:
-    """What a release wants of Nginx: URL paths of files, which begin and end with a slash, or empty; how many web
-    containers there are to ask, and their local ports (none in the record of a release that an older version made); in
-    which protocol; whether a connection may be silent for long (``asynchronous``); and which ``names`` it knows (None
-    if nobody noted them)."""
+    """How Nginx serves a release.
+
+    - ``static_url``, ``media_url``: URL paths of files, which begin and end with a slash, or are empty
+    - ``replicas``: number of web containers; ``ports``: their local ports (none in an older version's record)
+    - ``protocol``: the protocol between Nginx and the application
+    - ``asynchronous``: a connection may be silent for long
+    - ``names``: the names that the release knows; None if they weren't recorded
+    """
 
     static_url: str = ""
     media_url: str = ""
@@ -47,9 +51,10 @@ class Routes:
 
 @dataclass(frozen=True)
 class StaticRoute:
-    """A URL path below which there are files: uploads (``media``) or static ones.
+    """A URL path for files: uploads (``media``) or static ones.
 
-    ``own``: nothing else is there. Otherwise it is another release's: the application is asked for what isn't found.
+    ``own``: it belongs to the release itself. Otherwise it is another release's, and requests for missing files go to
+    the application.
     """
 
     url: str
@@ -59,11 +64,12 @@ class StaticRoute:
 
 @dataclass(frozen=True)
 class Edge:
-    """Which of the live release's sockets are asked, from the first on, or instead which ports; and what is served.
+    """How Nginx reaches the live release, and which files it serves.
 
-    ``protocols``: in which protocol; of two, the second where the live release has no sockets of the first. ``names``:
-    those that the live release knows; of two, the second are the next release's. ``opened_from``: HTTPS is only opened,
-    and all else is as with this certificate (PEM, or empty).
+    - ``sockets``: number of the release's sockets; ``ports``: its ports, used instead of sockets if there are any
+    - ``protocols``: the protocol; the second one, if any, is used if the release has no sockets of the first
+    - ``names``: the names that the release knows; the second ones, if any, are the next release's
+    - ``opened_from``: HTTPS is being opened, and everything else is as with this certificate (PEM, or empty)
     """
 
     sockets: int = 1
@@ -76,18 +82,19 @@ class Edge:
 
 
 def final(new: Routes, kept: Iterable[Routes], upstream: str) -> Edge:
-    """The edge of a release that is live. Pages of other ``kept`` releases, loaded before, still find their files."""
+    """Return the edge of a live release. Pages of other ``kept`` releases that visitors have open still find their
+    files."""
     static_routes = _with_others(_static_routes(new), kept)
     ports = new.ports if upstream == "port" else ()
     return Edge(new.replicas, ports, static_routes, (new.protocol,), new.asynchronous, (new.names,))
 
 
 def bridge(live: Routes, new: Routes, kept: Iterable[Routes], upstream: str) -> Edge:
-    """The edge for the moment in which ``current`` is renamed: what either release has is found before and after."""
+    """Return the edge during the rename of ``current``: files of both releases are found before and after it."""
     shared = [route for route in _static_routes(live) if route in _static_routes(new)]
     static_routes = _with_others(shared, [new, live, *kept])
     ports = live.ports if upstream == "port" else ()
-    # Behind the live release's ports there is nobody else; what "current" names may be either.
+    # The live release's ports are its own, but a socket below "current" may belong to either release.
     protocols = (live.protocol,) if ports else tuple(dict.fromkeys((live.protocol, new.protocol)))
     asynchronous = live.asynchronous or new.asynchronous
     names = tuple(dict.fromkeys((live.names, new.names)))
@@ -100,7 +107,7 @@ def _static_routes(routes: Routes, *, own: bool = True) -> list[StaticRoute]:
 
 
 def _with_others(own: Sequence[StaticRoute], releases: Iterable[Routes]) -> tuple[StaticRoute, ...]:
-    """These places, and those of the releases that lie in none of them. Of several with one URL the first counts."""
+    """Return these routes, and those of the releases that aren't below any of them. The first one of a URL counts."""
     found = {route.url: route for route in own}
     for routes in releases:
         for route in _static_routes(routes, own=False):

@@ -1,4 +1,4 @@
-"""A site's Nginx file."""
+"""Renders a site's Nginx files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .routing import Edge
 
 
 def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, str]:
-    """The site's own files: its servers, its lines of the map that says which answers carry HSTS, and, where settings
-    ask for them, its proof, its passwords and its owner's own lines."""
+    """Return the site's own files: server blocks, its lines of the map that selects responses with HSTS, and, depending
+    on the settings, the proof, passwords and included lines."""
     values = _site_values(settings, site, edge, facts)
     files = {
         site.nginx_file: templates.render("site.conf.j2", values),
@@ -34,7 +34,7 @@ def site_file(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[
 
 
 def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> dict[str, Any]:
-    """What the templates of a site's files are rendered with."""
+    """Return the variables of the site's templates."""
     served = hostnames.of(edge.names, settings, facts)
     if edge.opened_from is not None:
         served = hostnames.opening(edge.names, settings, facts, edge.opened_from)
@@ -82,7 +82,7 @@ def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> di
 
 
 def _health(settings: Settings, edge: Edge) -> str:
-    """The health check's location, unless a file is asked for."""
+    """Return the health check's location; empty if it is a file."""
     path = settings.health_location
     return "" if any(path.startswith(route.url) for route in edge.static_routes) else path
 
@@ -92,9 +92,8 @@ def _volumes(settings: Settings) -> list[str]:
 
 
 def _backends(site: Site, edge: Edge, upstream: str) -> list[dict[str, Any]]:
-    """Who is asked: the upstream's name, its servers, and Nginx's module for what they speak. The second is asked where
-    the first isn't there; its name is no other site's, since those all begin with ``portside_``. Nobody is
-    asked for a folder of files."""
+    """Return the upstreams: name, servers, and Nginx's module for the protocol; none for static sites. The second one
+    is used if the first isn't available. Its name can't be another site's, because those begin with ``portside_``."""
     return [
         {
             "name": name,

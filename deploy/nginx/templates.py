@@ -1,4 +1,4 @@
-"""Rendering of Nginx's templates."""
+"""Renders Nginx's templates."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..core.facts import Facts, version
 from ..core.files import NGINX_TEMPLATES
 
 BROTLI_MODULE = "libnginx-mod-http-brotli-static"
-MODULES = {"http": "proxy", "uwsgi": "uwsgi"}  # protocol -> what its directives begin with
+MODULES = {"http": "proxy", "uwsgi": "uwsgi"}  # protocol -> prefix of its directives
 
 
 def values(facts: Facts) -> dict[str, Any]:
-    """What templates know of the server. Versions decide directives, not the distribution's name."""
+    """Return the templates' variables about the server. Directives depend on versions, not on the distribution."""
     nginx = version(facts.nginx_version)
     return {
         "live": server_paths.NGINX_LIVE,
@@ -36,7 +36,7 @@ def values(facts: Facts) -> dict[str, Any]:
 
 
 def _openssl(facts: Facts) -> tuple[int, ...]:
-    """The version that Nginx runs with, which may be newer than the one it was built with."""
+    """Return the OpenSSL version that Nginx runs with, which may be newer than the one it was built with."""
     found = re.findall(r"(?:built|running) with OpenSSL ([0-9.]+)", facts.nginx_version)
     return version(found[-1]) if found else ()
 
@@ -47,7 +47,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
 @cache
 def _environment() -> Environment:
-    # Not HTML: what these templates hold is checked by settings.py and tested by nginx -t.
+    # Not HTML: the variables are validated by settings.py and the result is tested by nginx -t.
     return Environment(  # noqa: S701
         loader=FileSystemLoader(NGINX_TEMPLATES),
         undefined=StrictUndefined,

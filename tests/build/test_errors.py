@@ -66,7 +66,7 @@ def test_of_a_long_log_its_end_is_shown() -> None:
          "ERROR: No matching distribution found for nosuch", "no such package or version"),
         ("Because nosuch was not found in the package registry and you require nosuch", "no such package or version"),
         ("Because there is no version of django==99 and you require django==99", "no such package or version"),
-        ("error: dns error: failed to lookup address information: Temporary failure in name resolution", "build can't reach"),
+        ("error: dns error: failed to lookup address information: Temporary failure in name resolution", "can't reach"),
         ("invalid peer certificate: UnknownIssuer", "DEPLOY_BUILD_CA"),
         ("E: Unable to locate package libnosuch", "Debian has no package"),
         ('failed to calculate checksum of ref x: "/local.py": not found', "what git tracks"),

@@ -154,13 +154,13 @@ def test_what_does_not_lead_here_any_more_is_not_kept(art: Settings) -> None:
 
 
 def test_names_in_the_certificate_that_are_the_sites_no_longer(art: Settings, renamed: Facts, tmp_path: Path) -> None:
-    assert acme.strange(art, renamed) == ("gone.example",)
-    assert acme.strange(art, renamed, Names(("art.example",))) == ("gone.example", "was.example")
-    assert acme.strange(art, replace(renamed, issued="")) == ()
-    assert acme.strange(own(tmp_path, *GALLERY), renamed) == (), "nobody takes a name out of one's own"
-    assert acme.told_strange(()) == []
-    (text,) = acme.told_strange(("a.example", "b.example"))
-    assert "a.example, b.example too, which are no longer the site's: fab certs removes them." in text
+    assert acme.obsolete_names(art, renamed) == ("gone.example",)
+    assert acme.obsolete_names(art, renamed, Names(("art.example",))) == ("gone.example", "was.example")
+    assert acme.obsolete_names(art, replace(renamed, issued="")) == ()
+    assert acme.obsolete_names(own(tmp_path, *GALLERY), renamed) == (), "nobody takes a name out of one's own"
+    assert acme.obsolete_warnings(()) == []
+    (text,) = acme.obsolete_warnings(("a.example", "b.example"))
+    assert "a.example, b.example, which no longer belong to the site. Remove them with fab certs: " in text
 
 
 # By DNS
@@ -217,13 +217,13 @@ def test_what_is_proved_by_dns_may_lead_anywhere(wild: Settings) -> None:
     answer = pki.looked(acme.wanted(wild))
     for seen_of in answer["names"].values():
         seen_of["addresses"] = None
-    assert hindrances(wild, answer) == []
-    assert probe.doubts(answer) == []
+    assert obstacles(wild, answer) == []
+    assert probe.address_warnings(answer) == []
 
 
 def test_a_proof_that_is_not_there_is_said_in_its_own_words(wild: Settings) -> None:
     message, _ = explained(PROBLEM, wild)
-    assert "its name servers don't give the proof (TXT at _acme-challenge)" in message
+    assert "its name servers don't return the challenge (TXT at _acme-challenge)" in message
 
 
 def test_a_trial_has_a_name_that_no_site_can_have(art: Settings) -> None:
@@ -267,7 +267,7 @@ def test_ones_own_certificate_is_checked(tmp_path: Path) -> None:
     acme.check_own(own(tmp_path, *GALLERY))
     with pytest.raises(Refused) as caught:
         acme.check_own(own(tmp_path, *GALLERY[:2]))
-    assert "it isn't for old.example, xn--bcher-kva.example" in caught.value.message
+    assert "the certificate doesn't cover old.example, xn--bcher-kva.example" in caught.value.message
     (tmp_path / "tls.key").unlink()
     with pytest.raises(Refused, match=r"DEPLOY_TLS_KEY: tls\.key can't be read: no such file"):
         acme.check_own(sample.settings(tmp_path, sample.EVERY_SETTING))
@@ -280,8 +280,8 @@ def test_where_none_is_given_none_is_checked(settings: Settings) -> None:
 # Before it is asked
 
 
-def hindrances(settings: Settings, answer: dict[str, Any], here: bool = False) -> list[str]:
-    return probe.hindrances(answer, settings, HERE, lambda name: here)
+def obstacles(settings: Settings, answer: dict[str, Any], here: bool = False) -> list[str]:
+    return probe.obstacles(answer, settings, HERE, lambda name: here)
 
 
 def seen(**changed: Any) -> dict[str, Any]:
@@ -293,7 +293,7 @@ def seen(**changed: Any) -> dict[str, Any]:
 
 
 def test_nothing_is_in_the_way_where_all_is_well(art: Settings) -> None:
-    assert hindrances(art, pki.looked(NAMES)) == []
+    assert obstacles(art, pki.looked(NAMES)) == []
 
 
 @pytest.mark.parametrize(
@@ -301,14 +301,17 @@ def test_nothing_is_in_the_way_where_all_is_well(art: Settings) -> None:
     [
         ({"error": "Connection refused"}, "can't be read from the server: Connection refused."),
         ({"external": True}, "DEPLOY_ACME_EAB_KID"),
-        ({"addresses": {}}, "art.example has no address: add a record for it (DNS) that leads to this server."),
+        ({"addresses": {}}, "art.example has no address. Add a DNS record that points to this server."),
         ({"addresses": {"192.0.2.9": "another server answers there (404)"}}, "192.0.2.9: another server answers"),
-        ({"caa": ["other.example"], "identities": ["letsencrypt.org"]}, "lets other.example issue, and not letsenc"),
-        ({"caa": [""], "identities": ["letsencrypt.org"]}, "lets nobody issue"),
+        (
+            {"caa": ["other.example"], "identities": ["letsencrypt.org"]},
+            "doesn't allow letsencrypt.org (allowed: other.example)",
+        ),
+        ({"caa": [""], "identities": ["letsencrypt.org"]}, "doesn't allow letsencrypt.org (allowed: none)"),
     ],
 )
 def test_what_is_in_the_way_is_said(art: Settings, changed: dict[str, Any], said: str) -> None:
-    (fault,) = hindrances(art, seen(**changed))
+    (fault,) = obstacles(art, seen(**changed))
     assert said in fault
 
 
@@ -322,19 +325,19 @@ def test_what_is_in_the_way_is_said(art: Settings, changed: dict[str, Any], said
     ],
 )
 def test_what_is_not_in_the_way(art: Settings, changed: dict[str, Any]) -> None:
-    assert hindrances(art, seen(**changed)) == []
+    assert obstacles(art, seen(**changed)) == []
 
 
 def test_a_name_that_leads_here_for_others_is_well(art: Settings) -> None:
     elsewhere = seen(addresses={"192.0.2.9": "port 80 doesn't answer there: timed out"})
-    assert hindrances(art, elsewhere, here=True) == []
-    assert len(hindrances(art, elsewhere)) == 1
+    assert obstacles(art, elsewhere, here=True) == []
+    assert len(obstacles(art, elsewhere)) == 1
 
 
 def test_one_of_several_addresses_that_is_wrong_is_doubted() -> None:
-    (doubt,) = probe.doubts(seen(addresses={"2001:db8::1": "no answer", "192.0.2.1": ""}))
+    (doubt,) = probe.address_warnings(seen(addresses={"2001:db8::1": "no answer", "192.0.2.1": ""}))
     assert doubt.startswith("art.example also has the address 2001:db8::1: no answer.")
-    assert probe.doubts(seen(addresses={"192.0.2.9": "no answer"})) == []
+    assert probe.address_warnings(seen(addresses={"192.0.2.9": "no answer"})) == []
 
 
 def test_nobody_answers_for_a_name_that_is_none() -> None:
@@ -367,19 +370,19 @@ def explained(text: str, settings: Settings) -> tuple[str, str]:
 
 def test_the_names_at_fault_are_said_in_plain_words(settings: Settings) -> None:
     message, hint = explained(PROBLEM, settings)
-    assert "www.art.example: another server answered, or none of ours. It said: 192.0.2.9: Invalid" in message
-    assert "five failed tries an hour" in hint
+    assert "www.art.example: another server answered. It said: 192.0.2.9: Invalid" in message
+    assert "five failed attempts an hour" in hint
 
 
 def test_when_it_may_be_asked_again_is_said(settings: Settings) -> None:
     message, hint = explained(LIMIT, settings)
     assert "too many certificates (5) already issued" in message
-    assert hint.startswith("Type fab certs again after 2026-11-23 14:00:00 UTC;")
+    assert hint.startswith("Run fab certs again after 2026-11-23 14:00:00 UTC.")
 
 
 def test_whatever_else_it_said_is_shown_without_noise(settings: Settings) -> None:
     message, _ = explained("Saving debug log to /var/log/x\nUnable to register an account", settings)
-    assert message == "There is no certificate:\n  Unable to register an account"
+    assert message == "certbot got no certificate:\n  Unable to register an account"
 
 
 def test_facts_know_what_there_is(settings: Settings) -> None:

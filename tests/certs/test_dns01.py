@@ -41,7 +41,7 @@ def test_the_plugin_is_installed_where_it_is_needed(wild: Settings, settings: Se
 def test_credentials_that_are_none_are_refused(content: bytes, wild: Settings) -> None:
     dns01.check(wild)
     (wild.folder / "dns.ini").write_bytes(content)
-    with pytest.raises(Refused, match="DEPLOY_ACME_DNS_CREDENTIALS: there is no text in it"):
+    with pytest.raises(Refused, match="DEPLOY_ACME_DNS_CREDENTIALS: the file contains no text"):
         dns01.check(wild)
     (wild.folder / "dns.ini").unlink()
     with pytest.raises(Refused, match=r"DEPLOY_ACME_DNS_CREDENTIALS: dns\.ini can't be read: no such file"):
@@ -60,10 +60,10 @@ def test_changed_credentials_reach_the_server_that_renews_with_them(wild: Settin
 
 def test_credentials_that_nothing_needs_are_taken_away(wild: Settings, settings: Settings) -> None:
     there = replace(FACTS, files=with_credentials())
-    (step,) = dns01.take_away(settings, sample.SITE, there)
+    (step,) = dns01.remove_unused(settings, sample.SITE, there)
     assert step.words == ("remove", PATH)
-    assert dns01.take_away(settings, sample.SITE, FACTS) == []
-    assert dns01.take_away(wild, sample.SITE, there) == []
+    assert dns01.remove_unused(settings, sample.SITE, FACTS) == []
+    assert dns01.remove_unused(wild, sample.SITE, there) == []
 
 
 def test_without_the_setting_names_are_proved_by_http(settings: Settings) -> None:

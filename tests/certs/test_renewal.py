@@ -39,21 +39,21 @@ def test_without_a_certificate_nothing_is_renewed() -> None:
 
 def test_a_timer_that_does_not_run_is_said() -> None:
     assert renewal.faults(at(life() * 0.9, renewal_timer=False)) == [
-        "certbot.timer isn't active, so nothing renews the certificate: fab certs starts it."
+        "certbot.timer isn't active, so the certificate isn't renewed. Start it with fab certs."
     ]
 
 
 def test_a_renewal_that_failed_is_said_with_what_is_served_until_then() -> None:
     (fault,) = renewal.faults(at(life() * 0.9, renewal_failed=DAY))
-    assert fault.startswith(f"The last renewal failed ({DAY}); the certificate before is served, until 20")
+    assert fault.startswith(f"The last renewal failed ({DAY}). The previous certificate stays in use and expires on 20")
 
 
 def test_one_that_should_have_been_renewed_is_said() -> None:
     (fault,) = renewal.faults(at(life() * 0.2))
-    assert "should have been renewed: fab certs." in fault
+    assert "should have been renewed. Run fab certs." in fault
 
 
 def test_ones_own_is_its_owners_to_renew() -> None:
     assert renewal.faults(at(31, kind="own", renewal_timer=False)) == []
     (fault,) = renewal.faults(at(29, kind="own"))
-    assert fault.startswith("Your own certificate is good until 20")
+    assert fault.startswith("Your own certificate expires on 20")

@@ -282,7 +282,9 @@ def test_an_interruption_waits_until_all_have_cleared_away(
 def test_an_interruption_is_heard_once(tmp_path: Path) -> None:
     heard: list[str] = []
     server = SimpleNamespace(
-        interrupt=lambda: heard.append("interrupt"), heed=lambda: heard.append("heed"), check_link=lambda: None
+        interrupt=lambda: heard.append("interrupt"),
+        take_interrupt=lambda: heard.append("taken"),
+        check_link=lambda: None,
     )
     host = FleetHost("web", given())
     host.turns = Turns(["web", "other"], sample.settings(tmp_path))
@@ -292,7 +294,7 @@ def test_an_interruption_is_heard_once(tmp_path: Path) -> None:
     host.turns.interrupt()
     with pytest.raises(KeyboardInterrupt):
         host.run.progress.turn("switch")  # type: ignore[union-attr]
-    assert heard == ["interrupt", "heed"], "what is cleared away then isn't interrupted"
+    assert heard == ["interrupt", "taken"], "what is cleared away then isn't interrupted"
 
 
 def test_what_is_listed_is_told_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -75,7 +75,7 @@ def test_a_name_in_the_certificate_that_is_no_longer_the_sites_is_said(settings:
     facts = sample.certified(healthy(settings), settings.canonical, "gone.example")
     (problem,) = told(settings, facts)["problems"]
     assert problem.startswith(
-        "The certificate has gone.example too, which is no longer the site's: fab certs removes it."
+        "The certificate also covers gone.example, which no longer belongs to the site. Remove it with fab certs: "
     )
 
 

@@ -440,7 +440,7 @@ def test_the_last_lines_of_a_deploy_name_what_is_no_longer_the_sites_in_the_cert
     settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     facts = sample.certified(sample.live(settings), settings.canonical, "gone.example")
-    assert "! The certificate has gone.example too" in last_lines(settings, facts, capsys)
+    assert "! The certificate also covers gone.example" in last_lines(settings, facts, capsys)
 
 
 def test_warnings_that_matter_are_the_last_lines(

@@ -135,7 +135,7 @@ def test_a_firewall_that_is_inactive_lets_ssh_in_first(rules: tuple[str, ...], s
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"'])
 def test_engine_settings_that_can_not_be_merged_are_refused(text: str, settings: Settings) -> None:
-    assert "daemon.json is no JSON object" in reasons(settings, replace(sample.bare(), daemon_json=text))
+    assert "daemon.json isn't a JSON object" in reasons(settings, replace(sample.bare(), daemon_json=text))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_old_and_unknown_systems_are_refused(identity: str, version: str, known:
     if known:
         provision.check(settings, facts)
     else:
-        assert "This is A system; Portside knows Debian 12" in reasons(settings, facts)
+        assert "Portside doesn't support A system. It supports Debian 12" in reasons(settings, facts)
 
 
 def test_debian_12_needs_dockers_own_packages(settings: Settings) -> None:
@@ -171,14 +171,14 @@ def test_a_server_without_systemd_is_refused(settings: Settings) -> None:
 @pytest.mark.parametrize("package", ["docker.io", "docker-ce"])
 def test_an_engine_that_is_silent_is_refused_and_not_replaced(package: str, settings: Settings) -> None:
     facts = replace(sample.provisioned(), docker_version="", packages=frozenset({package, "docker-cli"}))
-    assert f"{package} is installed but doesn't answer: systemctl status docker" in reasons(settings, facts)
+    assert f"{package} is installed but doesn't answer. systemctl status docker" in reasons(settings, facts)
     provision.check(settings, replace(facts, packages=frozenset({"docker-cli"})))
 
 
 @pytest.mark.parametrize(("port", "process"), [(80, "apache2"), (443, "caddy"), (8099, "")])
 def test_a_taken_port_is_refused_by_whose_it_is(port: int, process: str, settings: Settings) -> None:
     facts = replace(sample.bare(), listeners=(Listener("tcp", "127.0.0.1", port, process),))
-    assert f"Port {port} is taken by {process or 'another program'}" in reasons(settings, facts)
+    assert f"Port {port} is used by {process or 'another program'}" in reasons(settings, facts)
 
 
 @pytest.mark.parametrize(
@@ -296,5 +296,5 @@ def test_what_is_wrong_with_the_engine_keeps_applications_out_alone(tmp_path: Pa
     old = {"os_id": "debian", "os_version": "12", "compose_version": "1.29.2", "docker_version": ""}
     facts = replace(sample.provisioned(), **old, daemon_json="no JSON", packages=frozenset({"docker.io"}))  # type: ignore[arg-type]
     said = reasons(sample.settings(tmp_path), facts)
-    assert all(reason in said for reason in ("Compose v1 only", "is no JSON object", "docker.io is installed but"))
+    assert all(reason in said for reason in ("Compose v1 only", "isn't a JSON object", "docker.io is installed but"))
     provision.check(sample.settings(tmp_path, sample.STATIC), facts)

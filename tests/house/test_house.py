@@ -95,7 +95,7 @@ def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
 
 
 def test_one_module_makes_connections() -> None:
-    classes = {"Connection", "_Link", "OneOfSeveral"}
+    classes = {"Connection", "_Link", "FleetConnection"}
     assert [name(path) for path in EVERYTHING if classes & set(dict(calls(path)))] == ["deploy/ssh/connection.py"]
 
 

@@ -141,7 +141,7 @@ def test_the_firewall_lets_it_in_as_long_as_a_site_wants_it(
 
 def test_somebody_elses_port_is_told(quick: Settings, settings: Settings) -> None:
     facts = replace(sample.provisioned(), listeners=(Listener("udp", "0.0.0.0", 443, "openvpn"),))
-    with pytest.raises(PortsideError, match="UDP port 443, which DEPLOY_HTTP3 needs, is taken by openvpn"):
+    with pytest.raises(PortsideError, match="UDP port 443, which DEPLOY_HTTP3 needs, is used by openvpn"):
         provision.check(quick, facts)
     provision.check(settings, facts)
     provision.check(quick, replace(facts, listeners=(Listener("udp", "0.0.0.0", 443, "nginx"),)))

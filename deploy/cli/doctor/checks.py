@@ -217,8 +217,8 @@ def _certificate(it: Examined) -> list[Finding]:
     uncovered = [name for name in acme.wanted(it.settings) if not certificate.covers(name)]
     if uncovered:
         found.append(findings.fault("tls", f"The certificate isn't for {', '.join(uncovered)}.", again))
-    strange = acme.told_strange(acme.strange(it.settings, facts))
-    found += [findings.warning("tls", text, it.fab("certs")) for text in strange]
+    obsolete_names = acme.obsolete_warnings(acme.obsolete_names(it.settings, facts))
+    found += [findings.warning("tls", text, it.fab("certs")) for text in obsolete_names]
     days = (certificate.ends - clock(facts.clock)).days
     return found or [
         findings.fine("tls", f"the certificate is good until {certificate.until} ({count(days, 'day')} left)")

@@ -48,12 +48,12 @@ def _check_names(run: Run, stage: Stage) -> list[str]:
     answer = result.answer | {
         "names": {name: seen for name, seen in result.answer["names"].items() if name not in lost}
     }
-    faults = probe.hindrances(answer, run.settings, authority(run), lambda name: probe.reached_from_here(name, token))
+    faults = probe.obstacles(answer, run.settings, authority(run), lambda name: probe.reached_from_here(name, token))
     if faults:
         raise PortsideError(
             "\n".join(faults), hint="The authority wasn't asked. Mend it, then type the same command again."
         )
-    for doubt in probe.doubts(answer):
+    for doubt in probe.address_warnings(answer):
         run.report.warn(doubt)
     return [name for name in kept if name not in lost]
 

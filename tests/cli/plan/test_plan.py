@@ -209,7 +209,7 @@ def test_the_disk_that_is_needed_is_that_of_an_image_more(settings: Settings, so
 
 def test_what_certs_would_do_is_said_beside(settings: Settings, source: Source) -> None:
     plan, code = planned(settings, Paper(live_with(settings, source)))
-    assert (plan["certificate"], plan["certs"], code) == (None, ["Ask for a certificate for portfolio.localhost"], 0)
+    assert (plan["certificate"], plan["certs"], code) == (None, ["Request a certificate for portfolio.localhost"], 0)
     certified = sample.certified(sample.encrypted(settings), settings.canonical, clock=sample.CLOCK)
     assert planning.certificate(certified) == {
         "names": [settings.canonical], "until": planning.certificate(certified)["until"], "kind": "issued",  # type: ignore[index]

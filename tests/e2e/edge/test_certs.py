@@ -211,7 +211,7 @@ def test_a_name_that_leads_elsewhere_is_said_before_the_authority_is_asked(secur
     nobody = secure.server.ip.rpartition(".")[0] + ".4"
     secure.server.acme.point(LOST, nobody)
     said = refused(secure, root, DEPLOY_DOMAINS=f"{DOMAIN},{LOST},{OTHER}")
-    assert f"{LOST} doesn't lead here: {nobody}: port 80 doesn't answer there" in said
+    assert f"{LOST} doesn't point to this server: {nobody}: port 80 doesn't answer there" in said
     assert "The authority wasn't asked" in said
 
 
@@ -232,7 +232,7 @@ def test_an_authority_that_is_not_there_is_said(secure: Project, root: Root) -> 
 def test_killed_half_way_it_is_done_by_the_next(secure: Project, root: Root) -> None:
     with secure.with_settings(DEPLOY_DOMAINS=f"{DOMAIN},{OTHER},{NEW}"):
         going = secure.fab.start("certs", on=secure.server, project=secure)
-        until(lambda: "Ask for a certificate" in going.out.read_text(), "certbot")
+        until(lambda: "Request a certificate" in going.out.read_text(), "certbot")
         going.process.send_signal(signal.SIGKILL)
         going.process.wait()
         secure.fab("certs", on=secure.server, project=secure, check=True)

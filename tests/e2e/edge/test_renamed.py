@@ -103,7 +103,7 @@ def test_the_deploy_before_certs(site: Project, root: Root) -> None:
     with visits(server, root, *both(SECOND)) as seen:
         said = site.deploy().text
         assert f"{THIRD} isn't in the certificate yet" in said
-        assert f"The certificate has {FIRST} too, which is no longer the site's" in said
+        assert f"The certificate also covers {FIRST}, which no longer belongs to the site" in said
         assert get(server, root, SECOND).status == 200, "it has HTTPS, and its browsers insist on it"
         assert redirect(ask(server, THIRD, "/a?b=c")) == (302, f"https://{SECOND}/a?b=c")
         assert FIRST in site.fab("status", on=server, project=site, check=True).text

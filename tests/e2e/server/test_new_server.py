@@ -65,7 +65,7 @@ def test_docker_in_swarm_mode_is_refused_before_anything_is_changed(server: Prac
     before = fingerprint(server)
     done = provision(site)
     assert done.code == 1
-    assert "Docker is in swarm mode here" in done.err
+    assert "Docker is in swarm mode on this server" in done.err
     assert "docker swarm leave --force" in done.err
     assert "Nothing was changed." in done.err
     assert fingerprint(server) == before

@@ -83,7 +83,7 @@ def test_a_disk_nearly_full(scratch: Practice, provision: Callable[[], Done]) ->
 def test_port_80_taken(scratch: Practice, provision: Callable[[], Done]) -> None:
     with listening(scratch, 80):
         said = refused(scratch, provision)
-    assert "Port 80 is taken by perl" in said
+    assert "Port 80 is used by perl" in said
 
 
 def test_somebody_the_firewall_would_cut_off(scratch: Practice, provision: Callable[[], Done]) -> None:
