@@ -112,9 +112,9 @@ CLAIMS = {
 }  # fmt: skip
 
 
-def proved(told):
+def proved(given):
     """Return whether this is the site's proof."""
-    return bool(PROOF) and hmac.compare_digest(told, PROOF)
+    return bool(PROOF) and hmac.compare_digest(given, PROOF)
 
 
 def nearest(forwarded):
@@ -154,13 +154,13 @@ def asgi_behind_nginx(application):
             await send({"type": "http.response.body", "body": b""})
             return
         if scope["type"] in ("http", "websocket"):
-            tell(scope)
+            apply_headers(scope)
         await application(scope, receive, send)
 
     return behind_nginx
 
 
-def tell(scope):
+def apply_headers(scope):
     """Set an ASGI request's client, scheme and headers from Nginx's headers, or from its connection."""
     named = [(name.decode("latin-1").upper().replace("_", "-"), (name, value)) for name, value in scope["headers"]]
     words = {name: value for name, (_, value) in named}

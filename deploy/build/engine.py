@@ -57,8 +57,8 @@ class Engine:
 
     def _emulated(self) -> list[str]:
         """Return all platforms that buildx lists. It marks some with an asterisk."""
-        told = self._docker("buildx", "inspect", "default").stdout
-        lines = [line.partition(":")[2] for line in told.splitlines() if line.startswith("Platforms:")]
+        printed = self._docker("buildx", "inspect", "default").stdout
+        lines = [line.partition(":")[2] for line in printed.splitlines() if line.startswith("Platforms:")]
         return [word.strip(" *") for line in lines for word in line.split(",")]
 
     def _docker(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -103,10 +103,10 @@ class Engine:
                 process.kill()
                 raise
         if process.returncode:
-            told = "\n".join(f"    {mask(line)}" for line in build_errors.of_build(list(lines)))
+            printed = "\n".join(f"    {mask(line)}" for line in build_errors.of_build(list(lines)))
             own = recipe.dockerfile != PORTSIDE_DOCKERFILE
             way = build_errors.hint_for_build(list(lines), own_dockerfile=own)
-            raise PortsideError(f"Building the image on this machine failed. Docker printed:\n{told}", hint=way)
+            raise PortsideError(f"Building the image on this machine failed. Docker printed:\n{printed}", hint=way)
 
     def save(self, tag: str, sink: IO[bytes]) -> None:
         """Write the image to ``sink`` as a tar archive, in chunks."""

@@ -56,7 +56,7 @@ class Git:
         done = run(self.folder, *words, given=given, environ=self.environ)
         if done.returncode:
             raise Refused(
-                f"git failed in {self.folder}: {_said(done.stderr) or f'exit code {done.returncode}'}",
+                f"git failed in {self.folder}: {_message(done.stderr) or f'exit code {done.returncode}'}",
                 state="Nothing was changed.",
                 hint="Fix this and run the command again.",
             )
@@ -158,8 +158,8 @@ def run(
         ) from error
 
 
-def _said(told: bytes) -> str:
-    return "\n".join(line.removeprefix("fatal: ") for line in _text(told).strip().splitlines())
+def _message(errors: bytes) -> str:
+    return "\n".join(line.removeprefix("fatal: ") for line in _text(errors).strip().splitlines())
 
 
 def _text(found: bytes) -> str:

@@ -235,8 +235,8 @@ def described(source: Source, settings: Settings) -> str:
     changes = ", with changes" if source.commit and not source.is_commit else ""
     given = settings.env.get("DJANGO_SETTINGS_MODULE")
     module = given.reveal() if given else source.settings_module()
-    told = f", settings {module or 'as the image names them'}" if settings.containers else ""
-    return f"{folder}{what}, {commit}{changes}{told}"
+    module_text = f", settings {module or 'as the image names them'}" if settings.containers else ""
+    return f"{folder}{what}, {commit}{changes}{module_text}"
 
 
 def listed(name: str, found: str) -> str:

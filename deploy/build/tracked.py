@@ -154,16 +154,16 @@ def _different(repository: Git, commit: str, listed: Mapping[str, Entry]) -> dic
 
 def _diff(repository: Git, commit: str, *names: str) -> dict[str, str]:
     words = ("diff", "--name-status", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", "--relative")
-    told = repository.split("--literal-pathspecs", *words, "--ignore-submodules=all", commit, "--", *names)
-    return dict(zip(told[1::2], told[::2], strict=True))
+    output = repository.split("--literal-pathspecs", *words, "--ignore-submodules=all", commit, "--", *names)
+    return dict(zip(output[1::2], output[::2], strict=True))
 
 
 def _unlike(repository: Git, clean: Mapping[str, os.stat_result], committed: Mapping[str, Entry]) -> list[str]:
     """Return the unchanged files that a fresh checkout would write differently."""
     given = "".join(f"{name}\0" for name in clean)
-    told = repository.split("check-attr", "-z", "--stdin", *CONVERTING, given=_bytes(given)) if clean else []
+    output = repository.split("check-attr", "-z", "--stdin", *CONVERTING, given=_bytes(given)) if clean else []
     attributes: dict[str, dict[str, str]] = {}
-    for name, attribute, value in zip(told[::3], told[1::3], told[2::3], strict=True):
+    for name, attribute, value in zip(output[::3], output[1::3], output[2::3], strict=True):
         if value not in {"unspecified", "unset"}:
             attributes.setdefault(name, {})[attribute] = value
     oids = "".join(f"{committed[name].oid}\n" for name in clean)
@@ -220,8 +220,8 @@ def _refuse_filtered(repository: Git, checkout: Git, given: bytes) -> None:
     unsafe = {name for name, trusted in repository.filters.items() if not trusted}
     if not unsafe:
         return
-    told = checkout.split("check-attr", "--cached", "-z", "--stdin", "filter", given=given)
-    if names := [name for name, value in zip(told[::3], told[2::3], strict=True) if value in unsafe]:
+    output = checkout.split("check-attr", "--cached", "-z", "--stdin", "filter", given=given)
+    if names := [name for name, value in zip(output[::3], output[2::3], strict=True) if value in unsafe]:
         raise Refused(
             f"These files need a filter from .git/config, which Portside doesn't run: {some(names)}.",
             hint=f"If you trust it, add filter.{min(unsafe)} to your own configuration: git config --global.",

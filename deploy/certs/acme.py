@@ -159,8 +159,8 @@ def issue(
     again = bool(facts.issued) and not _same_way(settings, facts, authority) and not trial
     credentials = site.acme_dns(trial=trial)
     asked = wanted(settings, kept)
-    told = certbot_settings(settings, name, authority, again=again, credentials=credentials, asked=asked)
-    files = {"certbot.ini": told.encode(), **_ca(authority)}
+    configuration = certbot_settings(settings, name, authority, again=again, credentials=credentials, asked=asked)
+    files = {"certbot.ini": configuration.encode(), **_ca(authority)}
     step = script(
         f"Request a certificate for {', '.join(asked)}",
         "issue",

@@ -20,18 +20,18 @@ def obstacles(
 ) -> list[str]:
     """Return why the authority would refuse, one sentence for each reason. ``from_here``: whether this machine reaches
     the server by a name, because a server behind another address may not reach itself."""
-    told = answer["authority"]
-    if told["error"]:
-        return [f"The authority's directory {authority.directory} can't be read from the server: {told['error']}."]
+    directory = answer["authority"]
+    if directory["error"]:
+        return [f"The authority's directory {authority.directory} can't be read from the server: {directory['error']}."]
     found = []
-    if told["external"] and not settings.acme_eab_kid:
+    if directory["external"] and not settings.acme_eab_kid:
         asked = "DEPLOY_ACME_EAB_KID and DEPLOY_ACME_EAB_HMAC_KEY"
         found.append(f"The authority requires a registered account. Set {asked} to the values that it gave you.")
     lost = [name for name, seen in answer["names"].items() if _fault(name, seen)]
     with ThreadPoolExecutor() as pool:
         reached = dict(zip(lost, pool.map(from_here, lost), strict=True))
     found += [_fault(name, answer["names"][name]) for name in lost if not reached[name]]
-    return found + [text for name, seen in answer["names"].items() if (text := _forbidden(name, seen, told))]
+    return found + [text for name, seen in answer["names"].items() if (text := _forbidden(name, seen, directory))]
 
 
 def lost(answer: Mapping[str, Any], kept: Sequence[str]) -> list[str]:
@@ -88,8 +88,8 @@ def _fault(name: str, seen: Mapping[str, Any]) -> str:
     )
 
 
-def _forbidden(name: str, seen: Mapping[str, Any], told: Mapping[str, Any]) -> str:
-    identities = [identity.lower() for identity in told["identities"]]
+def _forbidden(name: str, seen: Mapping[str, Any], directory: Mapping[str, Any]) -> str:
+    identities = [identity.lower() for identity in directory["identities"]]
     if seen["caa"] is None or not identities or set(seen["caa"]) & set(identities):
         return ""
     allowed = ", ".join(issuer for issuer in seen["caa"] if issuer) or "none"

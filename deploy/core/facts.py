@@ -326,13 +326,13 @@ class Facts:
     @classmethod
     def parse(cls, text: str) -> Facts:
         """Parse the output of ``facts.sh``. Raises ValueError if a line can't be read."""
-        told: dict[str, list[str]] = {}
+        values: dict[str, list[str]] = {}
         for line in text.splitlines():
             key, tab, value = line.partition("\t")
             if tab:
-                told.setdefault(key, []).append(value)
+                values.setdefault(key, []).append(value)
         metadata = {fact.name: fact.metadata for fact in fields(cls)}
-        return cls(**{name: fact["read"](told.get(fact["key"], [])) for name, fact in metadata.items()})
+        return cls(**{name: fact["read"](values.get(fact["key"], [])) for name, fact in metadata.items()})
 
     def masked(self, mask: Callable[[str], str]) -> Facts:
         """Return these facts with secrets masked in the quoted output of containers."""

@@ -192,9 +192,9 @@ def _inside(span: tuple[int, int], name: tuple[int, int]) -> bool:
 def _replaced(text: str, spans: list[tuple[int, int]]) -> str:
     if not spans:
         return text
-    told, end = [], 0
+    parts, end = [], 0
     for first, last in sorted(spans):
         if first >= end:
-            told += [text[end:first], HIDDEN]
+            parts += [text[end:first], HIDDEN]
         end = max(end, last)
-    return "".join([*told, text[end:]])
+    return "".join([*parts, text[end:]])

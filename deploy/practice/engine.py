@@ -210,9 +210,9 @@ def _said(api: Any, command: str) -> dict[int, bytes]:
 def _exit_code(api: APIClient, command: str) -> int:
     """Return a command's exit code. Its streams may end a moment before the engine knows the code."""
     limit = time.monotonic() + END
-    while (told := api.exec_inspect(command))["Running"] and time.monotonic() < limit:
+    while (state := api.exec_inspect(command))["Running"] and time.monotonic() < limit:
         time.sleep(0.02)
-    code = told["ExitCode"]
+    code = state["ExitCode"]
     return 1 if code is None else int(code)
 
 
