@@ -1,6 +1,6 @@
 #!/bin/sh
-# Lets a public key in as deploy and as root, then prints the server's host keys. Usage: authorize.sh 'KEY'. Runs as root
-# on the practice server; again: nothing to do.
+# Authorizes a public key for deploy and root, then prints the server's host keys. Usage: authorize.sh 'KEY'. Runs as root
+# on the practice server; safe to run again.
 set -eu
 key=$1
 for user in deploy root; do

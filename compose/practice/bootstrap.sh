@@ -1,7 +1,7 @@
 #!/bin/sh
 # Writes the root file system of a minimal Debian as a tar archive to standard output, for a machine that
 # can't reach Docker Hub. Usage: bootstrap.sh SUITE (trixie, bookworm). Progress goes to standard error.
-# No mirror is named: mmdebstrap's own default serves. Exit 2: mmdebstrap is missing and we may not install it.
+# Uses mmdebstrap's default mirror. Exit code 2: mmdebstrap is missing and can't be installed.
 set -eu
 suite=$1
 files=$(dirname "$0")/debian
@@ -17,15 +17,15 @@ if ! command -v mmdebstrap >/dev/null; then
     fi
     echo "installing mmdebstrap" >&2
     export DEBIAN_FRONTEND=noninteractive
-    # The lists may be missing or old; another source's trouble is no reason to stop.
+    # The package lists may be missing or old. Errors of other sources are ignored.
     { install_tool || { apt-get update -qq || true; install_tool; }; } >/dev/null 2>&1 || {
         echo "mmdebstrap could not be installed: try 'apt-get update && apt-get install mmdebstrap'." >&2
         exit 1
     }
 fi
 
-# As slim as the official images are; and dpkg need not sync each file of a throw-away machine. Cleared away at the end: told
-# to dpkg from the beginning, it takes half as long again.
+# As slim as the official images, and without dpkg's sync of each file. Unneeded files are deleted at the end: excluding
+# them in dpkg from the start takes half as long again.
 # shellcheck disable=SC2016 # mmdebstrap's own shell expands $1
 exec mmdebstrap --variant=minbase --include=ca-certificates \
     --dpkgopt='force-unsafe-io' \

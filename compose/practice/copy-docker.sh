@@ -1,8 +1,8 @@
 #!/bin/sh
 # Copies the folder of a Docker engine that isn't running. Usage: copy-docker.sh linked|borrowed FROM TO, TO empty.
-# Nothing but a container's own layer is ever written to, so that engines may share the files of all others:
-# linked: by hard links, FROM and TO being on one file system; the copy stands alone.
-# borrowed: by symbolic links, which is quicker; the copy needs FROM at the same path.
+# An engine writes only to a container's own layer, so that engines can share the files of all other layers:
+# linked: by hard links. FROM and TO are on one file system; the copy is independent.
+# borrowed: by symbolic links, which is faster. The copy needs FROM at the same path.
 set -eu
 how=$1 from=$2 to=$3
 cd "$from"

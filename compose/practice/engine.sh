@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes sure that a Docker Engine answers. Any will do, also one that DOCKER_HOST names; then there is nothing to do. Else, as
-# root on Debian or Ubuntu, installs and starts one; to anyone else it says in one line what to install (exit 2). It asks as
-# `fab practice` will, through the Docker SDK, since the docker command may be missing. PYTHON names a Python that has it.
-# Usage: engine.sh [install]. With install it only installs, where surely no engine is and we may; that takes no Python.
+# Makes sure that a Docker Engine answers, any engine, or the one of DOCKER_HOST. If none does, root on Debian or Ubuntu
+# gets one installed and started; for others it prints what to install (exit code 2). Like `fab practice` it uses the
+# Docker SDK, because the docker command may be missing. PYTHON: a Python with the SDK.
+# Usage: engine.sh [install]. With install it only installs, if there is no engine and it may; that needs no Python.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
@@ -18,8 +18,7 @@ refuse() {
     exit 2
 }
 
-# A daemon that was killed hard leaves its number behind, and the next one refuses to start while any process, even a dead
-# one that nobody waited for, has that number.
+# A killed daemon leaves its PID file, and the next one refuses to start while any process, even a zombie, has that PID.
 forget() { # FILE PROGRAM
     [ -e "$1" ] || return 0
     status=/proc/$(cat "$1")/status
@@ -32,13 +31,13 @@ install_engine() {
     echo "installing Docker Engine (docker.io, iptables)"
     export DEBIAN_FRONTEND=noninteractive
     set -- apt-get install -y -qq --no-install-recommends docker.io iptables
-    # The lists may be missing or old; another source's trouble is no reason to stop.
+    # The package lists may be missing or old. Errors of other sources are ignored.
     "$@" >"$log" 2>&1 || { apt-get update -qq >>"$log" 2>&1 || true; "$@" >>"$log" 2>&1; } || {
         tail -n 10 "$log" >&2
         echo "Docker Engine could not be installed: try 'apt-get install docker.io iptables'." >&2
         exit 1
     }
-    # For DEPLOY_BUILD=local; in some distributions docker.io holds them itself.
+    # For DEPLOY_BUILD=local; in some distributions they are part of docker.io.
     for name in docker-cli docker-buildx; do
         apt-get install -y -qq --no-install-recommends "$name" >>"$log" 2>&1 || true
     done
@@ -56,7 +55,7 @@ start_engine() {
     setsid dockerd >>"$log" 2>&1 </dev/null &
 }
 
-# Whether there may be one, at any of the places that we look at.
+# Whether there may be an engine at one of the usual addresses.
 is_there() {
     [ -n "${DOCKER_HOST-}" ] || command -v dockerd >/dev/null ||
         [ -S /var/run/docker.sock ] || [ -S "${XDG_RUNTIME_DIR:-/run}/docker.sock" ] ||

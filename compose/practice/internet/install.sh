@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the programs, and makes the certificate that the authority's own HTTPS shows: signed by a root whose key is thrown
-# away at once, and whose certificate (/etc/pebble/ca.pem) clients are told to trust.
+# Installs the programs, and creates the certificate of the authority's own HTTPS. Its root's key is deleted at once; clients
+# trust the root's certificate (/etc/pebble/ca.pem).
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq

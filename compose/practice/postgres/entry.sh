@@ -1,9 +1,9 @@
 #!/bin/bash
-# The official image's entry point, as far as Portside and its users need it: on an empty PGDATA it makes the cluster,
-# the user and the database and runs /docker-entrypoint-initdb.d; then, and ever after, it becomes the server.
-# Honours POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB, POSTGRES_INITDB_ARGS (each also as NAME_FILE), POSTGRES_INITDB_WALDIR
-# and POSTGRES_HOST_AUTH_METHOD. While it initialises, the server listens on its unix socket alone, so nobody outside takes it
-# for ready.
+# The official image's entry point, reduced to what Portside and its users need. In an empty PGDATA it creates the cluster,
+# the user and the database and runs /docker-entrypoint-initdb.d. Then it becomes the server.
+# Supports POSTGRES_USER, POSTGRES_PASSWORD, POSTGRES_DB, POSTGRES_INITDB_ARGS (each also as NAME_FILE), POSTGRES_INITDB_WALDIR
+# and POSTGRES_HOST_AUTH_METHOD. During the initialisation the server listens only on its unix socket, so that clients don't
+# take it for ready.
 set -eu
 
 fail() {
@@ -80,7 +80,7 @@ case ${1-} in -*) set -- postgres "$@" ;; esac
 [ "${1-}" = postgres ] || exec "$@"
 if [ "$(id -u)" = 0 ]; then
     own_folders
-    # A file that only root may read is read before root is given up, as the official image does.
+    # Files that only root may read are read before root is dropped, as in the official image.
     if [ -n "${POSTGRES_PASSWORD_FILE-}" ]; then
         POSTGRES_PASSWORD=$(value POSTGRES_PASSWORD '')
         export POSTGRES_PASSWORD

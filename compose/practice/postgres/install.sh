@@ -1,5 +1,5 @@
 #!/bin/sh
-# Debian's PostgreSQL 17, laid out as the official image is: user 999, no cluster of Debian's own, the socket's folder
+# Debian's PostgreSQL 17 with the layout of the official image: user 999, no default cluster, the socket's folder
 # open to every user, listening on every address.
 set -eu
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8
@@ -11,7 +11,7 @@ apt-get update -qq
 apt-get install -y -qq --no-install-recommends postgresql-17 locales
 localedef -i en_US -c -f UTF-8 -A /usr/share/locale/locale.alias en_US.UTF-8
 
-# Without llvmjit.so PostgreSQL simply doesn't compile expressions; nothing else here uses LLVM.
+# Without llvmjit.so PostgreSQL doesn't compile expressions. Nothing else here uses LLVM.
 rm -rf /usr/lib/postgresql/17/lib/llvmjit.so /usr/lib/postgresql/17/lib/bitcode
 find / -xdev \( -name 'libLLVM*.so*' -o -name 'libz3.so*' \) -delete
 sed -i "s/^#\?listen_addresses = .*/listen_addresses = '*'/" /usr/share/postgresql/17/postgresql.conf.sample

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Debian's Python with the official image's names: python, python3 and pip in /usr/local/bin, headers (a compiler is the
-# user's to add), and a pip that may install into the system, for Debian's own refuses to.
+# Debian's Python with the official image's names: python, python3 and pip in /usr/local/bin, headers (without a
+# compiler), and a pip that may install into the system, which Debian's own refuses.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq

@@ -1,6 +1,6 @@
 #!/bin/sh
-# As the official image's: options alone mean redis-server, which runs as redis, and answers its network without a password
-# unless told otherwise, since in a container the network is the fence.
+# Like the official image's: with options only, redis-server runs as user redis. By default it needs no password, because in
+# a container the network is the limit.
 set -eu
 case ${1-} in -* | *.conf) set -- redis-server "$@" ;; esac
 [ "${1-}" = redis-server ] || exec "$@"

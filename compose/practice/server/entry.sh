@@ -11,19 +11,19 @@ mount_groups() {
 if [ "${1-}" != boot ]; then
     mount -o remount,rw /sys
     ! mountpoint -q /proc/sys || mount -o remount,rw /proc/sys
-    # These settings are the whole machine's: what systemd and packages would set here, they'd set on the laptop.
+    # These settings aren't namespaced: systemd and packages would change them on the laptop.
     for part in kernel vm fs; do
         mount --bind "/proc/sys/$part" "/proc/sys/$part"
         mount -o remount,bind,ro "/proc/sys/$part"
     done
 
-    # The engine's own resolver answers in this network namespace alone; containers on this server need one they can reach.
+    # The engine's own resolver answers only in this network namespace. Containers on this server need another one.
     if mountpoint -q /etc/resolv.conf; then umount /etc/resolv.conf; fi
     [ -s /etc/resolv.conf ] || echo "nameserver $PORTSIDE_DNS" >/etc/resolv.conf
     [ -e /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -A >/dev/null
 
-    # On a host with the old control groups all containers share the root of the new ones, and two systemds there would end
-    # each other's services: take a branch of our own for the root.
+    # On a host with cgroup v1 all containers share the root of cgroup v2, and two systemds there would end each other's
+    # services. So use a separate branch as the root.
     if [ ! -e "$groups/cgroup.controllers" ]; then
         mount_groups
         own="$groups/portside-$(cat /etc/hostname)"

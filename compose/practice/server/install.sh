@@ -1,5 +1,5 @@
 #!/bin/sh
-# What a rented Debian server comes with, as far as Portside can tell the difference.
+# The packages of a rented Debian server, as far as they matter to Portside.
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
@@ -7,14 +7,14 @@ apt-get install -y -qq --no-install-recommends \
     systemd systemd-sysv libpam-systemd dbus openssh-server sudo curl ca-certificates iproute2 kmod
 update-ca-certificates 2>/dev/null
 
-# A container image keeps services from starting when their package is installed; a server doesn't.
+# In a container image, installing a package doesn't start its services; on a server it does.
 rm -f /usr/sbin/policy-rc.d
-# There is no hardware to wait for and no console to log in at.
+# There is no hardware to wait for and no console to log in on.
 systemctl mask systemd-modules-load.service systemd-udevd.service systemd-networkd.service \
     systemd-networkd-wait-online.service \
     getty@tty1.service console-getty.service getty.target getty-static.service
 
-# Every server has host keys and an identity of its own: made at its first boot.
+# Every server creates its own host keys and identity at its first boot.
 rm -f /etc/ssh/ssh_host_* /var/lib/dbus/machine-id
 : >/etc/machine-id
 
