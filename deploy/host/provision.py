@@ -45,7 +45,7 @@ def reasons(settings: Settings, facts: Facts) -> list[str]:
         *_unsupported(facts),
         *(docker.no_engine(facts) if settings.containers else []),
         *_ports_taken(facts),
-        *http3.taken(settings, facts.listeners),
+        *http3.port_conflicts(settings, facts.listeners),
         *generation.conflicts(facts),
         *_not_closed(settings, facts),
     ]

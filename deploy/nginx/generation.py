@@ -77,7 +77,7 @@ def _http3(facts: Facts, own: Mapping[str, str]) -> bool:
     """Whether any site of a generation has HTTP/3, by its ``own`` new files or by its present ones."""
     replaced = {owner(path) for path in own}
     paths = [*own, *(path for path in facts.nginx_files if owner(path) not in replaced)]
-    return http3.able(facts) and any(path.endswith(server_paths.NGINX_HTTP3) for path in paths)
+    return http3.supported(facts) and any(path.endswith(server_paths.NGINX_HTTP3) for path in paths)
 
 
 def generation(files: Mapping[str, str], facts: Facts) -> Generation:

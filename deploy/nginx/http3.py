@@ -14,14 +14,14 @@ PORT = 443
 OPENED = f"allow {PORT}/udp comment 'Portside: HTTP/3'"  # as ufw prints the rule that firewall.sh adds
 
 
-def able(facts: Facts) -> bool:
+def supported(facts: Facts) -> bool:
     """Whether the server's Nginx was built with HTTP/3."""
     return "--with-http_v3_module" in facts.nginx_version
 
 
 def unable(settings: Settings, facts: Facts) -> str:
     """Return a warning if the site wants HTTP/3 but the server doesn't support it; otherwise empty."""
-    if not settings.http3 or able(facts) or not facts.nginx_version:
+    if not settings.http3 or supported(facts) or not facts.nginx_version:
         return ""
     found = ".".join(map(str, version(facts.nginx_version)))
     return (
@@ -30,7 +30,7 @@ def unable(settings: Settings, facts: Facts) -> str:
     )
 
 
-def taken(settings: Settings, listeners: Iterable[Listener]) -> list[str]:
+def port_conflicts(settings: Settings, listeners: Iterable[Listener]) -> list[str]:
     """Return which other programs use the port if the site needs it, one sentence for each."""
     if not settings.http3:
         return []
@@ -49,7 +49,7 @@ def is_port(listener: Listener) -> bool:
 def firewall(settings: Settings, facts: Facts) -> list[Step]:
     """Return the step that opens the port if any site of the server wants it, or closes it once none does. Only
     Portside's own rule is removed."""
-    wanted = able(facts) and (settings.http3 or others(Site(settings.site), facts))
+    wanted = supported(facts) and (settings.http3 or others(Site(settings.site), facts))
     there = facts.ufw == "active" and any(rule.startswith(f"allow {PORT}/udp") for rule in facts.ufw_rules)
     if wanted and not there:
         return [script(f"Open UDP port {PORT} in the firewall", "firewall", "open", f"{PORT}/udp")]

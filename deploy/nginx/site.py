@@ -48,7 +48,7 @@ def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> di
         "certificate_key": site.certificate_key,
         "hsts": settings.hsts,
         "https_hosts": [server.names[0] for server in served.servers if server.secure],
-        "http3": settings.http3 and http3.able(facts) and bool(served.names(secure=True)),
+        "http3": settings.http3 and http3.supported(facts) and bool(served.names(secure=True)),
         "name": site.name,
         "noted": recorded.of_nginx(settings),
         "upstream": upstream,

@@ -81,7 +81,7 @@ class ResultReader:
         if what == "begin":
             self.output, self.answer = [], None
             self.report.begin(step.name, small=step.words[0] != "script")
-            self.report.command(quote([self._told(word) for word in step.words]))
+            self.report.command(quote([self._printable(word) for word in step.words]))
         elif what == "answer":
             self.answer = json.loads(rest)
         elif what == "ended":
@@ -91,7 +91,7 @@ class ResultReader:
         elif what == "failed":
             raise self._failed(step, int(rest))
 
-    def _told(self, word: str) -> str:
+    def _printable(self, word: str) -> str:
         """Return a word of a step for printing. A word with blanks is a user's command and is masked."""
         return self.report.mask(word) if re.search(r"\s", word) else word
 

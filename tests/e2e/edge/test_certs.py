@@ -219,7 +219,7 @@ def test_what_only_the_authority_sees_is_said_in_plain_words(secure: Project, ro
     shell(secure.server, 'echo "127.0.0.1 $1" >>/etc/hosts', LOST)
     said = refused(secure, root, DEPLOY_DOMAINS=f"{DOMAIN},{LOST},{OTHER}")
     assert f"{LOST}: port 80 can't be reached from outside. It said:" in said
-    assert "may be" in said or "Type fab certs" in said or "type fab certs" in said
+    assert "may be" in said or "Run fab certs" in said or "run fab certs" in said
 
 
 def test_an_authority_that_is_not_there_is_said(secure: Project, root: Root) -> None:

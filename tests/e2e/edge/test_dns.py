@@ -151,7 +151,7 @@ def test_a_key_that_the_name_server_refuses_is_said(wild: Project, authority: Au
     with wild.with_settings(DEPLOY_ACME_DNS_CREDENTIALS="wrong.ini"):
         done = wild.fab("certs", "--staging", on=wild.server, project=wild)
     assert done.code == 1
-    assert "There is no certificate" in done.err
+    assert "certbot got no certificate" in done.err
     assert OTHER_SECRET not in done.text
     assert shell(wild.server, CONCERNED, check=False) == before
     assert shell(wild.server, "ls /etc/portside/acme-dns") == ""

@@ -181,7 +181,7 @@ def test_one_that_can_not_be_reached_keeps_the_other_as_it_was(fab: Fab, everywh
         done = fab("deploy", on=f"{server.name},127.0.0.1:1", project=everywhere)
     assert done.code == 1
     assert now(server) == before
-    assert "failed: Nothing answers SSH at 127.0.0.1, port 1." in done.err
+    assert "failed: No SSH server answers at 127.0.0.1, port 1." in done.err
 
 
 def test_one_that_is_cut_off_while_the_other_gets_ready_keeps_both_as_they_were(
