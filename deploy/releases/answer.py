@@ -1,4 +1,4 @@
-"""Answer: what an image says of its project (``remote/portside_project.py``)."""
+"""The answer of an image about its Django project (``remote/portside_project.py``)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Answer:
-    """What a container of the new image said of its Django project: see ``remote/ask.py``."""
+    """What a container of the new image reported about its Django project: see ``remote/ask.py``."""
 
     folder: str = ""
     manage: str = ""
@@ -18,43 +18,43 @@ class Answer:
     static_root: str = ""
     media_url: str = ""
     media_root: str = ""
-    wsgi: str = ""  # the applications that exist
+    wsgi: str = ""  # the application, if it exists
     asgi: str = ""
-    missing: dict[str, str] = field(default_factory=dict)  # those that are named and don't: wsgi, asgi, given
+    missing: dict[str, str] = field(default_factory=dict)  # named but not found: wsgi, asgi or given -> name
     gunicorn: str = ""
     debug: bool = False
     databases: dict[str, dict[str, Any]] = field(default_factory=dict)  # alias -> engine, vendor, host, port, name, ...
-    unreachable: dict[str, str] = field(default_factory=dict)  # of those: alias -> why
-    key: str = ""  # where SECRET_KEY is from: environment; else random or fixed
+    unreachable: dict[str, str] = field(default_factory=dict)  # alias -> why it can't be reached
+    key: str = ""  # source of SECRET_KEY: environment, random or fixed
     allowed_hosts: tuple[str, ...] = ()
     csrf_origins: tuple[str, ...] = ()
     csrf_checked: bool = False
     knows_https: bool = False
     places: dict[str, str] = field(default_factory=dict)  # setting -> the file and line that set it
-    beside: tuple[str, ...] = ()  # settings modules for production that aren't used
+    beside: tuple[str, ...] = ()  # unused settings modules for production
     failed: dict[str, Any] = field(default_factory=dict)  # why the project doesn't start: kind, about, text, where
-    # Migrations; those of another database than the default one have its alias behind their names.
-    aliases: tuple[str, ...] = ()  # the databases they belong to
-    migrate: str = ""  # the app whose own command stands in for Django's migrate
-    knowledge: str = ""  # a digest of all that the code has
+    # Migrations. If a migration belongs to another database than the default one, its name is followed by the alias.
+    aliases: tuple[str, ...] = ()  # the databases that have migrations
+    migrate: str = ""  # the app that replaces Django's migrate command
+    knowledge: str = ""  # a digest of all migrations in the code
     pending: tuple[str, ...] = ()
-    pending_in: tuple[str, ...] = ()  # the aliases of those
+    pending_in: tuple[str, ...] = ()  # the databases with pending migrations
     applied: int = 0
     unmigrated: tuple[str, ...] = ()  # apps with models and no migrations
     unwritten: dict[str, list[str]] = field(default_factory=dict)  # app -> what makemigrations would write
     leaves: dict[str, str] = field(default_factory=dict)  # app -> the last migration the code knows
-    breaking: dict[str, list[str]] = field(default_factory=dict)  # of the pending: what breaks the other release
-    unjudged: dict[str, list[str]] = field(default_factory=dict)  # of the pending: what nobody can tell of
-    loose: tuple[str, ...] = ()  # of the pending: what stays half done when it fails
-    ahead: tuple[str, ...] = ()  # what is applied, and the other release doesn't know
+    breaking: dict[str, list[str]] = field(default_factory=dict)  # pending -> why it breaks the other release
+    unjudged: dict[str, list[str]] = field(default_factory=dict)  # pending -> why it can't be checked
+    loose: tuple[str, ...] = ()  # pending and not atomic: a failure leaves part of it
+    ahead: tuple[str, ...] = ()  # applied, and unknown to the other release
     ahead_breaking: dict[str, list[str]] = field(default_factory=dict)
     ahead_unjudged: dict[str, list[str]] = field(default_factory=dict)
-    irreversible: dict[str, str] = field(default_factory=dict)  # of those: what can't be taken back
-    no_way_back: dict[str, str] = field(default_factory=dict)  # and what can't for another reason
-    strangers: tuple[str, ...] = ()  # what is applied, and this code hasn't, but the other release has
-    stale: tuple[str, ...] = ()  # and what neither has
-    unrecorded: tuple[str, ...] = ()  # squashed migrations that are applied by their parts alone
-    lacking: tuple[str, ...] = ()  # why this code can't work with the tables as they are, where there are such
+    irreversible: dict[str, str] = field(default_factory=dict)  # ahead -> why it can't be reversed
+    no_way_back: dict[str, str] = field(default_factory=dict)  # ahead -> another reason against reversing it
+    strangers: tuple[str, ...] = ()  # applied, missing here, in the other release
+    stale: tuple[str, ...] = ()  # applied, and missing in both releases
+    unrecorded: tuple[str, ...] = ()  # squashed, with only the parts recorded
+    lacking: tuple[str, ...] = ()  # why this code can't use the tables
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> Answer:
@@ -62,6 +62,6 @@ class Answer:
         return cls(**given)
 
     def masked(self, mask: Callable[[str], str]) -> Answer:
-        """With the application's own words masked, wherever they are quoted."""
+        """Return a copy in which ``mask`` was applied to everything quoted from the application."""
         failed = self.failed and {**self.failed, "text": mask(str(self.failed["text"]))}
         return replace(self, failed=failed, unreachable={alias: mask(why) for alias, why in self.unreachable.items()})

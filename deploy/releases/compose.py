@@ -1,4 +1,4 @@
-"""Compose projects: the data services that stay, and a release's containers."""
+"""Compose projects: the data services and the containers of a release."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from .answer import Answer
 
 START_INTERVAL_SINCE = (25, 0)  # Docker Engine: healthcheck's start_interval
 MOST_WORKERS, WORKER_MB, OTHERS_MB = 8, 80, 256
-"""Of Gunicorn's, unless DEPLOY_WORKERS says more; what one is counted with, and the database and the system."""
-DATABASE_CONNECTIONS = 97  # that PostgreSQL has for others than itself, as it comes
+"""The default limit of Gunicorn workers; MB of memory per worker; MB for the database and the system."""
+DATABASE_CONNECTIONS = 97  # PostgreSQL's default for clients without superuser rights
 
 
 def network(site: Site) -> Step:
-    """The site's network, for its database and all of its releases."""
+    """Return the step that creates the site's network, for its database and all of its releases."""
     return script(f"Network {site.network}", "network", site.network, site.name)
 
 
 def release_compose(settings: Settings, release: ReleasePaths, facts: Facts, answer: Answer | None) -> str:
-    """The release's compose file; without an answer yet, one that is good enough to ask with."""
+    """Return the release's compose file. Without ``answer`` it is complete enough to ask the image for one."""
     site = release.site
     return templates.render(
         "release.yaml",
@@ -65,8 +65,8 @@ def release_compose(settings: Settings, release: ReleasePaths, facts: Facts, ans
 
 
 def in_its_place(line: str) -> str:
-    """A shell line that is one command, with the shell giving way to it: a signal reaches the command, not a shell that
-    would end and leave it behind. A line of several commands is its author's to write so."""
+    """Prefix a shell line of one command with ``exec``. A signal then reaches the command itself, not a shell that
+    exits and leaves it running. A line of several commands is returned as it is."""
     try:
         words = shlex.shlex(line, posix=True, punctuation_chars=";&|()")
         words.whitespace_split, words.commenters = True, ""
@@ -85,30 +85,31 @@ def in_its_place(line: str) -> str:
 
 
 def workers(settings: Settings, facts: Facts) -> int:
-    """Gunicorn's workers in one web container: by the cores, and by the memory while two releases run in a switch."""
+    """Return the number of Gunicorn workers in one web container. Depends on the cores and on the memory, of which two
+    releases share during a switch."""
     fit = (facts.memory_mb - OTHERS_MB) // (2 * WORKER_MB) if facts.memory_mb else MOST_WORKERS
     return settings.workers or max(1, min(2 * facts.cores + 1, MOST_WORKERS, fit) // settings.replicas)
 
 
 def threads(settings: Settings) -> int:
-    """Gunicorn's threads in one of its workers. Other classes than gthread have none, or become gthread by them."""
+    """Return the number of threads per Gunicorn worker. Only gthread has threads; --threads would turn sync into it."""
     return settings.threads or (4 if settings.worker_class == "gthread" else 1)
 
 
 def too_many_connections(settings: Settings, facts: Facts) -> str:
-    """Where all threads at work could ask the database for more connections than it has: a sentence; else empty."""
+    """Return a warning if busy threads could open more connections than the database allows, else an empty string."""
     factors = (workers(settings, facts), threads(settings), settings.replicas)
     if not settings.own_database or 2 * prod(factors) <= DATABASE_CONNECTIONS:
         return ""
     product = " x ".join(str(factor) for factor in factors)
     return (
-        f"DEPLOY_WORKERS x DEPLOY_THREADS x DEPLOY_REPLICAS is {product}, and twice that while one release follows "
-        f"another: {2 * prod(factors)} connections, of which the database has {DATABASE_CONNECTIONS}."
+        f"DEPLOY_WORKERS x DEPLOY_THREADS x DEPLOY_REPLICAS is {product}, and two releases run during a switch: "
+        f"they may open {2 * prod(factors)} connections, but the database allows {DATABASE_CONNECTIONS}."
     )
 
 
 def _shared(settings: Settings, site: Site, answer: Answer | None) -> list[tuple[str, str]]:
-    """Folders of the host that all releases share: where they lie, where the application finds them."""
+    """Return the host's folders that all releases share: path on the host, path in the container."""
     media = [(site.media, answer.media_root)] if answer and answer.media_root else []
     volumes = [volume.split(":", 1) for volume in settings.volumes]
     return media + [(site.volume(name), path) for name, path in volumes]
@@ -119,7 +120,7 @@ def shared_folders(settings: Settings, site: Site) -> list[str]:
 
 
 def application(settings: Settings, answer: Answer) -> str:
-    """``module:callable`` for Gunicorn. Raises Refused where nothing names it."""
+    """Return ``module:callable`` for Gunicorn. Raises Refused if no setting names it."""
     if settings.application:
         return settings.application
     dotted = answer.asgi if settings.asynchronous else answer.wsgi
@@ -132,7 +133,7 @@ def application(settings: Settings, answer: Answer) -> str:
 def release_steps(
     settings: Settings, release: ReleasePaths, facts: Facts, settings_module: str, answer: Answer | None = None
 ) -> list[Step]:
-    """The release's folder and files."""
+    """Return the steps that create the release's folder and files."""
     gunicorn, healthy = ((COMPOSE / name).read_text(encoding="utf-8") for name in ("gunicorn.conf.py", "healthy.py"))
     compose = write(release.compose, release_compose(settings, release, facts, answer))
     if answer:

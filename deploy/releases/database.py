@@ -1,4 +1,4 @@
-"""The database's container: what makes it run as the settings say, and as seldom as can be anew."""
+"""The database container: start it with the present settings, and restart it only if they require it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from . import compose as compose_file
 from . import environment, templates
 
 CLOSED_FOR = "database"
-"""What the file says that closes a site while its database restarts."""
+"""The content of the file that closes a site while its database restarts."""
 
 
 def files(settings: Settings, site: Site, facts: Facts) -> dict[str, str]:
-    """The data services' files: path -> text."""
+    """Return the data services' files: path -> text."""
     major = postgres_major(settings.database)
     compose = templates.render(
         "data.yaml",
@@ -39,7 +39,7 @@ def files(settings: Settings, site: Site, facts: Facts) -> dict[str, str]:
 
 
 def steps(settings: Settings, site: Site, facts: Facts) -> list[Step]:
-    """What makes the database run as the settings say: nothing where it does."""
+    """Return the steps that make the database match the settings. Empty if it already does."""
     if not settings.own_database:
         return []
     return [*_run(settings, site, facts), *_let_in(settings, site, facts)]
@@ -52,7 +52,7 @@ def _run(settings: Settings, site: Site, facts: Facts) -> list[Step]:
     well = any(each.healthy for each in facts.role("db")) and site.data_ready in facts.files
     if well and same and not why and facts.closed_for != CLOSED_FOR and facts.data_volume != "new":
         return []
-    # What runs is left as it was made: another version of Portside may write the file differently.
+    # A running container keeps its file: another version of Portside may write it differently.
     kept = _running(facts) and site.data_compose in facts.files and not why
     return [
         compose_file.network(site),
@@ -68,26 +68,26 @@ def _written(facts: Facts, path: str, text: str) -> bool:
 
 
 def beside(settings: Settings, site: Site, facts: Facts) -> bool:
-    """Whether the live release goes on with another password, which is the database's until the switch."""
+    """Return whether the live release uses another password. The database keeps that one until the switch."""
     password = settings.env["POSTGRES_PASSWORD"].reveal()
     known = site.data_password in facts.files and not _written(facts, site.data_password, password)
     return known and bool(facts.current)
 
 
 def _let_in(settings: Settings, site: Site, facts: Facts) -> list[Step]:
-    """What lets the next release in by its own password, where it has another one than the live release."""
+    """Return the steps that accept the new password too, if it differs from the live release's."""
     if not beside(settings, site, facts):
         return []
     password = settings.env["POSTGRES_PASSWORD"].reveal()
     return [
         write(site.data_next_password, password, 0o600, secret=True),
-        _passwords("Let the new release use its new password beside the live one", site, "open"),
+        _passwords("Accept the new database password beside the live release's", site, "open"),
     ]
 
 
 def close(site: Site) -> Step:
-    """What ends that: the database has the live release's password, and no other is let in."""
-    return _passwords("The database takes the live release's password alone", site, "close")
+    """Return the step that ends this: from then on the database accepts the live release's password only."""
+    return _passwords("Accept only the live release's database password", site, "close")
 
 
 def _passwords(name: str, site: Site, state: str) -> Step:
@@ -95,20 +95,21 @@ def _passwords(name: str, site: Site, state: str) -> Step:
 
 
 def is_open(site: Site, facts: Facts) -> bool:
-    """Whether an interrupted run left the database open for two passwords."""
+    """Return whether an interrupted run left the database accepting two passwords."""
     return site.data_open in facts.files
 
 
 def wake(settings: Settings, site: Site, facts: Facts) -> list[Step]:
-    """What has a database that hangs, though Docker hasn't noticed, go on or start again."""
+    """Return the steps that resume or restart a database that hangs without Docker noticing."""
     there = settings.own_database and site.data_compose in facts.files
     return [_start(site, facts, "")] if there else []
 
 
 def _start(site: Site, facts: Facts, why: str) -> Step:
-    """``why``: what the database restarts for, or empty. Visitors of a live site get the maintenance page meanwhile."""
+    """``why``: the reason for a restart, or empty. During a restart, visitors of a live site see the maintenance
+    page."""
     closed = bool(why and facts.current) or facts.closed_for == CLOSED_FOR
-    meanwhile = "; the site is closed for visitors meanwhile" if facts.current else ""
+    meanwhile = "; visitors see the maintenance page meanwhile" if facts.current else ""
     return script(
         f"Restart the database ({why}){meanwhile}" if why else "Start the database and wait until it is healthy",
         "data",
@@ -127,7 +128,7 @@ def _running(facts: Facts) -> Container | None:
 
 
 def restarts(settings: Settings, facts: Facts) -> str:
-    """What a database that runs has to be made anew for, in a few words; empty where it may stay."""
+    """Return why a running database must be recreated, in a few words. Empty if it can stay."""
     running = _running(facts)
     if not running:
         return ""
@@ -140,26 +141,27 @@ def restarts(settings: Settings, facts: Facts) -> str:
 
 
 def image(facts: Facts) -> str:
-    """The image that the data was last used with; empty where there is none. One whose tag has moved has no name."""
+    """Return the image that last used the data, or an empty string. An image whose tag has moved has no name."""
     shown = next((each.image for each in facts.role("db")), "")
     noted = str(facts.record.get("database", ""))
     return noted if not shown or re.fullmatch(r"(sha256:)?[0-9a-f]{12,64}", shown) else shown
 
 
 def check(settings: Settings, facts: Facts) -> None:
-    """Raises Refused where the data that is there was made by another major version, or with another C library."""
+    """Raises Refused if the existing data was made by another major version, or with another C library."""
     before = image(facts) if facts.role("db") or facts.data_volume in {"yes", "new"} else ""
     if not before or before in {"external", "none"}:
         return
     wanted = settings.database
     if postgres_major(before) != postgres_major(wanted):
-        why, way = f"which {wanted} can't read", "A new major version takes a dump made with the old one."
+        why = f"which {wanted} can't read"
+        way = "To upgrade, dump the data with the old version and restore it into the new one."
     elif postgres_libc(before) != postgres_libc(wanted):
         why = (
-            f"with {postgres_libc(before)}; {wanted} has {postgres_libc(wanted)}, which sorts text in another order: "
-            "its indexes would miss rows"
+            f"with {postgres_libc(before)}; {wanted} uses {postgres_libc(wanted)}, which sorts text differently, so "
+            "indexes would miss rows"
         )
-        way = "The other one takes a dump, as a new site."
+        way = "To use the other image, dump the data and restore it into a new site."
     else:
         return
     raise Refused(

@@ -1,6 +1,6 @@
-"""The Django project: what its image says of it (``remote/portside_project.py``), judged by what the site needs.
+"""The Django project: check what its image reports (``remote/portside_project.py``) against the site's settings.
 
-What can't work is refused, all of it at once; what works, but not as its owner may believe, is a warning.
+A fault is refused, all faults at once. A warning is for what works, but perhaps not as expected.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ KINDS = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MySQL", "orac
 SCHEMES = {"postgres": "postgresql", "postgis": "postgresql", "pgsql": "postgresql", "psql": "postgresql"}
 SCHEMES |= {"postgresql": "postgresql", "timescale": "postgresql", "mysql": "mysql", "sqlite": "sqlite"}
 FROM_ENVIRONMENT = (
-    "read it from the environment that Portside hands over: DATABASE_URL (dj-database-url, django-environ), or PGHOST, "
+    "read it from the environment that Portside sets: DATABASE_URL (dj-database-url, django-environ), or PGHOST, "
     "PGPORT, PGUSER, PGPASSWORD and PGDATABASE"
 )
 
@@ -30,8 +30,8 @@ FROM_ENVIRONMENT = (
 
 
 def check(settings: Settings, site: Site, answer: Answer) -> None:
-    """Raises Refused with every fault that the settings themselves tell, and PortsideError where the project doesn't
-    start for another reason."""
+    """Raises Refused with every fault in the settings, or PortsideError if the project doesn't start for another
+    reason."""
     found = faults(settings, site, answer)
     if found:
         ways = [way for _, way in found]
@@ -41,7 +41,7 @@ def check(settings: Settings, site: Site, answer: Answer) -> None:
 
 
 def faults(settings: Settings, site: Site, answer: Answer) -> list[tuple[str, str]]:
-    """What can't be, and the ways out of it."""
+    """Return the faults, each with its fixes."""
     found = [*_database_faults(settings, site, answer), *_debug_fault(settings, answer)]
     return found if answer.failed else [*found, *_application_faults(settings, answer)]
 
@@ -57,25 +57,24 @@ def _database_faults(settings: Settings, site: Site, answer: Answer) -> Iterator
 
 
 def _not_ours(settings: Settings, site: Site, answer: Answer, default: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Where the default database isn't the one that Portside runs, keeps and backs up."""
+    """Yield a fault if the default database isn't the one that Portside runs and backs up."""
     where = answer.places.get("DATABASES", "")
     name = database_name(settings, site)
-    ours = f"Portside runs {settings.database} for this site (DEPLOY_DATABASE), which would stay empty"
+    ours = f"Portside runs {settings.database} for this site (DEPLOY_DATABASE), which would stay unused"
     if default["vendor"] != "postgresql" or not (default["ours"] or default["elsewhere"]):
-        fixed = " Its file is part of the image, where every write fails." if default.get("file") == "read-only" else ""
+        fixed = " Its file is part of the image, which is read-only." if default.get("file") == "read-only" else ""
         yield f"The default database is {_described(default)}, set in {where}; {ours}.{fixed}", _ways(answer, default)
     elif default["ours"] and default["name"] != name:
         yield (
-            f"The default database is called “{default['name']}”, set in {where}; Portside's is “{name}”, and that is "
-            "the one it dumps and backs up.",
-            f"Take the name from PGDATABASE or DATABASE_URL in {django_errors.settings_file(where)}; or, before "
-            f"the first deploy, set "
-            f"POSTGRES_DB={default['name']} in .env.",
+            f"The default database is named “{default['name']}”, set in {where}. Portside dumps and backs up only "
+            f"its own, “{name}”.",
+            f"Read the name from PGDATABASE or DATABASE_URL in {django_errors.settings_file(where)}. Or, before the "
+            f"first deploy, set POSTGRES_DB={default['name']} in .env.",
         )
 
 
 def _not_the_external(settings: Settings, answer: Answer, default: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Where the default database isn't the one that DATABASE_URL says."""
+    """Yield a fault if the default database isn't the one in DATABASE_URL."""
     url = urlsplit(settings.env["DATABASE_URL"].reveal())
     kind = SCHEMES.get(url.scheme.partition("+")[0], "")
     other_host = (
@@ -87,9 +86,8 @@ def _not_the_external(settings: Settings, answer: Answer, default: Mapping[str, 
     where = answer.places.get("DATABASES", "")
     yield (
         f"The default database is {_described(default)}, set in {where}; DATABASE_URL in .env says {there}.",
-        f"Make both the same: in {django_errors.settings_file(where)}, "
-        f"{FROM_ENVIRONMENT.replace(' that Portside hands over', '')}; or set "
-        "DATABASE_URL to the one that is meant.",
+        f"Make them match: in {django_errors.settings_file(where)}, "
+        f"{FROM_ENVIRONMENT.replace(' that Portside sets', '')}. Or set DATABASE_URL to the database you want.",
     )
 
 
@@ -105,44 +103,44 @@ def _described(database: Mapping[str, Any]) -> str:
 
 
 def _ways(answer: Answer, default: Mapping[str, Any]) -> str:
-    """The ways out of a default database that isn't Portside's, one a line."""
+    """Return the fixes for a default database that isn't Portside's, one a line."""
     where, folder = django_errors.settings_file(answer.places.get("DATABASES", "")), answer.folder or "/app"
     ways = [
         f"in {where}, {FROM_ENVIRONMENT}",
-        "leave the project as it is, and lay a settings module over it that imports its settings and sets DATABASES: "
+        "keep the project unchanged, and add a settings module on top that imports its settings and sets DATABASES: "
         f"DEPLOY_FILES=overlay.py:{folder}/overlay.py and DJANGO_SETTINGS_MODULE=overlay",
     ]
     if default["vendor"] == "sqlite":
         ways += ['keep SQLite: DEPLOY_DATABASE=none, DEPLOY_VOLUMES=data:/data and "NAME": "/data/db.sqlite3"']
     else:
-        ways += ["use that database: DEPLOY_DATABASE=external and DATABASE_URL", "no database: DEPLOY_DATABASE=none"]
-    return "\n".join(["One of these helps:", *(f"  - {way}" for way in ways)])
+        ways += ["use that database: DEPLOY_DATABASE=external and DATABASE_URL"]
+        ways += ["use no database: DEPLOY_DATABASE=none"]
+    return "\n".join(["Do one of these:", *(f"  - {way}" for way in ways)])
 
 
 def _debug_fault(settings: Settings, answer: Answer) -> Iterator[tuple[str, str]]:
     if answer.debug and not settings.allow_debug:
         where = answer.places.get("DEBUG") or answer.settings_module
         yield (
-            f"DEBUG is on, set in {where}: Django would show its insides to every visitor.",
-            f"Switch it off in {django_errors.settings_file(where)}, or by the variable in .env that it reads; "
-            f"DEPLOY_ALLOW_DEBUG=on goes "
-            "live with it.",
+            f"DEBUG is on, set in {where}: Django would show settings and code to every visitor.",
+            f"Turn it off in {django_errors.settings_file(where)}, or with the variable in .env that it reads. "
+            "DEPLOY_ALLOW_DEBUG=on deploys with it.",
         )
 
 
 def _beside(answer: Answer) -> list[str]:
-    """Settings for production that aren't used are the likeliest reason of a fault in those that are."""
+    """Return a hint if unused settings for production exist: the likely reason for a fault in the used ones."""
     if not answer.beside:
         return []
     named = " or ".join(f"DJANGO_SETTINGS_MODULE={module}" for module in answer.beside)
-    return [f"{answer.settings_module} is used, and there are settings for production beside it: {named} in .env."]
+    return [f"{answer.settings_module} is in use, but there are settings for production too: set {named} in .env."]
 
 
 def _application_faults(settings: Settings, answer: Answer) -> Iterator[tuple[str, str]]:
     if given := answer.missing.get("given"):
         yield (
             f"DEPLOY_APPLICATION: there is no {given} in the image.",
-            f"There is {answer.wsgi or answer.asgi}: name that, or nothing." if answer.wsgi or answer.asgi else "",
+            f"There is {answer.wsgi or answer.asgi}: set that, or unset it." if answer.wsgi or answer.asgi else "",
         )
     if settings.application:
         return
@@ -159,42 +157,42 @@ def _application_faults(settings: Settings, answer: Answer) -> Iterator[tuple[st
 
 
 def _instead(settings: Settings, kind: str, found: str) -> str:
-    other = "Or name the application: DEPLOY_APPLICATION=module:callable."
+    other = "Or set DEPLOY_APPLICATION=module:callable."
     if not found:
         return f"Add {'asgi' if kind == 'wsgi' else 'wsgi'}.py to the project. {other}"
     if kind == "asgi":
         return f"{found} is an ASGI application: DEPLOY_WORKER_CLASS=asgi serves it. {other}"
-    return f"{found} is a WSGI application: leave out DEPLOY_WORKER_CLASS={settings.worker_class}. {other}"
+    return f"{found} is a WSGI application: remove DEPLOY_WORKER_CLASS={settings.worker_class}. {other}"
 
 
 # What is a warning
 
 
 def warnings(settings: Settings, answer: Answer) -> Iterator[str]:
-    """What works, but not as its owner may believe."""
+    """Yield warnings about what works, but perhaps not as expected."""
     if answer.debug:
-        yield f"DEBUG is on ({answer.places.get('DEBUG', '')}): Django shows its insides to every visitor."
+        yield f"DEBUG is on ({answer.places.get('DEBUG', '')}): Django shows settings and code to every visitor."
     yield from _database_warnings(settings, answer)
     yield from _key_warning(answer)
     yield from _host_warnings(settings, answer)
     if answer.unmigrated:
         apps = ", ".join(answer.unmigrated)
-        yield f"No table is made for the models of {apps}, without migrations: manage.py makemigrations writes them."
+        yield f"The models of {apps} have no migrations, so no tables are created. Run manage.py makemigrations."
     if answer.unwritten:
         changes = "; ".join(f"{app}: {', '.join(described)}" for app, described in answer.unwritten.items())
-        yield f"Changes of models without a migration ({changes}): manage.py makemigrations writes it."
+        yield f"Some model changes have no migration ({changes}). Run manage.py makemigrations."
 
 
 def _database_warnings(settings: Settings, answer: Answer) -> Iterator[str]:
     default = answer.databases.get("default", {})
     if default.get("vendor") == "none" and settings.own_database:
-        yield f"Django uses no database, and {settings.database} runs for it: DEPLOY_DATABASE=none spares that."
+        yield f"Django uses no database, but {settings.database} runs for it. Set DEPLOY_DATABASE=none to save that."
     state = default.get("file")
     if state == "read-only":
-        yield f"{default['name']} is a part of the image, so every write to it fails. {django_errors.KEEP_DATA}"
+        yield f"{default['name']} is part of the image, so every write to it fails. {django_errors.KEEP_DATA}"
     elif state == "passing":
         name = default["name"] or "The database"
-        yield f"{name} is lost whenever the container is made anew. {django_errors.KEEP_DATA}"
+        yield f"{name} is lost when the container is recreated. {django_errors.KEEP_DATA}"
     for alias, why in answer.unreachable.items():
         each = answer.databases[alias]
         where = f" on {each['host']}:{each['port']}" if each["host"] else ""
@@ -202,7 +200,7 @@ def _database_warnings(settings: Settings, answer: Answer) -> Iterator[str]:
 
 
 def other_databases(answer: Answer) -> str:
-    """Those besides the default one, which Portside doesn't look after; empty where there are none."""
+    """Describe the databases besides the default one, which Portside doesn't manage. Empty if there are none."""
     others = {alias: each for alias, each in answer.databases.items() if alias != "default" and not each.get("ours")}
     named = [f"{alias}: {_described(each)}" for alias, each in others.items()]
     return "; ".join(named)
@@ -210,14 +208,14 @@ def other_databases(answer: Answer) -> str:
 
 def _key_warning(answer: Answer) -> Iterator[str]:
     where = answer.places.get("SECRET_KEY", "")
-    way = f'Take it from there: SECRET_KEY = os.environ["SECRET_KEY"] in {django_errors.settings_file(where)}.'
+    way = f'Read the variable: SECRET_KEY = os.environ["SECRET_KEY"] in {django_errors.settings_file(where)}.'
     if answer.key == "random":
         yield (
-            f"SECRET_KEY ({where}) is another one at each start and in each worker, not the one in .env: visitors are "
-            f"logged out at random. {way}"
+            f"SECRET_KEY ({where}) isn't the one in .env. It is random at each start and in each worker, so visitors "
+            f"are logged out at random. {way}"
         )
     elif answer.key == "fixed":
-        yield f"SECRET_KEY ({where}) isn't the one in .env: whoever reads the code can forge a login. {way}"
+        yield f"SECRET_KEY ({where}) isn't the one in .env. Anyone who reads the code can forge a login. {way}"
 
 
 def _host_warnings(settings: Settings, answer: Answer) -> Iterator[str]:
@@ -227,20 +225,20 @@ def _host_warnings(settings: Settings, answer: Answer) -> Iterator[str]:
     if unknown:
         where = answer.places.get("ALLOWED_HOSTS", "")
         yield (
-            f"ALLOWED_HOSTS ({where}) doesn't have {', '.join(unknown)}: Django answers 400 to whoever comes by that "
-            f'name. Portside hands it over: os.environ["ALLOWED_HOSTS"].split(",").'
+            f"ALLOWED_HOSTS ({where}) lacks {', '.join(unknown)}, so Django answers 400 there. Portside sets the "
+            f'variable: os.environ["ALLOWED_HOSTS"].split(",").'
         )
     yield from _origin_warnings(settings, answer)
 
 
 def names(settings: Settings, answer: Answer) -> Names:
-    """The site's names as the release knows them."""
+    """Return the site's names as the release knows them."""
     admitted = tuple(name for name in settings.redirect_domains if _allowed(name, answer.allowed_hosts))
     return Names(settings.domains, settings.redirect_domains, admitted)
 
 
 def _allowed(domain: str, patterns: tuple[str, ...]) -> bool:
-    """As Django judges a host."""
+    """Return whether ALLOWED_HOSTS admits a host, by Django's rules."""
     host = domain.replace("*", "any", 1)
     return any(
         pattern in {"*", host} or (pattern.startswith(".") and f".{host}".endswith(pattern))
@@ -254,18 +252,19 @@ def _origin_warnings(settings: Settings, answer: Answer) -> Iterator[str]:
         return
     said = f"CSRF_TRUSTED_ORIGINS ({answer.places.get('CSRF_TRUSTED_ORIGINS', '')})"
     names = ", ".join(f"https://{domain}" for domain in untrusted)
-    way = 'Portside hands it over: os.environ["CSRF_TRUSTED_ORIGINS"].split(",").'
+    way = 'Portside sets the variable: os.environ["CSRF_TRUSTED_ORIGINS"].split(",").'
     if answer.csrf_checked and not answer.knows_https:
         yield (
-            f"{said} doesn't have {names}, and SECURE_PROXY_SSL_HEADER isn't set: by HTTPS, Django answers 403 to "
+            f"{said} lacks {names}, and SECURE_PROXY_SSL_HEADER isn't set, so over HTTPS Django answers 403 to "
             f"every form. {way}"
         )
     elif answer.csrf_origins and len(untrusted) == len(settings.domains):
-        yield f"{said} names {', '.join(answer.csrf_origins)}, and not {names}. {way}"
+        yield f"{said} has {', '.join(answer.csrf_origins)}, but not {names}. {way}"
 
 
 def _trusted(domain: str, origins: tuple[str, ...]) -> bool:
-    """As Django judges an origin: https://*.example.com is each name below it."""
+    """Return whether CSRF_TRUSTED_ORIGINS trusts a domain, by Django's rules: https://*.example.com is each
+    subdomain."""
     host = domain.replace("*", "any", 1)
     trusted = [origin.lower().partition("://")[2] for origin in origins if origin.lower().startswith("https://")]
     return any(host == each or (each.startswith("*.") and host.endswith(each[1:])) for each in trusted)

@@ -1,4 +1,4 @@
-"""Why the project did not start, in the terms of the setting or the file to change."""
+"""Errors at the project's start, each with the setting or file to change."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ KEEP_DATA = 'To keep it: DEPLOY_VOLUMES=data:/data and "NAME": "/data/db.sqlite3
 
 
 def settings_file(where: str) -> str:
-    """The file alone, of a file and line."""
+    """Return the file of a "file, line N"."""
     return where.partition(",")[0] or "the settings"
 
 
-# Why it doesn't start
+# The kinds of errors
 
 
 def is_clear(answer: Answer) -> bool:
-    """Whether the failure's sentence says it all, so that a traceback would only hide it."""
+    """Return whether the error's sentence is enough, so that a traceback would only distract."""
     return answer.failed["kind"] not in {"other", "checks", "module"}
 
 
 def failure(settings: Settings, answer: Answer) -> PortsideError:
-    """The project doesn't start: what it failed at, and what helps."""
+    """Return the error to raise for a project that doesn't start, with its hint."""
     failed = answer.failed
     message, hint = _FAILURES.get(failed["kind"], _other)(settings, answer, str(failed["about"]))
     where = f" ({failed['where']})" if failed.get("where") else ""
@@ -46,7 +46,7 @@ def _other(settings: Settings, answer: Answer, about: str) -> tuple[str, str]:
 
 
 def _no_settings(settings: Settings, answer: Answer, about: str) -> tuple[str, str]:
-    return f"The settings module {about} isn't in the image", f"{names_settings(settings)} names it: set the right one."
+    return f"The settings module {about} isn't in the image", f"{names_settings(settings)} names it. Correct it there."
 
 
 def _no_module(settings: Settings, answer: Answer, about: str) -> tuple[str, str]:
@@ -55,22 +55,23 @@ def _no_module(settings: Settings, answer: Answer, about: str) -> tuple[str, str
     missing = "Django isn't in the image" if about == "django" else f"There is no module {about} in the image"
     if named:
         return (
-            f"User {APP_USER}, which the image runs as, can't read {', '.join(named)}: there is no {about}",
+            f"The image runs as user {APP_USER}, who can't read {', '.join(named)}, so {about} can't be imported",
             _READABLE,
         )
     if homes and not settings.pulls and settings.dockerfile != "portside":
         return missing, (
-            f"Is it in its requirements? If it is installed below {' or '.join(homes)} (pip install --user), user "
-            f"{APP_USER} can't read it there: {_READABLE[0].lower()}{_READABLE[1:]}"
+            f"Is it in the requirements? If it is installed below {' or '.join(homes)} (pip install --user), user "
+            f"{APP_USER} can't read it: {_READABLE[0].lower()}{_READABLE[1:]}"
         )
     return (
         missing,
-        f"Add it to the requirements, or DEPLOY_PIP={about.partition('.')[0]} in .env, if it isn't the project's own.",
+        f"If it isn't the project's own, add it to the requirements, or set "
+        f"DEPLOY_PIP={about.partition('.')[0]} in .env.",
     )
 
 
 _READABLE = (
-    "Install into a folder that everybody can read: without --user (in a build stage: pip install --prefix=/install, "
+    "Install into a folder that every user can read: without --user (in a build stage: pip install --prefix=/install, "
     "and COPY --from=builder /install /usr/local), or python -m venv /venv and PATH=/venv/bin:$PATH."
 )
 
@@ -79,41 +80,41 @@ def _no_driver(settings: Settings, answer: Answer, about: str) -> tuple[str, str
     package = "psycopg[binary]" if about == "psycopg" else about
     return (
         f"The database's driver isn't in the image: {about}",
-        f"Add {package} to the requirements, or DEPLOY_PIP={package} in .env.",
+        f"Add {package} to the requirements, or set DEPLOY_PIP={package} in .env.",
     )
 
 
 def _no_libpq(settings: Settings, answer: Answer, about: str) -> tuple[str, str]:
     return (
-        "psycopg is in the image, but libpq isn't, which it needs",
-        "Name psycopg[binary] in the requirements, which brings it; or DEPLOY_APT=libpq5 in .env (in a Dockerfile of "
-        "your own: apt-get install libpq5).",
+        "psycopg needs libpq, which isn't in the image",
+        "Put psycopg[binary] in the requirements, which includes it, or set DEPLOY_APT=libpq5 in .env (in a Dockerfile "
+        "of your own: apt-get install libpq5).",
     )
 
 
 def _no_library(settings: Settings, answer: Answer, about: str) -> tuple[str, str]:
     return (
         f"The library {about} isn't in the image",
-        "DEPLOY_APT in .env names Debian packages for it (in a Dockerfile of your own: apt-get install).",
+        "Set DEPLOY_APT in .env to the Debian package that has it (in a Dockerfile of your own: apt-get install).",
     )
 
 
 def _no_variable(settings: Settings, answer: Answer, about: str) -> tuple[str, str]:
-    return f"The settings ask for the environment variable {about}, which isn't set", f"Set {about} in .env."
+    return f"The settings need the environment variable {about}, which isn't set", f"Set {about} in .env."
 
 
 def _read_only(settings: Settings, answer: Answer, about: str) -> tuple[str, str]:
     return (
-        f"The project writes to {about or 'a file'}, and the image's file system is read-only",
-        "Let it write to a folder of DEPLOY_VOLUMES=NAME:/PATH, which stays, or to /tmp, which doesn't; logs belong on "
+        f"The project writes to {about or 'a file'}, but the image's file system is read-only",
+        "Let it write to a folder of DEPLOY_VOLUMES=NAME:/PATH, which is kept, or to /tmp, which isn't. Write logs to "
         "standard error.",
     )
 
 
 def _forbidden(settings: Settings, answer: Answer, about: str) -> tuple[str, str]:
     return (
-        f"User {APP_USER}, which the image runs as, may not use {about or 'a file'}",
-        "In the Dockerfile: chmod -R a+rX on what it is to read. What it is to write belongs in DEPLOY_VOLUMES.",
+        f"The image runs as user {APP_USER}, who may not use {about or 'a file'}",
+        "In the Dockerfile, run chmod -R a+rX on files it reads. Put folders it writes to into DEPLOY_VOLUMES.",
     )
 
 
@@ -128,17 +129,16 @@ def _database(settings: Settings, answer: Answer, about: str) -> tuple[str, str]
     if default.get("file") in {"absent", "read-only"}:
         return f"{default['name']} can't be written in the image, which is read-only", KEEP_DATA
     at = f" at {default['host']}:{default['port']}" if default.get("host") else ""
-    return f"The database{at} refuses", _way_to_database(settings, answer)
+    return f"The database{at} refuses the connection", _way_to_database(settings, answer)
 
 
 def _way_to_database(settings: Settings, answer: Answer) -> str:
     where = answer.places.get("DATABASES", "")
     if settings.own_database:
-        return f"Is all of it taken from DATABASE_URL or PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE in {where}?"
+        return f"Does {where} read all of DATABASE_URL, or of PGHOST, PGPORT, PGUSER, PGPASSWORD and PGDATABASE?"
     return (
-        f"Is DATABASE_URL in .env right, and does {settings_file(where)} use it? The server itself must reach it: "
-        f"its firewall "
-        "must let the server in, and a name must mean something there (localhost is the container itself)."
+        f"Is DATABASE_URL in .env right, and does {settings_file(where)} use it? The server itself must reach the "
+        "database: its firewall must admit the server, and the server must know its name (localhost is the container)."
     )
 
 

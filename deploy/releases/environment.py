@@ -1,4 +1,4 @@
-"""The environment of a release's containers: the project's own variables and the ones Portside sets."""
+"""The environment of a release's containers: the project's variables and those that Portside sets."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from ..core.paths import ReleasePaths, Site
 from ..core.steps import Step, write
 from ..nginx import htpasswd
 
-# The image's user has no entry in its passwd, where programs would look for a name and for a folder to write in.
+# The image's user has no entry in its passwd, so programs find no user name and no home folder there.
 WHO = {"HOME": "/tmp", "LOGNAME": "app"}
 
 
 def own_environment(settings: Settings) -> dict[str, str]:
-    """The application's own names: a release keeps those it was deployed with."""
+    """Return the application's own variables. A release keeps those it was deployed with."""
     return {name: value.reveal() for name, value in settings.env.items() if not _follows(name)}
 
 
 def made_environment(settings: Settings, site: Site, release: str, settings_module: str) -> dict[str, str]:
-    """What Portside makes of the settings, unless .env says it: hosts and database. At every start, also a rollback's,
-    it follows the present settings, so that a changed password or an added domain stays in force."""
-    hosts = settings.names  # a redirect's name too: it is asked by HTTPS until the canonical one has a certificate
+    """Return the variables that Portside derives from the settings, such as hosts and database, unless .env sets them.
+    They follow the present settings at every start, a rollback's too: a new password or domain stays in force."""
+    hosts = settings.names  # redirect domains too: they are served until HTTPS works for the canonical one
     made = {
-        # Django's word for a wildcard; it lets the name itself in too.
+        # Django's form of a wildcard. It admits the name itself too.
         "ALLOWED_HOSTS": ",".join(host.removeprefix("*") for host in hosts),
         "CSRF_TRUSTED_ORIGINS": ",".join(f"{scheme}://{host}" for scheme in ("https", "http") for host in hosts),
         "DEPLOY_RELEASE": release,
@@ -39,7 +39,7 @@ def made_environment(settings: Settings, site: Site, release: str, settings_modu
 
 
 def _follows(name: str) -> bool:
-    """Whether a name follows the present settings rather than the release."""
+    """Return whether a variable follows the present settings rather than the release."""
     return name in {"ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "DATABASE_URL", "REDIS_URL"} or name in _DATABASE_NAMES
 
 
@@ -69,7 +69,7 @@ def database_name(settings: Settings, site: Site) -> str:
 
 
 def _own_name(site: Site) -> str:
-    """The site's name as PostgreSQL takes it, which keeps some for itself."""
+    """Return the site's name as PostgreSQL accepts it: PostgreSQL reserves some names."""
     name = site.name.replace("-", "_")
     kept = name.startswith("pg_") or name in {"public", "none", "template0", "template1"}
     return f"{name}_site" if kept else name
@@ -86,6 +86,6 @@ def _given(settings: Settings, name: str) -> str:
 
 
 def made_environment_step(settings: Settings, release: ReleasePaths, settings_module: str) -> Step:
-    """The part of a release's environment that is written anew at every start."""
+    """Return the step that writes the part of a release's environment that is rewritten at every start."""
     made = made_environment(settings, release.site, release.id, settings_module)
     return write(release.made_env, for_compose(made), 0o600, secret=True)

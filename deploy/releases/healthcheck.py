@@ -1,6 +1,6 @@
-"""The health check: what a visit of the site needs to know. Pure: settings, facts and a release in, Steps out.
+"""The health check of a release, before and after the switch. Pure: settings, facts and a release in, Steps out.
 
-``remote/visit.py`` follows the redirects on the server, for the gate and for the switch.
+``remote/visit.py`` follows the redirects on the server.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ..nginx.routing import Routes
 
 
 def of(routes: Routes, settings: Settings, facts: Facts) -> Hosts:
-    """The site's names while this release is live."""
+    """Return the site's names while this release is live."""
     return hostnames.of((routes.names,), settings, facts)
 
 
 def gate(settings: Settings, release: ReleasePaths, routes: Routes, facts: Facts, *, again: int) -> Step:
-    """Visit each of the release's web containers before Nginx knows it. ``again``: so many times more."""
+    """Check each of the release's web containers before Nginx knows it. ``again``: number of further checks."""
     modules = ["gate.py", *["uwsgi.py"] * (routes.protocol == "uwsgi")]
     visited = of(routes, settings, facts)
     places = {routes.static_url: release.static, routes.media_url: release.site.media}
@@ -44,28 +44,28 @@ def gate(settings: Settings, release: ReleasePaths, routes: Routes, facts: Facts
 
 
 def as_live(settings: Settings, live: Mapping[str, str]) -> Settings | None:
-    """The settings with which a live release was found healthy; None where an older version of Portside recorded it."""
+    """Return the settings with which a live release was found healthy. None if an older Portside recorded it."""
     return settings.model_copy(update={"health_path": live["health_path"]}) if "health_path" in live else None
 
 
 def through_nginx(settings: Settings, routes: Routes, facts: Facts, patience: int = 0) -> Step:
-    """Visit the live release as a visitor comes; its answer says why it isn't healthy, or nothing. ``patience``:
-    seconds in which it may become so."""
+    """Check the live release as a visitor. The step's answer is why it isn't healthy, or empty. ``patience``: seconds
+    in which it may become healthy."""
     visited = of(routes, settings, facts)
     words = (f"{visited.address}{settings.health_path}", str(patience))
     return script(f"Ask Nginx for {settings.health_path}", "visit", *words, files=files(settings, visited))
 
 
 def files(settings: Settings, visited: Hosts, places: Mapping[str, str] | None = None) -> dict[str, Content]:
-    """What a script takes along to visit the site. ``places``: folders whose files Nginx serves, by their URLs."""
+    """Return the files that a script needs to visit the site. ``places``: URL -> folder whose files Nginx serves."""
     edge = {**names(visited, proxied=bool(settings.real_ip)), "places": places or {}}
     modules = {name: REMOTE / name for name in ("visit.py", "cause.py")}
     return {**modules, "nginx.json": (json.dumps(edge, indent=1) + "\n").encode()}
 
 
 def names(visited: Hosts, *, proxied: bool = False) -> dict[str, dict[str, str]]:
-    """What Nginx does at each address of the site, for ``Edge`` of visit.py: by which scheme it is reached, and where
-    it redirects. ``proxied``: a proxy in front may speak HTTPS for us."""
+    """Return what Nginx does at each address of the site, for ``Edge`` of visit.py: the scheme that reaches it, and
+    where it redirects to. ``proxied``: a proxy in front may terminate HTTPS."""
     secure, plain = visited.names(secure=True), visited.names(secure=False)
     reached = {f"{scheme}://{name}": scheme for scheme in ("http", "https") for name in secure}
     reached |= {f"http://{name}": "http" for name in plain}
@@ -79,7 +79,7 @@ def names(visited: Hosts, *, proxied: bool = False) -> dict[str, dict[str, str]]
 
 
 def note(settings: Settings, answer: Mapping[str, list[str] | str]) -> str:
-    """Where the visit ended, in a few words."""
+    """Describe where the health check ended, in a few words."""
     path, way, elsewhere = settings.health_path, answer["way"], str(answer["elsewhere"])
     if elsewhere:
         return f"{path} redirects to another site: {elsewhere.partition('?')[0]}"

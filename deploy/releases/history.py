@@ -1,4 +1,4 @@
-"""The releases on a server: which is live, which can go live again, which are left over."""
+"""The releases on a server: the live one, those that can go live again, and leftovers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ JUST_NOW = timedelta(minutes=10)
 
 
 def identity(facts: Facts, source: Source) -> str:
-    """The name of a new release: the server's clock in UTC and seven hex digits, ``20261120-170501-ab12cd3``."""
+    """Return the name of a new release, from the server's UTC clock and seven hex digits:
+    ``20261120-170501-ab12cd3``."""
     return f"{facts.clock}-{source.short}"
 
 
 def live(facts: Facts) -> dict[str, Any]:
-    """The live release's record, or an empty one."""
+    """Return the live release's record, or an empty one."""
     return facts.releases.get(facts.current, {})
 
 
 def age(identity: str, clock: str) -> str:
-    """How long ago a release or another thing was made, by the server's clock: ``5 min``, ``3 h``, ``12 d``."""
+    """Return how long ago a release or another thing was made, by the server's clock: ``5 min``, ``3 h``, ``12 d``."""
     made, now = (datetime.strptime(text[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC) for text in (identity, clock))
     minutes = int((now - made).total_seconds() // 60)
     if minutes < 60:
@@ -35,7 +36,7 @@ def age(identity: str, clock: str) -> str:
 
 
 def chain(facts: Facts, newest: str) -> list[str]:
-    """A release and those that were live before it, as far as they are still there, newest first."""
+    """Return a release and those that were live before it, if they still exist, newest first."""
     found: list[str] = []
     while newest in facts.releases and newest not in found:
         if facts.releases[newest]:
@@ -45,43 +46,43 @@ def chain(facts: Facts, newest: str) -> list[str]:
 
 
 def leftovers(facts: Facts) -> list[str]:
-    """What an interrupted run left: releases that were never found well, and images without a release."""
+    """Return what an interrupted run left: releases that were never healthy, and images without a release."""
     images = {image.rpartition(":")[2] for image in facts.images}
     return sorted({name for name in {*facts.releases, *images} if not facts.releases.get(name)})
 
 
 def unfinished(facts: Facts) -> str:
-    """The live release, if a run ended between its switch and its record; else empty."""
+    """Return the live release if a run ended between its switch and its record, else an empty string."""
     return facts.current if facts.pending.get(facts.current) else ""
 
 
 def switching_to(facts: Facts) -> list[str]:
-    """Releases that aren't live, and whose switch had begun when it was interrupted."""
+    """Return the releases that aren't live, but whose switch had begun when it was interrupted."""
     return [name for name, record in facts.pending.items() if "instead_of" in record and name != facts.current]
 
 
 def interrupted(facts: Facts) -> bool:
-    """Whether there is something that an interrupted run left."""
+    """Return whether an interrupted run left anything."""
     return bool(leftovers(facts) or unfinished(facts) or strays(facts))
 
 
 def strays(facts: Facts) -> list[str]:
-    """Good releases that run beside the live one: an interrupted rollback started them, or a power cut came while
-    their last connections ended."""
+    """Return the good releases that run beside the live one. An interrupted rollback started them, or the server lost
+    power while their last connections were closing."""
     running = {c.release for c in facts.role("web") if c.state in {"running", "restarting"}}
     return sorted(name for name in running if name != facts.current and facts.releases.get(name))
 
 
 def can_start(facts: Facts, identity: str) -> bool:
-    """Whether a release's image is there: somebody may have pruned it. A folder of files has none; where Docker
-    didn't tell, nobody knows."""
+    """Return whether a release's image still exists: somebody may have pruned it. A static release has none. If Docker
+    didn't answer, assume that it exists."""
     images = {name.rpartition(":")[2] for name in facts.images}
     return not facts.images_known or not record.routes(facts.releases.get(identity, {})).replicas or identity in images
 
 
 def went_back_just_now(facts: Facts) -> bool:
-    """Whether the live release went live by a rollback within the last minutes: whoever types that again, since the
-    connection was lost, doesn't ask for it to be started anew."""
+    """Return whether a rollback made the live release live within the last minutes. A user who lost the connection
+    repeats the command, and doesn't ask for a restart."""
     last = facts.last
     if last.get("release") != facts.current or last.get("event") not in {"rollback", "finish"}:
         return False
@@ -90,10 +91,10 @@ def went_back_just_now(facts: Facts) -> bool:
 
 
 def target(facts: Facts, wanted: str = "") -> str:
-    """The release a rollback makes live: ``wanted``, or the last good one before the live one that can start, or empty
-    for none.
+    """Return the release that a rollback makes live: ``wanted``, or the last good one before the live one that can
+    start, or an empty string.
 
-    The live one is started anew. Raises Refused where ``wanted`` isn't there or was never found well.
+    If ``wanted`` is the live one, it is restarted. Raises Refused if ``wanted`` doesn't exist or was never healthy.
     """
     before = [name for name in chain(facts, facts.current)[1:] if can_start(facts, name)]
     if not wanted:
@@ -109,5 +110,5 @@ def target(facts: Facts, wanted: str = "") -> str:
 
 
 def kept(facts: Facts) -> list[Routes]:
-    """What the good releases on the server want of Nginx, the newest first."""
+    """Return the routes of the good releases on the server, newest first."""
     return [record.routes(facts.releases[identity]) for identity in sorted(facts.releases, reverse=True)]

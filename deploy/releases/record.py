@@ -24,8 +24,8 @@ from .answer import Answer
 
 
 def fingerprint(settings: Settings) -> str:
-    """A hash of all, besides the source, that makes one release differ from another: settings and our own files. A
-    folder of files is its source and nothing else."""
+    """Return a hash of everything besides the source that distinguishes releases: settings and Portside's own files.
+    A static release depends on its source only."""
     if not settings.containers:
         return settings.kind
     total = sha256(settings.fingerprint().encode())
@@ -38,18 +38,19 @@ def fingerprint(settings: Settings) -> str:
 
 
 def is_live(facts: Facts, settings: Settings, source: Source) -> bool:
-    """Whether the live release is made of exactly this and was found healthy, and nothing speaks against keeping it."""
+    """Return whether the live release is made of exactly this and is healthy, and no reason requires a new one."""
     return _is_of(facts, settings, source) and not made_again(facts, settings, source)
 
 
 def made_again(facts: Facts, settings: Settings, source: Source) -> str:
-    """Why a live release that is made of exactly this gives way to a new one all the same: a sentence, or nothing."""
+    """Return why a live release that is made of exactly this must be replaced anyway, as a sentence, or an empty
+    string."""
     if not _is_of(facts, settings, source):
         return ""
     if not history.can_start(facts, facts.current):
-        return f"The image of {facts.current} is gone from the server: a new release is made of the same."
+        return f"The image of {facts.current} is missing on the server, so a new release is built from the same source."
     if settings.own_database and facts.data_volume == "new":
-        return f"The database was made since {facts.current} went live: a new release looks at its migrations."
+        return f"The database is newer than {facts.current}, so a new release checks its migrations."
     return ""
 
 
@@ -59,29 +60,30 @@ def _is_of(facts: Facts, settings: Settings, source: Source) -> bool:
 
 
 def kind(record: Mapping[str, Any]) -> str:
-    """What a recorded release is: django or static."""
+    """Return the kind of a recorded release: django or static."""
     return str(record.get("kind", "django"))
 
 
 def idle(facts: Facts) -> bool:
-    """Whether some process of the live release doesn't run."""
+    """Return whether any process of the live release isn't running."""
     return facts.running("process", facts.current) < len(processes(facts.releases.get(facts.current, {})))
 
 
 def processes(record: Mapping[str, Any]) -> list[str]:
-    """The names of a release's processes (DEPLOY_PROCESS_*)."""
+    """Return the names of a release's processes (DEPLOY_PROCESS_*)."""
     return [str(name) for name in record.get("processes", [])]
 
 
 def who() -> str:
-    """Who is at the laptop."""
+    """Return the user and machine that run the command, for records."""
     return f"{getuser()}@{socket.gethostname()}"
 
 
 def record(
     identity: str, settings: Settings, source: Source, facts: Facts, routes: Routes, made: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the server keeps of a release, as ``release.json``. Holds no secret. ``made``: an application's part."""
+    """Return what the server keeps about a release, as ``release.json``, without secrets. ``made``: the application's
+    part."""
     return {
         "id": identity,
         "kind": settings.kind,
@@ -109,7 +111,7 @@ def record(
 
 
 def of_application(answer: Answer, digest: str, dependencies: str, compose: str) -> dict[str, Any]:
-    """The part of the record that only an application has. ``digest``: of its image; ``compose``: its compose file."""
+    """Return the application's part of the record. ``digest``: of the image; ``compose``: the compose file's text."""
     return {
         "image": digest,
         "dependencies": dependencies,
@@ -125,7 +127,7 @@ def of_application(answer: Answer, digest: str, dependencies: str, compose: str)
 
 
 def of_database(answer: Answer | None) -> dict[str, Any]:
-    """The part of the record that is about the database; empty where nobody was asked."""
+    """Return the part of the record about the database. Empty without an answer."""
     if not answer:
         return {}
     return {
@@ -137,7 +139,7 @@ def of_database(answer: Answer | None) -> dict[str, Any]:
 
 
 def routes(record: Mapping[str, Any]) -> Routes:
-    """What a release that was recorded wants of Nginx."""
+    """Return the routes of a recorded release."""
     ports = tuple(int(port) for port in record.get("ports", []))
     static_url, media_url = (str(record.get(name, "")) for name in ("static_url", "media_url"))
     protocol, asynchronous = str(record.get("protocol", "http")), bool(record.get("asynchronous"))
@@ -146,8 +148,8 @@ def routes(record: Mapping[str, Any]) -> Routes:
 
 
 def renamed(record: Mapping[str, Any], settings: Settings) -> Routes:
-    """What a recorded release wants of Nginx once it has the names of the present settings. A folder of files answers
-    to every name; which redirects an application lets in besides was found out when it was deployed."""
+    """Return the routes of a recorded release with the present settings' names. A static release answers to every
+    name. For an application, the deploy recorded which redirect domains it admits."""
     known = hostnames.recorded(record)
     admitted = (known.admitted if known else ()) if settings.containers else settings.redirect_domains
     return replace(routes(record), names=Names(settings.domains, settings.redirect_domains, admitted))

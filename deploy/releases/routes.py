@@ -1,4 +1,4 @@
-"""What a release needs of Nginx: its URLs, folders and protocol, checked for what would not work."""
+"""The routes of a release: its URLs, folders and protocol, checked for what wouldn't work."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ..core.facts import version
 from ..nginx.routing import URL_PATH, Routes
 from .answer import Answer
 
-GUNICORN_SINCE = (25, 1)  # its own ASGI worker, its uwsgi protocol
+GUNICORN_SINCE = (25, 1)  # has its own ASGI worker and the uwsgi protocol
 
 
 def of(settings: Settings, answer: Answer) -> Routes:
-    """What Nginx serves itself. Raises Refused, naming every one of Django's settings that can't be."""
+    """Return the release's routes. Raises Refused, naming every Django setting at fault."""
     faults = []
     if settings.collectstatic:
         faults += _root_fault("STATIC_ROOT", answer.static_root, answer.folder)
@@ -26,11 +26,11 @@ def of(settings: Settings, answer: Answer) -> Routes:
     if settings.collectstatic and answer.media_root and not faults:
         faults += _overlap(answer)
     if not answer.gunicorn:
-        faults.append("The image has no gunicorn, which serves the application: add it to its requirements.")
+        faults.append("The image has no gunicorn, which serves the application: add it to the requirements.")
     elif older := _too_old(settings, answer):
         faults.append(older)
     if faults:
-        raise Refused("\n".join(faults), hint="Mend the project's settings, then type the same command again.")
+        raise Refused("\n".join(faults), hint="Fix the project's settings and run the command again.")
     return Routes(
         static_url=answer.static_url if settings.collectstatic else "",
         media_url=answer.media_url if answer.media_root else "",
@@ -41,7 +41,7 @@ def of(settings: Settings, answer: Answer) -> Routes:
 
 
 def _too_old(settings: Settings, answer: Answer) -> str:
-    """Where the image's Gunicorn doesn't know what the settings ask of it: a sentence; else empty."""
+    """Return why the image's Gunicorn is too old for the settings, as a sentence, or an empty string."""
     wanted = {"DEPLOY_WORKER_CLASS": settings.worker_class, "DEPLOY_PROTOCOL": settings.protocol}
     new = [f"{name}={value}" for name, value in wanted.items() if value in {"asgi", "uwsgi"}]
     if not new or version(answer.gunicorn) >= GUNICORN_SINCE:
@@ -53,11 +53,11 @@ def _too_old(settings: Settings, answer: Answer) -> str:
 def _root_fault(name: str, path: str, code: str) -> list[str]:
     if not path:
         off = " Or set DEPLOY_COLLECTSTATIC=off." if name == "STATIC_ROOT" else ""
-        return [f"Django's {name} isn't set: say which folder the files belong in.{off}"]
+        return [f"Django's {name} isn't set. Set it to the folder for these files.{off}"]
     if not re.fullmatch(r"/[A-Za-z0-9._/@+-]*", path):
-        return [f"Django's {name}, {path!r}, is no absolute path of ordinary characters."]
+        return [f"Django's {name}, {path!r}, isn't an absolute path of letters, digits and . _ @ + -"]
     if reserved(path) or f"{code}/".startswith(f"{path.rstrip('/')}/"):
-        return [f"Django's {name}, {path}, holds the code or the system: choose a folder of its own."]
+        return [f"Django's {name}, {path}, holds the code or the system. Choose a folder of its own."]
     return []
 
 
@@ -70,7 +70,7 @@ def _url_fault(name: str, url: str) -> list[str]:
 def _overlap(answer: Answer) -> list[str]:
     pairs = [("URL", answer.static_url, answer.media_url), ("ROOT", answer.static_root, answer.media_root)]
     return [
-        f"Django's STATIC_{what} and MEDIA_{what} lie in one another: {static} and {media}."
+        f"Django's STATIC_{what} and MEDIA_{what} overlap: {static} and {media}."
         for what, static, media in pairs
         if f"{static}/".replace("//", "/").startswith(f"{media}/".replace("//", "/"))
         or f"{media}/".replace("//", "/").startswith(f"{static}/".replace("//", "/"))

@@ -1,4 +1,4 @@
-"""Which settings module the project runs with."""
+"""The settings module that the project runs with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import django_errors
 
 
 def check_settings_module(settings: Settings, source: Source) -> None:
-    """Raises Refused where the settings module isn't among the files, and nothing else could bring it."""
+    """Raises Refused if the settings module isn't among the files and no other source can provide it."""
     module = module_named(settings, source)
     if not module or settings.pulls or _own_dockerfile(settings, source):
         return
@@ -30,7 +30,7 @@ def check_settings_module(settings: Settings, source: Source) -> None:
 
 
 def module_named(settings: Settings, source: Source) -> str:
-    """DJANGO_SETTINGS_MODULE as .env has it, or else manage.py; empty where neither does."""
+    """Return DJANGO_SETTINGS_MODULE from .env, or from manage.py. Empty if neither sets it."""
     given = settings.env.get("DJANGO_SETTINGS_MODULE")
     return given.reveal() if given else source.settings_module()
 
@@ -40,4 +40,4 @@ def _own_dockerfile(settings: Settings, source: Source) -> bool:
 
 
 def _others(modules: tuple[str, ...]) -> str:
-    return f"; beside it there is {', '.join(modules)}" if modules else ""
+    return f". In the same folder: {', '.join(modules)}" if modules else ""

@@ -17,16 +17,16 @@ from ..core.paths import ReleasePaths
 from ..core.steps import Step, script, write
 from ..nginx.routing import Names, Routes
 
-ROUTES = Routes(static_url="/", replicas=0)  # all of it, and nobody to ask
+ROUTES = Routes(static_url="/", replicas=0)  # files only, no application
 
 
 def routes(settings: Settings) -> Routes:
-    """What a release wants of Nginx. It answers to every name."""
+    """Return the routes of a static release. It answers to every name."""
     return replace(ROUTES, names=Names(settings.domains, settings.redirect_domains, settings.redirect_domains))
 
 
 def served_files(source: Source) -> dict[str, Path]:
-    """What of the source is for visitors: all but what begins with a dot. Nginx wouldn't serve that."""
+    """Return the files for visitors: all but those whose name begins with a dot, which Nginx wouldn't serve."""
     return {name: path for name, path in source.files.items() if not any(map(_hidden, name.split("/")))}
 
 
@@ -35,13 +35,14 @@ def _hidden(part: str) -> bool:
 
 
 def check(source: Source, fallback: str | None = None) -> None:
-    """Raises Refused, naming every file that can't be served, or where there is none. ``fallback``: a file that must be
-    there."""
+    """Raises Refused, naming every file that can't be served, or if there is none. ``fallback``: a file that must
+    exist."""
     files = served_files(source)
     if not files:
-        raise Refused(f"DEPLOY_APP: there is no file to serve in {source.root}.", hint="Which folder is the site's?")
+        message = f"DEPLOY_APP: there is no file to serve in {source.root}."
+        raise Refused(message, hint="Set DEPLOY_APP to the site's folder.")
     odd = [json.dumps(name) for name in files if "\\" in name or not name.isprintable()]
-    faults = [f"No address leads to a file of such a name: {', '.join(odd)}."] * bool(odd)
+    faults = [f"No URL can reach a file with this name: {', '.join(odd)}."] * bool(odd)
     faults += [
         f"{name} is a link to {path.readlink()}, which isn't among the site's files."
         for name, path in files.items()
@@ -50,17 +51,17 @@ def check(source: Source, fallback: str | None = None) -> None:
     if fallback and fallback not in files:
         faults.append(f"DEPLOY_FALLBACK: there is no file {fallback} in {source.root}.")
     if faults:
-        raise Refused("\n".join(faults), state="Nothing was changed.", hint="Mend it, then type the same again.")
+        raise Refused("\n".join(faults), state="Nothing was changed.", hint="Fix this and run the command again.")
 
 
 def _leads_to(name: str, link: Path, files: Mapping[str, Path]) -> bool:
-    """Whether a link leads to a file of the site, or to a folder with some, on whatever machine it is."""
+    """Return whether a link leads to a file of the site, or to a folder with some, on any machine."""
     target = posixpath.normpath(posixpath.join(posixpath.dirname(name), link.readlink()))
     return target in files or any(other.startswith(f"{target}/") for other in files)
 
 
 def place(release: ReleasePaths, source: Source, there: Collection[str] = ()) -> list[Step]:
-    """The release's folder, made of what is sent and of what the live release has too: ``there``."""
+    """Return the steps that create the release's folder. ``there``: files that are linked from the live release."""
     files, regular = served_files(source), comparable(served_files(source))
     sent = {f"new/{name}": path for name, path in files.items() if name not in there}
     same = "".join(f"{name}\n" for name in regular if name in there)
@@ -77,7 +78,7 @@ def place(release: ReleasePaths, source: Source, there: Collection[str] = ()) ->
 
 
 def gate(release: ReleasePaths, path: str, fallback: str | None = None) -> Step:
-    """Look whether there is what a visitor of this path is shown, and Nginx's own user may read it. ``fallback``: the
-    file that is shown where there is nothing else."""
+    """Check that a path shows something and that Nginx's user may read it. ``fallback``: the file that is shown for
+    paths that don't exist."""
     words = (release.static, path, str(server_paths.WEB_GROUP), fallback or "")
     return script(f"Look for {path} in the new release", "look", *words)

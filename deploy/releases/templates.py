@@ -1,4 +1,4 @@
-"""Rendering of the Compose templates."""
+"""Render the Compose templates."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def _environment() -> Environment:
 
 
 def _yaml_value(text: str) -> str:
-    """Text as a YAML scalar that Compose takes literally: JSON is YAML but for characters that nobody can see, and $
-    would be a variable."""
+    """Return text as a YAML scalar that Compose takes literally. JSON is valid YAML, except for unprintable characters;
+    Compose would expand a $."""
     shown = json.dumps(text, ensure_ascii=False).replace("$", "$$")
     return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found.group()):04x}", shown)
 

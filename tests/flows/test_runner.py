@@ -448,14 +448,14 @@ def test_warnings_that_matter_are_the_last_lines(
 ) -> None:
     paper = Paper(sample.live(settings), answer=sample.ANSWER | {"unmigrated": ["notes"]})
     tasks.deploy(sample.run(settings, paper))
-    assert capsys.readouterr().out.splitlines()[-1].startswith("! No table is made for the models of notes")
+    assert capsys.readouterr().out.splitlines()[-1].startswith("! The models of notes have no migrations")
 
 
 def test_warnings_that_matter_are_told_with_a_later_failure(settings: Settings, project: Path) -> None:
     paper = Paper(sample.live(settings), fails="gate", answer=sample.ANSWER | {"allowed_hosts": ["other.example"]})
     with pytest.raises(PortsideError) as caught:
         tasks.deploy(sample.run(settings, paper))
-    assert "\n! ALLOWED_HOSTS () doesn't have portfolio.localhost" in str(caught.value)
+    assert "\n! ALLOWED_HOSTS () lacks portfolio.localhost" in str(caught.value)
 
 
 def test_a_project_that_is_refused_is_taken_away_before_its_migrations(settings: Settings, project: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_restart_is_said_and_done_behind_a_closed_door(changed: dict[str, str]
     settings = sample.settings(tmp_path, **changed)
     facts = with_database(settings)
     start = database.steps(settings, SITE, facts)[-1]
-    assert start.name == f"Restart the database ({why}); the site is closed for visitors meanwhile"
+    assert start.name == f"Restart the database ({why}); visitors see the maintenance page meanwhile"
     assert start.words[-4:] == (why, SITE.maintenance, "database", SITE.release(facts.current).run_inside)
     nobody = database.steps(settings, SITE, replace(facts, current=""))[-1]
     assert nobody.name == f"Restart the database ({why})"
@@ -119,8 +119,8 @@ def test_an_image_whose_tag_has_moved_is_known_by_the_record(shown: str, image: 
     ("wanted", "why"),
     [
         ("postgres:18", "made by postgres:17, which postgres:18 can't read"),
-        ("postgres:17-alpine", "made by postgres:17, with glibc; postgres:17-alpine has musl"),
-        ("registry.example:5000/postgres:17-alpine3.22@sha256:abc", "has musl"),
+        ("postgres:17-alpine", "made by postgres:17, with glibc; postgres:17-alpine uses musl"),
+        ("registry.example:5000/postgres:17-alpine3.22@sha256:abc", "uses musl"),
     ],
 )
 def test_data_that_another_image_would_misread_is_refused(wanted: str, why: str, tmp_path: Path) -> None:

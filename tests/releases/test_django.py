@@ -74,13 +74,13 @@ def test_another_database_is_refused(default: dict[str, Any], said: str, setting
 
 
 def test_a_file_that_came_with_the_code_is_said_to_take_no_writes(settings: Settings) -> None:
-    assert "every write fails" in refused(settings, answer(SQLITE | {"file": "read-only"})).message
-    assert "every write fails" not in refused(settings, answer(SQLITE | {"file": "absent"})).message
+    assert "the image, which is read-only" in refused(settings, answer(SQLITE | {"file": "read-only"})).message
+    assert "the image, which is read-only" not in refused(settings, answer(SQLITE | {"file": "absent"})).message
 
 
 def test_another_name_on_portsides_server_is_refused(settings: Settings) -> None:
     error = refused(settings, answer({"name": "postgres"}))
-    assert "called “postgres”" in error.message
+    assert "named “postgres”" in error.message
     assert "“portfolio”" in error.message
     assert "POSTGRES_DB=postgres" in error.hint
 
@@ -156,7 +156,7 @@ def test_a_wsgi_project_is_no_asgi_one(settings: Settings) -> None:
     served = settings.model_copy(update={"worker_class": "asgi"})
     error = refused(served, answer(asgi=""))
     assert "no ASGI application: the project has no module asgi" in error.message
-    assert "leave out DEPLOY_WORKER_CLASS=asgi" in error.hint
+    assert "remove DEPLOY_WORKER_CLASS=asgi" in error.hint
 
 
 def test_an_application_that_is_named_must_be_there(settings: Settings) -> None:
@@ -194,7 +194,7 @@ def test_a_domain_that_django_does_not_know_is_said(hosts: list[str], unknown: s
     domains = ("gallery.example", "www.gallery.example", "*.art.example")
     lines = told(settings.model_copy(update={"domains": domains}), allowed_hosts=hosts)
     assert bool(lines) == bool(unknown)
-    assert not unknown or f"doesn't have {unknown}: Django answers 400" in lines[0]
+    assert not unknown or f"lacks {unknown}, so Django answers 400" in lines[0]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_domain_that_django_does_not_know_is_said(hosts: list[str], unknown: s
         (["https://portfolio.localhost"], False, True, ""),
         (["https://*.localhost"], False, True, ""),
         (["http://portfolio.localhost"], False, True, "SECURE_PROXY_SSL_HEADER isn't set"),
-        (["https://other.example"], True, False, "names https://other.example, and not https://portfolio.localhost"),
+        (["https://other.example"], True, False, "has https://other.example, but not https://portfolio.localhost"),
     ],
 )
 def test_origins_that_do_not_fit_are_said(
@@ -218,7 +218,7 @@ def test_origins_that_do_not_fit_are_said(
 
 
 def test_an_app_without_migrations_is_named(settings: Settings) -> None:
-    assert "the models of notes, tags, without migrations" in told(settings, unmigrated=["notes", "tags"])[0]
+    assert "The models of notes, tags have no migrations" in told(settings, unmigrated=["notes", "tags"])[0]
 
 
 # Why it doesn't start
@@ -230,11 +230,11 @@ def test_an_app_without_migrations_is_named(settings: Settings) -> None:
         ("settings", "config.prod", {}, "module config.prod isn't in the image", "DJANGO_SETTINGS_MODULE in man"),
         ("module", "environ", {}, "no module environ", "DEPLOY_PIP=environ"),
         ("django", "django", {"closed": {"named": ["/root/.local/bin"], "homes": ["/root"]}},
-         "User 10001, which the image runs as, can't read /root/.local/bin", "without --user"),
+         "The image runs as user 10001, who can't read /root/.local/bin", "without --user"),
         ("django", "django", {"closed": {"named": [], "homes": ["/home/app"]}}, "Django isn't in", "below /home/app"),
         ("driver", "psycopg", {}, "driver isn't in the image: psycopg", "DEPLOY_PIP=psycopg[binary]"),
         ("driver", "mysqlclient", {}, "mysqlclient", "DEPLOY_PIP=mysqlclient"),
-        ("libpq", "", {}, "libpq isn't", "DEPLOY_APT=libpq5"),
+        ("libpq", "", {}, "psycopg needs libpq, which isn't", "DEPLOY_APT=libpq5"),
         ("library", "libGL.so.1", {}, "library libGL.so.1", "DEPLOY_APT"),
         ("variable", "STRIPE_KEY", {}, "variable STRIPE_KEY", "Set STRIPE_KEY in .env"),
         ("read-only", "/app/x.log", {}, "writes to /app/x.log", "DEPLOY_VOLUMES"),

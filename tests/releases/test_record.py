@@ -81,7 +81,7 @@ def test_a_release_whose_database_was_restored_is_made_again(settings: Settings,
     """The dump may be from before its migrations."""
     facts = replace(live_with(settings, source), data_volume="new")
     assert not release_record.is_live(facts, settings, source)
-    assert "looks at its migrations" in release_record.made_again(facts, settings, source)
+    assert "checks its migrations" in release_record.made_again(facts, settings, source)
     elsewhere = settings.model_copy(update={"database": "none"})
     kept = {sample.OLD: record(elsewhere, source, sample.bare())}
     assert release_record.is_live(replace(facts, releases=kept), elsewhere, source)

@@ -57,7 +57,7 @@ def test_a_link_that_leads_elsewhere_is_refused(target: str, tmp_path: Path) -> 
 
 
 def test_names_that_no_address_leads_to_are_refused_all_at_once(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match=r'of such a name: "a\\nb", "c\\\\d"\.\nlink is a link'):
+    with pytest.raises(Refused, match=r'with this name: "a\\nb", "c\\\\d"\.\nlink is a link'):
         static_site.check(source(tmp_path, ("link", "/etc/passwd"), **{"a\nb": "", "c\\d": ""}))
 
 

@@ -162,7 +162,7 @@ def test_a_database_that_a_router_sends_models_to_is_migrated_and_dumped_too(not
 
 def test_changes_without_a_migration_are_named_before_and_after(notes: Project) -> None:
     with notes.changed(model(TITLE, "more = models.CharField(max_length=40, null=True)", "late = models.DateField()")):
-        told = "Changes of models without a migration (notes: Add field late to note)"
+        told = "Some model changes have no migration (notes: Add field late to note)"
         assert told in notes.fab("plan", on=notes.server, project=notes).out
         done = notes.deploy(check=False)
     assert done.text.count(told) == 2, "in prepare and in the last lines"

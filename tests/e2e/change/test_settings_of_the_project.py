@@ -102,7 +102,7 @@ def test_a_database_file_that_came_along(site: Project) -> None:
     """Which could be read, so that it would go live, and every write would fail."""
     text = default("sqlite3", NAME="/app/db.sqlite3")
     done = refused(site, {**more(text), "db.sqlite3": ""})
-    assert "part of the image, where every write fails" in done.err
+    assert "part of the image, which is read-only" in done.err
 
 
 @pytest.mark.core
@@ -224,10 +224,10 @@ DATABASES["archive"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory
         done = site.deploy()
     last = done.out.partition(f"{DOMAIN} is live")[2]
     for said in (
-        "! SECRET_KEY (mysettings.py, line 4) is another one at each start",
-        "! ALLOWED_HOSTS (mysettings.py, line 5) doesn't have other.test",
-        f"! CSRF_TRUSTED_ORIGINS (mysettings.py) doesn't have https://{DOMAIN}, https://other.test",
-        "! No table is made for the models of tags",
+        "! SECRET_KEY (mysettings.py, line 4) isn't the one in .env. It is random at each start",
+        "! ALLOWED_HOSTS (mysettings.py, line 5) lacks other.test",
+        f"! CSRF_TRUSTED_ORIGINS (mysettings.py) lacks https://{DOMAIN}, https://other.test",
+        "! The models of tags have no migrations",
     ):
         assert said in last
         assert done.out.count(said) == 2, "once where it was found, once at the end"

@@ -105,7 +105,7 @@ def test_another_c_library_is_refused(asking: Tiny) -> None:
     with asking.project.with_settings(DEPLOY_DATABASE="postgres:17-alpine"):
         done = asking.project.deploy(check=False)
     assert done.code == 2
-    assert "postgres:17, with glibc; postgres:17-alpine has musl" in done.err
+    assert "postgres:17, with glibc; postgres:17-alpine uses musl" in done.err
 
 
 def passwords(tiny: Tiny) -> str:
