@@ -75,7 +75,7 @@ IN_A_BUILD = {
 }
 
 
-INVALID = re.compile(r"is half made, and of no use\. It goes by: (DROP INDEX CONCURRENTLY .*;)$", re.MULTILINE)
+INVALID = re.compile(r"left by an interrupted statement\. Remove it with: (DROP INDEX CONCURRENTLY .*;)$", re.MULTILINE)
 """The text that portside_patience.py prints for an index that is only partly built."""
 
 

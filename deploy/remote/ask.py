@@ -1,11 +1,12 @@
-"""Runs inside a container of a release's image and says what the Django project needs: one line of JSON, marked.
+"""Ask the Django project in a release's image what it needs. Runs in a container of that image.
 
-Its arguments: the folder of manage.py, from the working one; and a file that says what another release knows of the
-database (``Known`` of portside_migrations.py): the live one before a deploy, the one to go back to before a rollback.
-Empty where there is none. Then DEPLOY_APPLICATION, or empty. A fourth, "look", looks for changes of models without a
-migration too, and "check" runs Django's checks for a deploy besides: they need no second start of the project. What
-this release knows is a line of its own, for the next one to be compared with. Where the project doesn't start, the
-answer has what can be told of it, and why.
+ask.py FOLDER OTHER APPLICATION [look|check]      prints one marked line of JSON
+FOLDER: of manage.py, relative to the working folder. OTHER: a file with what another release knows of the database
+(``Known`` of portside_migrations.py), or empty: before a deploy that is the live release, before a rollback the one to
+go back to. APPLICATION: DEPLOY_APPLICATION, or empty. look: also find model changes without a migration. check: run
+Django's deployment checks too, which saves another start of the project.
+A second line has what this release knows, for comparison with the next one. If the project doesn't start, the answer
+has what is known about it, and why.
 """
 
 import hashlib
@@ -18,11 +19,11 @@ from contextlib import suppress
 import portside_project as project
 
 KNOWS = "portside-knows:"
-OF_NO_PROJECT = {"proc", "sys", "dev", "site-packages", "node_modules", ".git"}
+NOT_PROJECTS = {"proc", "sys", "dev", "site-packages", "node_modules", ".git"}
 
 
 def main() -> None:
-    os.dup2(1, 2)  # what comes by two ways is put together in any order, also in the middle of a line
+    os.dup2(1, 2)  # two streams would be mixed, even within a line
     given = dict(enumerate(sys.argv))
     folder = find_folder(given.get(1, ""))
     os.chdir(folder)
@@ -43,7 +44,7 @@ def main() -> None:
 
 
 def ask(answer: dict, other: str, application: str, more: str) -> None:
-    """Fill in the answer, as far as the project comes."""
+    """Fill in the answer, as far as the project starts."""
     from django.conf import settings
 
     answer["settings_module"] = os.environ.get("DJANGO_SETTINGS_MODULE", "")
@@ -69,25 +70,25 @@ def ask(answer: dict, other: str, application: str, more: str) -> None:
 
 
 def unreachable(answer: dict) -> SystemExit:
-    """What is wrong isn't the project's: nobody needs a traceback."""
+    """Return the exception to raise, without a traceback: the project itself isn't at fault."""
     answer["failed"] = {"kind": "unreachable", "about": "", "text": answer["unreachable"]["default"]}
     return SystemExit()
 
 
 def applications(settings, application: str) -> dict:
-    """Those that exist; and of those that are named those that don't."""
+    """Return the applications that exist, and those that are named but don't exist."""
     module, urls = os.environ.get("DJANGO_SETTINGS_MODULE", ""), getattr(settings, "ROOT_URLCONF", "") or ""
     named = {"wsgi": settings.WSGI_APPLICATION, "asgi": getattr(settings, "ASGI_APPLICATION", None)}
     found = {kind: project.application(name, module, urls, kind) for kind, name in named.items()}
     missing = {kind: name for kind, name in named.items() if name and not found[kind]}
-    for kind in missing:  # there may be one all the same, where they usually are
+    for kind in missing:  # look in the usual places too
         found[kind] = project.application(None, module, urls, kind)
     there = not application or project.offers(*application.split(":", 1))
     return {**found, "missing": missing if there else {**missing, "given": application}}
 
 
 def run_checks(answer: dict) -> None:
-    """``manage.py check --deploy``. Warnings are printed; errors are a failure."""
+    """Run ``manage.py check --deploy``. Prints warnings; errors are a failure."""
     from django.core.management import call_command
     from django.core.management.base import SystemCheckError
 
@@ -99,30 +100,30 @@ def run_checks(answer: dict) -> None:
 
 
 def find_folder(below: str) -> str:
-    """The folder of manage.py: the working one, the one below it, or else the only one that has one."""
+    """Return the folder of manage.py: the working folder, the given one below it, or the only one found below it."""
     here = os.getcwd()
     if not os.access(here, os.R_OK | os.X_OK):
         sys.exit(
-            f"User {os.getuid()}, which the image runs as, can't read its WORKDIR, {here}: choose one that isn't below "
-            "/root or in another's home, such as /app, or chmod a+rx the folders above it in the Dockerfile."
+            f"The image runs as user {os.getuid()}, who can't read its WORKDIR, {here}. Choose one outside /root and "
+            "other users' homes, such as /app, or run chmod a+rx on the folders above it in the Dockerfile."
         )
     for folder in (os.path.join(here, below), here):
         if os.path.exists(os.path.join(folder, "manage.py")):
             return os.path.abspath(folder)
     found = search(here)
     if len(found) > 1:
-        sys.exit(f"There is more than one manage.py in the image ({', '.join(found)}): set its WORKDIR to where it is.")
+        sys.exit(f"The image has more than one manage.py ({', '.join(found)}). Set its WORKDIR to the right folder.")
     if not found:
-        sys.exit(f"There is no manage.py in {here} of the image: set its WORKDIR to where manage.py is.")
+        sys.exit(f"The image has no manage.py in {here}. Set its WORKDIR to the folder of manage.py.")
     return found[0]
 
 
 def search(root: str) -> list:
-    """The folders with a manage.py, as deep as projects lie: the image may be a whole system."""
+    """Return the folders with a manage.py, to a limited depth: the image may be a whole system."""
     found = []
     for folder, folders, files in os.walk(root):
         depth = os.path.relpath(folder, root).count(os.sep) + 1
-        folders[:] = sorted(set(folders) - OF_NO_PROJECT) if depth < 4 else []
+        folders[:] = sorted(set(folders) - NOT_PROJECTS) if depth < 4 else []
         if "manage.py" in files:
             found.append(folder)
     return found
@@ -141,8 +142,8 @@ def gunicorn_version() -> str:
 
 
 def migrations(other: str, answer: dict, *, look: bool) -> dict:
-    """Those that aren't applied, those that are and the other release doesn't know, and what they do to it; of every
-    database that migrations belong to."""
+    """Return, for each database with migrations, those that aren't applied, those that are applied but unknown to the
+    other release, and their effect on it."""
     import portside_migrations as about
 
     known = about.Known.read(other) if other else None
@@ -159,19 +160,19 @@ def migrations(other: str, answer: dict, *, look: bool) -> dict:
 
 
 def of_code(folder: str, *, look: bool) -> dict:
-    """What is so of the code's migrations, whatever is applied; ``look``: for what makemigrations would write."""
+    """Return what doesn't depend on the database. ``look``: also what makemigrations would write."""
     import portside_migrations as about
     from django.db.migrations.loader import MigrationLoader
 
     loader, unwritten = MigrationLoader(None), {}
     if look:
-        with suppress(Exception):  # what only a warning would come of ends no deploy
+        with suppress(Exception):  # it is for a warning only, so a failure mustn't end the deploy
             unwritten = about.unwritten(loader, folder)
     return {"leaves": about.leaves(loader), "unmigrated": about.unmigrated(loader), "unwritten": unwritten}
 
 
 def of_database(alias: str, known, answer: dict) -> dict | None:
-    """The same of one database; None of another than the default one that can't be asked."""
+    """Return the migrations of one database. None if it can't be reached and isn't the default one."""
     import portside_migrations as about
     from django.db import Error
 
@@ -184,11 +185,11 @@ def of_database(alias: str, known, answer: dict) -> dict | None:
             raise
         answer["unreachable"][alias] = str(error).strip().partition("\n")[0]
         return None
-    return told(history, about)
+    return summary(history, about)
 
 
-def told(history, about) -> dict:
-    """What a database's history comes to."""
+def summary(history, about) -> dict:
+    """Return the answer's part about one database."""
     pending, ahead = history.pending(), history.ahead()
     breaking, unjudged = history.judged(pending, history.loader, history.applied())
     before = history.applied(history.others) - {(step.app_label, step.name) for step in ahead}

@@ -1,8 +1,8 @@
-"""Runs inside a container of a release's image: takes back the migrations that another release has never heard of, and
-asks the database afterwards what is so: one line of JSON, marked, with what was taken back and what is still applied.
+"""Reverse the migrations that another release doesn't know. Runs in a container of a release's image.
 
-Its arguments: the folder of manage.py; a file that says what the other release knows (``Known`` of
-portside_migrations.py); and the names of the migrations that may be taken back, as JSON, or empty for all of them.
+back.py FOLDER OTHER ONLY      prints one marked line of JSON: what was reversed and what is still applied
+FOLDER: of manage.py. OTHER: a file with what the other release knows (``Known`` of portside_migrations.py). ONLY: a
+JSON list of the migrations that may be reversed, or empty for all. The database is asked again afterwards.
 """
 
 import json
@@ -34,34 +34,35 @@ def main() -> None:
     answer = {"taken": [name for name in names if name not in still], "left": still}
     sys.stdout.write(f"\n{project.MARK}{json.dumps(answer)}\n")
     if still or not all(done):
-        print(f"Still applied: {', '.join(still)}." if still else "All is taken back, and something failed after it.")
+        print(f"Still applied: {', '.join(still)}." if still else "All were reversed, but a later command failed.")
         sys.exit(1)
 
 
 def ahead(about, histories) -> list:
-    """The names of what the other release has never heard of."""
+    """Return the names of the migrations that the other release doesn't know."""
     return [about.named(about.label(one), each.alias) for each in histories for one in each.ahead()]
 
 
 def take_back(about, history) -> bool:
-    """Whether it could be done. What can't be taken back whole isn't begun."""
+    """Reverse the migrations of one database. Returns whether it worked; nothing is begun unless all can be
+    reversed."""
     from django.core.management import call_command
 
     unheard = history.ahead()
     way = history.way_back(unheard)
     if stuck := about.irreversible(unheard):
-        way = "these can't be taken back: " + ", ".join(f"{name} ({what})" for name, what in stuck.items())
+        way = "these can't be reversed: " + ", ".join(f"{name} ({what})" for name, what in stuck.items())
     if own := about.own_command():
-        way = f"{own} has a migrate command of its own, which alone knows how"
+        way = f"only the migrate command of {own} can do it"
     if isinstance(way, str):
-        print(f"Nothing is taken back, since {way}.")
+        print(f"No migration was reversed, since {way}.")
         return False
     try:
         for app, name in way:
             call_command("migrate", app, name, database=history.alias, interactive=False)
     except Exception:  # whatever a migration may raise
         traceback.print_exc()
-        portside_patience.tell_invalid_indexes()
+        portside_patience.print_invalid_indexes()
         return False
     return True
 

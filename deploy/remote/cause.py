@@ -1,8 +1,8 @@
-"""Runs inside a container of a release's image and asks Django for the page that failed, to print the error's cause.
+"""Ask Django for the page that failed, and print the cause of the error. Runs in a container of a release's image.
 
-cause.py REQUEST      a JSON file: the URL and the cookies of the visit that ended there
-With DEBUG off, Django's log is silent about a page that raises, unless LOGGING says otherwise. Each line is marked:
-what the project itself prints is none of it.
+cause.py REQUEST      a JSON file: the URL and the cookies of the request that failed
+With DEBUG off, Django logs nothing about an exception in a page, unless LOGGING says otherwise. Each line of the answer
+is marked, to tell it from the project's own output.
 """
 
 import faulthandler
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 MARK = "portside-cause:"
 SECONDS = 30
-LINES = 14  # the last ones
+LINES = 14  # of the traceback's end
 
 
 def main(path):
@@ -26,20 +26,20 @@ def main(path):
     import django
 
     django.setup()
-    logging.disable()  # it was logged, and mailed to the admins, when the visit failed
+    logging.disable()  # the failed visit was logged and mailed to the admins already
     url = urlsplit(asked["url"])
     target = url.path + (f"?{url.query}" if url.query else "")
     try:
         status = answer(url, target, asked["scheme"], asked["cookie"])
     except BaseException as error:  # a page may call sys.exit() too
-        tell(f"The error at {target}, as Django raises it in a container of its own:", *shown(error)[-LINES:])
+        print_lines(f"The error at {target}, raised again in a separate container:", *shown(error)[-LINES:])
     else:
-        again = "too, and raises nothing" if status >= 500 else "there: the error doesn't come each time"
-        tell(f"Asked for {target} in a container of its own, Django answers {status} {again}.")
+        again = "too" if status >= 500 else "there, so the error is intermittent"
+        print_lines(f"Requested {target} in a separate container: Django answers {status} {again}.")
 
 
 def shown(error):
-    """The traceback's lines: where the project's own code was last, and where the error was raised."""
+    """Return the lines of the traceback, shortened to the project's last frames and those that raised the error."""
     found = traceback.TracebackException.from_exception(error)
     own = [frame for frame in found.stack if "/site-packages/" not in frame.filename and frame.filename != __file__]
     found.stack[:] = [frame for frame in found.stack if frame in own[-2:] or frame in found.stack[-2:]]
@@ -62,8 +62,8 @@ def answer(url, target, scheme, cookie):
     return Client(raise_request_exception=True).get(target, secure=scheme == "https", **given).status_code
 
 
-def tell(*lines):
-    # One write: what comes by two ways is put together in any order, also in the middle of a line.
+def print_lines(*lines):
+    # In one write: two streams would be mixed, even within a line.
     sys.stdout.write("".join(f"\n{MARK}{line}" for line in lines) + "\n")
     sys.stdout.flush()
 

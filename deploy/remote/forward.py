@@ -1,6 +1,6 @@
-"""Runs inside a container of a release's image: migrates one database to the end of what the release's code has.
+"""Migrate one database to the last migration of a release. Runs in a container of the release's image.
 
-Its arguments: manage.py; and the database's alias, or "default".
+forward.py MANAGE ALIAS      MANAGE: manage.py; ALIAS: the database's alias, or "default"
 """
 
 import os
@@ -15,16 +15,16 @@ def main() -> None:
     manage, alias = sys.argv[1:3]
     portside_patience.install()
     sys.argv = [manage, "migrate", "--noinput", *(() if alias == "default" else ("--database", alias))]
-    sys.path[0] = os.path.dirname(os.path.abspath(manage))  # as if manage.py had been called
+    sys.path[0] = os.path.dirname(os.path.abspath(manage))  # as python manage.py does
     try:
         runpy.run_path(manage, run_name="__main__")
     except SystemExit as error:
         if error.code:
-            portside_patience.tell_invalid_indexes()
+            portside_patience.print_invalid_indexes()
         raise
     except Exception:  # whatever a project may raise
         traceback.print_exc()
-        portside_patience.tell_invalid_indexes()
+        portside_patience.print_invalid_indexes()
         sys.exit(1)
 
 

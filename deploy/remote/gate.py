@@ -1,8 +1,8 @@
-"""Visits each web container of a release until all are healthy. See gate.sh.
+"""Visit each web container of a release until all are healthy. See gate.sh.
 
 gate.py SEEN COMPOSE URL SECONDS PROTOCOL PORT...
-SECONDS: how long it may take; empty for a single visit of a release that was healthy before. SEEN: a folder for what
-was found: "well" (JSON), or "name", "why", "log", "answer", "way" and "request" of the container that isn't healthy.
+SECONDS: the time limit, or empty for a single visit of a release that was healthy before. SEEN: a folder for the
+result: "well" (JSON), or "name", "why", "log", "answer", "way" and "request" of the container that isn't healthy.
 """
 
 import json
@@ -13,7 +13,7 @@ import time
 
 from visit import Container, Edge, visit
 
-LOOKS = 5  # as many equal answers, a second apart, won't change any more
+LOOKS = 5  # after so many equal answers, a second apart, give up
 FALLEN = '. "$PORTSIDE/remote/lib.sh"; fallen "$@"'
 
 
@@ -23,7 +23,7 @@ class Gate:
         self.containers = [Container(edge, int(port), protocol) for port in ports]
 
     def ask(self):
-        """Visit all containers, up to the first that isn't healthy: its name and its visit."""
+        """Visit all containers up to the first unhealthy one. Returns its name and its visit."""
         for number, container in enumerate(self.containers, 1):
             name, made = f"web-{number}", visit(self.url, self.edge, container)
             if made.fault:
@@ -31,40 +31,40 @@ class Gate:
         return name, made
 
     def fallen(self):
-        """The first container that doesn't run any more, or an empty string."""
+        """Return the name of the first container that has stopped, or an empty string."""
         words = ("sh", "-c", FALLEN, "sh", self.compose, str(len(self.containers)))
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
         return done.stdout.partition("\n")[0]
 
     def wait(self, seconds):
-        """Visit until all are healthy. What an application that runs answers again and again won't change by itself."""
+        """Visit until all are healthy. Gives up early if a running application repeats the same answer."""
         limit, before, looks = time.monotonic() + seconds, "", 0
         while True:
             name, made = self.ask()
             if not made.fault:
                 return made
             if ended := self.fallen():
-                self.refuse(ended, made, "it started and ended.")
+                self.refuse(ended, made, "it started and exited.")
             looks = looks + 1 if made.settled and (name, made.fault) == before else 1
             before = (name, made.fault)
             if made.settled and looks == LOOKS:
                 self.refuse(name, made, made.fault)
             if time.monotonic() >= limit:
-                self.refuse(name, made, f"{made.fault} It was asked for {seconds} s (DEPLOY_HEALTH_TIMEOUT).")
+                self.refuse(name, made, f"{made.fault} Portside tried for {seconds} s (DEPLOY_HEALTH_TIMEOUT).")
             time.sleep(1 if made.settled else 0.2)
 
     def look_again(self):
-        """An application can die after its first answers."""
+        """Visit once more: an application can die after its first answers."""
         name, made = self.ask()
         if ended := self.fallen():
-            self.refuse(ended, made, "it ended after its first answers.")
+            self.refuse(ended, made, "it exited after its first answers.")
         if made.fault:
-            self.refuse(name, made, f"{made.fault} Before that it was healthy.")
+            self.refuse(name, made, f"{made.fault} It was healthy before.")
         return made
 
     def refuse(self, name, made, why):
         status = made.answer.status
-        log = {3: 0, 4: 6, 5: 6}.get(status // 100, 18)  # lines of it that may say more than the answer does
+        log = {3: 0, 4: 6, 5: 6}.get(status // 100, 18)  # number of log lines to show beside the answer
         self.note(name=name, why=why, log=str(log), answer=made.answer.text(), way="\n".join(made.lines))
         if status >= 500:
             self.note(request=made.request(self.edge))

@@ -1,7 +1,7 @@
-"""Prints a site's logs in order of time, from its containers and from Nginx, as lines of TIME<tab>SERVICE<tab>TEXT.
+"""Print a site's logs by time, from its containers and from Nginx, as lines of TIME<tab>SERVICE<tab>TEXT.
 
-Travels as the words of a command: python3 -c TEXT QUERY, where QUERY is JSON (see deploy/cli/logs.py). Times are UTC.
-What can't be is told on a line of its own without a tab, with exit code 2; 3: the site isn't here. Python 3.9 will do.
+Sent as the words of a command: python3 -c TEXT QUERY, where QUERY is JSON (see deploy/cli/logs.py). Times are UTC.
+An error is a line without a tab, with exit code 2; exit code 3: the site isn't on this server. Works with Python 3.9.
 """
 
 import gzip
@@ -22,25 +22,25 @@ ERROR = re.compile(r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) (.*)")
 query = json.loads(sys.argv[1])
 wanted = re.compile(query["grep"])
 since = query["since"]
-if since is not None and since < 0:  # so many seconds ago, by this machine's clock
+if since is not None and since < 0:  # seconds ago, by this machine's clock
     since += time.time()
 printing = threading.Lock()
 
 
 def emit(when, service, text):
-    """Print a line, unless it isn't asked for."""
+    """Print a line."""
     shown = datetime.fromtimestamp(when, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")  # noqa: UP017
     with printing:
         sys.stdout.write(f"{shown}\t{service}\t{text}\n")
 
 
 def selected(lines):
-    """Those that are new enough and in which the expression is found."""
+    """Yield the lines that are new enough and match the expression."""
     return (line for line in lines if (since is None or line[0] >= since) and wanted.search(line[2]))
 
 
 def newest(lines):
-    """As many as are asked for, at most."""
+    """Return the last lines, as many as the query wants."""
     return lines if query["tail"] is None else deque(lines, query["tail"])
 
 
@@ -51,16 +51,16 @@ class Container:
         self.identity, self.role, self.release = identity, role, release
         self.service = process or (compose if role == "web" else role)
         self.names = {self.service, role} if role != "process" else {self.service}
-        self.last = ""  # the time of the last line, as Docker writes it
+        self.last = ""  # timestamp of the last line, as Docker writes it
 
     def lines(self):
-        """What it has said, as (time, service, text)."""
+        """Yield its log as (time, service, text)."""
         words = ["--tail", str(query["tail"])] if query["tail"] is not None and not query["grep"] else []
         words += ["--since", f"{since:.3f}"] if since is not None else []
         yield from selected(self._read(words))
 
     def follow(self):
-        """What it says from now on, until it ends."""
+        """Print what it logs from now on, until it ends."""
         begin = self.last or f"{started:.3f}"
         for line in selected(self._read(["--follow", "--since", begin], begin)):
             emit(*line)
@@ -81,20 +81,20 @@ class Container:
 
 
 def instant(stamp):
-    """2026-11-30T17:16:34.123456789Z as seconds."""
+    """Return 2026-11-30T17:16:34.123456789Z as seconds."""
     return datetime.fromisoformat(stamp[:26].rstrip("Z") + "+00:00").timestamp()
 
 
 class File:
-    """One of Nginx's logs, and those that were rotated."""
+    """One of Nginx's logs with its rotated files."""
 
     def __init__(self, path, read):
         self.path, self.read, self.service, self.names = path, read, "nginx", {"nginx"}
         self.role = "nginx"
-        self.end = 0  # of what was read of the file itself
+        self.end = 0  # bytes read of the current file
 
     def lines(self):
-        """What it has, as (time, service, text)."""
+        """Yield its lines as (time, service, text)."""
         if query["tail"] is None:
             for path in reversed(self._files()):
                 yield from selected(self._lines(path))
@@ -107,7 +107,7 @@ class File:
         yield from found
 
     def follow(self):
-        """What is added to it from now on, also once it is rotated."""
+        """Print what is appended from now on, also after a rotation."""
         begin = ["-c", f"+{self.end + 1}"]
         done = subprocess.Popen(
             ["tail", *begin, "-F", self.path],
@@ -118,7 +118,7 @@ class File:
             sys.stdout.flush()
 
     def _files(self):
-        """Its files, the newest first, as far as they may have something that is asked for."""
+        """Return its files that may have matching lines, newest first."""
         folder, name = os.path.split(self.path)
         rotated = re.compile(re.escape(name) + r"(?:\.(\d+)(?:\.gz)?)?\Z")
         numbers = {rotated.match(each): each for each in os.listdir(folder)} if os.path.isdir(folder) else {}
@@ -131,7 +131,7 @@ class File:
             yield from self._parsed(self._whole(stream, path))
 
     def _whole(self, stream, path):
-        """Lines that have been written to their end."""
+        """Yield the complete lines."""
         for raw in stream:
             if path == self.path:
                 if not raw.endswith(b"\n"):
@@ -149,7 +149,7 @@ class File:
 
 
 def access(text):
-    """A line of an access log: shown in one order, the status first."""
+    """Return time and text of a line of an access log, with the status first."""
     try:
         found = json.loads(text)
         when = datetime.fromisoformat(found["time"]).timestamp()
@@ -157,12 +157,12 @@ def access(text):
     except (ValueError, KeyError, TypeError):
         return None, text
     upstream = found.get("upstream_status", "")
-    through = "" if upstream in {"", "-", str(status)} else f" (the application: {upstream})"
+    through = "" if upstream in {"", "-", str(status)} else f" (application: {upstream})"
     return when, f'{status} {method} {host}{uri}{through} {seconds} s {size} B {address} "{agent}" {identity}'
 
 
 def error(text):
-    """A line of an error log, whose time is the server's own."""
+    """Return time and text of a line of an error log. Its time is in the server's time zone."""
     found = ERROR.match(text)
     if not found:
         return None, text
@@ -170,22 +170,22 @@ def error(text):
 
 
 def containers(*words):
-    """The site's containers that serve it, or are its database."""
+    """Return the site's containers that serve it, and its database's."""
     labels = "\t".join(f'{{{{.Label "{label}"}}}}' for label in LABELS)
     try:
-        told = subprocess.run(
+        printed = subprocess.run(
             ["docker", "ps", "--all", "--no-trunc", "--filter", f"label=portside.site={query['site']}", *words,
              "--format", "{{.ID}}\t" + labels],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         ).stdout  # fmt: skip
-    except FileNotFoundError:  # a server of static sites alone has no Docker
+    except FileNotFoundError:  # a server with only static sites has no Docker
         return []
-    found = [Container(*line.split("\t")) for line in told.splitlines()]
+    found = [Container(*line.split("\t")) for line in printed.splitlines()]
     return [each for each in found if each.role in {"web", "process", "db"}]
 
 
 def live(container):
-    """Whether it belongs to the live release, or to all of them."""
+    """Return whether a container belongs to the live release, or to all releases."""
     return container.role == "db" or container.release == current
 
 
@@ -194,7 +194,7 @@ def is_asked_for(source):
 
 
 class Follower:
-    """Follows sources as they come, each once."""
+    """Follow sources as they appear, each once."""
 
     def __init__(self):
         self.at = {}
@@ -202,7 +202,7 @@ class Follower:
     def begin(self, key, source):
         before, known = self.at.get(key, (None, None))
         if before and before.is_alive():
-            before.join(2)  # it ends with the container's end, of which we may hear later than of its start
+            before.join(2)  # it ends with the container, which Docker may report after the new start
             if before.is_alive():
                 return
         if known:
@@ -214,11 +214,11 @@ class Follower:
     def _follow(self, source):
         try:
             source.follow()
-        except BrokenPipeError:  # nobody reads any more
+        except BrokenPipeError:  # the reader is gone
             os._exit(1)
 
     def started(self, stream):
-        """Containers that start from now on: those of the next release, and those that are started again."""
+        """Follow containers that start from now on: those of the next release, and those that restart."""
         for raw in stream:
             identity = raw.decode().strip()
             for each in containers("--filter", f"id={identity}"):
@@ -243,7 +243,7 @@ def main():
              "--format", "{{.ID}}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-    # What visitors met an hour ago may have been the release before.
+    # With --since, read the previous releases too: one of them may have been live then.
     read = [each for each in (there if since is None else known) if is_asked_for(each)]
     for line in newest(heapq.merge(*(newest(each.lines()) for each in read), key=lambda line: line[0])):
         emit(*line)
@@ -264,7 +264,7 @@ current = os.path.basename(os.path.realpath(os.path.join(query["root"], "current
 try:
     code = main()
     sys.stdout.flush()
-except BrokenPipeError:  # nobody reads any more
+except BrokenPipeError:  # the reader is gone
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     code = 1
 os._exit(code)

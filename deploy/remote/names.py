@@ -1,8 +1,8 @@
-"""Asks what a certificate authority will ask, before it does: where names lead, who answers there, what CAA allows.
+"""Check what a certificate authority will check: where names point, which server answers there, what CAA allows.
 
-names.py ACME_ROOT TOKEN DIRECTORY NAME...      TOKEN: empty where it doesn't matter to where the names lead
-Prints JSON: of the authority what its directory says, of each name its addresses (with what is wrong there, or
-nothing) and who may issue for it. Runs with the server's own Python, and needs nothing else.
+names.py ACME_ROOT TOKEN DIRECTORY NAME...      TOKEN: empty if it doesn't matter where the names point
+Prints JSON: the authority's part of its directory; of each name its addresses (each with a fault, or empty) and who may
+issue for it. Runs with the server's own Python and needs nothing else.
 """
 
 import http.client
@@ -25,7 +25,7 @@ CAA = 257
 
 
 def leave(root, token):
-    """The token, where the authority's questions are answered."""
+    """Write the token where the authority's challenges are answered."""
     os.umask(0o022)
     folder = root + CHALLENGES
     os.makedirs(folder, exist_ok=True)
@@ -36,13 +36,13 @@ def leave(root, token):
 
 
 def authority(directory):
-    """What an ACME directory says of itself."""
+    """Return what an ACME directory says about its authority."""
     context = ssl.create_default_context()
     ca = os.path.join(os.environ["PORTSIDE_FILES"], "ca.pem")
     if os.path.exists(ca):
         context.load_verify_locations(ca)
     try:
-        with urllib.request.urlopen(directory, timeout=20, context=context) as answer:  # noqa: S310 - settings.py takes https alone
+        with urllib.request.urlopen(directory, timeout=20, context=context) as answer:  # noqa: S310 - settings.py requires https
             meta = json.load(answer).get("meta") or {}
     except (OSError, ValueError) as error:
         return {"error": str(getattr(error, "reason", error))}
@@ -54,7 +54,7 @@ def authority(directory):
 
 
 def look(name, token):
-    """Where a name leads and who may issue for it."""
+    """Return where a name points and who may issue for it."""
     if not token:
         return {"addresses": None, "caa": allowed(name)}
     with ThreadPoolExecutor() as pool:
@@ -65,7 +65,7 @@ def look(name, token):
 
 
 def addresses_of(name):
-    if name.endswith(".localhost"):  # is this machine, whatever a name server says (RFC 6761)
+    if name.endswith(".localhost"):  # always this machine (RFC 6761)
         return ["127.0.0.1"]
     try:
         found = socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)
@@ -75,14 +75,14 @@ def addresses_of(name):
 
 
 def fault(address, name, token, port=80):
-    """What is wrong with asking for the token there; nothing where it comes."""
+    """Return why the token isn't found at an address, or an empty string."""
     connection = http.client.HTTPConnection(address, port, timeout=SECONDS)
     try:
         connection.request("GET", CHALLENGES + "portside", headers={"Host": name})
         answer = connection.getresponse()
         body = answer.read(200).decode(errors="replace").strip()
     except http.client.HTTPException:
-        return "something else answers there"
+        return "something other than a web server answers there"
     except OSError as error:
         return f"port {port} doesn't answer there: " + (error.strerror or str(error) or "no answer").lower()
     finally:
@@ -91,7 +91,7 @@ def fault(address, name, token, port=80):
 
 
 def allowed(name):
-    """Who may issue for a name: what CAA says there or above; None where it says nothing of it."""
+    """Return who may issue for a name, by the CAA records there or above. None if there are none."""
     labels = name.removeprefix("*.").split(".")
     for number in range(len(labels)):
         found = caa_of(".".join(labels[number:]))
@@ -101,14 +101,14 @@ def allowed(name):
 
 
 def issuers(records, wildcard):
-    """Who may issue by these CAA records; None where none of them is about that (RFC 8659, 4.2 and 4.3)."""
+    """Return who may issue by these CAA records. None if none of them restricts that (RFC 8659, 4.2 and 4.3)."""
     wild = [value for tag, value in records if tag == "issuewild"]
     plain = [value for tag, value in records if tag == "issue"]
     return (wild if wildcard and wild else plain) or None
 
 
 def caa_of(name):
-    """The CAA records at a name, as (tag, value); None where there are none, or nobody can be asked."""
+    """Return the CAA records at a name, as (tag, value). None if there are none, or no name server answers."""
     question = b"".join(struct.pack("B", len(label)) + label.encode() for label in name.split(".")) + b"\0"
     query = struct.pack("!6H", secrets.randbelow(65536), 0x0100, 1, 0, 0, 0) + question + struct.pack("!2H", CAA, 1)
     for server in nameservers():
@@ -138,7 +138,7 @@ def is_address(text):
 
 
 def records_in(answer, place):
-    """The CAA records in an answer whose question ends at ``place``; None where there are none."""
+    """Return the CAA records in an answer whose question ends at ``place``. None if there are none."""
     (count,) = struct.unpack_from("!H", answer, 6)
     found = None
     for _ in range(count):

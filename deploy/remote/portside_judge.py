@@ -1,4 +1,4 @@
-"""What migrations break in a release that doesn't know them. Runs inside an application's image, beside ask.py.
+"""What migrations break in a release that doesn't know them. Imported by ask.py, inside an application's image.
 
 Runs on Django 4.2 and newer.
 """
@@ -13,13 +13,13 @@ def label(migration):
 
 
 def called(operation):
-    """RunPython and what it runs; of others their kind alone."""
+    """Return the kind of an operation; of RunPython also the function it runs."""
     code = getattr(operation, "code", None)
     return f"{type(operation).__name__} {code.__name__}" if code else type(operation).__name__
 
 
 class Judge:
-    """Goes through migrations, and compares what each operation makes of the tables with what a release knows."""
+    """Compares each operation's effect on the tables with the tables that a release knows, migration by migration."""
 
     def __init__(self, known, state, alias="default"):
         self.known = known
@@ -28,7 +28,7 @@ class Judge:
         self.breaking, self.unjudged = {}, {}
 
     def take_all(self, migration):
-        """A migration. What it is about may be nothing that this release knows."""
+        """Judge a migration. Its models may be unknown to this release."""
         try:
             for operation in migration.operations:
                 self.take(operation, migration)
@@ -36,7 +36,7 @@ class Judge:
             note(self.unjudged, label(migration), [f"it can't be compared ({type(error).__name__}: {error})"])
 
     def take(self, operation, migration):
-        """One operation of a migration."""
+        """Judge one operation of a migration."""
         name = label(migration)
         if isinstance(operation, SeparateDatabaseAndState):
             self._database_alone(operation, migration)
@@ -53,7 +53,7 @@ class Judge:
         self.before = after
 
     def _database_alone(self, operation, migration):
-        """What is done to the database counts; what Django is told instead is what it goes on from."""
+        """Judge the database operations only. The next operation starts from the state operations."""
         after = self.state.clone()
         operation.state_forwards(migration.app_label, after)
         for part in operation.database_operations:
@@ -62,7 +62,7 @@ class Judge:
 
 
 def _transparent(operation):
-    """Whether all that it does shows in the models. What we have never heard of may do anything."""
+    """Return whether the models show all its effects. An operation that isn't Django's own may do anything."""
     return type(operation).__module__.startswith("django.") and not _runs_code(operation)
 
 

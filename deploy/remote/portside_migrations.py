@@ -1,7 +1,7 @@
-"""The migrations of a release, and what they do to another one that doesn't know them. Runs inside an application's
-image, beside ask.py.
+"""The migrations of a release, and their effect on another release that doesn't know them. Imported by ask.py, inside
+an application's image.
 
-Its name is one that no application has, since the same Python imports both. Runs on Django 4.2 and newer.
+The module's name must not be an application's, since the same Python imports both. Runs on Django 4.2 and newer.
 """
 
 import json
@@ -22,7 +22,7 @@ from portside_judge import Judge, called, label, note
 
 
 def named(name, alias):
-    """As a user is told of a migration: of another database than the default one, with its alias."""
+    """Return a migration's name for users: with the alias if it isn't of the default database."""
     return name if alias == "default" else f"{name} ({alias})"
 
 
@@ -30,7 +30,7 @@ def named(name, alias):
 
 
 def aliases():
-    """The databases that migrations belong to: the default one, and those that a router sends models to."""
+    """Return the databases that have migrations: the default one, and those that a router sends models to."""
     routed = [alias for alias in connections if alias != "default" and any(map(_goes_to(alias), _models()))]
     return [alias for alias in ("default", *routed) if alias in connections and not _absent(connections[alias])]
 
@@ -44,12 +44,12 @@ def _models():
 
 
 def _any():
-    """A connection of any kind: whether a model has a table doesn't depend on it, but for what its Meta requires."""
+    """Return any connection. Whether a model has a table depends on it only if its Meta requires a feature."""
     return next(iter(connections.all()))
 
 
 def _goes_to(alias):
-    """Whether a router sends a model to this database and to no other."""
+    """Return a function that says whether a router sends a model to this database only."""
 
     def goes(model):
         if not router.allow_migrate_model(alias, model):
@@ -60,7 +60,7 @@ def _goes_to(alias):
 
 
 def _apps_of(alias):
-    """The apps whose tables are in this database."""
+    """Return the apps that have tables in this database."""
     goes = (lambda model: True) if alias == "default" else _goes_to(alias)
     return {model._meta.app_label for model in _models() if goes(model)}
 
@@ -71,8 +71,8 @@ def _apps_of(alias):
 class Known:
     """The migrations and the tables that another release knows.
 
-    ``given``: as :func:`said` told it of that one; or ``{"leaves": {app: name}}``, the last migration of each app,
-    which is all that older versions of Portside noted.
+    ``given``: what :func:`said` returned in that release; or ``{"leaves": {app: name}}``, the last migration of each
+    app, which is all that older versions of Portside recorded.
     """
 
     def __init__(self, given):
@@ -91,26 +91,26 @@ class Known:
             return cls(json.load(file))
 
     def compared(self, loader):
-        """The same, with what the last migrations of an older note stand for in this release's graph."""
+        """Return itself, after adding what the last migrations of an older record stand for in this release's graph."""
         for node in self.leaves.items():
             self.own[node] = []
             self.names |= _up_to(node, loader)
         return self
 
     def hears(self, node, loader):
-        """Whether it knows a migration of this release, by its own name or by those that it replaces."""
+        """Return whether it knows a migration of this release, by its name or by the migrations that it replaces."""
         replaced = _replaced(node, loader)
         return node in self.names or (bool(replaced) and all(self.hears(one, loader) for one in replaced))
 
     def same(self, loader):
-        """Names of its own that this release has by others: what a migration of both replaces, and what replaces this
-        release's."""
+        """Return names of its own that this release has under others: those that a migration of both replaces, and
+        those that replace this release's."""
         here = _heard_of(loader)
         theirs = {one for node, replaced in self.own.items() if node in here for one in replaced}
         return theirs | {node for node, replaced in self.own.items() if replaced and here >= {*replaced}}
 
     def strange(self, loader):
-        """The apps of which it knows migrations that this release has never heard of: they can't be compared."""
+        """Return the apps with migrations that this release doesn't know. These can't be compared."""
         here = _heard_of(loader)
         return {
             node[0] for node, replaced in self.own.items() if not ({node} <= here or (replaced and here >= {*replaced}))
@@ -118,7 +118,8 @@ class Known:
 
 
 def said():
-    """What this release knows, for :class:`Known` of another one: each migration with those it replaces; its tables."""
+    """Return what this release knows, for :class:`Known` of another: each migration with those it replaces; its
+    tables."""
     loader = MigrationLoader(None, load=False)
     loader.load_disk()
     replaced = {one for node in loader.disk_migrations for one in _replaced(node, loader)}
@@ -134,17 +135,17 @@ def _replaced(node, loader):
 
 
 def _all_replaced(node, loader):
-    """With those that the replaced ones replace in turn."""
+    """Return the replaced migrations, and those that these replace in turn."""
     return [each for one in _replaced(node, loader) for each in (one, *_all_replaced(one, loader))]
 
 
 def _heard_of(loader):
-    """All names that this release's code has, also by what its own replace."""
+    """Return all names in this release's code, and those that its migrations replace."""
     return {name for node in loader.disk_migrations for name in (node, *_all_replaced(node, loader))}
 
 
 def _up_to(node, loader):
-    """The names that the last migration of an app stands for."""
+    """Return the names that the last migration of an app stands for."""
     if node in loader.graph.nodes:
         plan = loader.graph.forwards_plan(node)
         return {name for each in plan for name in (each, *_all_replaced(each, loader))}
@@ -157,7 +158,8 @@ def _up_to(node, loader):
 
 
 def _torn(loader):
-    """The squashed migrations that a graph leaves out, being applied in part, of which some parts are gone."""
+    """Return the squashed migrations that are applied in part and whose parts are missing: the graph leaves them
+    out."""
     return [
         node
         for node in loader.disk_migrations
@@ -170,7 +172,8 @@ def _torn(loader):
 
 @contextmanager
 def _as_if_applied(names):
-    """While a graph is made: what is applied decides whether a squashed migration or its parts stand in it."""
+    """Replace the applied migrations while a graph is built. They decide whether it has a squashed migration or its
+    parts."""
     real = MigrationRecorder.applied_migrations
     MigrationRecorder.applied_migrations = lambda self: dict.fromkeys(names)
     try:
@@ -185,8 +188,8 @@ def _as_if_applied(names):
 class History:
     """The migrations of one database, and what another release knows of them.
 
-    ``known``: a :class:`Known`, or None where there is no other release; ``only``: the migrations, as they are
-    :func:`named`, beside which the other one counts as knowing all.
+    ``known``: a :class:`Known`, or None without another release. ``only``: names of migrations (see :func:`named`); the
+    other release counts as knowing all others.
     """
 
     def __init__(self, alias, known, only=None):
@@ -198,18 +201,18 @@ class History:
         self.others = self._as_the_other_sees_it()
 
     def _as_the_other_sees_it(self):
-        """The graph in which a squashed migration that the other release knows in part is its parts."""
+        """Return the graph that has the parts of a squashed migration if the other release knows only some of them."""
         if not self.known:
             return self.loader
         try:
             with _as_if_applied(self.known.names):
                 loader = MigrationLoader(connections[self.alias])
-        except NodeNotFoundError:  # the parts are gone from this release, and something depends on them
+        except NodeNotFoundError:  # this release lacks the parts, and a migration depends on them
             return self.loader
         return self.loader if _torn(loader) else loader
 
     def applied(self, loader=None):
-        """The nodes of the graph that are applied."""
+        """Return the nodes of the graph that are applied."""
         return {node for node in (loader or self.loader).graph.nodes if self._is_applied(node)}
 
     def _is_applied(self, node):
@@ -217,18 +220,19 @@ class History:
         return node in self.names or (bool(replaced) and all(map(self._is_applied, replaced)))
 
     def pending(self):
-        """What isn't applied, in order; of another database than the default one, where it is about its tables."""
+        """Return the migrations that aren't applied, in order. For another database, only those of apps with tables in
+        it."""
         plan = [migration for migration, _ in self.executor.migration_plan(self.loader.graph.leaf_nodes())]
         if self.alias == "default":
             return plan
         return [migration for migration in plan if self._is_mine(migration.app_label)]
 
     def _is_mine(self, app):
-        """Whether an app has tables in this database. Of the default one that doesn't matter."""
+        """Return whether an app's migrations count for this database. For the default one all do."""
         return self.alias == "default" or app in _apps_of(self.alias)
 
     def ahead(self):
-        """What is applied and the other release has never heard of, in order."""
+        """Return the migrations that are applied and unknown to the other release, in order."""
         return self._ahead_in(self.others) if self.known else []
 
     def _ahead_in(self, loader):
@@ -243,7 +247,7 @@ class History:
         return self.known.hears(node, self.loader)
 
     def strangers(self):
-        """What is applied and this release hasn't: those that the other one knows, and those that it doesn't either."""
+        """Return the applied migrations that this release lacks: those that the other one knows, and the rest."""
         strange = {node for node in self.names - _heard_of(self.loader) if self._is_mine(node[0])}
         if self.known:
             strange -= self.known.same(self.loader)
@@ -251,32 +255,34 @@ class History:
         return sorted(".".join(node) for node in theirs), sorted(".".join(node) for node in strange - theirs)
 
     def _is_theirs(self, node):
-        """Of an older note the last names alone are known: the app's others are taken for its."""
+        """Return whether the other release knows a migration. An older record has last names only, and counts for the
+        app."""
         return node in self.known.names or node[0] in self.known.leaves
 
     def torn(self):
-        """Why what is applied of a squashed migration can't be completed: Django passes over that without a word."""
+        """Return why partly applied squashed migrations can't be completed. Django skips them silently."""
         return [
-            f"{'.'.join(node)} is applied in part, and the parts that it replaces are gone"
+            f"{'.'.join(node)} is partly applied, and the migrations that it replaces are missing"
             for node in _torn(self.loader)
         ]
 
     def unrecorded(self):
-        """The squashed migrations that are applied by their parts alone: what names these no more would begin anew."""
+        """Return the squashed migrations of which only the parts are recorded. Without the parts, Django would apply
+        them again."""
         nodes = [
             node for node in self.loader.disk_migrations if _replaced(node, self.loader) and node not in self.names
         ]
         return [".".join(node) for node in nodes if self._is_applied(node) and self._is_mine(node[0])]
 
     def lacking(self):
-        """Why this release can't work with the tables as they are, before what is pending."""
+        """Return why this release can't work with the tables as they are, before its pending migrations."""
         wanted = about.known(self.alias)
         if self.pending():
             wanted = about.tables(self.loader.project_state(list(self.applied())), self.alias)
         return list(about.lacking(wanted, about.there(self.alias, wanted)))
 
     def judged(self, plan, loader, start):
-        """What migrations break in the other release, and what nobody can tell: migration -> phrases, twice.
+        """Return what migrations break in the other release, and what can't be checked: migration -> phrases, twice.
 
         ``start``: the nodes that are applied before the first of ``plan``.
         """
@@ -289,12 +295,12 @@ class History:
         strange = self.known.strange(self.loader) if not self.known.tables else set()
         for migration in plan:
             if migration.app_label in strange:
-                note(judge.unjudged, label(migration), ["it can't be compared with what that release knows"])
+                note(judge.unjudged, label(migration), ["it can't be compared with that release's migrations"])
         return judge.breaking, judge.unjudged
 
     def _tables(self):
-        """The tables that the other release knows. Where only names were noted, as this release's migrations make them;
-        and of an app of which it knows none, all that is applied."""
+        """Return the tables that the other release knows. If only names were recorded, build them from this release's
+        migrations; of an app without known migrations, from all that are applied."""
         if self.alias in self.known.tables:
             return self.known.tables[self.alias]
         if self.known.tables:
@@ -305,26 +311,27 @@ class History:
         return about.tables(self.others.project_state(heard), self.alias)
 
     def way_back(self, ahead):
-        """How to take back what the other release doesn't know: (app, name or zero) in order; or a sentence why not."""
+        """Return the migrations to go back to, as (app, name or zero) in order; or why it isn't possible, as a
+        phrase."""
         if not ahead:
             return []
         tangled = sorted(self.known.strange(self.loader) & {migration.app_label for migration in ahead})
-        if tangled and self.only is None:  # what was applied only now is nothing that the other knows by another name
+        if tangled and self.only is None:  # with ``only`` they are new, so the other can't know them by another name
             return f"the migrations of {', '.join(tangled)} can't be compared"
         nodes = {(migration.app_label, migration.name) for migration in ahead}
         in_part = any(self._hears(part) for node in nodes for part in _replaced(node, self.loader))
         if in_part or nodes != {(one.app_label, one.name) for one in self._ahead_in(self.loader)}:
-            return "they are a part of a squashed migration"
+            return "they are part of a squashed migration"
         to = [(app, self._last_heard(app, nodes)) for app in dict.fromkeys(one.app_label for one in reversed(ahead))]
         plan = self.executor.migration_plan([(app, name) for app, name in to])
         if {(migration.app_label, migration.name) for migration, _ in plan} != nodes or not all(
             back for _, back in plan
         ):
-            return "others, which stay, came between them"
+            return "other migrations, which stay, were applied in between"
         return [(app, name or "zero") for app, name in to]
 
     def _last_heard(self, app, ahead):
-        """The last applied migration of an app that stays; None for none."""
+        """Return the last applied migration of an app that stays, or None."""
         applied = self.applied()
         leaves = [node for node in self.loader.graph.leaf_nodes() if node[0] == app]
         plan = [node for leaf in leaves for node in self.loader.graph.forwards_plan(leaf)]
@@ -332,20 +339,20 @@ class History:
 
 
 def own_command():
-    """The app whose command stands in for Django's ``migrate``, or empty: what is applied, it alone knows then."""
+    """Return the app whose command replaces Django's ``migrate``, or an empty string."""
     app = get_commands().get("migrate", "django.core")
     name = app if isinstance(app, str) else type(app).__module__
     return "" if name == "django.core" else name
 
 
 def leaves(loader):
-    """The last migration of each app."""
+    """Return the last migration of each app."""
     return dict(sorted(loader.graph.leaf_nodes()))
 
 
 def unwritten(loader, folder):
-    """What ``makemigrations`` would write for the project's own apps, those below ``folder``: app -> changes."""
-    asked = MigrationQuestioner(specified_apps=set(), dry_run=True)  # which asks nobody, and ends nothing
+    """Return what ``makemigrations`` would write for the project's own apps, those below ``folder``: app -> changes."""
+    asked = MigrationQuestioner(specified_apps=set(), dry_run=True)  # asks no questions
     detector = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps), asked)
     own = {config.label for config in apps.get_app_configs() if _is_own(config.path, folder)}
     changes = detector.changes(graph=loader.graph)
@@ -361,7 +368,7 @@ def _is_own(path, folder):
 
 
 def unmigrated(loader):
-    """The apps that have models and no migration: nothing makes their tables."""
+    """Return the apps that have models but no migration, so that their tables are never created."""
     known = {app for app, _ in loader.graph.nodes}
     return [
         config.label
@@ -375,13 +382,13 @@ def _has_table(model):
 
 
 def irreversible(plan):
-    """Of each migration that can't be taken back the operations that can't."""
+    """Return, for each migration that can't be reversed, the operations at fault."""
     found = {label(migration): [called(op) for op in _flat(migration) if not op.reversible] for migration in plan}
     return {name: ", ".join(operations) for name, operations in found.items() if operations}
 
 
 def loose(plan, alias="default"):
-    """Those that stay half done when they fail."""
+    """Return the migrations that aren't atomic: a failure leaves part of them applied."""
     together = connections[alias].features.can_rollback_ddl
     return [label(migration) for migration in plan if not (migration.atomic and together)]
 

@@ -1,8 +1,8 @@
 """How long a migration's statements wait for a lock. Runs inside an application's image.
 
-What visitors would have to wait behind gives up after a while (lock_timeout, of the session). What nobody waits behind
-has all the time it needs: PostgreSQL builds an index beside the writers, and first waits for those that began before.
-"""
+A statement that blocks visitors while it waits gives up after a while (the session's lock_timeout). A statement that
+blocks nobody may wait forever: for example, PostgreSQL builds an index concurrently after waiting for older
+transactions."""
 
 import re
 
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connections
 from django.db.backends.signals import connection_created
 
-# They take no lock that reading or writing conflicts with. https://www.postgresql.org/docs/current/explicit-locking.html
+# These statements don't block reads or writes. https://www.postgresql.org/docs/current/explicit-locking.html
 PATIENT = re.compile(
     r"""\s*(?:
         create\s+(?:unique\s+)?index\s+concurrently\b[^;]*
@@ -32,12 +32,12 @@ order by 1
 
 
 def is_patient(sql):
-    """Whether a statement may wait for its locks as long as it takes."""
+    """Return whether a statement may wait for its locks without a limit."""
     return isinstance(sql, str) and bool(PATIENT.fullmatch(COMMENT.sub(" ", sql)))
 
 
 def install():
-    """For every connection from now on."""
+    """Install the wrapper on every connection that is opened from now on."""
     connection_created.connect(_attend, weak=False)
 
 
@@ -58,7 +58,7 @@ def _wait(execute, sql, params, many, context):
 
 
 def _restore(connection):
-    """The session's own time again. A transaction that failed takes it back by itself."""
+    """Restore the session's own lock_timeout. A transaction that failed restores it by itself."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("RESET lock_timeout")
@@ -66,13 +66,13 @@ def _restore(connection):
         pass
 
 
-def tell_invalid_indexes():
-    """Print the indexes that a statement which broke off left half made, with what takes them away."""
+def print_invalid_indexes():
+    """Print the indexes that a failed statement left invalid, with the command that removes them."""
     for alias in connections if settings.configured else ():
         if connections[alias].vendor == "postgresql":
             for index, table in _invalid_indexes(alias):
-                way = f"DROP INDEX CONCURRENTLY {index};"
-                print(f"The index {index} of {table} is half made, and of no use. It goes by: {way}")
+                text = f"The index {index} of {table} is invalid, left by an interrupted statement."
+                print(f"{text} Remove it with: DROP INDEX CONCURRENTLY {index};")
 
 
 def _invalid_indexes(alias):
@@ -81,5 +81,5 @@ def _invalid_indexes(alias):
         with connections[alias].cursor() as cursor:
             cursor.execute(INVALID)
             return cursor.fetchall()
-    except Exception:  # why it can't be asked is told already
+    except Exception:  # the reason was printed already
         return []

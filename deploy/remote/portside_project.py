@@ -1,7 +1,7 @@
-"""What a project's settings come to on the server, and why it doesn't start. Runs inside an application's image, beside
-ask.py, before Django has started: a setting at fault may be what keeps it from that.
+"""The effective settings of a project on the server, and why it doesn't start. Runs inside an application's image,
+imported by ask.py before Django has started: a wrong setting may prevent the start.
 
-It only says what is so; ``deploy/releases/django.py`` judges it.
+It only reports; ``deploy/releases/django.py`` judges.
 """
 
 import ast
@@ -19,14 +19,14 @@ import time
 from glob import glob
 
 MARK = "portside-answer:"
-SECONDS = 6  # in which a database must take a connection
+SECONDS = 6  # time limit for a connection to a database
 SILENT = f"nothing answers there within {SECONDS} s"
 VENDORS = {"sqlite": "sqlite", "spatialite": "sqlite", "postg": "postgresql", "psql": "postgresql", "mysql": "mysql"}
 VENDORS.update({"mariadb": "mysql", "oracle": "oracle", "dummy": "none"})
 PORTS = {"postgresql": "5432", "mysql": "3306", "oracle": "1521"}
-TOLD = ("DATABASES", "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "WSGI_APPLICATION")
+REPORTED = ("DATABASES", "DEBUG", "SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "WSGI_APPLICATION")
 PRODUCTION = re.compile(r"(^|_)(prod|production|live|deploy|deployment|server)(_|$)")
-ITS_KEY = (
+PRINT_KEY = (
     "import hashlib\nfrom django.conf import settings\n"
     "print('\\nportside-key:' + hashlib.sha256(str(settings.SECRET_KEY).encode()).hexdigest())"
 )
@@ -38,7 +38,7 @@ VARIABLE = (
 
 
 def name_settings():
-    """DJANGO_SETTINGS_MODULE as manage.py has it, unless the environment says it."""
+    """Set DJANGO_SETTINGS_MODULE as manage.py does, unless the environment has it."""
     with open("manage.py", encoding="utf-8") as file:
         said = re.search(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""", file.read())
     if said:
@@ -46,7 +46,7 @@ def name_settings():
 
 
 def said(settings, folder):
-    """What can be told of the settings alone."""
+    """Return what the settings alone show."""
     header = getattr(settings, "SECURE_PROXY_SSL_HEADER", None)
     middleware = getattr(settings, "MIDDLEWARE", None) or []
     return {
@@ -57,7 +57,7 @@ def said(settings, folder):
         "csrf_origins": [str(origin) for origin in getattr(settings, "CSRF_TRUSTED_ORIGINS", None) or []],
         "csrf_checked": any(str(name).endswith("CsrfViewMiddleware") for name in middleware),
         "knows_https": bool(header) and tuple(header) == ("HTTP_X_FORWARDED_PROTO", "https"),
-        "places": {name: place(name, settings, folder) for name in TOLD},
+        "places": {name: place(name, settings, folder) for name in REPORTED},
         "beside": beside(settings.SETTINGS_MODULE),
     }
 
@@ -66,7 +66,7 @@ def said(settings, folder):
 
 
 def database(config):
-    """Engine, kind, and where a database is, as its driver will take it."""
+    """Return engine and kind of a database, and where it is, as its driver would resolve it."""
     engine = config.get("ENGINE") or "django.db.backends.dummy"
     kind, options = vendor(engine), config.get("OPTIONS") or {}
     found = {"engine": engine, "vendor": kind, "host": "", "port": "", "name": str(config.get("NAME") or "")}
@@ -81,17 +81,17 @@ def database(config):
 
 
 def vendor(engine):
-    """What kind of database an engine is for. Django's own are known without their driver, which may be missing."""
+    """Return the kind of database an engine is for. Django's own engines are known without their driver."""
     if not engine.startswith("django."):
         try:
             return importlib.import_module(engine + ".base").DatabaseWrapper.vendor
-        except Exception:  # noqa: S110 - it is named instead, and asked for again when Django starts
+        except Exception:  # noqa: S110 - guess by its name; Django imports it again at its start
             pass
     return next((kind for word, kind in VENDORS.items() if word in engine.lower()), "")
 
 
 def same_place(host, port):
-    """Whether that is Portside's own database, by whichever name."""
+    """Return whether this is Portside's own database, under any name."""
     return port == "5432" and (host == "db" or bool(addresses(host) & addresses("db")))
 
 
@@ -105,7 +105,7 @@ def addresses(host):
 
 
 def file_state(name):
-    """Of SQLite's file: lasting, passing (gone with the container), read-only, or absent where it can't be made."""
+    """Return the state of an SQLite file: lasting, passing (gone with the container), read-only, or absent."""
     path = os.path.abspath(name.split("?")[0][len("file:") :] if name.startswith("file:") else name)
     if not name or ":memory:" in name or "mode=memory" in name or path.startswith(("/tmp/", "/dev/")):
         return "passing"
@@ -115,7 +115,7 @@ def file_state(name):
 
 
 def be_brief(settings):
-    """To ask needs no pool, and nobody waits minutes for a database that doesn't answer."""
+    """Shorten connection timeouts, and remove pools: this process needs none."""
     os.environ.setdefault("PGCONNECT_TIMEOUT", str(SECONDS))
     for config in settings.DATABASES.values():
         options = config.get("OPTIONS")
@@ -128,7 +128,7 @@ def be_brief(settings):
 
 
 def unreachable(databases):
-    """Those that take no connection: alias -> why. All are tried at once."""
+    """Return the databases that accept no connection: alias -> why. Tries all at once."""
     found = {}
     tries = [
         threading.Thread(target=_try, args=(alias, each["host"], each["port"], found), daemon=True)
@@ -157,18 +157,19 @@ def _refusal(host, port):
         socket.create_connection((host, port), SECONDS / many).close()
     except (socket.gaierror, UnicodeError):
         return f"the name {host} doesn't exist in DNS"
-    except socket.timeout:  # noqa: UP041 - of Python 3.9
+    except socket.timeout:  # noqa: UP041 - for Python 3.9
         return SILENT
     except OSError as error:
         return "nothing listens there" if error.errno == errno.ECONNREFUSED else (error.strerror or str(error)).lower()
     return ""
 
 
-# Where a setting is made
+# Where a setting is assigned
 
 
 def place(name, settings, folder):
-    """The file and line that set it, as far as the sources of the loaded modules tell; else the settings' file."""
+    """Return the file and line that assign a setting, found in the sources of the loaded modules; else the settings
+    file."""
     module = sys.modules.get(settings.SETTINGS_MODULE)
     own = getattr(module, "__file__", None) or ""
     files = [own, *sorted(_with(name, getattr(module, name, None), folder) - {own})]
@@ -184,7 +185,7 @@ def _assigns(name):
 
 
 def _with(name, value, folder):
-    """The files of the project's modules in which it has this value."""
+    """Return the files of the project's modules in which it has this value."""
     modules = [each for each in list(sys.modules.values()) if name in getattr(each, "__dict__", {})]
     files = {getattr(each, "__file__", None) or "" for each in modules if each.__dict__[name] is value}
     return {path for path in files if path.startswith(folder + os.sep) and "site-packages" not in path}
@@ -203,7 +204,7 @@ def _short(path, folder):
 
 
 def beside(module):
-    """Settings modules for production that lie beside this one, unless it is one itself."""
+    """Return the settings modules for production beside this one. Empty if this one is for production."""
     package, _, name = module.rpartition(".")
     file = getattr(sys.modules.get(module), "__file__", None) or ""
     if os.path.basename(file) == "__init__.py":
@@ -215,11 +216,11 @@ def beside(module):
 
 
 def secret_key(key):
-    """Whose it is: environment, or else random where another start has another, or fixed."""
+    """Return where the key is from: environment, random (another start has another one) or fixed."""
     if any(key.strip() == value.strip() for value in os.environ.values()):
         return "environment"
     done = subprocess.run(
-        (sys.executable, "-c", ITS_KEY),
+        (sys.executable, "-c", PRINT_KEY),
         capture_output=True,
         text=True,
         timeout=60,
@@ -235,8 +236,7 @@ def secret_key(key):
 
 
 def application(named, module, urls, kind):
-    """``package.wsgi.application``: the one that is named, or else one that lies where they usually do; empty where it
-    isn't there."""
+    """Return ``package.wsgi.application``: the named one, or the one in the usual place. Empty if it doesn't exist."""
     if named:
         return named if offers(*named.rpartition(".")[::2]) else ""
     parts = module.split(".")
@@ -248,7 +248,7 @@ def application(named, module, urls, kind):
 
 
 def offers(module, name):
-    """Whether there is such a module, and it makes this name. It isn't run for that."""
+    """Return whether a module exists and defines a name, without importing the module itself."""
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, AttributeError, ValueError):
@@ -258,9 +258,9 @@ def offers(module, name):
     origin = spec.origin or ""
     try:
         tree = ast.parse("\n".join(_source(origin))) if origin.endswith(".py") else None
-    except SyntaxError:  # told with its line where it is imported
+    except SyntaxError:  # reported with its line when it is imported
         return True
-    # What raises says itself why, once it is run.
+    # A module that raises reports the reason itself when it is imported.
     return tree is None or _makes(tree, name) or any(isinstance(node, ast.Raise) for node in tree.body)
 
 
@@ -281,7 +281,7 @@ def _makes(tree, name):
 
 
 def cause(error, folder):
-    """What an exception comes from: its kind, what it is about, its own words, and where in the project it was."""
+    """Return what an exception comes from: its kind, its subject, its own words, and where in the project it was."""
     chain = list(_chain(error))
     kind, about = _known(chain)
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -360,7 +360,7 @@ def _of_database(error):
 
 
 def _where(error, folder):
-    """The last line of the project's own that it came through."""
+    """Return the last line of the project's own code in the traceback."""
     trace, found = error.__traceback__, ""
     while trace is not None:
         path = trace.tb_frame.f_code.co_filename
@@ -371,7 +371,7 @@ def _where(error, folder):
 
 
 def closed():
-    """Folders in which packages may lie and which our user can't read: those that the environment names, then homes."""
+    """Return folders that may have packages but that the image's user can't read: from the environment, and homes."""
     named = os.environ.get("PATH", "").split(os.pathsep) + os.environ.get("PYTHONPATH", "").split(os.pathsep)
     named += [os.environ.get("VIRTUAL_ENV", ""), os.environ.get("PYTHONUSERBASE", "")]
     return {

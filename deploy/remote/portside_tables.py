@@ -1,7 +1,7 @@
-"""The tables that a release reads and writes, what there is of them, and what a change of them means. Runs inside an
-application's image, beside ask.py.
+"""The tables that a release reads and writes, those that exist, and what a change means. Imported by ask.py, inside an
+application's image.
 
-A release is told by its tables: ``table -> column -> Column``, of one database. Runs on Django 4.2 and newer.
+Tables are ``table -> column -> Column``, of one database. Runs on Django 4.2 and newer.
 """
 
 import re
@@ -14,7 +14,7 @@ from django.db.models.fields import NOT_PROVIDED
 WIDER = {"smallint": 1, "integer": 2, "bigint": 3}
 NAME = r'(?:(?:"[^"]+"|\w+)\.)?("[^"]+"|\w+)'
 IF = r"(?:if\s+(?:not\s+)?exists\s+)?"
-# Types that Django and PostgreSQL call the same, but for PLAIN. Of others nobody knows what reads what.
+# Types that Django and PostgreSQL name the same, apart from PLAIN. Others aren't compared.
 COMPARED = {
     *WIDER,
     "text",
@@ -41,21 +41,21 @@ where c.relkind in ('r', 'p', 'v', 'm', 'f') and pg_table_is_visible(c.oid) and 
 class Column(NamedTuple):
     type: str
     null: bool
-    default: bool  # the database has one, or makes the value itself
+    default: bool  # the database has a default, or generates the value
 
     @property
     def demands(self):
-        """Whether an INSERT must give it a value."""
+        """Return whether an INSERT must give it a value."""
         return not self.null and not self.default
 
 
 def known(alias):
-    """The tables that the code as it is reads and writes."""
+    """Return the tables that the present code reads and writes."""
     return _of(apps, alias)
 
 
 def tables(state, alias="default"):
-    """The tables of a state that migrations make."""
+    """Return the tables of a migration state."""
     return _of(state.apps, alias)
 
 
@@ -79,15 +79,15 @@ def _column(field, connection):
 
 
 def from_json(tables):
-    """Tables that were written as JSON, which knows no tuples of names."""
+    """Return tables that were written as JSON, which has no named tuples."""
     return {table: {name: Column(*column) for name, column in columns.items()} for table, columns in tables.items()}
 
 
-# What there is
+# What exists
 
 
 def there(alias, wanted):
-    """What the database has of these tables. Where it isn't PostgreSQL, nothing is told but the columns' names."""
+    """Return what the database has of these tables. Unless it is PostgreSQL, only the columns' names are known."""
     connection = connections[alias]
     if connection.vendor == "postgresql":
         return _in_postgresql(connection)
@@ -107,9 +107,9 @@ def _in_postgresql(connection):
 
 
 def lacking(wanted, found):
-    """Why a release with these tables can't work with what there is, one phrase each."""
+    """Yield why a release with these tables can't work with the existing ones, one phrase each."""
     for table, columns in wanted.items():
-        if '"' in table or "." in table:  # in a schema that isn't looked into
+        if '"' in table or "." in table:  # in a schema that isn't compared
             continue
         if table not in found:
             yield f"there is no table {table}"
@@ -121,7 +121,7 @@ def lacking(wanted, found):
                 yield from _unlike(f"{table}.{name}", column, found[table][name])
         for name, column in found[table].items():
             if name not in columns and column and column.demands:
-                yield f"the column {table}.{name} demands a value, which this code doesn't give"
+                yield f"the column {table}.{name} needs a value, which this code doesn't set"
 
 
 def _unlike(column, wanted, found):
@@ -135,7 +135,7 @@ def _unlike(column, wanted, found):
 
 
 def _plain(type_):
-    """A type by the name that Django has for it."""
+    """Return a type by the name that Django has for it."""
     kind, bracket, rest = type_.lower().partition("(")
     sizes = rest.replace(" ", "").replace(",", ", ")
     return PLAIN.get(kind, kind) + bracket + sizes
@@ -145,7 +145,7 @@ def _plain(type_):
 
 
 def breaks(before, after, known):
-    """What the difference means to a release that knows these tables, one phrase each."""
+    """Yield what the difference means to a release that knows these tables, one phrase each."""
     gone, made = sorted(before.keys() - after.keys()), sorted(after.keys() - before.keys())
     for index, table in enumerate(gone):
         if table in known:
@@ -166,8 +166,8 @@ def _columns_break(table, before, after, known):
     for name in made:
         if after[name].demands and not gone:
             yield (
-                f"adds the NOT NULL column {table}.{name}, and the database keeps no default for it: "
-                "db_default or null=True mends that"
+                f"adds the NOT NULL column {table}.{name} without a default in the database: "
+                "db_default or null=True fixes that"
             )
     for name in before:
         if name in after:
@@ -178,13 +178,13 @@ def _change_breaks(column, before, after, known):
     if before.null and not after.null and (known or after.demands):
         yield f"makes the column {column} NOT NULL"
     elif after.demands and not before.demands:
-        yield f"takes the database's default from the NOT NULL column {column}"
+        yield f"removes the database's default from the NOT NULL column {column}"
     if known and not _holds(after.type, before.type):
         yield f"changes the type of the column {column} from {before.type} to {after.type}"
 
 
 def _holds(new, old):
-    """Whether a column of the new type takes and gives all that one of the old type did."""
+    """Return whether a column of the new type accepts and returns all values of the old one."""
     if new == old or (new == "text" and old.startswith("varchar")):
         return True
     (kind, *sizes), (was, *were) = _parts(new), _parts(old)
@@ -198,13 +198,13 @@ def _holds(new, old):
 
 
 def _parts(type_):
-    """``varchar(40)`` is varchar and 40."""
+    """Split ``varchar(40)`` into varchar and 40."""
     kind, _, rest = type_.lower().partition("(")
     return kind.strip(), *(int(number) for number in re.findall(r"\d+", rest))
 
 
 def sql_breaks(sql, known):
-    """What SQL would break, as far as its words tell, one phrase each."""
+    """Yield what SQL would break, as far as its words show, one phrase each."""
     for statement in _statements(sql):
         yield from _statement_breaks(" ".join(statement.split()), known)
 
@@ -230,7 +230,7 @@ def _statement_breaks(statement, known):
             if bare in known:
                 yield f"drops the table {bare}"
         return
-    # Of what isn't a table only the words are known; indexes and their like, no release misses.
+    # Other objects can only be recognized by their keywords. A release doesn't miss indexes and the like.
     other = re.match(r"(?:drop|alter) (?!index|trigger|policy|rule|statistics)", statement, re.IGNORECASE)
     if (other and re.search(r"\b(?:drop|rename)\b", statement, re.IGNORECASE)) or re.match(
         r"do\b.*\b(?:drop|rename|set not null)\b", statement, re.IGNORECASE
@@ -239,7 +239,7 @@ def _statement_breaks(statement, known):
 
 
 def _action_breaks(table, action, columns):
-    """One action of an ALTER TABLE."""
+    """Yield what one action of an ALTER TABLE breaks."""
 
     def found(pattern):
         return re.match(rf"{pattern}", action, re.IGNORECASE)
@@ -261,7 +261,7 @@ def _alter_breaks(column, how, known):
     if how == "set not null":
         yield f"makes the column {column} NOT NULL"
     elif how == "drop default" and (not known or known.default):
-        yield f"takes the default from the column {column}"
+        yield f"removes the default from the column {column}"
     elif how.endswith("type") and known:
         yield f"changes the type of the column {column}"
 

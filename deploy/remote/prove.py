@@ -1,7 +1,7 @@
-"""Asks Nginx on this machine for each name by HTTPS, until it shows the certificate that it should.
+"""Check that Nginx on this machine serves a certificate for each name by HTTPS.
 
 prove.py CERTIFICATE NAME...
-A reload returns before its workers serve, so it asks again for a while.
+A reload returns before its workers serve, so the check is repeated for a while.
 """
 
 import socket
@@ -13,14 +13,14 @@ SECONDS = 15
 
 
 def first(path):
-    """The first certificate of a file."""
+    """Return the first certificate of a file."""
     with open(path) as stream:
         text = stream.read()
     return ssl.PEM_cert_to_DER_cert(text[: text.index("-----END CERTIFICATE-----") + 25] + "\n")
 
 
 def shown(name):
-    """The certificate that Nginx shows for a name. Who issued it is not the question here."""
+    """Return the certificate that Nginx serves for a name. Who issued it doesn't matter here."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     with (

@@ -1,4 +1,4 @@
-"""A request in the uwsgi protocol: what curl and visit.py would send as HTTP.
+"""A request in the uwsgi protocol: the equivalent of an HTTP request by curl or visit.py.
 
 https://uwsgi-docs.readthedocs.io/en/latest/Protocol.html
 """
@@ -7,7 +7,7 @@ import struct
 
 
 def request(host, target, scheme, headers):
-    """A GET request of modifier 0, which is WSGI: each name and each value after its length."""
+    """Return a GET request of modifier 0, which is WSGI: each name and value follows its length."""
     words = [word.encode("latin-1") for pair in variables(host, target, scheme, headers).items() for word in pair]
     block = b"".join(struct.pack("<H", len(word)) + word for word in words)
     return struct.pack("<BHB", 0, len(block), 0) + block

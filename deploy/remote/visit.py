@@ -1,4 +1,4 @@
-"""Visits the site as a browser does: follows redirects within the site's names and judges the page they end at.
+"""Visit the site as a browser does: follow redirects within the site's names and judges the page they end at.
 
 visit.py NGINX URL REQUEST      asks through Nginx on this machine; exits with 1 and prints the reason if the site isn't
                                 healthy
@@ -269,7 +269,7 @@ class Visit:
 
     @property
     def settled(self):
-        """Whether asking again should end the same way, as far as one answer can tell."""
+        """Whether another request would probably end the same way."""
         return self.answer.status not in PASSING
 
     @property
@@ -367,7 +367,7 @@ def _client_hint(status, host):
 
 
 def _loop_hint(made, edge):
-    """The usual cause of a loop, told by who redirects to what."""
+    """Return the likely cause of a redirect loop."""
     urls = [url for url, _ in made.way]
     loop = urls[urls.index(urls[-1]) : -1]
     moved = [urlsplit(url).netloc for url in loop if "$host" not in (edge.redirect(url) or "$host")]

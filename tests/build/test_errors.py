@@ -107,6 +107,6 @@ def test_what_is_not_known_has_no_hint() -> None:
 
 def test_a_half_made_index_is_found_with_what_drops_it() -> None:
     drop = "DROP INDEX CONCURRENTLY public.by_title;"
-    line = f"The index public.by_title of art is half made, and of no use. It goes by: {drop}"
+    line = f"The index public.by_title of art is invalid, left by an interrupted statement. Remove it with: {drop}"
     assert build_errors.invalid_index(["ERROR", line, "A migration failed."]) == drop
     assert build_errors.invalid_index(["ERROR"]) == ""

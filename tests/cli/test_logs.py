@@ -109,7 +109,7 @@ def test_a_request_is_read_as_a_line(server: Path) -> None:
     texts = [text for _, service, text in read(server) if service == "nginx"]
     assert texts[0] == '200 GET a.example/ 0.012 s 5 B 192.0.2.7 "Firefox" ab12'
     assert texts[1] == "[error] 7#7: *1 upstream prematurely closed"
-    assert texts[2].startswith("502 GET a.example/x?y=1 (the application: 500) ")
+    assert texts[2].startswith("502 GET a.example/x?y=1 (application: 500) ")
 
 
 @pytest.mark.parametrize(

@@ -161,10 +161,10 @@ def test_of_a_squashed_migration_a_part_can_be_known(release: Releases) -> None:
     answer = new.ask(old)
     assert answer["ahead"] == ["art.0003_drop"]
     assert answer["ahead_breaking"] == {"art.0003_drop": ["RemoveField drops the column art_work.note"]}
-    assert answer["no_way_back"] == {"art.0003_drop": "they are a part of a squashed migration"}
+    assert answer["no_way_back"] == {"art.0003_drop": "they are part of a squashed migration"}
     taken, said = new.back(old)
     assert taken == {"taken": [], "left": ["art.0003_drop"]}
-    assert "Nothing is taken back, since they are a part of a squashed migration.\n" in said
+    assert "No migration was reversed, since they are part of a squashed migration.\n" in said
     assert said.endswith("Still applied: art.0003_drop.\n")
 
 
@@ -202,7 +202,7 @@ def test_a_squash_that_is_applied_in_part_and_has_lost_its_parts_lacks_something
     both = migration(add("note"), add("more"), after="0001_first", replaces=("0002_note", "0003_more"))
     answer = release("note more", {"0001_first": FIRST["0001_first"], "0002_both": both}).ask(old)
     assert answer["pending"] == []
-    assert answer["lacking"] == ["art.0002_both is applied in part, and the parts that it replaces are gone"]
+    assert answer["lacking"] == ["art.0002_both is partly applied, and the migrations that it replaces are missing"]
 
 
 def test_of_a_squash_that_another_knows_in_part_nothing_is_taken_back(release: Releases) -> None:
@@ -214,7 +214,7 @@ def test_of_a_squash_that_another_knows_in_part_nothing_is_taken_back(release: R
     new = release("more", {"0001_all": migration(CREATE, add("more"), replaces=("0001_first", "0002_more"))})
     new.migrate()
     answer = new.ask(old)
-    assert answer["no_way_back"] == {"art.0001_all": "they are a part of a squashed migration"}
+    assert answer["no_way_back"] == {"art.0001_all": "they are part of a squashed migration"}
     assert new.back(old)[0] == {"taken": [], "left": ["art.0001_all"]}
     assert new.columns == {"id", "more"}
 
@@ -252,7 +252,9 @@ def test_of_two_branches_only_what_came_after_both_is_taken_back(release: Releas
     new.migrate()
     answer = new.ask(old)
     assert answer["ahead"] == ["art.0003_right", "art.0004_merge"]
-    assert answer["no_way_back"] == dict.fromkeys(answer["ahead"], "others, which stay, came between them")
+    assert answer["no_way_back"] == dict.fromkeys(
+        answer["ahead"], "other migrations, which stay, were applied in between"
+    )
     assert new.back(old)[0]["taken"] == []
     assert new.columns == {"id", "note", "left", "right"}
 
@@ -271,7 +273,7 @@ def test_what_can_not_be_taken_back_is_left_whole(release: Releases) -> None:
     new.migrate()
     taken, said = new.back(release("note", FIRST))
     assert taken == {"taken": [], "left": ["art.0003_drop", "art.0004_stuck"]}
-    assert "Nothing is taken back, since these can't be taken back: art.0004_stuck (RunPython print).\n" in said
+    assert "No migration was reversed, since these can't be reversed: art.0004_stuck (RunPython print).\n" in said
 
 
 def test_what_fails_at_going_back_is_told_by_what_the_database_says(release: Releases) -> None:
@@ -343,7 +345,7 @@ def test_a_project_with_a_migrate_command_of_its_own_says_so(release: Releases) 
     new.migrate()
     taken, said = new.back(old)
     assert taken == {"taken": [], "left": ["art.0002_note"]}
-    assert "Nothing is taken back, since art has a migrate command of its own" in said
+    assert "No migration was reversed, since only the migrate command of art can do it" in said
 
 
 def test_changes_of_models_without_a_migration_are_named(release: Releases) -> None:

@@ -85,7 +85,7 @@ def breaks(*operations: Any, forgotten: tuple[Any, ...] = ()) -> list[str]:
 
 
 KEEP = models.DO_NOTHING
-DEMANDS = "and the database keeps no default for it: db_default or null=True mends that"
+DEMANDS = "without a default in the database: db_default or null=True fixes that"
 
 
 @pytest.mark.parametrize(
@@ -103,10 +103,10 @@ DEMANDS = "and the database keeps no default for it: db_default or null=True men
          "changes the type of the column art_work.title from varchar(40) to varchar(9)"),
         (Alter("work", "size", text()), "changes the type of the column art_work.size from integer to varchar(40)"),
         (Alter("work", "title", text(db_column="name")), "renames the column art_work.title to name"),
-        (Alter("work", "given", text()), "takes the database's default from the NOT NULL column art_work.given"),
-        (Add("work", "more", text()), f"adds the NOT NULL column art_work.more, {DEMANDS}"),
-        (Add("work", "more", text(default="x")), f"adds the NOT NULL column art_work.more, {DEMANDS}"),
-        (Add("work", "x", models.ForeignKey("art.Author", KEEP)), f"adds the NOT NULL column art_work.x_id, {DEMANDS}"),
+        (Alter("work", "given", text()), "removes the database's default from the NOT NULL column art_work.given"),
+        (Add("work", "more", text()), f"adds the NOT NULL column art_work.more {DEMANDS}"),
+        (Add("work", "more", text(default="x")), f"adds the NOT NULL column art_work.more {DEMANDS}"),
+        (Add("work", "x", models.ForeignKey("art.Author", KEEP)), f"adds the NOT NULL column art_work.x_id {DEMANDS}"),
     ],
 )  # fmt: skip
 def test_what_breaks_is_told_in_a_phrase(operation: Any, told: str) -> None:
@@ -225,7 +225,7 @@ SOMETHING = "drops or renames something:"
         ("alter table art_work set schema old", ["renames the table art_work"]),
         ("alter table art_work alter note set not null", ["makes the column art_work.note NOT NULL"]),
         ("alter table art_work alter column size type text", ["changes the type of the column art_work.size"]),
-        ("alter table art_work alter given drop default", ["takes the default from the column art_work.given"]),
+        ("alter table art_work alter given drop default", ["removes the default from the column art_work.given"]),
         ("alter table art_work add y numeric(6,2) not null", ["adds the NOT NULL column art_work.y without a DEFAULT"]),
         ("select 1; drop table if exists other, art_work cascade", ["drops the table art_work"]),
         ("drop view works", [f"{SOMETHING} drop view works"]),
@@ -390,7 +390,7 @@ def test_an_app_whose_last_migration_is_gone_counts_as_unknown(project: Path) ->
     migrate(project, "art", "0002_more")
     answer = ask(project, {"art": "0099_squashed"})
     assert answer["ahead"] == ["art.0001_initial", "art.0002_more"]
-    told = ["it can't be compared with what that release knows"]
+    told = ["it can't be compared with that release's migrations"]
     assert answer["ahead_unjudged"] == dict.fromkeys(answer["ahead"], told)
     assert answer["no_way_back"] == dict.fromkeys(answer["ahead"], "the migrations of art can't be compared")
 

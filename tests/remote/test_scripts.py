@@ -890,7 +890,7 @@ def test_a_project_is_found_in_an_image_that_nobody_here_knows(tmp_path: Path) -
 
 def test_of_several_projects_in_an_image_none_is_taken(tmp_path: Path) -> None:
     sample.files(tmp_path, {"one/manage.py": "", "two/manage.py": ""})
-    assert f"more than one manage.py in the image ({tmp_path}/one, {tmp_path}/two)" in found(tmp_path)
+    assert f"has more than one manage.py ({tmp_path}/one, {tmp_path}/two)" in found(tmp_path)
 
 
 def a_run(step: str, locks: Path) -> bytes:

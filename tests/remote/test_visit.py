@@ -539,7 +539,7 @@ def test_who_never_answers_is_asked_until_the_time_is_over(gate: Gate) -> None:
         code, said, _ = gate.run(closed.getsockname()[1], seconds="1")
     assert code == 1
     assert said.splitlines()[-1] == (
-        "The new release isn't healthy: it doesn't answer at /. It was asked for 1 s (DEPLOY_HEALTH_TIMEOUT)."
+        "The new release isn't healthy: it doesn't answer at /. Portside tried for 1 s (DEPLOY_HEALTH_TIMEOUT)."
     )
 
 
@@ -557,7 +557,7 @@ def test_a_release_that_fails_later_is_refused(release: Release, gate: Gate) -> 
     code, said, _ = gate.run(release.port, again="2")
     assert (code, said.splitlines()[-1]) == (
         1,
-        "The new release isn't healthy: it answers 500 at /. Before that it was healthy.",
+        "The new release isn't healthy: it answers 500 at /. It was healthy before.",
     )
 
 
@@ -572,7 +572,7 @@ def test_a_container_that_ended_is_not_waited_for(release: Release, gate: Gate) 
     release.routes = {"/": OK}
     (gate.top / "bin/docker").write_text(DOCKER.replace('cat "$RUNNING"', "true"))
     _, said, _ = gate.run(release.port, again="1")
-    assert said.splitlines()[-1] == "The new release isn't healthy: it ended after its first answers."
+    assert said.splitlines()[-1] == "The new release isn't healthy: it exited after its first answers."
 
 
 # The cause
@@ -610,7 +610,7 @@ def cause(top: Path, target: str, settings: str = "settings_of_it") -> list[str]
 
 def test_a_page_that_raises_is_asked_for_as_it_was(tmp_path: Path) -> None:
     first, *_, last = cause(tmp_path, "/raises?a=2")
-    assert first == "The error at /raises?a=2, as Django raises it in a container of its own:"
+    assert first == "The error at /raises?a=2, raised again in a separate container:"
     assert last == "KeyError: 'https art.example 2 3'"
 
 
@@ -620,7 +620,7 @@ def test_a_page_that_ends_the_process_is_told_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("status", "said"),
-    [("500", "answers 500 too, and raises nothing."), ("200", "answers 200 there: the error doesn't come each time.")],
+    [("500", "answers 500 too."), ("200", "answers 200 there, so the error is intermittent.")],
 )
 def test_a_page_that_does_not_raise(tmp_path: Path, status: str, said: str) -> None:
     (line,) = cause(tmp_path, f"/{status}")

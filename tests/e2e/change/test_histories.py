@@ -200,7 +200,10 @@ def test_a_half_built_index_is_named_with_what_takes_it_away(notes: Project) -> 
         assert running.end().code == 1
         until(lambda: not building(notes), "the index to be given up")
     done = notes.deploy(check=False)
-    assert "is half made, and of no use. It goes by: DROP INDEX CONCURRENTLY public.by_title;" in done.err
+    assert (
+        "is invalid, left by an interrupted statement. Remove it with: DROP INDEX CONCURRENTLY public.by_title;"
+        in done.err
+    )
     assert "fab psql --query 'DROP INDEX CONCURRENTLY public.by_title;'" in done.err
     query = "DROP INDEX CONCURRENTLY public.by_title;"
     notes.fab("psql", "--query", query, on=notes.server, project=notes, check=True)

@@ -157,7 +157,7 @@ COPY . .
 
 def test_packages_that_only_root_can_read(site: Project) -> None:
     done = refused(site, {**more(""), "Dockerfile": ROOTS_OWN})
-    assert "User 10001, which the image runs as, can't read /root/.local/bin: there is no django" in done.err
+    assert "The image runs as user 10001, who can't read /root/.local/bin, so django can't be imported" in done.err
     assert "without --user" in done.err
     assert "DJANGO_SETTINGS_MODULE" not in done.err
 
@@ -167,7 +167,7 @@ IN_A_HOME = "FROM python:3.13-slim\nRUN install -d -m 700 /home/app\nWORKDIR /ho
 
 def test_a_project_in_a_home_that_is_closed(site: Project) -> None:
     done = refused(site, {**more(""), "Dockerfile": IN_A_HOME})
-    assert "User 10001, which the image runs as, can't read its WORKDIR, /home/app/src" in done.err
+    assert "The image runs as user 10001, who can't read its WORKDIR, /home/app/src" in done.err
 
 
 @pytest.fixture
