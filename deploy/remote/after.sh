@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs a command in the live release (DEPLOY_AFTER).
+# Run a command in the live release (DEPLOY_AFTER).
 #   after.sh COMPOSE COMMAND
 . "$PORTSIDE/remote/lib.sh"
-docker compose --progress quiet -f "$1" run --rm --no-deps -T manage sh -c "$2" || die "DEPLOY_AFTER failed; the release is live."
+docker compose --progress quiet -f "$1" run --rm --no-deps -T manage sh -c "$2" || die "DEPLOY_AFTER failed. The new release is live."

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Runs the steps that came with it, one after the other, and says how each ended.
+# Run the steps that were sent along, in order, and report how each ended.
 #   apply.sh FOLDER NONCE SITE TOKEN HOW
-# SITE, TOKEN: the site whose lock must be ours at every step, or empty. HOW: "detached" where it must reach its end
-# without a laptop, else empty. FOLDER holds remote/ (the scripts), steps (lines "step N VERB ARGS") and files/N/ (what a step brought along).
-# A line that begins with @@NONCE is for the laptop; all others are what the steps printed.
+# SITE, TOKEN: the site whose lock this run must hold at every step, or both empty. HOW: "detached" if the run must finish
+# without the laptop, else empty. FOLDER contains remote/ (the scripts), steps (lines "step N VERB ARGS") and files/N/ (a
+# step's files). Lines that begin with @@NONCE are for the laptop; all others are the steps' output.
 set -u
 PORTSIDE=$1
 nonce=$2
@@ -11,16 +11,16 @@ site=$3
 token=$4
 how=$5
 exec 2>&1 </dev/null
-# Nobody may be reading any more: that ends no step half-way.
+# The reader may be gone: that must not end a step half-way.
 trap '' PIPE
 export PORTSIDE
 
-tell() { printf '\n@@%s %s\n' "$nonce" "$*"; }
+report() { printf '\n@@%s %s\n' "$nonce" "$*"; }
 
-# Whether the site's lock is still ours: whoever took it since has left another token.
+# Returns whether this run still holds the site's lock: another run that takes it writes another token.
 ours() { [ -z "$site" ] || [ "$(cat "/run/portside/site-$site.token" 2>/dev/null)" = "$token" ]; }
 
-# Whoever takes the lock from a laptop that is gone ends what still runs for it, by its process group.
+# A run that takes the lock from a lost laptop kills what still runs for it, by its process group.
 group=/run/portside/site-$site.group
 rm -f "$group"
 if [ "$site" ] && [ "$how" != detached ] && ours; then
@@ -28,7 +28,7 @@ if [ "$site" ] && [ "$how" != detached ] && ours; then
     echo $$ >"$group"
 fi
 
-# One step: begins, runs, ends. The verb may leave a result ("unchanged WHY") and an answer (JSON on one line).
+# Run one step. The verb may write a result ("unchanged WHY") and an answer (JSON on one line).
 step() {
     number=$1
     shift
@@ -37,16 +37,16 @@ step() {
     PORTSIDE_ANSWER=$PORTSIDE/answer
     export PORTSIDE_FILES PORTSIDE_RESULT PORTSIDE_ANSWER
     rm -f "$PORTSIDE_RESULT" "$PORTSIDE_ANSWER"
-    ours || { tell exit 77; exit 77; }
-    tell begin "$number"
+    ours || { report exit 77; exit 77; }
+    report begin "$number"
     ("$@")
     code=$?
     if [ "$code" -ne 0 ]; then
-        tell failed "$number" "$code"
+        report failed "$number" "$code"
         exit 1
     fi
-    [ ! -f "$PORTSIDE_ANSWER" ] || tell answer "$number" "$(cat "$PORTSIDE_ANSWER")"
-    tell ended "$number" "$(cat "$PORTSIDE_RESULT" 2>/dev/null || echo changed)"
+    [ ! -f "$PORTSIDE_ANSWER" ] || report answer "$number" "$(cat "$PORTSIDE_ANSWER")"
+    report ended "$number" "$(cat "$PORTSIDE_RESULT" 2>/dev/null || echo changed)"
 }
 
 unchanged() { echo unchanged >"$PORTSIDE_RESULT"; }
@@ -60,8 +60,8 @@ folder() {
     mkdir -p "$1" && chown "$3" "$1" && chmod "$2" "$1"
 }
 
-# Notes what was written of the host's own files: what differs from it later was changed by hand. Not of what is secret, and
-# not where others write too. The last line of a file counts.
+# Record the checksum of a host file: if the file differs later, it was edited by hand. Not for secrets, and not where other
+# programs write too. The last line of a file counts.
 note_sum() {
     case $1 in
     /etc/portside/* | /etc/docker/*) ;;
@@ -71,7 +71,7 @@ note_sum() {
     esac
 }
 
-# write PATH MODE OWNER: the file "content", put in place by a rename, never through a link
+# write PATH MODE OWNER: writes the file "content" by a rename, never through a link
 write() {
     if [ -f "$1" ] && [ ! -L "$1" ] && cmp -s "$PORTSIDE_FILES/content" "$1" &&
         [ "$(stat -c %a:%u:%g "$1")" = "$2:$(ids "$3")" ]; then
@@ -88,7 +88,7 @@ write() {
     fi
 }
 
-# remove PATH: a file
+# remove PATH: removes a file
 remove() {
     if [ ! -e "$1" ]; then
         unchanged
@@ -97,7 +97,7 @@ remove() {
     rm -f "$1"
 }
 
-# ids OWNER: "root:root" as 0:0; numbers stay
+# ids OWNER: prints "root:root" as 0:0; numbers stay
 ids() {
     case $1 in
     root:root) echo 0:0 ;;
@@ -105,7 +105,7 @@ ids() {
     esac
 }
 
-# script NAME ARGS: a file of remote/
+# script NAME ARGS: runs a file of remote/
 script() {
     name=$1
     shift

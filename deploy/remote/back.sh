@@ -1,9 +1,9 @@
 #!/bin/sh
-# Takes back, with a release's own code, the migrations that another release has never heard of.
-#   back.sh COMPOSE FOLDER OPTIONS OTHER ONLY      FOLDER: of manage.py; OTHER: as in ask.sh
-# ONLY: these migrations at most, as a list in JSON, or empty for all of them.
-# OPTIONS: as in migrate.sh. $PORTSIDE_FILES: back.py and what it imports; other.json, as in ask.sh. Answers with what was
-# taken back and what is still applied, as the database says.
+# Reverse, with a release's own code, the migrations that another release doesn't know.
+#   back.sh COMPOSE FOLDER OPTIONS OTHER ONLY      FOLDER: of manage.py. OTHER: as in ask.sh.
+# ONLY: a JSON list of the migrations that may be reversed, or empty for all. OPTIONS: as in migrate.sh.
+# $PORTSIDE_FILES: back.py and its imports; other.json, as in ask.sh. Answers with what was reversed and what is still
+# applied.
 . "$PORTSIDE/remote/lib.sh"
 other=$(known "$4" "$PORTSIDE_FILES")
 manage "$1" --volume "$PORTSIDE_FILES:/portside/ask:ro" manage sh -s -- "$2" "$3" "$other" "$5" >"$PORTSIDE/said" 2>&1 <<'INSIDE'

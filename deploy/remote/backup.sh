@@ -1,10 +1,10 @@
 #!/bin/sh
-# Makes the final backup of a site: its database, uploads, volumes and logs; reads it back; notes that it is there.
+# Make the final backup of a site: database, uploads, volumes and logs. Verify it and record it.
 #   backup.sh SITE ROOT FOLDER MARKER DATA VOLUME BEGUN LOG...
-# FOLDER: where it is to be; MARKER: the file that notes it; DATA: the data services' compose file; VOLUME: the database's;
-# BEGUN: there while that was never ready, so that nothing is in it.
-# The site's application is stopped for it and stays so: nothing may be written any more that the backup wouldn't hold. Where
-# it fails, it starts again. $PORTSIDE_FILES: backup.json, README.
+# FOLDER: the backup's folder. MARKER: the file that records it. DATA: the data services' compose file. VOLUME: the
+# database's volume. BEGUN: a file that exists while the database was never ready and so has no data.
+# The application stops for the backup and stays stopped, so that nothing is written after it. If the backup fails, the
+# application starts again. $PORTSIDE_FILES: backup.json, README.
 . "$PORTSIDE/remote/lib.sh"
 site=$1 root=$2 folder=$3 marker=$4 data=$5 volume=$6 begun=$7
 shift 7
@@ -12,8 +12,8 @@ shift 7
 new=$folder.new
 umask 077
 
-# Answers with the folder, its size and which of its parts there are.
-tell() {
+# Answers with the folder, its size and its parts.
+answer_with() {
     parts=$(cd "$1" && find . -maxdepth 1 -type f \( -name 'database*.dump' -o -name files.tar \) -printf ', "%P"' | cut -c3-)
     answer "{\"folder\": \"$1\", \"kilobytes\": $(du -sk "$1" | cut -f1), \"parts\": [$parts]}"
 }
@@ -24,10 +24,10 @@ running() {
     done
 }
 
-# An interrupted removal goes on from here, unless somebody has brought the site to life again since.
+# An interrupted removal resumes here, unless the site was started again since.
 running=$(running)
 if [ -f "$marker" ] && [ -z "$running" ]; then
-    tell "$(head -n 1 "$marker")"
+    answer_with "$(head -n 1 "$marker")"
     unchanged "it was made before"
     exit 0
 fi
@@ -37,12 +37,12 @@ fail() {
     rmdir "$root" 2>/dev/null
     # shellcheck disable=SC2086
     [ -z "$running" ] || docker start $running >/dev/null || echo "The application can't be started again."
-    die "$* Nothing was taken away."
+    die "$* Nothing was removed."
 }
 
 compose() { docker compose --progress quiet -f "$data" "$@"; }
 
-# The rotated ones too. Another site's begin in another way: a name has no dot.
+# Also the rotated ones. Another site's logs don't match: a site's name has no dot.
 logs() {
     for log in "$@"; do
         for path in "$log" "$log".* "$log"-*; do
@@ -51,7 +51,7 @@ logs() {
     done
 }
 
-# In kilobytes, what the backup needs at most.
+# Prints the kilobytes that the backup needs at most.
 needed() {
     { (cd "$root" && du -sk media volumes 2>/dev/null); logs "$@" | xargs -r -d '\n' du -k; echo "${database_size:-0}"; } |
         awk '{sum += $1} END {print int(sum * 1.05) + 10240}'
@@ -59,11 +59,11 @@ needed() {
 
 rm -rf "${folder%/*}"/*.new
 mkdir -p "$new" && (umask 022 && mkdir -p "$root") && cp "$PORTSIDE_FILES/backup.json" "$PORTSIDE_FILES/README" "$new/" ||
-    fail "The backup's folder can't be made."
+    fail "The backup's folder can't be created."
 
 if [ ! -f "$begun" ] && docker volume inspect "$volume" >/dev/null 2>&1; then
     compose up -d --quiet-pull --wait --wait-timeout 180 db ||
-        fail "The database can't be started. (Should it be given up: docker volume rm --force $volume, once no container has it.)"
+        fail "The database can't be started. (To remove the site without its data, stop the containers that use the volume, then: docker volume rm --force $volume)"
     # shellcheck disable=SC2016
     database_size=$(in_db 'psql -qtA -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "select sum(pg_database_size(oid)) / 1024 from pg_database"' \
         </dev/null) || fail "The database doesn't answer."
@@ -90,9 +90,9 @@ mkdir "$new/logs" && logs "$@" | xargs -r -d '\n' cp --preserve=timestamps -t "$
 for record in site.json history.jsonl; do
     [ ! -f "$root/$record" ] || cp "$root/$record" "$new/" || fail "The records can't be backed up."
 done
-# What follows can't be undone: all of it is to be on the disk by then.
+# What follows can't be undone, so the backup must be on the disk first.
 find "$new" -exec sync {} + && mv -T "$new" "$folder" && sync "${folder%/*}" || fail "The backup can't be written."
 # shellcheck disable=SC2086
 printf '%s\n' "$folder" $running >"$marker.new" && sync "$marker.new" && mv -f "$marker.new" "$marker" && sync "$root" ||
-    fail "The removal can't be noted."
-tell "$folder"
+    fail "The removal can't be recorded."
+answer_with "$folder"

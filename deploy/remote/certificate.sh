@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts a site's certificate where Nginx reads it.
-#   certificate.sh SITE KIND FOLDER      FOLDER: empty for what came along
-# $PORTSIDE_FILES: fullchain.pem, privkey.pem where it came along.
+# Put a site's certificate where Nginx reads it.
+#   certificate.sh SITE KIND FOLDER      FOLDER: empty if the files were sent along
+# $PORTSIDE_FILES: fullchain.pem and privkey.pem, if FOLDER is empty.
 /usr/local/lib/portside/certificate.sh "$1" "$2" "${3:-$PORTSIDE_FILES}"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Tells which files of a static site the live release lacks.
+# Report which files of a static site the live release lacks.
 #   compare.sh FOLDER      $PORTSIDE_FILES: sums, lines as sha256sum prints them
-# Answers with their numbers, the first line being 1. What is there is read, not believed: somebody may have changed it.
+# Answers with their line numbers. The existing files are read, since somebody may have changed them.
 . "$PORTSIDE/remote/lib.sh"
 unchanged "it only looks"
 cd "$1" || { answer "[$(grep -c '' "$PORTSIDE_FILES/sums" | xargs seq -s ,)]"; exit 0; }

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Compresses the text files of a folder, a .gz and, where the server has brotli, a .br beside each: Nginx sends these instead
-# of compressing anew for every visitor. Afterwards the folder is root's, for all to read.
-#   compress.sh FOLDER POOL      POOL: where the same files may lie, compressed before
-# A project can have thousands of files: each program is started for many of them.
+# Compress the text files of a folder: a .gz beside each, and a .br if the server has brotli. Nginx sends these instead of
+# compressing for every visitor. Afterwards the folder belongs to root and everyone may read it.
+#   compress.sh FOLDER POOL      POOL: a folder that may have the same files compressed
+# A project can have thousands of files, so each program starts once for many of them.
 . "$PORTSIDE/remote/lib.sh"
-export LC_ALL=C # by which sort and comm agree
+export LC_ALL=C # so that sort and comm agree
 folder=$1 pool=$2
 cd "$folder" || exit 1
 lists=$PORTSIDE/compress
@@ -12,13 +12,13 @@ mkdir -p "$lists" || exit 1
 kinds=gz
 ! command -v brotli >/dev/null || kinds="gz br"
 
-# Their contents' hashes, in a folder that may lack some of them.
+# Prints the hashes of the files in a folder that may lack some of them.
 sums() { (cd "$1" 2>/dev/null && xargs -0 -r sha256sum -z -- <"$lists/all" 2>/dev/null | sort -z); }
 
-# The names of their compressed files.
+# Prints the names of their compressed files.
 of_kind() { xargs -0 -r printf "%s.$kind\\0"; }
 
-# Compresses them, on every core.
+# Compress on all cores.
 compress() {
     case $kind in
     gz) set -- gzip -9 -n -k -f -- ;;
@@ -35,8 +35,8 @@ sums . >"$lists/here"
 sums "$pool" >"$lists/there"
 comm -z -12 "$lists/here" "$lists/there" | cut -z -c 67- >"$lists/same"
 for kind in $kinds; do
-    of_kind <"$lists/all" | xargs -0 -r rm -f -- # one may be a link, and writing would change the other's
-    # What another release made of the same content; what it hasn't got, or lies on another disk, is made here.
+    of_kind <"$lists/all" | xargs -0 -r rm -f -- # one may be a hard link, and writing would change both
+    # Link what another release made of the same content. What is missing, or on another disk, is made here.
     [ ! -s "$lists/same" ] || (cd "$pool" && of_kind <"$lists/same" | link "$folder" 2>/dev/null)
     find . -name "*.$kind" -print0 | sed -z "s/\.$kind\$//" | sort -z | comm -z -23 "$lists/all" - | compress || exit 1
 done

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Makes a folder what an image is built of: of files that came along, and of those that it has from the last build.
+# Fill the folder that an image is built from: with files that were sent along, and with those left from the last build.
 #   context.sh FOLDER
-# $PORTSIDE_FILES: context/ (the files), same (paths of the others, a line each), programs (those of them that can be run).
-# Broken off, it leaves files that the next deploy compares by their sums before it takes any.
+# $PORTSIDE_FILES: context/ (the files), same (paths of the other files, one a line), programs (those that are executable).
+# If it is interrupted, the next deploy compares all files by their checksums.
 set -e
 folder=$1
 mkdir -p -m 700 "$folder"

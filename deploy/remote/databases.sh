@@ -1,20 +1,20 @@
-# Dumps of a site's databases: its own, and those that its project has made beside it. For scripts that know $data, the data
-# services' compose file.
+# Dumps of a site's databases: its own, and others that the project created beside it. Needs $data, the data services'
+# compose file.
 # shellcheck shell=sh
 
-# in_db SCRIPT [WORD...]: a shell script in the database's container
+# in_db SCRIPT [WORD...]: runs a shell script in the database's container
 in_db() { docker compose --progress quiet -f "${data:?}" exec -T db sh -c "$@"; }
 
-# The databases beside the site's own, a line each.
+# Prints the databases beside the site's own, one a line.
 other_databases() {
     # shellcheck disable=SC2016 # for the container's shell
     in_db 'exec psql -qtA -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "$1"' sh "select datname from pg_database
         where datallowconn and not datistemplate and datname not in (current_database(), 'postgres')" </dev/null
 }
 
-# Makes NAME.dump of the site's own database, and NAME.DATABASE.dump of each other one, readable by root only. Either all of
-# them are there afterwards, or none.
-#   dump_databases NAME.dump [OPTION...]      OPTION: of pg_dump
+# Dump the site's own database to NAME.dump, and each other one to NAME.DATABASE.dump, readable by root only. Makes all of
+# them or none.
+#   dump_databases NAME.dump [OPTION...]      OPTION: an option of pg_dump
 dump_databases() {
     dump=$1
     shift
@@ -34,7 +34,7 @@ dump_others() {
     done
 }
 
-# A database's name as a file's: no two are the same.
+# Prints a database's name as a unique file name.
 as_a_file() { printf %s "$1" | python3 -I -S -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.stdin.read(), safe=""))'; }
 
 # dump_one FILE DATABASE [OPTION...]      DATABASE: empty for the site's own

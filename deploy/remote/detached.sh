@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs its words to their end under systemd, whether anybody follows or not, and leaves nothing behind.
+# Run a command under systemd to its end, even if the laptop is gone, and clean up.
 #   detached.sh FOLDER NONCE WORD...
 folder=$1 nonce=$2
 shift 2

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Takes away releases that aren't live: containers, networks, images, folders. $PORTSIDE_FILES: event, for the history.
-#   discard.sh ROOT SITE FIRST ID...      FIRST: yes where no release was live before, so that none is now
+# Remove releases that aren't live: containers, networks, images, folders. $PORTSIDE_FILES: event, for the history.
+#   discard.sh ROOT SITE FIRST ID...      FIRST: yes if no release was live before, so that none is now
 . "$PORTSIDE/remote/lib.sh"
 root=$1 site=$2 first=$3
 shift 3

@@ -1,3 +1,3 @@
 #!/bin/sh
-# Docker reads daemon.json again; no container stops.
+# Make Docker read daemon.json again. Containers keep running.
 systemctl reload docker

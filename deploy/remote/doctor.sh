@@ -1,6 +1,6 @@
 #!/bin/sh
-# What fab doctor asks besides the facts, in lines of "key<TAB>value". It only reads.
-#   doctor.sh UNIT...     UNIT: whose state is wanted, now and after a boot
+# Print what fab doctor needs besides the facts, as lines of "key<TAB>value". Read-only.
+#   doctor.sh UNIT...     UNIT: a systemd unit, whose present and boot-time state are printed
 . "$PORTSIDE/remote/lib.sh"
 
 fact() { printf '%s\t%s\n' "$1" "$2"; }
@@ -10,7 +10,7 @@ for unit in "$@"; do
         fact unit "$unit $(systemctl is-active "$unit") $(systemctl is-enabled "$unit" 2>/dev/null || echo disabled)"
 done
 systemctl list-units --failed --plain --no-legend --full | awk '{print "failed\t" $1}'
-# Docker's own bridges have addresses that mean something else on every machine.
+# Docker's own bridges have local addresses.
 ip -o addr show scope global | awk '$2 !~ /^(docker|br-|veth)/ {sub("/.*", "", $4); print "address\t" $4}'
 df -Pk / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 {sub("%", "", $5); print "disk\t" $5 " " int($4 / 1024) " " $6}' | sort -u
 df -Pi / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 && $5 ~ /%/ {sub("%", "", $5); print "inodes\t" $5 " " $6}' | sort -u

@@ -1,4 +1,4 @@
 #!/bin/sh
-# Has systemd read its files again, and start units at each boot.
+# Make systemd read its files again, and start units at boot.
 #   enable.sh UNIT...
 systemctl daemon-reload && systemctl enable --quiet "$@"

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Tells the names of the live release's environment and of the settings it was deployed with, and of each value a hash, as
-# lines of "key<TAB>value". It only reads.
-#   env.sh ROOT KEPT NONCE      KEPT: the file with the settings of the last deploy; NONCE: what is hashed with each value
+# Print the names in the live release's environment and of the settings it was deployed with, each with a hash of its value,
+# as lines of "key<TAB>value". Read-only.
+#   env.sh ROOT KEPT NONCE      KEPT: the file with the settings of the last deploy. NONCE: is hashed with each value.
 . "$PORTSIDE/remote/lib.sh"
 root=$1 kept=$2 nonce=$3
 printf 'site.last\t%s\n' "$(last_change "$root")"
-[ ! -f "$root/current/env" ] || tell_environment "$root/current" "$nonce"
+[ ! -f "$root/current/env" ] || print_environment "$root/current" "$nonce"
 [ ! -f "$kept" ] || printf 'kept\tyes\n'
 [ ! -f "$kept" ] || python3 -I -S -c '
 import base64, hashlib, json, sys

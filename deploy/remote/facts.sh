@@ -1,7 +1,7 @@
 #!/bin/sh
-# Everything the plan needs to know of the server and of one site on it, in one go: lines of "key<TAB>value".
-#   facts.sh SITE PATH...     PATH: files whose mode, owner and SHA-256 are wanted
-# It only reads. Free text travels as base64.
+# Print all that a plan needs to know about the server and one site on it, as lines of "key<TAB>value".
+#   facts.sh SITE PATH...     PATH: a file whose mode, owner and SHA-256 are printed
+# Read-only. Free text is base64.
 . "$PORTSIDE/remote/lib.sh"
 site=$1
 shift
@@ -9,10 +9,10 @@ root=/srv/portside/$site
 
 fact() { printf '%s\t%s\n' "$1" "$2"; }
 encoded() { base64 -w0; }
-# Whether there is a program; a function of ours isn't one.
+# Returns whether a program is installed. A shell function doesn't count.
 has() { case $(command -v "$1") in /*) ;; *) return 1 ;; esac }
 
-# The port sshd answered on: the fourth word of SSH_CONNECTION, which sudo removes from our own environment.
+# Prints sshd's port: the fourth word of SSH_CONNECTION, which sudo removes from this environment.
 ssh_port() {
     pid=$$
     while [ "${pid:-0}" -gt 1 ]; do
@@ -28,7 +28,7 @@ host_facts() {
     fact clock "$(date -u +%Y%m%d-%H%M%S)"
     fact arch "$(dpkg --print-architecture)"
     fact cores "$(nproc)"
-    # In kilobytes: the df of uutils knows no other unit by a letter.
+    # In kilobytes: df of uutils has no option for another unit.
     fact disk "$(df -Pk / /var /srv /var/lib/docker 2>/dev/null | awk 'NR > 1 && (min == "" || $4 < min) {min = $4} END {print int(min / 1024)}')"
     systemctl show -p Id -p UnitFileState nginx.service docker.service portside-guard.service certbot.timer |
         awk -F= '$1 == "Id" {id = $2} $1 == "UnitFileState" && $2 ~ /^(disabled|masked)/ {print "unit.disabled\t" id}'
@@ -42,12 +42,12 @@ host_facts() {
         2>/dev/null | awk -F '\t' '$2 ~ /^ii/ {print "package\t" $1}'
     fact portside.version "$(cat /var/lib/portside/version 2>/dev/null)"
     ss -Hlntup | awk '{print "listener\t" $1 " " $5 " " $7}'
-    # Also where Docker isn't installed yet: what is there is kept.
+    # Also before Docker is installed: an existing file is kept.
     [ -f /etc/docker/daemon.json ] && fact docker.json "$(encoded </etc/docker/daemon.json)"
     firewall_facts
 }
 
-# Read where ufw itself looks, which takes a tenth of a second for each question. Of the rules, those for everybody.
+# Reads ufw's own files, since each call of ufw takes a tenth of a second. Of the rules, only those for any address.
 firewall_facts() {
     has ufw || return 0
     fact ufw "$(iptables -w -n -L ufw-user-input >/dev/null 2>&1 && echo active || echo inactive)"
@@ -66,8 +66,8 @@ docker_facts() {
     volume_facts
 }
 
-# The database's volume, and whether PostgreSQL's number for what is in it is the one that data.sh noted: the first in
-# pg_control, and another for each database that is made.
+# The database's volume, and whether its data is the database whose identifier data.sh recorded: the first number in
+# pg_control, which is different for each new database.
 volume_facts() {
     volume=$(docker volume inspect --format '{{.Mountpoint}}' "$site-postgres" 2>/dev/null) || return 0
     control=$(find "$volume" -maxdepth 4 -path '*/global/pg_control' -print -quit 2>/dev/null)
@@ -82,8 +82,8 @@ volume_facts() {
     fact database.size "$(find "$volume" -maxdepth 3 -name base -type d -exec du -sm {} + 2>/dev/null | cut -f1 | head -n 1)"
 }
 
-# What Nginx answers where the live release was found healthy, as a visitor asks: a status, 000 for none in time. A redirect
-# to HTTPS at the same place is followed; whoever needs to know more visits the site (visit.py).
+# Prints the status that Nginx answers at the live release's health check, for a visitor; 000 if there is none in time.
+# Follows a redirect to HTTPS at the same place. visit.py checks more.
 answer_facts() {
     record=$root/current/release.json
     has curl && [ -f "$record" ] || return 0
@@ -100,8 +100,8 @@ look() {
         --resolve "$host:80:127.0.0.1" --resolve "$host:443:127.0.0.1" "$1"
 }
 
-# The site's containers; and of those that run, which ended and were started again: how often, how many seconds ago (-1: it
-# is about to be), the name, the end of the log, the command.
+# The site's containers. Of those that run but were restarted: how often, how many seconds ago (-1: about to restart), the
+# name, the end of the log, the command.
 container_facts() {
     has docker || return 0
     all=$(docker ps -a --filter "label=portside.site=$site" --format '{{"container\t"}}{{json .}}' 2>/dev/null)
@@ -114,7 +114,7 @@ container_facts() {
     done
 }
 
-# nginx.conf is the distribution's own as long as it has the sum that dpkg noted.
+# Returns whether a file is unchanged from the distribution's package, by the checksum that dpkg recorded.
 distribution_file() {
     [ "$(md5sum <"$1" | cut -d' ' -f1)" = "$(dpkg-query -W -f '${Conffiles}\n' nginx-common nginx 2>/dev/null |
         awk -v path="$1" '$1 == path {print $2; exit}')" ]
@@ -124,7 +124,7 @@ nginx_facts() {
     has nginx || return 0
     fact nginx.version "$(nginx -V 2>&1 | encoded)"
     fact nginx.active "$(systemctl is-active nginx)"
-    # Where none runs, nginx -t would leave an empty pid file.
+    # While Nginx is stopped, nginx -t would leave an empty pid file.
     [ ! -s /run/nginx.pid ] || fact nginx.broken "$(nginx -t 2>&1 | sed -n 's/^.*\[emerg\] \([0-9#]*: \)\{0,1\}//p' | head -n 1 | encoded)"
     fact nginx.conf "$(distribution_file /etc/nginx/nginx.conf && echo distribution || echo other)"
     live=$(readlink /etc/nginx/portside) && fact nginx.generation "${live##*/}"
@@ -154,13 +154,13 @@ certificate_facts() {
         fact renewal.failed "$(systemctl show -p InactiveEnterTimestamp --value certbot.service)"
 }
 
-# Who is at work on the site, as lock.sh noted it; or what goes on by itself. Asked so that nobody who wants the lock meets us.
+# Prints the run that holds the site's lock, as lock.sh recorded it, or a detached run. flock -s doesn't block other runs.
 holder() {
     lock=/run/portside/site-$site
     if [ -s "$lock.holder" ] && ! flock -ns "$lock.lock" true; then
         cat "$lock.holder"
     elif [ -e "$lock.work" ] && ! flock -ns "$lock.work" true; then
-        echo "the server goes on with it by itself"
+        echo "the server finishes it on its own"
     fi
 }
 
@@ -168,7 +168,7 @@ site_facts() {
     fact site.held "$(holder)"
     [ -f "$root/site.json" ] && fact site.record "$(encoded <"$root/site.json")"
     fact site.last "$(last_change "$root")"
-    # One program reads all of the others, however many there are.
+    # One program reads all other records, however many there are.
     set --
     for record in /srv/portside/*/site.json; do
         [ ! -f "$record" ] || [ "$record" = "$root/site.json" ] || set -- "$@" "$record"
@@ -180,7 +180,7 @@ site_facts() {
     [ ! -f "$root/maintenance/closed" ] || fact site.closed "$(grep . "$root/maintenance/closed" || echo yes)"
     fact site.dump "$(find "$root/backups" -regex '.*/[^/.]*\.dump' -printf '%TY-%Tm-%Td %TH:%TM UTC %f\n' 2>/dev/null | sort | tail -n 1)"
     [ ! -d "$root" ] || fact site.there yes
-    # Folders of data that the live release's containers mount.
+    # Data folders that the live release's containers mount.
     sed -n 's!.* source: "\('"$root"'/\(media\|volumes/[^"]*\)\)".*!\1!p' "$root/current/compose.yaml" 2>/dev/null | sort -u |
         while read -r folder; do [ -d "$folder" ] || fact data.lacking "$folder"; done
     [ ! -f "$root/removing" ] || fact site.removing "$(head -n 1 "$root/removing")"
@@ -203,7 +203,7 @@ file_facts() {
     done
 }
 
-# Docker takes as long as all the rest, which is asked meanwhile; and Nginx the longer, the more sites there are.
+# Docker takes as long as all the rest, so it is asked in the background; so is Nginx, which takes longer with many sites.
 docker_facts >"$PORTSIDE/docker.facts" &
 container_facts >"$PORTSIDE/container.facts" &
 nginx_facts >"$PORTSIDE/nginx.facts" &

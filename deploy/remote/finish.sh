@@ -1,21 +1,21 @@
 #!/bin/sh
-# After the switch: the live release is recorded, and its processes start; the old one's are told to end, its connections
-# drain, and its web containers stop. They stay, stopped: they are the rollback.
+# Finish a switch. Record the live release and start its processes. Ask the old release's processes to end, wait for its open
+# connections, and stop its web containers. They are kept for a rollback.
 #   finish.sh ROOT SITE ID OLD SECONDS NAME...
-# OLD: the release before, or empty; SECONDS: at most, for its connections and jobs; NAME: a process of the live release.
-# $PORTSIDE_FILES: release.json, event (a line for the history). Answers with the seconds it took, the connections that
-# were left, and the old processes that are still at work.
+# OLD: the previous release, or empty. SECONDS: the time limit for its connections and jobs. NAME: a process of the live
+# release. $PORTSIDE_FILES: release.json, event (a line for the history). Answers with the seconds it took, the number of
+# connections left, and the old processes that still run.
 . "$PORTSIDE/remote/lib.sh"
 root=$1 site=$2 id=$3 old=$4 seconds=$5
 shift 5
 . "$PORTSIDE/remote/processes.sh"
 
-# The old release's web containers that run.
+# Prints the running web containers of the old release.
 containers() {
     docker ps -q --filter "label=portside.site=$site" --filter "label=portside.release=$old" --filter label=portside.role=web
 }
 
-# Connections that Nginx has open to the old release: its sockets have its name in their path, its ports are noted.
+# Counts Nginx's open connections to the old release: by its name in the path of its sockets, and by its ports.
 open_connections() {
     {
         ss -Hx state established | grep -F " /run/portside/$site-$old/"
@@ -32,13 +32,13 @@ start_processes "$@"
 rm -f "$root/releases/$id/pending.json"
 note "$root"
 began=$(now) left=0
-tell_processes
+end_processes
 if [ -n "$old" ] && [ "$old" != "$id" ]; then
     while [ "$(open_connections)" -gt 0 ] && [ $(($(now) - began)) -lt "$seconds" ]; do
         sleep 0.1
     done
     left=$(open_connections) grace=40
-    # Who is connected still has had the time that is given, and may be a websocket that never ends.
+    # A connection that is still open had its time. It may be a websocket that never ends.
     [ "$left" -eq 0 ] || grace=5
     containers | xargs -r docker stop -t "$grace" >/dev/null
 fi

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Visits a started release as a browser does, each of its web containers on its own port, until it is healthy; and again
-# for a few seconds, since an application can die after its first answers.
+# Visit each web container of a started release like a browser, on its own port, until all are healthy. Then visit again for
+# a few seconds, since an application can die after its first answers.
 #   gate.sh COMPOSE URL SECONDS AGAIN PROTOCOL
-# AGAIN: so many times more, a second apart, once it is healthy; PROTOCOL: http or uwsgi. $PORTSIDE_FILES: gate.py and
-# what it imports, nginx.json (see visit.py) and cause.py. Answers with where the visit led.
+# AGAIN: the number of further visits, one a second. PROTOCOL: http or uwsgi. $PORTSIDE_FILES: gate.py and its imports,
+# nginx.json (see visit.py) and cause.py. Answers with where the visit led.
 . "$PORTSIDE/remote/lib.sh"
 . "$PORTSIDE/remote/cause.sh"
 compose=$1 url=$2 seconds=$3 again=$4 protocol=$5
@@ -15,7 +15,7 @@ replicas=$(printf '%s\n' "$ports" | wc -l)
 seen=$PORTSIDE/seen
 mkdir -p "$seen"
 
-# Whether all answer 2xx, as most releases do: then there is no redirect to follow, and curl starts faster than Python.
+# Returns whether all answer 2xx, as usual: then there is no redirect to follow, and curl starts faster than Python.
 plain() {
     [ "$protocol" = http ] || return
     for port in $ports; do
@@ -26,7 +26,7 @@ plain() {
     done
 }
 
-# visit SECONDS: until all are healthy; without SECONDS, once
+# visit SECONDS: visits until all are healthy; without SECONDS, once
 visit() {
     # shellcheck disable=SC2086
     python3 -S -B "$PORTSIDE_FILES/gate.py" "$seen" "$compose" "$url" "$1" "$protocol" $ports || refuse
@@ -35,11 +35,11 @@ visit() {
 found() { cat "$seen/$1" 2>/dev/null; }
 
 refuse() {
-    [ -f "$seen/why" ] || die "The new release can't be asked."
+    [ -f "$seen/why" ] || die "The new release can't be checked."
     name=$(found name)
     cause=$([ ! -f "$seen/request" ] || cause "$compose" "$seen/request")
     log_end "$compose" "$(found log)" "$cause" "$name"
-    [ ! -s "$seen/answer" ] || { echo "Its answer begins:"; found answer; echo; }
+    [ ! -s "$seen/answer" ] || { echo "The answer begins:"; found answer; echo; }
     [ ! -s "$seen/way" ] || { found way; echo; }
     [ -z "$cause" ] || printf '%s\n' "$cause"
     [ "$replicas" -eq 1 ] || die "The new release isn't healthy: $name: $(found why)"
@@ -54,7 +54,7 @@ for _ in $(seq "$again"); do
     sleep 1
     [ $look = plain ] && plain && [ -z "$(fallen "$compose" "$replicas")" ] && continue
     visit ""
-    case $look$status in plain[45]?? | plain000) die "The new release isn't healthy: it answers $status at $path now and then." ;; esac
+    case $look$status in plain[45]?? | plain000) die "The new release isn't healthy: it answers $status at $path intermittently." ;; esac
 done
 answer "$(found well || echo '{"way": [], "elsewhere": ""}')"
 unchanged "it only asks"

@@ -1,3 +1,3 @@
 #!/bin/sh
-# Starts the unit that keeps containers from being reached past Nginx.
+# Start the unit that keeps containers from being reached past Nginx.
 systemctl daemon-reload && systemctl enable --quiet portside-guard.service && systemctl restart portside-guard.service

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Asks an authority for a certificate, by certbot, and puts it where Nginx reads it; renewed by a timer from then on.
+# Request a certificate with certbot and put it where Nginx reads it. A timer renews it from then on.
 #   issue.sh NAME SITE TRIAL
-# NAME: certbot's for it; SITE: whose it is, or empty for a trial, which is deleted again; TRIAL: the trial's name.
-# $PORTSIDE_FILES: certbot.ini, and ca.pem where another authority is to be trusted.
+# NAME: certbot's name for it. SITE: the site, or empty for a trial, which is deleted again. TRIAL: the trial's name.
+# $PORTSIDE_FILES: certbot.ini; ca.pem, if another authority is to be trusted.
 . "$PORTSIDE/remote/lib.sh"
 name=$1 site=$2 trial=$3
 chmod 600 "$PORTSIDE_FILES/certbot.ini"
@@ -12,7 +12,7 @@ if [ -f "$PORTSIDE_FILES/ca.pem" ]; then
     systemctl daemon-reload
 fi
 
-# An interrupted trial would be renewed for ever.
+# An interrupted trial would be renewed forever.
 forget() { [ ! -f "/etc/letsencrypt/renewal/$trial.conf" ] || certbot delete --non-interactive --cert-name "$trial" >/dev/null 2>&1; }
 
 end() {
@@ -25,15 +25,15 @@ trap end EXIT
 limit=$(($(now) + 300))
 until said=$(certbot certonly --non-interactive --config "$PORTSIDE_FILES/certbot.ini" 2>&1); do
     case $said in
-    # Its timer, or another site's: certbot doesn't wait for itself.
-    *"Another instance of Certbot is already running"*) [ "$(now)" -lt "$limit" ] || die "certbot is busy with something else." ;;
-    # The authority knows our account no more: another one is made.
+    # Another certbot runs: its timer, or another site's deploy. certbot itself doesn't wait.
+    *"Another instance of Certbot is already running"*) [ "$(now)" -lt "$limit" ] || die "Another certbot process has been running for 5 minutes." ;;
+    # The authority doesn't know the account any more: register a new one.
     *"Account "*" not found"* | *accountDoesNotExist*)
         account=/etc/letsencrypt/accounts/$(sed -n 's/^server = https:\/\///p' "$PORTSIDE_FILES/certbot.ini")
         [ -d "$account" ] || end_with "$said"
         rm -rf "$account"
         ;;
-    # It happens, means nothing, and certbot asks once more only.
+    # A known harmless error, which certbot retries only once.
     *"anti-replay nonce"* | *badNonce*) [ "$(now)" -lt "$limit" ] || end_with "$said" ;;
     *) end_with "$said" ;;
     esac
@@ -41,5 +41,5 @@ until said=$(certbot certonly --non-interactive --config "$PORTSIDE_FILES/certbo
 done
 printf '%s\n' "$said"
 [ "$site" ] || exit 0
-systemctl enable --quiet --now certbot.timer || die "certbot.timer can't be started: nothing would renew the certificate."
+systemctl enable --quiet --now certbot.timer || die "certbot.timer can't be started, so the certificate would not be renewed."
 /usr/local/lib/portside/certificate.sh "$site" issued "/etc/letsencrypt/live/$name"

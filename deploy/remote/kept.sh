@@ -1,5 +1,5 @@
 #!/bin/sh
-# Answers with the environment file of the last deploy, as it is kept for root alone. It only reads.
+# Answer with the environment file of the last deploy, which only root can read. Read-only.
 #   kept.sh FILE
 . "$PORTSIDE/remote/lib.sh"
 if [ -f "$1" ]; then
@@ -8,4 +8,4 @@ if [ -f "$1" ]; then
     exit 0
 fi
 sites=$(find "$(dirname "$1")" -type f -printf '%f\n' 2>/dev/null | sort | paste -sd ' ')
-die "No .env is kept here for a site of that name. Sites that have one: ${sites:-none}"
+die "The server has no .env for a site of that name. It has one for: ${sites:-none}"

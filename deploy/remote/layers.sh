@@ -1,7 +1,7 @@
 #!/bin/sh
-# Looks which layers of an image are there.
+# Report which layers of an image are missing.
 #   layers.sh FOLDER NAME...
-# Answers with those that are lacking, and how many bytes of each have arrived.
+# Answers with the missing ones, and how many bytes of each have arrived.
 . "$PORTSIDE/remote/lib.sh"
 folder=$1
 shift
@@ -12,4 +12,4 @@ for name in "$@"; do
     lacking="$lacking, \"$name\": $(stat -c %s "$folder/$name.part" 2>/dev/null || echo 0)"
 done
 answer "{${lacking#, }}"
-unchanged "$# layers, of which $(printf '%s' "$lacking" | tr -dc : | wc -c) are lacking"
+unchanged "$# layers, $(printf '%s' "$lacking" | tr -dc : | wc -c) of them missing"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Tells which release is live, its record, and whose the site is, as facts.sh does. It only reads.
+# Print which release is live, its record, and the site's record, as facts.sh does. Read-only.
 #   live.sh ROOT
 . "$PORTSIDE/remote/lib.sh"
 live=$(readlink "$1/current") || exit 0

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Has Docker take an image whose layers were sent.
-#   load.sh IMAGE FOLDER LIST NAME...      FOLDER: of the layers; LIST: the file that names those that the release needs
+# Make Docker load an image whose layers were sent.
+#   load.sh IMAGE FOLDER LIST NAME...      FOLDER: the layers' folder. LIST: the file that lists the release's layers.
 # $PORTSIDE_FILES: config.json, manifest.json. Answers with the image's digest.
 . "$PORTSIDE/remote/lib.sh"
 image=$1 folder=$2 list=$3

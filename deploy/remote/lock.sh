@@ -1,27 +1,27 @@
-# Holds a site's lock while its input is open and something comes from there at least every so many seconds: sshd
-# notices a cut cable late, and a suspended laptop not at all.
-#   lock SITE WHO TOKEN SECONDS CURRENT WAIT      prints "held", whether something ran here (yes or no) and the live
-#                                                 release; or "busy" and who holds it
-# WAIT: yes to wait for it; then who holds it is printed whenever that changes.
-# A line of the input is the stage we are at, or empty; each is answered, so that the laptop too notices a cut cable.
-# Whoever gets the lock leaves the token; a run of steps with another token is refused, so that a laptop which wakes up
-# after somebody else took over changes nothing.
+# Hold a site's lock while the input is open and receives something every so many seconds: sshd notices a cut cable late, and
+# a suspended laptop not at all.
+#   lock SITE WHO TOKEN SECONDS CURRENT WAIT      prints "held", whether a run was in progress (yes or no) and the live
+#                                                 release; or "busy" and the holder
+# WAIT: yes to wait for it. Then the holder is printed whenever it changes.
+# A line of the input is the present stage, or empty. Each line is answered, so that the laptop too notices a cut cable.
+# The holder of the lock writes its token. A run of steps with another token is refused: a laptop that wakes up after another
+# one took over changes nothing.
 # shellcheck shell=sh
 trap '' PIPE
-exec 2>/dev/null # where sudo asked for a password it would come as output
+exec 2>/dev/null # if sudo asked for a password, errors would be mixed with the output
 locks=/run/portside
 mkdir -p "$locks"
 
-# Whether a run of steps is under way.
+# Returns whether a run of steps is in progress.
 busy() { ! flock -n "$locks/site-$1.work" true; }
 
-# The process group of the run under way; one that must reach its end has none.
+# Prints the process group of the run in progress. A detached run has none.
 group() { ! busy "$1" || cat "$locks/site-$1.group" 2>/dev/null; }
 
-# The process group that waits for the rest of what a laptop sends.
+# Prints the process group that waits for the rest of a transfer.
 receiving() { flock -n "$locks/site-$1.receiving" true || cat "$locks/site-$1.receiving"; }
 
-# Ends what a laptop that is gone has left running. Not read by anybody any more, it would at best hold us up.
+# End what a lost laptop has left running: it would only block the next run.
 end() {
     [ "$1" ] || return 0
     kill -s TERM -- "-$1" 2>/dev/null
@@ -34,18 +34,18 @@ end() {
 
 lock=$locks/site-$1.lock
 
-# Whether the file we have open and locked is still the one of this name: with a site that was taken away, it goes too.
+# Returns whether the locked file is still the one of this name: removing a site removes the file too.
 same() { [ "$(stat -Lc %d:%i /proc/self/fd/9)" = "$(stat -c %d:%i "$lock" 2>/dev/null)" ]; }
 
 exec 9>"$lock"
-holder=- # of somebody who has just begun, nothing stands there yet
+holder=- # a new holder may not have written its name yet
 until flock -n 9 && same; do
     exec 9>"$lock"
     now=$(cat "$locks/site-$1.holder" 2>/dev/null)
     [ "$now" = "$holder" ] || echo "busy $now"
     holder=$now
     [ "$6" = yes ] || exit 0
-    # Until it comes free, our input may end: nobody waits any more.
+    # The input may end while this waits: then the laptop is gone.
     flock -w 1 9 && same && break
     timeout 0.1 sh -c 'IFS= read -r beat' 9>&-
     [ $? -ne 1 ] || exit 0
@@ -66,10 +66,10 @@ while heard "$4" || { ended=$?; false; }; do
     echo 2>/dev/null
     [ -z "$stage" ] || printf '%s, since %s UTC, now at %s\n' "$2" "$since" "$stage" >"$locks/site-$1.holder"
 done
-# A laptop that was only silent may go on; one that hung up won't.
+# A laptop that was only silent may continue. One that hung up won't.
 [ "$ended" -eq 124 ] || left=$(group "$1")
 rm -f "$locks/site-$1.holder"
-# Of a site that isn't there, nothing stays. The lock's file last: from then on it is somebody else's to have.
+# If the site doesn't exist, remove all its files. The lock's file comes last: from then on another run may take it.
 [ -d "${5%/*}" ] || busy "$1" || { rm -f "$locks/site-$1".[!l]*; rm -f "$lock"; }
 exec 9>&-
 end "${left:-}"

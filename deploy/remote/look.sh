@@ -1,7 +1,7 @@
 #!/bin/sh
-# Looks whether a static site's release has what a path shows, as Nginx finds it: see site/static.conf.j2.
+# Check that a static site's release has a file for a path, as Nginx finds it: see site/static.conf.j2.
 #   look.sh FOLDER PATH GROUP FALLBACK
-# GROUP: Nginx's own, by number. FALLBACK: the file that is shown for paths that don't exist, or empty.
+# GROUP: Nginx's own group, by number. FALLBACK: the file that is shown for paths that don't exist, or empty.
 . "$PORTSIDE/remote/lib.sh"
 folder=$1 path=${2%%\?*} group=$3 fallback=$4
 for file in "$path" "$path.html" "$path/index.html" ${fallback:+"/$fallback"}; do
@@ -10,5 +10,5 @@ for file in "$path" "$path.html" "$path/index.html" ${fallback:+"/$fallback"}; d
     unchanged "it only looks"
     exit 0
 done
-echo "It has: $(cd "$folder" && find . -mindepth 1 -maxdepth 1 ! -name '*.gz' ! -name '*.br' -printf '%P\n' | sort | head -n 8 | paste -sd ' ')"
+echo "The release has: $(cd "$folder" && find . -mindepth 1 -maxdepth 1 ! -name '*.gz' ! -name '*.br' -printf '%P\n' | sort | head -n 8 | paste -sd ' ')"
 die "The new release shows nothing at $path: there is no ${path#/}$([ "$path" != "${path%/}" ] && echo index.html). Is DEPLOY_APP the right folder?"

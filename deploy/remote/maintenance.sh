@@ -1,7 +1,7 @@
 #!/bin/sh
-# Closes a site, or opens it again: Nginx looks at the files itself, so there is nothing to reload.
-#   maintenance.sh ROOT FILE STATE ADDRESS...      FILE: the site's, inside a generation; STATE: closed or open
-# ADDRESS: who comes in all the same; those of an earlier time don't any more.
+# Close a site, or open it again. Nginx checks the files itself at each request, so no reload is needed.
+#   maintenance.sh ROOT FILE STATE ADDRESS...      FILE: the site's file in a generation. STATE: closed or open.
+# ADDRESS: an address that may still visit. It replaces those of an earlier call.
 . "$PORTSIDE/remote/lib.sh"
 folder=$1/maintenance file=$2 state=$3
 shift 3
@@ -10,7 +10,7 @@ if [ "$state" = open ]; then
     rm -rf "$folder"
     exit
 fi
-grep -qF "$folder/closed" "/etc/nginx/portside/$file" || die "Nginx doesn't know yet how to close this site: deploy it first."
+grep -qF "$folder/closed" "/etc/nginx/portside/$file" || die "Nginx can't close this site yet. Deploy the site first."
 if [ -f "$folder/closed" ] && [ "$(ls "$folder/allowed")" = "$([ "$#" -eq 0 ] || printf '%s\n' "$@" | LC_ALL=C sort)" ]; then
     unchanged
     exit 0

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Migrates databases with a release's own code, to the end of what it has.
-#   migrate.sh COMPOSE MANAGE OPTIONS MARK ALIAS...      OPTIONS: PostgreSQL's, for a database of ours, or empty
-# MARK: a file that is there from the beginning to a good end, so that what broke off is known. ALIAS: a database's, or
-# default. $PORTSIDE_FILES: forward.py and what it imports.
+# Migrate databases with a release's own code, to its last migrations.
+#   migrate.sh COMPOSE MANAGE OPTIONS MARK ALIAS...      OPTIONS: of PostgreSQL, for Portside's own database, or empty
+# MARK: a file that exists from the beginning to a successful end, to detect an interruption. ALIAS: a database's alias, or
+# default. $PORTSIDE_FILES: forward.py and its imports.
 . "$PORTSIDE/remote/lib.sh"
 compose=$1 mark=$4
-: >"$mark" || die "The disk takes no file."
+: >"$mark" || die "No file can be written: is the disk full?"
 manage "$compose" --volume "$PORTSIDE_FILES:/portside/ask:ro" manage sh -s -- "$2" "$3" "$@" <<'INSIDE' || die "A migration failed."
 manage=$1
-# Only for a database of ours: a pooler in front of another one refuses such options.
+# Only for Portside's own database: a connection pooler in front of another one refuses such options.
 [ "${PGHOST:-}" != db ] || export PGOPTIONS="$2 ${PGOPTIONS:-}"
 shift 6
 for alias in "$@"; do

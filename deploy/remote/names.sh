@@ -1,7 +1,7 @@
 #!/bin/sh
-# Asks what an authority will ask, before it does. Answers with what names.py says.
+# Check in advance what a certificate authority will check. Answers with the output of names.py.
 #   names.sh ACME_ROOT TOKEN DIRECTORY NAME...
-# $PORTSIDE_FILES: names.py, and ca.pem where another authority is to be trusted.
+# $PORTSIDE_FILES: names.py; ca.pem, if another authority is to be trusted.
 . "$PORTSIDE/remote/lib.sh"
-json=$(python3 "$PORTSIDE_FILES/names.py" "$@") || die "The names couldn't be looked up."
+json=$(python3 "$PORTSIDE_FILES/names.py" "$@") || die "The domain names can't be checked."
 answer "$json"

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Puts a generation of Nginx's files live, or leaves the previous one.
+# Put a generation of Nginx's files live, or keep the previous one.
 #   nginx.sh GENERATION BEFORE STATUS_PORT PAGE
-# BEFORE: the live generation when this was planned, or empty; PAGE and $PORTSIDE_FILES: see generation.sh.
+# BEFORE: the live generation at the time of planning, or empty. PAGE and $PORTSIDE_FILES: see generation.sh.
 . "$PORTSIDE/remote/lib.sh"
 # shellcheck disable=SC2034 # for generation.sh
 status_port=$3 page=$4

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Adds the event that came along to the site's history.
+# Append the event that was sent along to the site's history.
 #   note.sh ROOT      $PORTSIDE_FILES: event
 . "$PORTSIDE/remote/lib.sh"
-note "$1" && unchanged "it only notes"
+note "$1" && unchanged "it only adds to the history"

@@ -1,8 +1,8 @@
-# The password of a site's database. For scripts that know $compose, the data services' compose file.
+# The password of a site's database. Needs $compose, the data services' compose file.
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # $compose
 
-# Whether the site's own database takes a connection from another container. Then it has what its first start makes.
+# Returns whether the site's own database accepts a connection from another container. Then its first start is complete.
 usable() {
     docker compose -f "$compose" exec -T db sh -s >/dev/null 2>&1 <<'INSIDE'
 PGPASSWORD=$(cat /portside/secrets/password; echo x)
@@ -12,10 +12,10 @@ psql -qtA -h "$(hostname -i | cut -d' ' -f1)" -U "$POSTGRES_USER" -d "$POSTGRES_
 INSIDE
 }
 
-# Makes it the one in secrets/: from within, PostgreSQL trusts its own socket; from the container's address it asks. The
-# trailing x keeps newlines that $() would drop; psql drops one. (Its \getenv came with PostgreSQL 15.)
+# Set it to the one in secrets/. PostgreSQL trusts its own socket inside the container, and asks for a password from other
+# addresses. The trailing x keeps newlines that $() would drop; psql drops one. (psql has \getenv only since PostgreSQL 15.)
 set_password() {
-    docker compose -f "$compose" exec -T db sh -s <<'INSIDE' || die "The database doesn't let its own owner in."
+    docker compose -f "$compose" exec -T db sh -s <<'INSIDE' || die "The database refuses its own owner."
 PGPASSWORD=$(cat /portside/secrets/password; echo x)
 PGPASSWORD=${PGPASSWORD%x}
 export PGPASSWORD

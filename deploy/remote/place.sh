@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes the folder of a static site's release, of files that came along and of those that the live release has too.
+# Create the folder of a static site's release, from files that were sent along and files of the live release.
 #   place.sh FOLDER LIVE      LIVE: the live release's folder
-# $PORTSIDE_FILES: new/ (the files), same (paths of the others, a line each).
+# $PORTSIDE_FILES: new/ (the files), same (paths of the others, one a line).
 . "$PORTSIDE/remote/lib.sh"
 folder=$1 live=$2
 mkdir -p "$folder"
-# A new file's time is now and the others keep theirs: by time and length Nginx tells whether what a visitor has is still good.
+# A new file gets the present time; a linked one keeps its own. Nginx compares time and length with a visitor's cached copy.
 [ ! -d "$PORTSIDE_FILES/new" ] || cp -R "$PORTSIDE_FILES/new/." "$folder/" || die "The files can't be written."
 if [ -s "$PORTSIDE_FILES/same" ]; then
     (cd "$live" && tr '\n' '\0' <"$PORTSIDE_FILES/same" | link "$folder") ||

@@ -1,7 +1,8 @@
 #!/bin/sh
-# Prepares a release with its own image, before anything is switched: collects and compresses static files.
+# Prepare a release in its own image before the switch: collect and compress static files.
 #   prepare.sh COMPOSE MANAGE STATIC POOL BEFORE
-# STATIC: the folder to compress, or empty for none; POOL: where another release may have the same files; BEFORE: a command or empty
+# STATIC: the folder to compress, or empty. POOL: a folder in which another release may have the same files. BEFORE: a command or
+# empty.
 . "$PORTSIDE/remote/lib.sh"
 static=$3 pool=$4
 

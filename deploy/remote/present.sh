@@ -1,15 +1,15 @@
 #!/bin/sh
-# Tells a plan what it compares with, as lines of "key<TAB>value". It only reads.
+# Print what a plan compares with, as lines of "key<TAB>value". Read-only.
 #   present.sh ROOT LIVE NETWORK IMAGE KEEP NONCE
-# LIVE: the live release, or empty; IMAGE: its image; KEEP: how many releases stay besides the next one; NONCE: what each
-# line of the environment is hashed with. $PORTSIDE_FILES: paths, lines of "WANTED PATH": the sum that a file is to have, or
-# - where its content isn't to be told; listing, the files that the next release is made of.
+# LIVE: the live release, or empty. IMAGE: its image. KEEP: how many releases stay besides the next one. NONCE: is hashed with
+# each line of the environment. $PORTSIDE_FILES: paths, lines of "WANTED PATH": a file's wanted checksum, or - if its content
+# must not be printed; listing, the files of the next release.
 . "$PORTSIDE/remote/lib.sh"
 . "$PORTSIDE/remote/pruning.sh"
 root=$1 live=$2 network=$3 image=$4 keep=$5 nonce=$6
 release=$root/releases/$live
 
-tell_file() {
+print_file() {
     sum=- content=-
     if [ -f "$2" ] && [ ! -L "$2" ]; then
         sum=$(sha256sum <"$2" | cut -d' ' -f1)
@@ -19,9 +19,9 @@ tell_file() {
 }
 
 while IFS= read -r line; do
-    [ ! -e "${line#* }" ] || tell_file "${line%% *}" "${line#* }"
+    [ ! -e "${line#* }" ] || print_file "${line%% *}" "${line#* }"
 done <"$PORTSIDE_FILES/paths"
-[ ! -f "$release/env" ] || tell_environment "$release" "$nonce"
+[ ! -f "$release/env" ] || print_environment "$release" "$nonce"
 if [ -f "$release/source.sums" ]; then
     printf 'listed\tyes\n'
     grep -vxFf "$release/source.sums" "$PORTSIDE_FILES/listing" | sed 's/^/source.new\t/'

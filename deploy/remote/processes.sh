@@ -3,16 +3,16 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # $root, $site, $id
 
-# processes OPTION...: those that run, as docker ps shows them
+# processes OPTION...: prints those that run, as docker ps does
 processes() { docker ps --filter "label=portside.site=$site" --filter label=portside.role=process "$@"; }
 
 names() { processes "$@" --format '{{.Label "portside.process"}}'; }
 
-# Starts the live release's processes that don't run: names that came as words.
+# Start the live release's processes that don't run, of the given names.
 start_processes() {
     started=
     [ $# -gt 0 ] || return 0
-    # One may still be at a job since the release was live before: it starts anew by itself when that is done.
+    # If a process still finishes a job from when the release was live before, it restarts by itself afterwards.
     processes -q --filter "label=portside.release=$id" | xargs -r docker update --restart unless-stopped >/dev/null
     running=$(names --filter "label=portside.release=$id")
     for name in "$@"; do
@@ -20,27 +20,27 @@ start_processes() {
     done
     # shellcheck disable=SC2046,SC2086
     [ -z "$started" ] || docker compose --progress quiet -f "$root/releases/$id/compose.yaml" --profile process \
-        up -d --no-deps --force-recreate $(printf 'process-%s ' $started) || echo "The processes$started can't all be started."
+        up -d --no-deps --force-recreate $(printf 'process-%s ' $started) || echo "Not all of the processes$started can be started."
 }
 
-# Tells the processes of all other releases to end: their job is their last one. Not by docker kill, which Docker takes for
-# an order: should the release be live again, it wouldn't start them anew. Their ids are in $told.
-tell_processes() {
-    told=
+# Ask the processes of all other releases to end after their present job. Not by docker kill: Docker would record it as a stop
+# by the user, and not restart them if the release goes live again. Their ids are in $ending.
+end_processes() {
+    ending=
     for one in $(processes -q --no-trunc); do
         # shellcheck disable=SC2046
         set -- $(docker inspect --format '{{index .Config.Labels "portside.release"}} {{.HostConfig.RestartPolicy.Name}} {{.State.Pid}}' "$one")
         [ "$1" != "$id" ] && [ "$2" != no ] || continue
         docker update --restart no "$one" >/dev/null
-        # One that keeps dying has no job to finish.
+        # A process that keeps crashing has no job to finish.
         if [ "$3" -gt 0 ]; then kill -TERM "$3"; else docker stop "$one" >/dev/null; fi
-        told="$told $one"
+        ending="$ending $one"
     done
 }
 
-# The names of those that were told and are still at their job.
+# Print the names of those that still run.
 working() {
-    for one in $told; do
+    for one in $ending; do
         names --no-trunc --filter "id=$one"
     done
 }

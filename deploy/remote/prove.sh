@@ -1,5 +1,5 @@
 #!/bin/sh
-# Asks Nginx for each name by HTTPS, until it shows the certificate that it should.
+# Request each name by HTTPS until Nginx serves the right certificate.
 #   prove.sh CERTIFICATE NAME...
 # $PORTSIDE_FILES: prove.py
 . "$PORTSIDE/remote/lib.sh"

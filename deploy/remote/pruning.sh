@@ -1,8 +1,8 @@
-# What is too many, for the scripts that remove it or tell of it. Read with: . "$PORTSIDE/remote/pruning.sh"
+# Functions that list surplus releases and limit the build cache. Read with: . "$PORTSIDE/remote/pruning.sh"
 # shellcheck shell=sh
 
-# Of the releases that standard input names, the newest first: those up to the KEEPth that can start. One without its image
-# can't, and doesn't count.
+# Of the releases on standard input, newest first, print those up to the KEEPth that can start. A release without its image
+# can't start and doesn't count.
 #   newest ROOT KEEP
 newest() {
     images=$(docker images --format '{{.Tag}}' "portside/${1##*/}" 2>/dev/null) || images=unknown
@@ -13,20 +13,20 @@ newest() {
     done
 }
 
-# Whether a release has all it starts with: a static site's needs no image. For newest, which knows the images.
+# Returns whether a release has all it needs to start: a static one needs no image. newest sets $images.
 can_start() {
     [ "$images" = unknown ] || printf '%s\n' "$images" | grep -qxF "$2" ||
         grep -q '"kind": *"static"' "$1/releases/$2/release.json"
 }
 
-# The releases that are too many, a line each: all but the last KEEP that were live and can start, and the others named.
+# Print the surplus releases, one a line: all but the last KEEP that were live and can start, and the given ones.
 #   surplus ROOT KEEP ID...
 surplus() {
     releases=$1/releases
     kept=$(cd "$releases" && find . -mindepth 2 -maxdepth 2 -name release.json -printf '%T@ %h\n' | sort -rn |
         sed 's/.* \.\///' | newest "$1" "$2")
     shift 2
-    # A folder of another name isn't ours.
+    # Folders with other names aren't Portside's.
     for folder in "$releases"/[0-9]*-[0-9]*-*/; do
         [ -d "$folder" ] || continue
         id=${folder%/}
@@ -35,7 +35,7 @@ surplus() {
     done
 }
 
-# The live release and the one before it, which are never too many.
+# Print the live release and the one before it, which are always kept.
 #   spared ROOT
 spared() {
     live=$(readlink "$1/current") || return 0
@@ -43,8 +43,8 @@ spared() {
     sed -n 's/.*"previous": *"\([^"]*\)".*/\1/p' "$1/$live/release.json" 2>/dev/null
 }
 
-# Removes what was used longest ago of Docker's build cache, down to a size: a share of its disk such as 10%, or as 5g. Since
-# buildx 0.17 the option has another name.
+# Remove the least recently used part of Docker's build cache, down to a size: a share of its disk such as 10%, or as 5g.
+# buildx 0.17 renamed the option.
 #   bound_cache SIZE
 bound_cache() {
     size=$1 option=--keep-storage
@@ -55,5 +55,5 @@ bound_cache() {
     docker builder prune -f "$option" "$size" | reclaimed
 }
 
-# How much docker builder prune says that it has removed; nothing for nothing.
+# Print how much docker builder prune has removed, or nothing.
 reclaimed() { sed -n 's/^Total[^:]*:[[:space:]]*//p' | grep -v '^0B$'; }

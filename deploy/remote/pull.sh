@@ -1,10 +1,10 @@
 #!/bin/sh
-# Pulls an image.
-#   pull.sh IMAGE REGISTRY NAME      REGISTRY: its host, or empty for Docker's own; NAME: what it is called here
-# $PORTSIDE_FILES: credentials (user:password), where the registry asks for them. Answers with the digest that was pulled.
+# Pull an image.
+#   pull.sh IMAGE REGISTRY NAME      REGISTRY: its host, or empty for Docker Hub. NAME: the image's local name.
+# $PORTSIDE_FILES: credentials (user:password), if the registry requires them. Answers with the digest that was pulled.
 . "$PORTSIDE/remote/lib.sh"
 image=$1 registry=$2 name=$3
-# What Docker is told of a registry lies in memory, in the folder of this run, and ends with the pull.
+# Docker's credentials are in memory, in the folder of this run, and removed after the pull.
 export DOCKER_CONFIG="$PORTSIDE/docker"
 trap 'rm -rf "$DOCKER_CONFIG" "$PORTSIDE_FILES/credentials"' EXIT
 if [ -f "$PORTSIDE_FILES/credentials" ]; then
@@ -18,13 +18,13 @@ identity() { docker image inspect --format '{{.Id}}' "$1" 2>/dev/null; }
 had=$(identity "$image") before=$(identity "$name")
 { docker pull "$image" 2>&1 || : >"$PORTSIDE/failed"; } | tee "$PORTSIDE/pulled"
 [ ! -e "$PORTSIDE/failed" ] ||
-    die "The image can't be pulled. Is its name right (DEPLOY_BUILD), does the registry want DEPLOY_REGISTRY_USER and _PASSWORD?"
+    die "The image can't be pulled. Is its name correct (DEPLOY_BUILD)? Does the registry need DEPLOY_REGISTRY_USER and DEPLOY_REGISTRY_PASSWORD?"
 docker tag "$image" "$name" || exit 1
-# It has a name of the site's now. Another one stays where somebody else gave it.
+# It has the site's name now. Its original name stays if it existed before.
 [ "$had" ] || docker image rm "$image" >/dev/null
 if [ -n "$before" ]; then
     if [ "$before" = "$(identity "$name")" ]; then
-        unchanged "it is what was pulled before"
+        unchanged "the image hasn't changed"
     else
         docker image rm "$before" >/dev/null 2>&1
     fi

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Asks Django as ask.sh does, before there is a new image: in a container of the live release's, with the new code in place
-# of its own. Leaves nothing behind, also when whoever asked is gone.
-#   rehearse.sh IMAGE SECONDS MANAGE OTHER APPLICATION      SECONDS: in which it must answer; the others: see ask.sh
-# $PORTSIDE_FILES: compose.yaml and what it reads; src, the new code; ask, what ask.py is made of.
+# Ask Django as ask.sh does, before the new image exists: in a container of the live release's image, with the new code
+# mounted over its own. Leaves nothing behind, even if the laptop is gone.
+#   rehearse.sh IMAGE SECONDS MANAGE OTHER APPLICATION      SECONDS: the time limit. The others: see ask.sh.
+# $PORTSIDE_FILES: compose.yaml and the files it reads; src, the new code; ask, with ask.py and its imports.
 . "$PORTSIDE/remote/lib.sh"
 other=$(known "$4" "$PORTSIDE_FILES/ask")
 code=$(docker image inspect --format '{{.Config.WorkingDir}}' "$1")
@@ -11,7 +11,7 @@ code=$(docker image inspect --format '{{.Config.WorkingDir}}' "$1")
 said=$(timeout "$2" sh -c '. "$PORTSIDE/remote/lib.sh"; manage "$@"' rehearse "$PORTSIDE_FILES/compose.yaml" \
     --volume "$PORTSIDE_FILES/src:$code:ro" --volume "$PORTSIDE_FILES/ask:/portside/ask:ro" \
     manage python /portside/ask/ask.py "$3" "$other" "$5" look </dev/null 2>&1)
-[ $? -ne 124 ] || die "No answer within $2 s."
+[ $? -ne 124 ] || die "Django didn't answer within $2 s."
 json=$(printf '%s\n' "$said" | sed -n 's/^portside-answer://p')
-[ -n "$json" ] || end_with "${said:-Django ended without an answer.}"
+[ -n "$json" ] || end_with "${said:-Django exited without an answer.}"
 answer "$json"

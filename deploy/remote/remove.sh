@@ -1,9 +1,9 @@
 #!/bin/sh
-# Takes a site away whose final backup is made and which Nginx doesn't know any more: containers, volumes, network, images,
-# certificates, files. Each part of it can be repeated; the site's record goes last, so that an interrupted removal goes on.
+# Remove a site that has its final backup and that Nginx doesn't serve any more: containers, volumes, network, images,
+# certificates, files. Each part can be repeated. The site's record goes last, so that an interrupted removal can resume.
 #   remove.sh SITE ROOT RECORD MARKER TRIAL RENEWAL AUTHORITIES GENERATIONS LIVE LOG LOG PATH...
-# TRIAL: see issue.sh; RENEWAL: the renewal's settings for the files in AUTHORITIES; LIVE: the link to one of GENERATIONS;
-# LOG: with all that is rotated; PATH: a file or folder of the site.
+# TRIAL: see issue.sh. RENEWAL: the renewal's settings for the files in AUTHORITIES. LIVE: the link to one of GENERATIONS.
+# LOG: a log, removed with its rotated files. PATH: a file or folder of the site.
 . "$PORTSIDE/remote/lib.sh"
 site=$1 root=$2 record=$3 marker=$4 trial=$5 renewal=$6 authorities=$7 generations=$8 live=$9
 shift 9
@@ -20,19 +20,19 @@ in_docker() {
         docker image prune -af --filter "label=portside.site=$site" >/dev/null
 }
 
-# certbot doesn't wait for itself.
+# certbot itself doesn't wait for another certbot process.
 forget() {
     limit=$(($(now) + 300))
     while [ -f "/etc/letsencrypt/renewal/$1.conf" ]; do
         said=$(certbot delete --non-interactive --cert-name "$1" 2>&1) && continue
         case $said in *"Another instance of Certbot is already running"*) ;; *) end_with "$said" ;; esac
-        [ "$(now)" -lt "$limit" ] || die "certbot is busy with something else."
+        [ "$(now)" -lt "$limit" ] || die "Another certbot process has been running for 5 minutes."
         sleep 1
     done
     rm -rf "/etc/letsencrypt/live/${1:?}" "/etc/letsencrypt/archive/${1:?}"
 }
 
-# Without a file there to read, no certificate of any site would be renewed.
+# If these settings named no file, certbot could renew no site's certificate.
 renew_without() {
     [ -f "$renewal" ] || return 0
     for authority in "$authorities"/*.pem; do
@@ -41,7 +41,7 @@ renew_without() {
     rm -f "$renewal" && systemctl daemon-reload
 }
 
-# The generations of before still have the site's files.
+# The previous generations still have the site's files.
 forget_generations() {
     served=$(readlink "$live") || return 0
     for folder in "$generations"/*; do
@@ -49,7 +49,7 @@ forget_generations() {
     done
 }
 
-in_docker || die "Docker can't take away all of the site."
+in_docker || die "Docker can't remove all of the site."
 exec 8>/run/portside/certbot.lock 9>/run/portside/server.lock
 flock -w 900 8 || die "certbot has been busy for 15 minutes."
 forget "$site"
@@ -64,7 +64,7 @@ exec 8>&- 9>&-
 [ ! -d "$root" ] ||
     { find "$root" -mindepth 1 -maxdepth 1 ! -path "$record" ! -path "$marker" -exec rm -rf {} + && rm -f "$record" && rm -rf "$root"; } ||
     exit 1
-# Whoever holds the site's lock takes its files away in the end. Of a laptop that is gone, nobody else does.
+# A run that holds the site's lock removes its files at its end. If the laptop is gone, do it here.
 lock=/run/portside/site-$site
 exec 9>"$lock.lock"
 ! flock -n 9 || rm -f "$lock".[!l]* "$lock.lock"

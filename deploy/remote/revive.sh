@@ -1,5 +1,5 @@
 #!/bin/sh
-# Starts processes of the live release that don't run.
+# Start processes of the live release that don't run.
 #   revive.sh ROOT SITE ID NAME...
 . "$PORTSIDE/remote/lib.sh"
 # shellcheck disable=SC2034 # for processes.sh

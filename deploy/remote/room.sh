@@ -1,14 +1,14 @@
 #!/bin/sh
-# Frees space on a disk that is nearly full: Docker's build cache, images without a name, and the releases that are too many.
-#   room.sh ROOT SITE KEEP RESERVE...      KEEP: how many releases stay; empty for a rollback, for which the files RESERVE go
-# Answers with what went.
+# Free space on a nearly full disk: remove Docker's build cache, images without a name, and surplus releases.
+#   room.sh ROOT SITE KEEP RESERVE...      KEEP: how many releases stay; empty for a rollback, which removes the files RESERVE
+# Answers with what was removed.
 . "$PORTSIDE/remote/lib.sh"
 . "$PORTSIDE/remote/pruning.sh"
 root=$1 site=$2 keep=$3
 shift 3
 gone=
 
-# A release goes only while nothing is under way that may make it live.
+# Remove releases only while no other run may make one of them live.
 prune_releases() {
     lock=/run/portside/site-$site
     exec 8>"$lock.lock" 9>"$lock.work"
@@ -20,10 +20,10 @@ prune_releases() {
     exec 8>&- 9>&-
 }
 
-# First, since all else may need a few bytes.
+# First, since all the rest may need a few bytes.
 [ "$keep" ] || rm -f "$@"
 cache=$(docker builder prune -af 2>/dev/null | reclaimed)
-# Of any of Portside's sites: none of them is a release's.
+# For all of Portside's sites: no release uses an image without a name.
 docker image prune -f --filter label=portside.site >/dev/null
 [ -z "$keep" ] || [ ! -d "$root/releases" ] || prune_releases
 # shellcheck disable=SC2086

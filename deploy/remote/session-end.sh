@@ -1,11 +1,11 @@
-# Ends what session.sh left: once it has ended itself, and when its connection is lost, which would tell nobody.
+# End what session.sh left: after it has ended, or when its connection is lost, which no process is told about.
 #   session-end PID GROUP CONTAINER      PID, GROUP: of session.sh
 # shellcheck shell=sh
 trap '' HUP INT TERM
 session=$1 group=$2 container=$3
 
-# The process of sshd that our connection came by, and the connection's ports (its own, ours): the first of our ancestors
-# that knows of no connection has made it. Whoever made us root has hidden it from those in between.
+# Find the sshd process of this connection, and the connection's ports (its own, ours): it is the first ancestor without
+# SSH_CONNECTION above one that has it. sudo hides the variable from the processes between.
 found='' server='' pid=$session
 while [ "${pid:-0}" -gt 1 ]; do
     connection=$(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's/^SSH_CONNECTION=//p')
@@ -15,7 +15,7 @@ done
 # shellcheck disable=SC2086 # its four words
 set -- $found
 
-# Whether the laptop is there: it says something every ten seconds. Of a dead link sshd itself may hear for hours nothing.
+# Returns whether the laptop is still there: it sends something every ten seconds. sshd notices a dead link after hours.
 there() {
     silent=$(ss -Htni "sport = :$4 and dport = :$2" | tr ' ' '\n' | sed -n 's/^lastrcv://p; s/^lastack://p' | sort -n | head -n 1)
     [ "${silent:-0}" -lt 60000 ]
@@ -25,7 +25,7 @@ rounds=0
 while kill -s 0 "$session" && { [ -z "$server" ] || { kill -s 0 "$server" && there "$@"; }; }; do
     sleep 1
 done
-# More than once: what was just being started may come after the first.
+# More than once: a process may just be starting.
 while [ "$rounds" -lt 3 ]; do
     kill -s TERM -- "-$group"
     if [ -n "$container" ]; then docker stop -t 10 "$container" && docker rm -f "$container"; fi

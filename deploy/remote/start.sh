@@ -1,9 +1,9 @@
 #!/bin/sh
-# Starts a release's web containers, each with a free local port, and waits until they accept connections.
+# Start a release's web containers, each with a free local port, and wait until they accept connections.
 #   start.sh COMPOSE RUN REPLICAS FIRST LAST SECONDS [PART...]
-# RUN: the folder of their sockets; FIRST, LAST: the range of ports; PART: of the live release, what of its compose file is
-# started anew, in its place and with the ports it has. Answers with the ports. Containers of a release that isn't live don't
-# restart by themselves.
+# RUN: the folder of their sockets. FIRST, LAST: the range of ports. PART: a service of the live release's compose file to
+# restart in place, with its ports. Answers with the ports. Containers of a release that isn't live don't restart by
+# themselves.
 . "$PORTSIDE/remote/lib.sh"
 compose=$1 run=$2 replicas=$3 port=$4 last=$5 seconds=$6
 shift 6
@@ -13,11 +13,11 @@ folder=$(dirname "$compose")
 used_ports() {
     ss -Hltn | awk '{print $4}' | sed 's/.*://'
     docker ps --format '{{.Ports}}' | grep -oE ':[0-9]+->' | tr -dc '0-9\n'
-    # A live release whose container is just being started again, or its site's, has its ports all the same.
+    # A live release's container that is just restarting keeps its ports. So do other sites'.
     cat /srv/portside/*/current/.env 2>/dev/null | sed -n 's/^PORTSIDE_PORT_[0-9]*=//p'
 }
 
-# Notes the next free ports of the range, one for each container.
+# Record the next free ports of the range, one for each container.
 choose() {
     chosen='' number=0
     while [ "$number" -lt "$replicas" ]; do
@@ -29,13 +29,13 @@ choose() {
         port=$((port + 1))
     done
     # shellcheck disable=SC2086
-    printf '%s\n' $chosen >"$folder/.env.new" && mv -f "$folder/.env.new" "$folder/.env" || die "The disk takes no file."
+    printf '%s\n' $chosen >"$folder/.env.new" && mv -f "$folder/.env.new" "$folder/.env" || die "No file can be written: is the disk full?"
 }
 
 # up OPTION...
 up() { said=$(docker compose -f "$compose" up -d --force-recreate "$@" 2>&1); }
 
-# A port that somebody else has taken is no error: there are others.
+# If another process has taken a port, try the next ones.
 taken() { printf '%s\n' "$said" | grep -qE 'already allocated|already in use' || end_with "$said"; }
 
 start() {
@@ -43,28 +43,28 @@ start() {
     until choose && up; do taken; done
 }
 
-# What is started anew may hang: it gets five seconds to end. Its sockets go first, or they would seem to listen.
-start_anew() {
+# A container to restart may hang: it gets five seconds to end. Its sockets are removed first, or it would seem to listen.
+restart() {
     for part in "$@"; do find "$run" -name "$part.*" -type s -delete; done
     up --no-deps --timeout 5 "$@" || { taken && start; }
 }
 
-# The first container that doesn't listen yet.
+# Print the first container that doesn't listen yet.
 silent() {
     for name in $(seq -f web-%g "$replicas"); do
-        # Its last letters say its protocol.
+        # The end of its name is the protocol.
         find "$run" -name "$name.*" -type s | grep -q . || { echo "$name"; return; }
     done
 }
 
-if [ $# -gt 0 ]; then start_anew "$@"; else start; fi
+if [ $# -gt 0 ]; then restart "$@"; else start; fi
 limit=$(($(now) + seconds))
 while name=$(silent) && [ -n "$name" ]; do
     ended=$(fallen "$compose" "$replicas" | head -n 1)
     [ -z "$ended" ] && [ "$(now)" -lt "$limit" ] || {
         docker compose -f "$compose" logs --no-color --no-log-prefix --tail 30 "${ended:-$name}"
-        [ "$ended" ] || die "The application doesn't listen after $seconds s (DEPLOY_HEALTH_TIMEOUT)."
-        die "The application started and ended; above is its log."
+        [ "$ended" ] || die "The application didn't listen within $seconds s (DEPLOY_HEALTH_TIMEOUT)."
+        die "The application started and exited. Its log is above."
     }
     sleep 0.1
 done

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Stops the web containers of releases; they stay. A process may still be at its last job. $PORTSIDE_FILES: event, for the
-# history.
+# Stop the web containers of releases, and keep them. A process may still finish its last job. $PORTSIDE_FILES: event, for
+# the history.
 #   stop.sh ROOT SITE ID...
 . "$PORTSIDE/remote/lib.sh"
 root=$1 site=$2

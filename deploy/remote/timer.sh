@@ -1,4 +1,4 @@
 #!/bin/sh
-# Starts the timer by which certbot renews certificates, now and after each boot.
+# Start certbot's renewal timer, now and at boot.
 . "$PORTSIDE/remote/lib.sh"
-systemctl enable --quiet --now certbot.timer || die "certbot.timer can't be started: nothing would renew a certificate."
+systemctl enable --quiet --now certbot.timer || die "certbot.timer can't be started, so certificates would not be renewed."

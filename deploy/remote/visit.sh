@@ -1,6 +1,6 @@
 #!/bin/sh
-# Visits the site through Nginx as a visitor comes. Answers with why it isn't healthy, or nothing.
-#   visit.sh URL SECONDS      SECONDS: how long it may take to become so; $PORTSIDE_FILES: visit.py and nginx.json
+# Visit the site through Nginx as a visitor. Answers with why it isn't healthy, or nothing.
+#   visit.sh URL SECONDS      SECONDS: time to become healthy. $PORTSIDE_FILES: visit.py and nginx.json.
 . "$PORTSIDE/remote/lib.sh"
 limit=$(($(now) + $2))
 until why=$(python3 -S -B "$PORTSIDE_FILES/visit.py" "$PORTSIDE_FILES/nginx.json" "$1" "$PORTSIDE/request" 2>&1) && why=; do

@@ -1,19 +1,19 @@
 #!/bin/sh
-# Watches the live release's processes until each has run for 15 seconds or has ended, and prints the end of the log of each
-# that has ended. It only looks.
+# Watch the live release's processes until each has run for 15 seconds or has ended. Print the end of the log of each one that
+# has ended. Read-only.
 #   watch.sh SITE ID NAME...
-# Answers with the names of those that keep ending.
+# Answers with the names of those that keep crashing.
 . "$PORTSIDE/remote/lib.sh"
 site=$1 id=$2
 shift 2
 
-# Their containers, one a line: NAME RESTARTS STATUS PID CONTAINER
+# Prints their containers, one a line: NAME RESTARTS STATUS PID CONTAINER
 look() {
     docker ps -aq --filter "label=portside.site=$site" --filter "label=portside.release=$id" --filter label=portside.role=process |
         xargs -r docker inspect --format '{{index .Config.Labels "portside.process"}} {{.RestartCount}} {{.State.Status}} {{.State.Pid}} {{.Id}}'
 }
 
-# dying NAME...: those that have ended within the last hour, or aren't there.
+# dying NAME...: prints those that have ended within the last hour or don't exist
 dying() {
     for name in "$@"; do
         # shellcheck disable=SC2046 # its words
@@ -22,7 +22,7 @@ dying() {
     done
 }
 
-# young: whether one of the others hasn't run for long enough.
+# young: returns whether any process hasn't run for long enough
 young() {
     # shellcheck disable=SC2034 # of five words, two are of use here
     printf '%s\n' "$seen" | while read -r name restarts status pid container; do

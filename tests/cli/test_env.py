@@ -136,7 +136,7 @@ class Keeping(Paper):
 
     def _result(self, step: Any, stage: str) -> Result:
         if self.lacks:
-            raise StepFailed(self.target, stage, step.name, 1, ["No .env is kept here. Sites that have one: shop"])
+            raise StepFailed(self.target, stage, step.name, 1, ["The server has no .env. It has one for: shop"])
         self.steps.append(step)
         told = b64encode(json.dumps({"text": self.text, "values": {}}).encode()).decode()
         return Result(step, "unchanged", "", told, ())
@@ -205,7 +205,7 @@ def test_what_no_file_had_is_told(
 
 
 def test_where_none_is_kept_nothing_is_written(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(Refused, match="Sites that have one: shop"):
+    with pytest.raises(Refused, match="It has one for: shop"):
         pull(Keeping("", lacks=True), monkeypatch)
     assert list(shop.iterdir()) == []
 

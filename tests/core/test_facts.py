@@ -150,7 +150,7 @@ def test_other_sites_are_known_by_their_domains() -> None:
     ("held", "holder", "told"),
     [
         ("lock", "ann@laptop, since 10:00:00 UTC", "ann@laptop, since 10:00:00 UTC"),
-        ("work", "", "the server goes on with it by itself"),
+        ("work", "", "the server finishes it on its own"),
         ("", "ann@laptop, who is gone", ""),
         ("", "", ""),
     ],

@@ -89,7 +89,7 @@ def test_a_key_of_another_is_refused(top: Path) -> None:
     before = live(top)
     done = put(top, made(top, "bad", key=pki.issued("art.example").key))
     assert (done.returncode, live(top)) == (1, before)
-    assert "don't belong together" in done.stdout
+    assert "don't match" in done.stdout
 
 
 def test_what_nginx_refuses_is_taken_back(top: Path) -> None:
@@ -97,7 +97,7 @@ def test_what_nginx_refuses_is_taken_back(top: Path) -> None:
     before = live(top)
     done = put(top, made(top, "bad", mark="refused\n"))
     assert (done.returncode, live(top), reloads(top)) == (1, before, 1)
-    assert "the one before is back" in done.stdout
+    assert "The previous one is restored" in done.stdout
 
 
 def test_where_nginx_refuses_something_else_the_new_one_waits(top: Path) -> None:

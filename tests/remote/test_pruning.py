@@ -80,7 +80,7 @@ def test_what_is_removed_is_listed(root: Path) -> None:
     assert pruned(root, "2", "5g") == {"releases": [OLDEST], "dumps": 1, "cache": "1.2GB"}
     says(root, f'case $1 in images) ls {root}/releases ;; builder) printf "Total:\\t0B\\n" ;; esac')
     assert pruned(root, "2", "5g") == {"releases": [], "dumps": 0, "cache": ""}
-    assert (root.parent / "result").read_text() == "unchanged nothing to take away\n"
+    assert (root.parent / "result").read_text() == "unchanged nothing to remove\n"
 
 
 @pytest.mark.parametrize(

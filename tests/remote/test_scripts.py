@@ -102,7 +102,7 @@ def test_a_first_release_that_failed_is_not_live_any_more(root: Path) -> None:
 
 
 def test_a_network_is_made_once(root: Path) -> None:
-    assert run(root, "network", "portside-art", "art") == "unchanged it is there"
+    assert run(root, "network", "portside-art", "art") == "unchanged it exists"
     absent = root.parent / "bin/docker"
     absent.write_text('#!/bin/sh\necho "$*" >>"$DOCKER_LOG"\n[ "$2" != inspect ]\n')
     assert run(root, "network", "portside-art", "art") == ""
@@ -122,7 +122,7 @@ def test_pruning_keeps_the_live_release_the_one_before_and_the_newest(root: Path
         recorded(root, identity, previous, age)
     run(root, "prune", str(root), "art", "1", "")
     assert there(root) == {B, C, oldest}
-    assert run(root, "prune", str(root), "art", "1", "") == "unchanged nothing to take away"
+    assert run(root, "prune", str(root), "art", "1", "") == "unchanged nothing to remove"
 
 
 def test_pruning_takes_what_was_never_good(root: Path) -> None:
@@ -459,7 +459,7 @@ esac
     [
         ("echo a warning; echo 'portside-answer:{}'", ""),
         ("echo 'ModuleNotFoundError: No module named x' >&2; exit 1", "ModuleNotFoundError: No module named x"),
-        ("exec sleep 60", "No answer within 1 s."),
+        ("exec sleep 60", "Django didn't answer within 1 s."),
     ],
 )
 def test_a_rehearsal_ends_with_an_answer_or_the_reason(django: str, said: str, root: Path) -> None:
@@ -664,7 +664,7 @@ def test_the_gate_finds_what_nginx_would(path: str, found: bool, static: Path) -
             run(static, "look", f"{static}/current/static", path, "33", "")
         said = caught.value.stdout.decode()
         assert f"The new release shows nothing at {path}: there is no {path[1:]}" in said
-        assert "It has: a.html docs gone.html x.css" in said
+        assert "The release has: a.html docs gone.html x.css" in said
 
 
 def test_the_gate_finds_the_fallback(static: Path) -> None:
@@ -754,7 +754,7 @@ def test_of_a_transfer_that_breaks_off_what_arrived_stays(tmp_path: Path) -> Non
     one, other = b"1" * 1000, b"2" * 1000
     stream = framed("one", one) + framed("other", other)
     done = receive(tmp_path, stream[:-400])
-    assert b"The transfer broke off" in done.stdout
+    assert b"The transfer was interrupted" in done.stdout
     assert b"@@n failed 1 1" in done.stdout
     assert layers(tmp_path) == {"one": one, "other.part": other[:600]}
     receive(tmp_path, framed("other", other, 600))
@@ -861,7 +861,7 @@ def test_a_pulled_image_keeps_the_sites_name_alone(root: Path, tmp_path: Path) -
 
 
 def test_a_pull_that_brings_nothing_new_changes_nothing(root: Path) -> None:
-    assert pull(root, "shop:1", "", "art:pulled") == "unchanged it is what was pulled before"
+    assert pull(root, "shop:1", "", "art:pulled") == "unchanged the image hasn't changed"
     assert pull(root, "shop:1", "", "art:new") == ""
 
 
@@ -1131,7 +1131,7 @@ def test_what_else_is_wrong_with_apt_is_not_waited_for(root: Path) -> None:
     done = packages(root)
     assert done.returncode == 1
     assert "E: Unable to fetch some archives" in done.stdout
-    assert "The list of packages can't be read" in done.stdout
+    assert "The list of packages can't be updated" in done.stdout
     assert (root.parent / "tries").read_text() == "\n"
 
 
@@ -1142,7 +1142,7 @@ def test_who_keeps_apt_busy_for_long_is_named(root: Path) -> None:
     script.write_text(script.read_text().replace("minutes=5", "minutes=0"))
     done = packages(root)
     assert done.returncode == 1
-    assert "keeps apt busy for 0 minutes: process 77 (apt-get)" in done.stdout
+    assert "has kept apt busy for 0 minutes: 77 (apt-get)" in done.stdout
 
 
 @pytest.mark.parametrize("there", ["ours", "another's", ""])

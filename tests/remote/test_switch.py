@@ -183,7 +183,7 @@ def test_a_switch_can_be_repeated(machine: Machine) -> None:
 def test_whatever_fails_everything_is_as_before(machine: Machine, bridge: str, final: str, fault: str, at: str) -> None:
     done = machine.switch(bridge, final, fault=fault, at=at)
     assert (done.returncode, machine.live, machine.generation, machine.served) == (1, OLD, "g0", "g0")
-    assert done.stdout.splitlines()[-1] == f"The release before, {OLD}, is live again."
+    assert done.stdout.splitlines()[-1] == f"The previous release, {OLD}, is live again."
     assert ("Redirects:\nThrough Nginx it answers 500.\n" in done.stdout) is fault.startswith("ill")
 
 
@@ -200,7 +200,7 @@ esac
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("its last words", ["Its log ends:", "its last words", "KeyError: 'x'", OLD]),
+        ("its last words", ["The log ends:", "its last words", "KeyError: 'x'", OLD]),
         (OLD, ["KeyError: 'x'", OLD]),
         ("", ["KeyError: 'x'", OLD]),
     ],
@@ -211,7 +211,8 @@ def test_an_error_at_the_switch_is_told_with_its_cause_once_the_one_before_is_li
     sample.files(machine.top, {"bin/docker": DOCKER, f"site/releases/{NEW}/compose.yaml": ""})
     monkeypatch.setenv("SAID", said)
     lines = machine.switch(fault="ill", at=NEW).stdout.splitlines()
-    assert lines == ["Redirects:", "Through Nginx it answers 500.", *told, f"The release before, {OLD}, is live again."]
+    again = f"The previous release, {OLD}, is live again."
+    assert lines == ["Redirects:", "Through Nginx it answers 500.", *told, again]
 
 
 @pytest.mark.parametrize(("fault", "at"), [("refused", "final"), ("unproved", "final"), ("ill-by-nginx", "final")])
@@ -259,7 +260,7 @@ def test_where_nginx_can_not_be_without_it_the_site_goes_on(machine: Machine) ->
     assert (done.returncode, machine.generation) == (1, "g0")
     assert "docker start c1 c2" in machine.log
     assert not (machine.top / "site/removing").exists()
-    assert done.stdout.splitlines()[-1] == "Nothing was taken away. The backup stays, in /backups/art."
+    assert done.stdout.splitlines()[-1] == "Nothing was removed. The backup stays, in /backups/art."
 
 
 def test_a_removal_that_was_planned_upon_another_generation_waits_for_another_plan(machine: Machine) -> None:
@@ -290,7 +291,7 @@ def test_a_name_that_is_claimed_twice_from_now_on_is_refused(
         (machine.top / "bin" / name).chmod(0o755)
     done = machine.switch(final="final")
     assert (done.returncode, machine.live) == ((1, OLD) if refused else (0, NEW))
-    assert ("Another site on this server has that name already." in done.stdout) is refused
+    assert ("Another site on this server already uses that name." in done.stdout) is refused
 
 
 RETIRED = '. "$PORTSIDE/remote/lib.sh"; . "$PORTSIDE/remote/generation.sh"; workers_before=$1; retired "$2"'

@@ -515,7 +515,7 @@ def test_an_error_that_stays_is_refused_after_a_few_looks_with_its_cause(release
     code, said, seconds = gate.run(release.port, seconds="60")
     assert (code, seconds < 30) == (1, True)
     assert said.splitlines() == [
-        "Its log ends:", "its last words", "Its answer begins:", "Server Error (500)", "Redirects:",
+        "The log ends:", "its last words", "The answer begins:", "Server Error (500)", "Redirects:",
         "  https://art.example/  302", "  https://art.example/login/  500", "The error:", "KeyError: 'x'",
         "The new release isn't healthy: it answers 500 at /login/, to which DEPLOY_HEALTH_PATH=/ redirects.",
     ]  # fmt: skip
@@ -565,7 +565,7 @@ def test_a_release_that_fails_now_and_then_is_refused(release: Release, gate: Ga
     looks = chain([OK, (500, {})], repeat(OK))
     release.routes = {"/": lambda headers: next(looks)}
     _, said, _ = gate.run(release.port, again="1")
-    assert said == "The new release isn't healthy: it answers 500 at / now and then.\n"
+    assert said == "The new release isn't healthy: it answers 500 at / intermittently.\n"
 
 
 def test_a_container_that_ended_is_not_waited_for(release: Release, gate: Gate) -> None:

@@ -171,7 +171,7 @@ def _explain(run: Run, error: PortsideError) -> None:
     if isinstance(error, ConnectionLost) or error.state:
         return
     live = run.facts.current
-    if isinstance(error, StepFailed) and "Nothing was taken away." in "".join(error.lines[-3:]):
+    if isinstance(error, StepFailed) and "Nothing was removed." in "".join(error.lines[-3:]):
         error.state = f"Release {live} is live, as before." if live else "The site isn't live."
     else:
         error.state = (

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Written by Portside. A port published on 127.0.0.1 can, on Docker before 28, be reached from the same network segment
-# past Nginx. New connections from outside into a container are dropped here unless Docker published the port they
-# came for, and that not on the loopback. This machine's own connections don't pass this chain.
+# Written by Portside. Before Docker 28, a port published on 127.0.0.1 can be reached from the same network segment, past
+# Nginx. This script drops new connections from outside into a container, unless Docker published the port on a public
+# address. This machine's own connections don't pass this chain.
 # https://docs.docker.com/engine/network/packet-filtering-firewalls/
 
-# keep TABLES RULE...: the rule stands first in the chain
+# keep TABLES RULE...: makes sure that the chain has the rule, at its top
 keep() {
     tables=$1
     shift

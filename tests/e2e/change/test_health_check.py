@@ -182,7 +182,7 @@ def test_the_switch_asks_through_nginx_and_follows_it_too(site: Project, lines: 
     with site.with_settings(DEPLOY_NGINX_INCLUDE="more.conf", DEPLOY_HEALTH_PATH=go("/de/")):
         done = site.deploy(check=False)
     assert (done.code, live(site.server, site.name)) == (1, before)
-    for text in (*said, f"The release before, {before}, is live again."):
+    for text in (*said, f"The previous release, {before}, is live again."):
         assert text in done.err
 
 

@@ -187,8 +187,8 @@ def test_a_release_that_nginx_cannot_prove_puts_everything_back(edge: Project) -
     assert done.code == 1
     assert "Through Nginx it answers 500 at /." in done.err
     assert "I/O error" not in done.err
-    assert "Nginx's files of before are back." in done.err
-    assert f"The release before, {release}, is live again." in done.err
+    assert "Nginx's previous files are restored." in done.err
+    assert f"The previous release, {release}, is live again." in done.err
     assert f"Release {release} is live, as before." in done.err
     assert (live(edge.server, "edge"), generation(edge.server), running(edge)) == (release, files, containers)
     assert ask(edge.server, DOMAIN).text.count(release) == 1

@@ -131,7 +131,7 @@ def by_http(a: Project, others: list[Project]) -> None:
     ("line", "told"),
     [
         ("no_such_directive on;\n", 'unknown directive "no_such_directive" in /etc/nginx/portside/sites/a-b.include:1'),
-        (f"server_name {domain('a-data')};\n", "Another site on this server has that name already."),
+        (f"server_name {domain('a-data')};\n", "Another site on this server already uses that name."),
     ],
 )
 def test_lines_that_nginx_refuses_are_no_harm_to_anybody(
@@ -176,7 +176,7 @@ def test_a_site_put_up_by_hand_keeps_its_name(others: list[Project]) -> None:
             done = site.deploy(check=False)
         assert done.code == 1
         assert "by-hand.test" in done.err
-        assert "Another site on this server has that name already." in done.err
+        assert "Another site on this server already uses that name." in done.err
         assert body(server, "by-hand.test") == "mine"
         assert answers(site)
     finally:
@@ -272,7 +272,7 @@ def test_a_database_that_can_not_be_dumped_keeps_the_site(a: Project) -> None:
     sql(a.server, SITE, f"select pg_terminate_backend(pid) {who}")
     assert done.code == 1
     assert "LOCK TABLE" in done.err
-    assert "The database can't be dumped. Nothing was taken away." in done.err
+    assert "The database can't be dumped. Nothing was removed." in done.err
     assert f"Release {release} is live, as before." in done.err
     assert shell(a.server, "find /var/lib/portside/backups -path '*/a/*'") == ""
     assert "nothing to do" in a.deploy().out

@@ -168,8 +168,8 @@ def test_what_is_half_taken_away_can_only_be_taken_away(command: str, settings: 
 @pytest.mark.parametrize(
     ("script", "lines", "state", "goes_on"),
     [
-        ("backup", ["No room.", "Nothing was taken away."], f"Release {sample.OLD} is live, as before.", False),
-        ("unplug", ["Nginx refuses.", "Nothing was taken away. The backup stays, in /b."], "as before.", False),
+        ("backup", ["No room.", "Nothing was removed."], f"Release {sample.OLD} is live, as before.", False),
+        ("unplug", ["Nginx refuses.", "Nothing was removed. The backup stays, in /b."], "as before.", False),
         ("remove", ["network has active endpoints"], "a part of the rest is still there.", True),
     ],
 )
