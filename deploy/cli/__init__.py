@@ -1,1 +1,1 @@
-"""The tasks as a user runs them: on one server or several."""
+"""The tasks that a user runs, on one server or several."""

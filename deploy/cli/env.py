@@ -1,7 +1,7 @@
-"""``fab env``: the environment file of the last deploy, as the server keeps it, compared with the one here or pulled.
+"""``fab env``: compare the environment file of the last deploy, as the server keeps it, with the local one, or pull it.
 
-It holds every secret of the site: root alone reads it there, and a comparison is one of hashes that mean something for
-the moment of it alone.
+The file holds every secret of the site. On the server only root can read it, and values are compared by hashes with a
+nonce that is used once.
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ from . import fabric
 from .fleet import FleetHost
 
 SIGNS = {"same": " ", "here": "+", "server": "-", "differs": "~"}
-MEANT = {"same": "", "here": "only here", "server": "only on the server", "differs": "another value on the server"}
+MEANT = {"same": "", "here": "only here", "server": "only on the server", "differs": "different on the server"}
 FILES = ("tls_cert", "tls_key", "acme_ca", "acme_dns_credentials", "nginx_include", "build_ca")
-"""Settings that name a file, which isn't brought back."""
+"""Settings that name a file. The server doesn't keep these files."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Names on the server, each with a hash of its value. ``settings``: None where no environment file is kept."""
+    """Names on the server, each with a hash of its value. ``settings``: None if the server keeps no environment
+    file."""
 
     facts: Facts
     settings: Mapping[str, str] | None
@@ -60,22 +61,24 @@ class Kept:
 
 
 def show(context: Context, *, env: str, site: str, as_json: bool, verbose: bool, quiet: bool) -> None:
-    """Print the names that the server has, and how they differ from those here. Without an environment file here, only
-    the names."""
+    """Print the names on the server, and how they differ from the local ones. Without a local environment file, print
+    only the names."""
     if _is_lost(Path(env)):
         report = Report(verbose=verbose, quiet=quiet)
         name = site or site_name(Path(env))
-        report.warn(f"There is no {env} here: these are the names of {name} on the server. fab env --pull writes it.")
+        report.warn(
+            f"There is no {env} here, so these are the names of {name} on the server. Run fab env --pull to write it."
+        )
         _tell(report, _server(context, report, env, site, {}), Site(name), None, as_json)
         return
     run = fabric.run(context, "env", env=env, json=as_json, verbose=verbose, quiet=quiet, typed={"site": site})
     if site not in {"", run.site.name}:
-        raise Refused(f"--site {site}: {env} is that of {run.site.name}.", hint="Name another file with --env.")
+        raise Refused(f"--site {site}: {env} belongs to {run.site.name}.", hint="Name another file with --env.")
     _tell(run.report, run.server, run.site, run.settings, as_json)
 
 
 def _is_lost(path: Path) -> bool:
-    """Whether there are no settings here: no file, and not all of them in the shell's environment as in a CI job."""
+    """Return whether there are no local settings: no file, and not all settings in the shell, as in a CI job."""
     if path.exists():
         return False
     try:
@@ -86,13 +89,13 @@ def _is_lost(path: Path) -> bool:
 
 
 def _server(context: Context, report: Report, env: str, site: str, options: Mapping[str, Any]) -> Server:
-    """The server that -H names, where no settings are there to say more."""
+    """Return the server that -H names. Without settings, -H is required."""
     if not isinstance(context, Connection):
         name = site or site_name(Path(env))
         last = ",".join(logfile.deployed_to(name))
-        why = f" (where {name} was last deployed to from here)" if last else ""
+        why = f" (the server of the last deploy of {name} from this machine)" if last else ""
         typed = words("env", {"env": env, "site": site, **options}, last or "user@host")
-        raise Refused(f"Which server? Type {typed}{why}")
+        raise Refused(f"Which server? Run {typed}{why}")
     host = getattr(context, "fleet_host", None) or FleetHost("", context)
     host.speak(report)
     server = Server(host.connection, report)
@@ -103,7 +106,7 @@ def _server(context: Context, report: Report, env: str, site: str, options: Mapp
 def _tell(report: Report, server: Server, site: Site, settings: Settings | None, as_json: bool) -> None:
     nonce = secrets.token_hex(16)
     look = script(f"Which release of {site.name} is live", "live", site.root)
-    ask = script("Ask for the names", "env", site.root, site.settings, nonce)
+    ask = script("Read the names", "env", site.root, site.settings, nonce)
     if as_json:
         report.aside()
     with server.quietly():
@@ -121,12 +124,12 @@ def _tell(report: Report, server: Server, site: Site, settings: Settings | None,
 
 
 def _by(kept: Kept) -> dict[str, str]:
-    """Who changed the site last, and when."""
+    """Return who changed the site last, and when."""
     return {name: str(kept.facts.last.get(name, "")) for name in ("who", "when")}
 
 
 def compared(kept: Kept, settings: Settings | None, nonce: str) -> dict[str, Any]:
-    """Names by how they compare: same, here, server, differs; ``made``: what Portside makes of the settings."""
+    """Group the names by how they compare: same, here, server, differs. ``made``: those that Portside sets."""
     record = history.live(kept.facts)
     values = {name: value.reveal() for name, value in settings.env.items()} if settings and settings.containers else {}
     here = {name: _hash(f"{nonce}{for_compose({name: value})}") for name, value in values.items()}
@@ -166,7 +169,7 @@ def _print(report: Report, found: Mapping[str, Any]) -> None:
     who = f", last changed by {by['who']} at {by['when']} UTC" if by["who"] else ""
     report.say(f"{found['site']} on {found['server']}, release {found['release']}{who}:", style="bold")
     if found["settings"] is None:
-        report.warn("The settings of the last deploy aren't kept there: an older Portside made it.")
+        report.warn("An older Portside made the last deploy, so the server doesn't have its settings.")
     for heading in ("settings", "environment"):
         kinds = found[heading] or {}
         lines = sorted((name, kind) for kind in SIGNS for name in kinds.get(kind, ()))
@@ -176,36 +179,36 @@ def _print(report: Report, found: Mapping[str, Any]) -> None:
             shown = kind if found["compared"] else "same"
             report.say(f"  {SIGNS[shown]} {name}   {MEANT[shown]}".rstrip())
     if made := found["environment"]["made"]:
-        report.say(f"  made by Portside: {', '.join(made)}")
+        report.say(f"  set by Portside: {', '.join(made)}")
 
 
 def pull(context: Context, *, env: str, site: str, yes: bool, verbose: bool, quiet: bool) -> None:
-    """Write the environment file of the last deploy where none is, once the site's name was typed."""
+    """Write the environment file of the last deploy, if there is none, after the user has typed the site's name."""
     path, report = Path(env), Report(verbose=verbose, quiet=quiet)
     name = site or site_name(path)
     options = {"pull": True, "yes": yes}
     if path.exists():
         another = words("env", {"env": "pulled.env", "site": name, **options}, *fabric.hosts_given())
-        raise Refused(f"{path} is there already, and is left as it is.", hint=f"Name another file: {another}")
+        raise Refused(f"{path} already exists and was not changed.", hint=f"Name another file: {another}")
     server = _server(context, report, env, site, options)
     if not yes and not on_terminal():
         again = words("env", {"env": env, "site": site, "pull": True, "yes": True}, server.target)
         raise Refused(
-            f"fab env --pull writes every secret of {name} into {path} once somebody has typed the site's name; here "
+            f"fab env --pull writes every secret of {name} into {path}, and asks for the site's name first. There "
             "is no terminal to ask on.",
-            hint=f"If nobody need be asked: {again}",
+            hint=f"To skip the question: {again}",
         )
     text = _of_this_site(_text(server, Site(name)), path, name)
-    if not yes and report.ask(f"Every secret of {name} comes here. Type the site's name, {name}: ") != name:
+    if not yes and report.ask(f"This writes every secret of {name} to this machine. Type {name} to go on: ") != name:
         raise Refused(f"That isn't {name}.", state="Nothing was written.")
     _write(path, text)
-    report.say(f"Wrote {path}, as the last deploy of {name} to {server.target} had it.", style="bold green")
+    report.say(f"Wrote {path}, as of the last deploy of {name} to {server.target}.", style="bold green")
     _tell_more(report, path, text)
 
 
 def _text(server: Server, site: Site) -> str:
-    """The environment file that the server keeps."""
-    ask = script(f"Ask for the .env of {site.name}", "kept", site.settings)
+    """Return the environment file that the server keeps."""
+    ask = script(f"Read the .env of {site.name}", "kept", site.settings)
     try:
         with server.quietly():
             (result,) = server.apply([ask], stage="env")
@@ -214,13 +217,13 @@ def _text(server: Server, site: Site) -> str:
         raise Refused(
             lines[-1] if lines else error.message,
             state="Nothing was written.",
-            hint="The site's name comes from the folder's unless --site says it.",
+            hint="Without --site, the folder's name is the site's name.",
         ) from None
     return str(json.loads(b64decode(result.answer))["text"])
 
 
 def _of_this_site(text: str, path: Path, name: str) -> str:
-    """The text, with the site's name where a folder of another name would say another."""
+    """Return the text, with DEPLOY_SITE added if the folder's name would give another site name."""
     values, _ = dotenv.parse_text(text, path)
     if values.get(f"{PREFIX}SITE") or site_name(path) == name:
         return text
@@ -228,28 +231,28 @@ def _of_this_site(text: str, path: Path, name: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Make the file, for its owner alone. Raises Refused where there is one by now."""
+    """Create the file, readable by its owner only. Raises Refused if it exists by now."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise Refused(f"{path} is there already, and is left as it is.") from None
+        raise Refused(f"{path} already exists and was not changed.") from None
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as stream:
         stream.write(text)
 
 
 def _tell_more(report: Report, path: Path, text: str) -> None:
-    """What the file doesn't say by itself: values that no file had, and files that it only names."""
+    """Warn about what the file lacks: values that were in no file, and files that it only names."""
     values, _ = dotenv.parse_text(text, path)
     _, found, rest = text.rpartition(FROM_THE_SHELL)
     if found:
         from_shell, _ = dotenv.parse_text(rest, path)
-        report.warn(f"From the environment of the shell that deployed, not from its file: {', '.join(from_shell)}.")
+        report.warn(f"Set in the shell that deployed, not in its file: {', '.join(from_shell)}.")
     if empty := [name for name in env_copy.NEVER if name in values]:
-        report.warn(f"{', '.join(empty)} isn't kept on the server: write it into {path}.")
+        report.warn(f"The server doesn't keep {', '.join(empty)}. Add it to {path}.")
     root = path.parent.resolve()
     lacking = [f"{PREFIX}{field.upper()}" for field in FILES if _is_lacking(root, values, field)]
     if lacking:
-        report.warn(f"The files that {', '.join(lacking)} name aren't here: the server keeps none of them for you.")
+        report.warn(f"The files of {', '.join(lacking)} aren't here, and the server doesn't keep them.")
 
 
 def _is_lacking(root: Path, values: Mapping[str, str], field: str) -> bool:

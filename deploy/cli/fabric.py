@@ -1,4 +1,4 @@
-"""What every task shares: the host it needs, the report, and an error as one clear message with its exit code."""
+"""What all tasks share: the server they need, the report, and errors as one clear message with an exit code."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from .fleet import Body, FleetHost, HostMode, fleet_hosts, follow
 from .fleet_output import named
 
 PACKAGE = (__package__ or "").partition(".")[0]
-LEAST = 6  # characters of what a GitHub job's log hides everywhere
+LEAST = 6  # length from which a GitHub job's log may mask a value everywhere
 
 HELP = {
     "env": "the site's environment file, or NAME for .env.NAME (default: .env)",
@@ -68,13 +68,14 @@ HELP = {
 
 
 REPEATED = ("drop",)
-"""Options that may be given more than once. The task gets all values, joined by commas."""
+"""Options that may be given more than once. The task gets all values, comma-separated."""
 
 Mode = HostMode | Callable[[dict[str, Any]], HostMode]
 
 
 class LazyModule:
-    """The functions of a module of ours that is imported when one is called: by then the server is being reached."""
+    """The functions of one of our modules, which is imported at the first call: meanwhile the server is being
+    reached."""
 
     def __init__(self, module: str) -> None:
         self._module = module
@@ -87,25 +88,25 @@ class LazyModule:
 
 
 def guard() -> None:
-    """Where fab loads the tasks: ssh_config is read our way, and what would go past them is refused."""
+    """Install our ssh_config reader and executor. Called when fab loads the tasks."""
     if hasattr(program, "config"):
         program.config._set(base_ssh_config=SSHConfig())
         program.executor_class = _Executor
 
 
 class _Executor(Executor):  # type: ignore[misc]
-    """Fabric's way from the command line to the tasks."""
+    """Fabric's executor, which calls the tasks."""
 
     def normalize_hosts(self, hosts: Iterable[str] | None) -> list[dict[str, Any]]:
-        """A call for each server: Fabric makes one for every entry of -H, also where it is empty or named before."""
+        """Return a call for each server. Fabric would make one for every entry of -H, even if empty or repeated."""
         return list(super().normalize_hosts(named(hosts or ())))
 
     def expand_calls(self, calls: Any, apply_hosts: bool = True) -> Any:
         with _told():
             if self.core.remainder:
                 raise Refused(
-                    "What follows -- would go past the tasks, over a connection that verifies no host key.",
-                    hint="Type ssh user@host and the command.",
+                    "A command after -- would bypass the tasks, over a connection that doesn't verify the host key.",
+                    hint="Run ssh user@host COMMAND instead.",
                 )
             for host in hosts_given():
                 connection.destination(host)
@@ -114,7 +115,7 @@ class _Executor(Executor):  # type: ignore[misc]
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """A failure inside is told, not traced back."""
+    """Print a failure inside as a message, without a traceback."""
     try:
         yield
     except PortsideError as error:
@@ -132,8 +133,8 @@ def task(body: Body) -> Any: ...
 @overload
 def task(*, mode: Mode = ..., name: str = ...) -> Callable[[Body], Any]: ...
 def task(body: Body | None = None, *, mode: Mode = HostMode.IN_TURN, name: str = "") -> Any:
-    """A Fabric task whose failures are told, not traced back. ``mode``: how it goes through several servers, or what
-    tells that of its options. ``name``: the task's, where it isn't the function's."""
+    """Define a Fabric task whose failures are printed without a traceback. ``mode``: how it treats several servers,
+    or a function of its options that returns this. ``name``: the task's name, if it isn't the function's."""
     if body is None:
         return functools.partial(task, mode=mode, name=name)
     body.__name__ = name or body.__name__
@@ -152,8 +153,8 @@ def task(body: Body | None = None, *, mode: Mode = HostMode.IN_TURN, name: str =
 
 
 def _each(mode: Mode, body: Body, context: Context, args: Any, options: dict[str, Any]) -> None:
-    """Fabric calls a task once for each host: the call for the first does the work for all of them. Without -H it goes
-    where the site's DEPLOY_HOSTS say."""
+    """Run a task on all its servers. Fabric calls it once for each host: the call for the first does all the work.
+    Without -H it uses the site's DEPLOY_HOSTS."""
     mode = mode if isinstance(mode, HostMode) else mode(_given(body, context, args, options))
     if mode is not HostMode.HERE and not isinstance(context, Connection):
         hosts = _hosts_of_the_site(body, context, args, options)
@@ -167,7 +168,7 @@ def _each(mode: Mode, body: Body, context: Context, args: Any, options: dict[str
 
 
 def _hosts_of_the_site(body: Body, context: Context, args: Any, options: dict[str, Any]) -> list[str]:
-    """The servers that DEPLOY_HOSTS names. Settings at fault are refused, but for a doctor, who tells of them."""
+    """Return the servers in DEPLOY_HOSTS. Faulty settings are refused, except for doctor, which reports them."""
     path = Path(_given(body, context, args, options).get("env", ".env"))
     if not whereabouts(path)[0]:
         return []
@@ -180,7 +181,7 @@ def _hosts_of_the_site(body: Body, context: Context, args: Any, options: dict[st
 
 
 def _given(body: Body, context: Context, args: Any, options: dict[str, Any]) -> dict[str, Any]:
-    """The task's options, with what they are unless somebody says so."""
+    """Return the task's options, with defaults."""
     given = inspect.signature(body).bind(context, *args, **options)
     given.apply_defaults()
     return {name: value for name, value in given.arguments.items() if value is not context}
@@ -196,20 +197,20 @@ def _all(mode: HostMode, body: Body, context: Connection, hosts: list[str], args
     except Refused:
         if body.__name__ != "doctor":
             raise
-        body(context, **options)  # which tells them as findings of this machine, before it looks at any server
+        body(context, **options)  # doctor reports them as findings of this machine
         return
     follow(mode, body.__name__, fleet_hosts(context, hosts), settings, body, options)
 
 
 def hosts_given() -> list[str]:
-    """What -H names; Fabric itself hands a task one at a time."""
+    """Return the hosts of -H. Fabric itself passes a task one at a time."""
     core = getattr(program, "core", None)
     value = core[0].args.hosts.value if core else None
     return named(str(value).split(",")) if value else []
 
 
 def _secrets(settings: Settings) -> list[Secret]:
-    """Values to mask: what is secret of the application's, and passwords of our own."""
+    """Return the values to mask: the application's secrets, and passwords in Portside's settings."""
     ours = {"PIP_INDEX": settings.pip_index or ""}
     ours |= {f"BASIC_AUTH_{user}_PASSWORD": password.reveal() for user, password in settings.basic_auth}
     for name in ("acme_eab_hmac_key", "registry_password"):
@@ -221,12 +222,12 @@ def _secrets(settings: Settings) -> list[Secret]:
 
 
 def _public(settings: Settings) -> tuple[str, ...]:
-    """What every visitor knows, and what was typed."""
+    """Return values that every visitor knows, or that the user typed."""
     return *settings.names, settings.site, *settings.hosts, *hosts_given()
 
 
 def _hide(report: Report, settings: Settings) -> None:
-    """Mask what is secret here, and in the log of a GitHub job, which knows only whole values of its own."""
+    """Mask secrets here, and in the log of a GitHub job, which otherwise masks only whole values of its own."""
     secrets = _secrets(settings)
     report.hide(secrets, _public(settings))
     if os.environ.get("GITHUB_ACTIONS") == "true":
@@ -246,10 +247,10 @@ def run(
     typed: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Run:
-    """A run against the server that -H or DEPLOY_HOSTS names.
+    """Prepare a run against the server that -H or DEPLOY_HOSTS names.
 
-    ``options``: of Request, as the task has them; ``typed``: what else the task was given. ``json``: what is said goes
-    to standard error, and the result alone to standard output.
+    ``options``: of Request, as the task has them. ``typed``: the task's other options. ``json``: messages go to
+    standard error, and only the result to standard output.
 
     Raises Refused without a server: nothing ever runs on the laptop.
     """
@@ -262,8 +263,8 @@ def run(
     if json:
         report.aside()
     _hide(report, settings)
-    if settings.dotenv.overridden and command != "doctor":  # which tells it as a finding
-        report.warn(f"The environment of this shell wins over {env} for {', '.join(settings.dotenv.overridden)}.")
+    if settings.dotenv.overridden and command != "doctor":  # doctor reports it as a finding
+        report.warn(f"Variables set in your shell override {env}: {', '.join(settings.dotenv.overridden)}.")
     server = Server(host.connection, report)
     server.start_connecting()
     hosts = tuple(hosts_given())
@@ -273,11 +274,11 @@ def run(
 
 
 def _nowhere(path: Path, command: str, options: dict[str, Any]) -> Refused:
-    """No server is named: what to type, with the one of the last deploy from here."""
+    """Return the error for a missing server, with the command to run: on the server of the last deploy from here."""
     site = whereabouts(path)[1]
     last = ",".join(logfile.deployed_to(site))
-    asked = f"Which server? Type {words(command, options, last or 'user@host')}"
+    asked = f"Which server? Run {words(command, options, last or 'user@host')}"
     if last:
-        why = f" (where {site} was last deployed to from here)"
-        return Refused(f"{asked}{why}, or put DEPLOY_HOSTS={last} into {path}")
-    return Refused(f"{asked}, or put DEPLOY_HOSTS=user@host into {path}")
+        why = f" (the server of the last deploy of {site} from this machine)"
+        return Refused(f"{asked}{why}, or set DEPLOY_HOSTS={last} in {path}")
+    return Refused(f"{asked}, or set DEPLOY_HOSTS=user@host in {path}")

@@ -1,4 +1,4 @@
-"""Several servers in one command: at once where it is safe, one after the other where it matters."""
+"""Several servers in one command: at once if that is safe, else one after the other."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ Body = Callable[..., Any]
 
 
 class HostMode(Enum):
-    """How a task goes through several servers."""
+    """How a task treats several servers."""
 
     IN_TURN = "one after the other, until one fails"
-    AT_ONCE = "all at once, each for itself"
+    AT_ONCE = "all at once, independently"
     AS_ONE = "all at once until each is ready, then live one after the other, or none"
     ATTENDED = "one after the other, until one fails, each with the user's own input and output"
-    LISTED = "all at once, told one after the other"
+    LISTED = "all at once, printed one after the other"
     HERE = "once, on this machine"
 
 
 class FleetHost:
-    """One of the servers of a command, and how it ended there."""
+    """One server of a command, and the result there."""
 
     def __init__(self, name: str, connection: Connection) -> None:
         self.name, self.connection = name, connection
@@ -52,13 +52,13 @@ class FleetHost:
         self.outputs: Outputs | None = None
         self.report: Report | None = None
         self.begun = self.interrupted = False
-        self.ended = threading.Event()  # to join a thread once more after Ctrl-C would return at once (Python 3.11)
+        self.ended = threading.Event()  # joining a thread again after Ctrl-C returns at once (Python 3.11)
         self.error: PortsideError | None = None
         self.crash: BaseException | None = None
         self.code = 0
 
     def adopt(self, run: Run) -> Run:
-        """The run of this server: it waits for its turns."""
+        """Make this server's run wait for its turns."""
         self.run = run
         if self.interrupted:
             run.server.interrupt()
@@ -79,7 +79,7 @@ class FleetHost:
             raise
 
     def speak(self, report: Report) -> Report:
-        """What this report says comes with the server's name."""
+        """Print the report's lines with the server's name."""
         if self.outputs:
             report.console, report.errors, report.results = self.outputs.consoles()
         self.report = report
@@ -91,7 +91,7 @@ class FleetHost:
             self.run.server.interrupt()
 
     def follow(self, body: Body, options: dict[str, Any]) -> None:
-        """Run the task here; what it ends with is kept."""
+        """Run the task on this server, and keep the result."""
         self.begun = True
         try:
             body(self.connection, **options)
@@ -119,7 +119,7 @@ class FleetHost:
 
 
 def fleet_hosts(given: Connection, names: list[str]) -> list[FleetHost]:
-    """The servers of these names. Raises Refused where two of them are the same."""
+    """Return the servers of these names. Raises Refused if two of them are the same."""
     found = [
         FleetHost(name, connection)
         for name, connection in zip(names, ssh_connection.of_hosts(given, names), strict=True)
@@ -139,7 +139,7 @@ def fleet_hosts(given: Connection, names: list[str]) -> list[FleetHost]:
 def follow(
     mode: HostMode, command: str, hosts: list[FleetHost], settings: Settings, body: Body, options: dict[str, Any]
 ) -> None:
-    """Run a task on several servers, and say how it ended on each. Raises Exit where it didn't end well on all."""
+    """Run a task on several servers, and print the result of each. Raises Exit if it failed on any."""
     if mode is HostMode.AS_ONE:
         by_endpoint = sorted(hosts, key=lambda host: host.endpoint.order)
         locking = [host.name for host in by_endpoint]
@@ -177,7 +177,7 @@ def _at_once(mode: HostMode, hosts: list[FleetHost], body: Body, options: dict[s
             _await(hosts)
     except KeyboardInterrupt:
         if asking():
-            raise  # whoever waits there for a password can't be woken
+            raise  # the thread that waits for a password can't be interrupted
         for host in hosts:
             host.interrupt()
         if hosts[0].turns:
@@ -200,8 +200,8 @@ def _await(hosts: list[FleetHost]) -> None:
 
 
 def _sum_up(mode: HostMode, command: str, hosts: list[FleetHost], options: dict[str, Any]) -> int:
-    """Say how it ended on each. Returns the exit code of all."""
-    listed = mode is HostMode.LISTED  # an exit code of such a task's own tells what it found
+    """Print the result of each server. Returns the exit code of the command."""
+    listed = mode is HostMode.LISTED  # such a task's exit code is a finding, not a failure
     failed = [one for one in hosts if one.error or one.crash or not one.begun or (one.code and not listed)]
     width = max(len(host.name) for host in hosts)
     lines = [f"  {host.name:<{width}}  {outcome(host)}" for host in hosts]
@@ -211,13 +211,13 @@ def _sum_up(mode: HostMode, command: str, hosts: list[FleetHost], options: dict[
             report.aside()
         report.say("\n" + "\n".join(lines))
         return max(host.code for host in hosts)
-    Report().fail("\n".join(["", *lines, f"Mend what failed, then type {again(command, options, failed)}"]))
+    Report().fail("\n".join(["", *lines, f"Fix what failed, then run {again(command, options, failed)}"]))
     codes = {host.code for host in failed if host.begun and not isinstance(host.error, Stopped)}
     return codes.pop() if len(codes) == 1 else 1
 
 
 def again(command: str, options: dict[str, Any], failed: list[FleetHost]) -> str:
-    """What to type to go on there. For servers that go back to different releases it is a command for each."""
+    """Return the command to go on there. If servers roll back to different releases, one command for each."""
     groups: dict[str, list[str]] = {}
     for host in failed:
         to = str(host.run.request.options["to"] if host.run else options.get("to", ""))
@@ -226,9 +226,9 @@ def again(command: str, options: dict[str, Any], failed: list[FleetHost]) -> str
 
 
 def outcome(host: FleetHost) -> str:
-    """How it ended on a server, in a line."""
+    """Describe the result on a server in one line."""
     if not host.begun:
-        return "not begun"
+        return "not started"
     if host.error:
         first = host.error.message.splitlines()[0]
         what = first if isinstance(host.error, Stopped) else f"failed: {first}"
@@ -236,7 +236,7 @@ def outcome(host: FleetHost) -> str:
     if host.crash:
         return f"failed: {host.crash!r}"
     if host.code:
-        return f"ended with exit code {host.code}"
+        return f"exit code {host.code}"
     return _done(host.run)
 
 

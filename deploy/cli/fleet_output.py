@@ -1,4 +1,4 @@
-"""The output of several servers, one line after the other."""
+"""The output of several servers, line by line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..ssh.sudo import asking, on_terminal
 
 
 class Lines(io.TextIOBase):
-    """A stream that passes whole lines on, each behind the name of its server."""
+    """A stream that passes on whole lines, each after its server's name."""
 
     def __init__(self, prefix: str, emit: Callable[[str], None]) -> None:
         super().__init__()
@@ -32,14 +32,14 @@ class Lines(io.TextIOBase):
         return len(text)
 
     def end(self) -> None:
-        """Pass on what is left without an end of its line."""
+        """Pass on an unfinished last line."""
         if self._rest:
             self.write("\n")
 
 
 @contextmanager
 def behind(name: str, stream: Any) -> Iterator[Callable[[bytes], None]]:
-    """Writes bytes to a stream as whole lines, each behind a server's name."""
+    """Write bytes to a stream as whole lines, each after a server's name."""
     lines, decoder = Lines(f"{name} | ", partial(_write, stream)), getincrementaldecoder("utf-8")("replace")
 
     def emit(block: bytes) -> None:
@@ -53,9 +53,9 @@ def behind(name: str, stream: Any) -> Iterator[Callable[[bytes], None]]:
 
 @dataclass
 class Outputs:
-    """Where a server's lines go: those of all come out whole, each behind its server's name.
+    """Where a server's lines go: each as a whole, after its server's name.
 
-    ``held``: what is told once it is this server's turn; ``answer``: the result, where a script reads JSON.
+    ``held``: lines to print when it is this server's turn. ``answer``: the result, if a script reads JSON.
     """
 
     prefix: str
@@ -82,7 +82,7 @@ class Outputs:
         )
 
     def release(self) -> None:
-        """Tell what was held."""
+        """Print the held lines."""
         for stream, line in self.held:
             _write(stream, line)
         self.held.clear()
@@ -98,16 +98,16 @@ def _write(stream: Any, line: str) -> None:
 
 
 def named(hosts: Iterable[str]) -> list[str]:
-    """The servers that -H names, each once."""
+    """Return the servers that -H names, each once."""
     return list(dict.fromkeys(host.strip() for host in hosts if host.strip()))
 
 
 @contextmanager
 def terminal_as_it_was() -> Iterator[None]:
-    """A thread that asks for a password and is left behind can't show again what is typed."""
+    """Restore the terminal afterwards: an abandoned thread that asks for a password leaves it without echo."""
     before = termios.tcgetattr(sys.stdin) if on_terminal() else None
     try:
         yield
     finally:
-        if before and asking():  # in the background to set it would stop us
+        if before and asking():  # as a background process, setting it would stop us
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)

@@ -1,4 +1,4 @@
-"""What a user runs in the live release: in a container of its own, beside those that serve."""
+"""Commands that a user runs in the live release: in a separate container, beside those that serve."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from ..ssh import session
 from ..ssh.session import Emit
 from .fleet_output import behind
 
-# Django's own shell looks whether input has come already, and else asks for it line by line.
+# Django's own shell reads code from standard input only if it has arrived already.
 PIPED = "import sys; exec(compile(sys.stdin.read(), '<stdin>', 'exec'))"
-CHECKED_SINCE = 14  # PostgreSQL: looks now and then whether a client is still there
+CHECKED_SINCE = 14  # the PostgreSQL version that can check whether a client is still there
 CHECKED = "-c client_connection_check_interval=5s"
 AS_THE_SITE = 'PGPASSWORD=$(cat /portside/secrets/password) && export PGPASSWORD && exec "$@"'
 LOGIN = 'cd "$1" 2>/dev/null; exec "${SHELL:-/bin/sh}" -l'
@@ -46,13 +46,13 @@ def command(run: Run, line: str) -> None:
 
 
 def shell(run: Run) -> None:
-    """Django's shell; without a terminal it runs the code that is piped in."""
+    """Start Django's shell. Without a terminal it runs the code on standard input."""
     _of_application(run)
     _manage(run, ("shell",) if session.terminal() else ("shell", "-v", "0", "-c", PIPED))
 
 
 def psql(run: Run, query: str, *, dump: bool = False) -> None:
-    """psql on the site's database; of what is piped in, the first error ends it."""
+    """Start psql on the site's database. The first error in code on standard input ends it."""
     settings, site = run.settings, run.site
     if not settings.containers:
         raise Refused(f"{site.name} is a static site: it has no database.")
@@ -80,15 +80,15 @@ def _options(query: str) -> tuple[str, ...]:
 
 
 def _external(run: Run, query: str, *, dump: bool) -> None:
-    """A database that isn't Portside's: by the application's own settings, and the psql of its image."""
+    """Start the external database's client, with the application's settings, in its image."""
     if dump:
-        raise Refused("The database is external: take its dump where it is, by pg_dump and its DATABASE_URL.")
+        raise Refused("The database is external. Run pg_dump with its DATABASE_URL on a machine that can reach it.")
     given = _options(query)
     _manage(run, ("dbshell", *(("--", *given) if given else ())))
 
 
 def ssh(run: Run) -> None:
-    """The user's own shell on the server, in the site's folder."""
+    """Start the user's own shell on the server, in the site's folder."""
     run.server.connect()
     _end(run, ("sh", "-c", LOGIN, "sh", run.site.root), root=False)
 
@@ -105,7 +105,7 @@ def _manage(run: Run, words: Sequence[str]) -> None:
 
 
 def _in_release(run: Run, words: Sequence[str]) -> None:
-    """Run words in a container of the live release."""
+    """Run a command in a container of the live release."""
     _look(run)
     compose = run.site.release(run.facts.current).compose
     _attend(run, lambda container, terminal: (
@@ -115,7 +115,7 @@ def _in_release(run: Run, words: Sequence[str]) -> None:
 
 
 def _look(run: Run) -> None:
-    """Which release is live, unless it is known. Raises PortsideError where none is."""
+    """Read which release is live, unless it is known. Raises PortsideError if none is."""
     if run.facts.current:
         return
     step = script(f"Which release of {run.site.name} is live", "live", run.site.root)
@@ -125,18 +125,18 @@ def _look(run: Run) -> None:
     ownership.check_name(run)
     if not run.facts.current:
         raise PortsideError(
-            f"{run.site.name} isn't live on {run.server.target}.", hint=f"Type {run.fab('deploy')} first."
+            f"{run.site.name} isn't live on {run.server.target}.", hint=f"Run {run.fab('deploy')} first."
         )
 
 
 def _attend(run: Run, words: Callable[[str, bool], tuple[str, ...]]) -> None:
-    """Run the words that ``words`` makes of a container's name and of whether there is a terminal."""
+    """Run the command that ``words`` returns for a container's name and whether there is a terminal."""
     container = f"{run.site.name}-{run.request.command}-{secrets.token_hex(4)}"
     _end(run, session.guarded(words(container, session.terminal()), container))
 
 
 def _end(run: Run, words: Sequence[str], *, root: bool = True) -> None:
-    """Run words with the user's own input and output. Exits with their exit code."""
+    """Run a command with the user's own input and output. Exits with its exit code."""
     terminal = session.terminal()
     given = session.shared_input() if run.request.name and not terminal else session.Input()
     with session.exit_on_closed_output(), _output(run, terminal=terminal) as (out, errors):
@@ -147,7 +147,8 @@ def _end(run: Run, words: Sequence[str], *, root: bool = True) -> None:
 
 @contextmanager
 def _output(run: Run, *, terminal: bool) -> Iterator[tuple[Emit, Emit]]:
-    """Where output and errors go: as they are, or, of several servers without a terminal, behind the server's name."""
+    """Return where output and errors go: unchanged, or with the server's name for several servers without a
+    terminal."""
     streams = sys.stdout, sys.stderr
     if terminal or not run.request.name:
         out, errors = (session.to_stream(stream) for stream in streams)

@@ -13,7 +13,7 @@ from ..core.files import ENV_EXAMPLE, SAMPLE
 
 
 def write(path: Path, domains: str, hosts: Sequence[str] = ()) -> None:
-    """Write ``path`` from .env.example, with secrets made anew. Raises Refused where it exists: it never overwrites."""
+    """Write ``path`` from .env.example, with new secrets. Raises Refused if it exists: it never overwrites."""
     lines = ENV_EXAMPLE.read_text(encoding="utf-8").splitlines(keepends=True)
     values = {
         "SECRET_KEY": secrets.token_urlsafe(48),
@@ -27,15 +27,15 @@ def write(path: Path, domains: str, hosts: Sequence[str] = ()) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         raise Refused(
-            f"{path} is there already, and is left as it is.", hint="Edit it, or name another: --env FILE."
+            f"{path} already exists and was not changed.", hint="Edit it, or name another file with --env FILE."
         ) from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(text)
 
 
 def find_app(folder: Path) -> str:
-    """The folder with manage.py: this one, or the one at most two levels down; empty where that isn't clear. Portside's
-    own sample site is nobody's project."""
+    """Return the folder with manage.py: this one, or the only one at most two levels down; empty if that isn't clear.
+    Portside's own sample site doesn't count."""
     found = {path.parent for pattern in ("manage.py", "*/manage.py", "*/*/manage.py") for path in folder.glob(pattern)}
     found = {place for place in found - {SAMPLE} if not RUBBISH & set(place.relative_to(folder).parts)}
     if folder in found:

@@ -1,4 +1,4 @@
-"""``fab logs``: what the live release, its database and Nginx write, in order of time, secrets masked."""
+"""``fab logs``: the logs of the live release, its database and Nginx by time, secrets masked."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ USAGE, NOT_HERE = 2, 3  # exit codes of remote/logs.py
 
 
 def show(run: Run, options: Mapping[str, Any], *, as_json: bool = False) -> None:
-    """Print the lines as they come; as JSON a list of objects."""
+    """Print the lines as they arrive; as JSON a list of objects."""
     asked = query(run, options)
     if as_json and asked["follow"]:
-        raise Refused("--json is one answer, which --follow has no end for: leave one of the two out.")
+        raise Refused("--json and --follow can't be combined.")
     lines = _lines(run, asked)
     if as_json:
         mask = run.report.mask
@@ -37,7 +37,7 @@ def show(run: Run, options: Mapping[str, Any], *, as_json: bool = False) -> None
                 written = True
                 _write(run, f"{when}Z {service:<8} {run.report.quoted(text)}")
     except KeyboardInterrupt:
-        if not asked["follow"]:  # else it is how it ends
+        if not asked["follow"]:  # Ctrl-C is how --follow ends
             raise
     if not written and not asked["follow"]:
         run.report.aside()
@@ -45,11 +45,11 @@ def show(run: Run, options: Mapping[str, Any], *, as_json: bool = False) -> None
 
 
 def query(run: Run, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``remote/logs.py`` is asked. Raises Refused, naming the option."""
+    """Return the query for ``remote/logs.py``. Raises Refused, naming the option."""
     site, since = run.site, _since(str(options.get("since", "")))
     services = [name.strip() for name in str(options.get("service", "")).split(",") if name.strip()]
     if not run.settings.containers and set(services) - {"nginx"}:
-        raise Refused(f"{site.name} is a static site, which Nginx alone serves: its one service is nginx.")
+        raise Refused(f"{site.name} is a static site: its only service is nginx.")
     return {
         "site": site.name,
         "root": site.root,
@@ -64,7 +64,7 @@ def query(run: Run, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _since(text: str) -> float | None:
-    """So many seconds ago, as a negative number; or a time, as seconds of Unix."""
+    """Return seconds ago as a negative number, or a time as Unix seconds. None for no text."""
     if not text:
         return None
     if found := re.fullmatch(r"(\d{1,9})([smhdw])", text):
@@ -87,12 +87,12 @@ def _expression(text: str) -> str:
     try:
         re.compile(text)
     except re.error as error:
-        raise Refused(f"--grep: “{text}” is no regular expression: {error}.") from None
+        raise Refused(f"--grep: “{text}” isn't a valid regular expression: {error}.") from None
     return text
 
 
 def _lines(run: Run, asked: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Time, service and text of each line. Raises PortsideError."""
+    """Yield time, service and text of each line. Raises PortsideError."""
     script = (REMOTE / "logs.py").read_text(encoding="utf-8")
     words = session.guarded(("python3", "-c", script, json.dumps(asked)))
     said: list[str] = []
@@ -113,7 +113,7 @@ def _failed(run: Run, status: int, said: list[str]) -> PortsideError:
         return ConnectionLost(f"The connection to {run.server.target} was lost.")
     if status == NOT_HERE:
         where = f"{run.site.name} isn't on {run.server.target}"
-        return PortsideError(f"{where}, so it has no logs there.", hint=f"Type {run.fab('deploy')} first.")
+        return PortsideError(f"{where}, so it has no logs there.", hint=f"Run {run.fab('deploy')} first.")
     text = "\n".join(run.report.quoted(line) for line in said[-8:])
     if status == USAGE:
         return Refused(text)
@@ -121,7 +121,7 @@ def _failed(run: Run, status: int, said: list[str]) -> PortsideError:
 
 
 def _write(run: Run, line: str) -> None:
-    """A line as it is: it may be one of very many, and is no text of ours."""
+    """Write a line without rich: there may be very many, and they aren't our text."""
     stream = run.report.console.file
     stream.write(f"{line}\n")
     stream.flush()

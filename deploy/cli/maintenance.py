@@ -1,4 +1,4 @@
-"""Maintenance: a site closed for a while, and opened again. Two files on the server say so, and Nginx looks at them."""
+"""Close a site for a while, and open it again. Two files on the server control this, and Nginx checks for them."""
 
 from __future__ import annotations
 
@@ -26,22 +26,23 @@ def switch(run: Run, *, closed: bool, allow: str = "") -> None:
     if not closed:
         run.report.say(f"{run.settings.canonical} is open on {run.server.target}.", style="bold green")
         return
-    who = f" but {', '.join(allowed)}" if allowed else ""
+    who = f" except {', '.join(allowed)}" if allowed else ""
     where = f"{run.settings.canonical} is closed on {run.server.target}"
-    run.report.say(f"{where}: all{who} get a page that says so (503).", style="bold green")
+    run.report.say(f"{where}: visitors{who} get the maintenance page (503).", style="bold green")
     run.report.say(f"  Open it again: {run.fab('maintenance', off=True)}")
 
 
 def _addresses(allow: str) -> list[str]:
-    """Single addresses, as Nginx writes them. Raises Refused."""
+    """Return single addresses as Nginx writes them. Raises Refused."""
     try:
         return sorted({_address(part.strip()) for part in allow.split(",") if part.strip()})
     except ValueError as error:
-        raise Refused(f"--allow: {error}; give single addresses, comma-separated.") from None
+        raise Refused(f"--allow: {error}. Give single addresses, comma-separated.") from None
 
 
 def _address(text: str) -> str:
-    """Without an interface's name, which may be any text: it would become a part of a path on the server."""
+    """Return an address. An interface's name is refused: it could be any text, and would be part of a path on the
+    server."""
     if "%" in text:
         raise ValueError(f"“{text}” names an interface")
     return str(ipaddress.ip_address(text))

@@ -1,4 +1,4 @@
-"""``fab releases``: what there is on the server, which release is live, which a rollback would choose."""
+"""``fab releases``: the releases on the server, which one is live, and which one a rollback would choose."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ def show(run: Run, *, as_json: bool) -> None:
     run.report.say(f"{run.site.name} on {run.server.target}:", style="bold")
     table = Table("release", "commit", "age", "state", box=None, pad_edge=False)
     for row in rows:
-        note = ", which rollback would choose" if row["rollback"] else ""
+        note = ", next for rollback" if row["rollback"] else ""
         cells = (row["id"], row["commit"][:7] or "-", row["age"], row["state"] + note)
         table.add_row(*(Text(run.report.shown(cell)) for cell in cells))
     run.report.console.print(table)
 
 
 def _put_right(run: Run) -> None:
-    """What an interrupted run left; unless somebody is at it. Whatever comes of it, there is a list."""
+    """Clean up after an interrupted run, unless another run holds the lock. A failure is only a warning."""
     try:
         with run.progress.stack, run.server.quietly():
             lock.lock(run, Stage("lock"))
     except Locked as error:
         run.report.warn(error.message)
     except PortsideError as error:
-        run.report.warn(f"What an interrupted run left can't be put right. {error}")
+        run.report.warn(f"Portside couldn't clean up after an interrupted run. {error}")
 
 
 def listed(facts: Facts) -> list[dict[str, Any]]:
-    """One object a release: id, commit, age, state (live, kept, unfinished), whether rollback
-    would choose it."""
+    """Return one object a release: id, commit, age, state (live, kept, unfinished), and whether rollback would choose
+    it."""
     chosen = history.target(facts)
     return [
         {

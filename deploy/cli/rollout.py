@@ -1,4 +1,4 @@
-"""Turns: which of several servers may begin a stage. All go on at once until one after the other goes live."""
+"""Turns: which of several servers may begin a stage. All proceed at once, then go live one after the other."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from ..config.settings import Settings
 from ..core.errors import Stopped
 
 LOCK, SWITCH = "lock", "switch"
-READY = "ready"  # where all meet before the first goes live
-OF_A_DATABASE = ("prepare", "migrations")  # where the servers share one, only one at a time changes it
+READY = "ready"  # all servers wait here before the first goes live
+OF_A_DATABASE = ("prepare", "migrations")  # one server at a time, if they share a database
 
 
 class Turns:
-    """Where each of several servers is. ``names``: in the order in which they go live.
+    """The progress of each of several servers. ``names``: in the order in which they go live.
 
-    ``locking``: in the order in which their locks are taken. Where everybody takes them in the same one, no two ever
-    wait for each other.
+    ``locking``: the order in which their locks are taken. If all runs take them in the same order, no two ever wait for
+    each other.
     """
 
     def __init__(self, names: Sequence[str], settings: Settings, *, locking: Sequence[str] = ()) -> None:
@@ -34,9 +34,9 @@ class Turns:
     def begin(
         self, name: str, stage: str, waiting: Callable[[str], None], check: Callable[[], None] = lambda: None
     ) -> None:
-        """Return once it may begin this stage; ``waiting`` is told for whom it waits.
+        """Return once this server may begin the stage. ``waiting``: called with the name of the server it waits for.
 
-        ``check``: raises what keeps this server from going live, now that all are ready. Raises Stopped if another has
+        ``check``: raises an error if this server can't go live, once all are ready. Raises Stopped if another server
         failed before this one went live.
         """
         if stage == SWITCH:
@@ -68,7 +68,7 @@ class Turns:
             self._moved.notify_all()
 
     def interrupt(self) -> None:
-        """Wake whoever waits: nobody begins anything more."""
+        """Wake all waiting servers: none begins another stage."""
         with self._moved:
             self._interrupted = True
             self._moved.notify_all()
@@ -80,10 +80,10 @@ class Turns:
             raise KeyboardInterrupt
         if self._failed:
             before = SWITCH if stage == READY else stage
-            raise Stopped(f"Stopped before the stage “{before}”, since {self._failed[0]} failed.")
+            raise Stopped(f"Stopped before the stage “{before}”, because {self._failed[0]} failed.")
 
     def _before(self, name: str, stage: str) -> str:
-        """The server this one has to wait for, or nothing."""
+        """Return the server this one has to wait for, or an empty string."""
         order = self._locking if stage == LOCK else self.names
         earlier = order[: order.index(name)] if stage in self._one_by_one else ()
         behind = [other for other in earlier if not self._is_past(other, stage)]

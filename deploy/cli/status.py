@@ -1,4 +1,4 @@
-"""``fab status``: what runs, since when, how it does; certificates, disk, backups."""
+"""``fab status``: what runs, since when, and its problems; certificates, disk, backups."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..releases.history import age
 
 
 def show(run: Run, *, as_json: bool) -> None:
-    """Print how the site does; as JSON one object."""
+    """Print the state of the site; as JSON one object."""
     if as_json:
         run.report.aside()
     run.look()
@@ -38,11 +38,11 @@ def show(run: Run, *, as_json: bool) -> None:
 
 
 def told(run: Run, fault: str = "") -> dict[str, Any]:
-    """How the site does, as plain data. ``fault``: why visitors get an error, or empty. ``problems``: what isn't as it
-    should be, a line each with its fix."""
+    """Return the state of the site as plain data. ``fault``: why visitors get an error, or empty. ``problems``: one
+    line each, with its fix."""
     facts, settings = run.facts, run.settings
     if not facts.current:
-        raise PortsideError(f"{run.site.name} isn't live on {run.server.target}.", hint="Type fab deploy first.")
+        raise PortsideError(f"{run.site.name} isn't live on {run.server.target}.", hint="Run fab deploy first.")
     record = facts.releases.get(facts.current, {})
     containers = {
         "web": facts.role("web", facts.current),
@@ -80,9 +80,9 @@ def _problems(run: Run, fault: str) -> list[str]:
     found += [str(each) for each in site_health.problems(run, fault)]
     found += [str(each) for each in site_health.without_image(run)]
     if not facts.nginx_active:
-        found.append("Nginx isn't running: systemctl status nginx says why.")
+        found.append("Nginx isn't running: systemctl status nginx shows why.")
     if facts.closed:
-        found.append(f"The site is closed for visitors: {run.fab('maintenance', off=True)} opens it.")
+        found.append(f"The site is closed for visitors. Open it: {run.fab('maintenance', off=True)}")
     found += [generation.broken(facts)] * bool(generation.broken(facts))
     return [*found, *renewal.faults(facts), *acme.obsolete_warnings(acme.obsolete_names(run.settings, facts))]
 
@@ -94,7 +94,7 @@ def _lines(found: dict[str, Any]) -> Iterable[tuple[str, str]]:
     yield "release", f"{made['id']}{commit}, {made['age']} old" + (f", by {made['by']}" if made["by"] else "")
     for name in ("web", "processes", "database"):
         for each in found[name]:
-            often = f", started again {count(each['restarts'], 'time')}" if each["restarts"] else ""
+            often = f", restarted {count(each['restarts'], 'time')}" if each["restarts"] else ""
             yield name, f"{each['name']}: {each['status'] or each['state']}{often}"
     yield "nginx", f"{'running' if found['nginx']['active'] else 'stopped'}, generation {found['nginx']['generation']}"
     yield "certificate", _certificate(found["certificate"])

@@ -1,4 +1,4 @@
-"""The .env file: read as python-dotenv reads it, written as Compose reads it.
+"""The .env file: read like python-dotenv, written for Compose.
 
 Values travel byte for byte. python-dotenv's own reader warns about a line it can't parse and goes on, and expands
 ``${X}`` even inside single quotes; so its parser is used, and its two conveniences are not.
@@ -18,7 +18,7 @@ from dotenv.parser import parse_stream
 from ..core.errors import Refused
 from ..core.secret import Secret
 
-# What every shell has of its own: where .env says one of these, it means the application's.
+# Variables that every shell has. A line of .env with one of these names means the application's variable.
 OF_THE_SHELL = {"HOME", "LOGNAME", "USER", "SHELL", "PATH", "PWD", "OLDPWD", "SHLVL", "TERM", "HOSTNAME", "_"}
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -26,7 +26,7 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 @dataclass(frozen=True)
 class Dotenv:
-    """What an environment file says.
+    """The content of an environment file.
 
     ``overridden``: names whose value the process environment decided. ``faults``: sentences, one for each line
     that can't be read.
@@ -39,15 +39,15 @@ class Dotenv:
 
 
 def named(given: str) -> str:
-    """The file that ``--env`` names: a path, or the NAME of ``.env.NAME``."""
+    """Return the file that ``--env`` names: a path, or the NAME of ``.env.NAME``."""
     short = re.fullmatch(r"[A-Za-z0-9_-]+", given) and not Path(given).exists()
     return f".env.{given}" if short else given
 
 
 def read(path: Path, process: Mapping[str, str] = os.environ) -> Dotenv:
-    """Read ``path``; without it, take the names of the ``.env.example`` beside it from the process environment.
+    """Read ``path``. Without it, read the names in ``.env.example`` beside it from the process environment.
 
-    Raises Refused when there is neither, or the file can't be opened.
+    Raises Refused if there is neither, or if the file can't be opened.
     """
     faults: list[str] = []
     process = {name: value for name, value in process.items() if name not in OF_THE_SHELL}
@@ -62,7 +62,7 @@ def read(path: Path, process: Mapping[str, str] = os.environ) -> Dotenv:
 
 
 def parse(path: Path) -> tuple[dict[str, str], list[str]]:
-    """Names and values of an environment file, and a sentence for each line at fault, with its number."""
+    """Return names and values of an environment file, and a sentence for each faulty line, with its number."""
     return parse_text(_text(path), path)
 
 
@@ -75,7 +75,7 @@ def _text(path: Path) -> str:
 
 
 def parse_text(text: str, path: Path) -> tuple[dict[str, str], list[str]]:
-    """The same of a text that stands in ``path``, or is to stand there."""
+    """Return the same for a text that is, or will be, in ``path``."""
     faults: list[str] = []
     values: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(text, newline="")):
@@ -91,22 +91,22 @@ def parse_text(text: str, path: Path) -> tuple[dict[str, str], list[str]]:
 
 def _fault(key: str | None, value: str | None, error: bool) -> str:
     if error:
-        return "can't be read. A line is NAME=value; quote a value that holds quotes, # or a newline."
+        return "can't be read. Write NAME=value, and quote a value that contains quotes, # or a newline."
     if key is None:
         return ""
     if not NAME.match(key):
-        return f"“{key}” is no name for an environment variable."
+        return f"“{key}” isn't a valid name for an environment variable."
     if value is None:
-        return f"{key} has no value. Write {key}= if it is to be empty."
+        return f"{key} has no value. Write {key}= for an empty value."
     if "\0" in value:
-        return f"{key} holds a NUL character, which no environment variable can."
+        return f"{key} contains a NUL character, which environment variables can't have."
     return ""
 
 
 def _example_names(path: Path) -> list[str]:
     example = path.with_name(".env.example")
     if not example.exists():
-        raise Refused(f"There is no {path}.", hint="Type fab init to make one.")
+        raise Refused(f"There is no {path}.", hint="Run fab init to create one.")
     lines = re.findall(r"^#?\s?([A-Za-z_][A-Za-z0-9_]*)=", example.read_text(encoding="utf-8"), re.MULTILINE)
     return list(dict.fromkeys(lines))
 
@@ -115,7 +115,8 @@ _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "$": "\\$", "\n": "\\n", "\r
 
 
 def for_compose(values: Mapping[str, str]) -> str:
-    """An ``env_file`` that Compose 2.26 reads back exactly: double-quoted, with ``\\ " $`` and newlines escaped."""
+    """Return an ``env_file`` that Compose 2.26 reads back exactly: double-quoted, with ``\\ " $`` and newlines
+    escaped."""
     return "".join(f'{name}="{value.translate(_ESCAPES)}"\n' for name, value in sorted(values.items()))
 
 
@@ -123,8 +124,8 @@ FROM_THE_SHELL = "# From the environment of the shell that deployed:"
 
 
 def text_of(dotenv: Dotenv, without: Collection[str] = ()) -> str:
-    """An environment file that says what this one and the shell's environment came to: the file as it is, and what
-    stands in it otherwise or not at all at its end, where it wins. ``without``: names whose values aren't told."""
+    """Return the text of an environment file with the effective values: the file as it is, then the variables that the
+    shell overrides or adds, which win at the end. ``without``: names whose values are left out."""
     text = _emptied(_text(dotenv.path), without) if dotenv.path.exists() else ""
     given, _ = parse_text(text, dotenv.path)
     values = {name: value.reveal() for name, value in dotenv.values.items() if name not in without}
@@ -136,14 +137,14 @@ def text_of(dotenv: Dotenv, without: Collection[str] = ()) -> str:
 
 
 def _emptied(text: str, names: Collection[str]) -> str:
-    """The text, with nothing behind these names."""
+    """Return the text, with the values of these names removed."""
     bindings = parse_stream(io.StringIO(text, newline=""))
     return "".join(f"\n{each.key}=\n" if each.key in names else each.original.string for each in bindings)
 
 
 def for_dotenv(values: Mapping[str, str]) -> str:
-    """Lines that python-dotenv reads back exactly: in single quotes, where it knows two escapes; in double ones where a
-    carriage return must be one."""
+    """Return lines that python-dotenv reads back exactly: single-quoted, where it knows two escapes; double-quoted for
+    a value with a carriage return."""
     return "".join(f"{name}={_quoted(value)}\n" for name, value in values.items())
 
 

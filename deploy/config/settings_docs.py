@@ -1,4 +1,4 @@
-"""The settings' reference, docs/settings.md, made from settings.py so that the two can't differ."""
+"""The settings' reference, docs/settings.md, generated from settings.py so that the two can't differ."""
 
 from __future__ import annotations
 
@@ -9,43 +9,48 @@ from .settings import FAMILIES, PLANNED, PLANNED_FAMILIES, PREFIX, Settings
 
 _HEAD = """# Settings
 
-A site's settings stand in its `.env`, which `fab init` writes. Portside reads it as python-dotenv does, but expands
-nothing: `${X}` stays `${X}`. A value that holds spaces, quotes, `#` or newlines is quoted; in single quotes everything
-but `\\'` and `\\\\` means itself. Where the shell that runs `fab` has a name of the file in its environment, that
-wins and is said. Without a `.env` (a CI job) the names are those of `.env.example`, the values the environment's.
+A site's settings are in its `.env`, which `fab init` writes. Portside reads it as python-dotenv does, but without
+expansion: `${X}` stays `${X}`. Quote a value that contains spaces, quotes, `#` or newlines. In single quotes
+everything is literal, except `\\'` and `\\\\`. A variable set in your shell overrides the same name in `.env`; Portside
+prints a warning. Without a `.env` (in a CI job), the names are those of `.env.example`, and the values come from the
+environment.
 
-Names that begin with `DEPLOY_` steer Portside; every other name is the application's environment.
+Names that begin with `DEPLOY_` are Portside's settings. Every other name is the application's environment.
 
 | name | default | meaning |
 |---|---|---|
 """
 
 _TAIL = """
-Not built yet, and refused by name so that nobody believes they are in force:
+Not available yet, and refused by name so that a setting without effect doesn't go unnoticed:
 {planned}.
 
-## What the application is given besides
+## Variables that Portside adds for the application
 
-Unless `.env` sets them: `DJANGO_SETTINGS_MODULE` as manage.py has it, `ALLOWED_HOSTS` and `CSRF_TRUSTED_ORIGINS` from
-`DEPLOY_DOMAINS`, `DEPLOY_RELEASE`, and where Portside runs the database `DATABASE_URL` (percent-encoded), `PGHOST`,
-`PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `POSTGRES_USER`, `POSTGRES_DB` and `POSTGRES_PASSWORD`. The host of the
-database is `db`. `HOME` is `/tmp`, a folder of its own that may be written, and `LOGNAME` is `app`.
+Unless `.env` sets them:
 
-`SECRET_KEY` must be there, and `POSTGRES_PASSWORD` unless `DEPLOY_DATABASE` is `external` or `none`.
+- `DJANGO_SETTINGS_MODULE`, as in manage.py
+- `ALLOWED_HOSTS` and `CSRF_TRUSTED_ORIGINS`, from `DEPLOY_DOMAINS`
+- `DEPLOY_RELEASE`
+- if Portside runs the database: `DATABASE_URL` (percent-encoded), `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`,
+  `PGDATABASE`, `POSTGRES_USER`, `POSTGRES_DB` and `POSTGRES_PASSWORD`; the host of the database is `db`
+- `HOME`, which is `/tmp`, a writable folder of the container's own, and `LOGNAME`, which is `app`
 
-## What the server keeps of it
+`SECRET_KEY` is required. So is `POSTGRES_PASSWORD`, unless `DEPLOY_DATABASE` is `external` or `none`.
 
-A deploy leaves the names of its settings in `release.json` and in the site's Nginx file, so that the next one, from
-whichever laptop, can tell what would fall away: see [Two laptops](deploy.md#two-laptops). The whole file, values and
-comments included, is kept on the server for root alone, so that `fab env --pull` can
-[bring it back](commands.md#the-environment-file). `DEPLOY_REGISTRY_PASSWORD` isn't kept.
+## What the server keeps
 
-A [static site](static.md) has no environment, and takes only the settings that Nginx and certificates know.
+A deploy records the names of its settings in `release.json` and in the site's Nginx file. The next deploy, from any
+laptop, can so detect what it would remove: see [Two laptops](deploy.md#two-laptops). The server also keeps the whole
+file, with values and comments, readable by root only, so that `fab env --pull` can [bring it
+back](commands.md#the-environment-file). `DEPLOY_REGISTRY_PASSWORD` isn't kept.
+
+A [static site](static.md) has no environment, and takes only the settings for Nginx and certificates.
 """
 
 
 def markdown() -> str:
-    """The page."""
+    """Return the page as Markdown."""
     shown = Settings.known() | set(FAMILIES)
     rows = "".join(_row(name, field) for name, field in Settings.model_fields.items() if name in shown)
     planned = ", ".join(f"`{PREFIX}{name}`" for name in (*PLANNED, *(f"{family}…" for family in PLANNED_FAMILIES)))

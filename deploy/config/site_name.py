@@ -1,4 +1,4 @@
-"""The site's name, and whether two names are of one site."""
+"""The site's name, and a check that two environment files don't share one."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def site_name(path: Path) -> str:
-    """The site's name where none is set: the folder's, and of another file than .env also the file's."""
+    """Return the site's name if none is set: the folder's name, and the file's too if it isn't .env."""
     folder = re.sub(r"^[^a-z]+", "", _slug(path.parent.resolve().name)) or "site"
     file = _slug(re.sub(r"^\.env\b|\.env$", "", path.name))
     if not file:
         return folder[:31].rstrip("-")
     name = f"{folder}-{file}"
-    # Cut short, names that begin alike would be the same.
+    # Plain truncation would make long names with the same beginning equal.
     return name if len(name) <= 31 else f"{name[:22].rstrip('-')}-{sha256(name.encode()).hexdigest()[:8]}"
 
 
@@ -23,13 +23,13 @@ def _slug(text: str) -> str:
 
 
 def same_name(path: Path) -> list[str]:
-    """Another environment file of the folder by which the site's name would be the same."""
+    """Return a fault for each other environment file in the folder that would give the same site name."""
     try:
         beside = [other for other in path.parent.iterdir() if other.name != path.name and not other.is_dir()]
     except OSError:
         return []
     return [
-        f"DEPLOY_SITE is missing: {path.name} and {other.name}, in one folder, would both name the site "
+        f"DEPLOY_SITE is missing: {path.name} and {other.name}, in the same folder, would both give the site name "
         f"{site_name(path)}."
         for other in sorted(beside)
         if site_name(other) == site_name(path) and _is_environment(other)
@@ -37,7 +37,7 @@ def same_name(path: Path) -> list[str]:
 
 
 def _is_environment(path: Path) -> bool:
-    """Whether a file is one of ours: a copy with another ending may be any."""
+    """Return whether a file is an environment file of ours: a copy with another ending may be anything."""
     try:
         return re.search(r"^(export\s+)?DEPLOY_DOMAINS\s*=", path.read_text(encoding="utf-8"), re.MULTILINE) is not None
     except (OSError, UnicodeDecodeError):

@@ -1,5 +1,5 @@
-"""What the value of one setting may be. Each reader takes the text of a .env and returns what it means, or raises
-ValueError that says what it should be."""
+"""The types of settings. Each reader takes the text from a .env and returns the value, or raises ValueError that says
+what is valid."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..core.secret import Secret
 
 
 def _comma(value: object) -> object:
-    """Text with commas as a tuple; blanks around and empty parts fall away."""
+    """Split text at commas into a tuple, without blanks and empty parts."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
 def matching(pattern: str, meaning: str) -> BeforeValidator:
-    """Text that matches ``pattern`` as a whole, by ASCII's letters and digits alone: what reads it on the server knows
-    no others. Otherwise an error that says what it should be."""
+    """Return a validator for text that matches ``pattern`` as a whole, with ASCII letters and digits only, as the
+    programs on the server require. ``meaning``: what the text should be, for the error."""
     compiled = re.compile(pattern, re.ASCII)
 
     def check(value: object) -> object:
@@ -32,24 +32,24 @@ def matching(pattern: str, meaning: str) -> BeforeValidator:
 
 
 def _host(value: object) -> object:
-    """A host name or an IPv4 address, in lower case. Nothing else can reach an Nginx file as a name."""
+    """Return a host name or an IPv4 address in lower case. Nothing else gets into an Nginx file as a name."""
     name = str(value).lower().rstrip(".")
     label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
     if len(name) > 253 or not re.fullmatch(rf"{label}(\.{label})*", name):
-        raise ValueError(f"“{value}” is no host name (letters, digits, hyphens and dots; other letters as xn--…)")
+        raise ValueError(f"“{value}” isn't a host name (letters, digits, hyphens and dots; other letters as xn--…)")
     if re.fullmatch(r"[0-9.]+", name):
         ipaddress.IPv4Address(name)
     return name
 
 
 def _hosts(value: object) -> object:
-    """A host name, or every name with one label more before one: ``*.example.com``."""
+    """Return a host name, or a wildcard for all names with one more label: ``*.example.com``."""
     text = str(value)
     if not text.startswith("*."):
         return _host(text)
     name = str(_host(text.removeprefix("*.")))
     if "." not in name or re.fullmatch(r"[0-9.]+", name):
-        raise ValueError(f"“{value}” is no wildcard that a certificate can be for, such as *.example.com")
+        raise ValueError(f"“{value}” isn't a wildcard that certificates allow, such as *.example.com")
     return f"*.{name}"
 
 
@@ -59,7 +59,8 @@ NAMED = re.compile(r"(?P<host>[^\[\]:]+)(:(?P<port>[0-9]*))?")
 
 
 def destination(text: str) -> tuple[str, str, int | None]:
-    """User, host and port of [user@]host[:port]; an IPv6 address before a port is in brackets. Raises ValueError."""
+    """Split [user@]host[:port] into user, host and port. An IPv6 address before a port is in brackets. Raises
+    ValueError."""
     user, _, place = text.rpartition("@")
     found = BRACKETED.fullmatch(place) or IPV6.fullmatch(place) or NAMED.fullmatch(place)
     host, number = found.group("host", "port") if found else ("", "")
@@ -69,25 +70,26 @@ def destination(text: str) -> tuple[str, str, int | None]:
 
 
 def _server(value: object) -> object:
-    """A server as -H takes it."""
+    """Check a server as -H takes it."""
     destination(str(value))
     return value
 
 
 def postgres_major(image: str) -> int:
-    """The major version an image's tag names: 17 for ``postgres:17.2-bookworm`` and ``pgvector:pg17``; 0 for none."""
+    """Return the major version in an image's tag: 17 for ``postgres:17.2-bookworm`` and ``pgvector:pg17``; 0 for
+    none."""
     tag = image.partition("@")[0].rpartition("/")[2].partition(":")[2]
     found = re.search(r"pg(\d+)", tag) or re.match(r"\d+", tag)
     return int(found.group(found.lastindex or 0)) if found else 0
 
 
 def postgres_libc(image: str) -> str:
-    """The C library that an image's tag names, whose sort order its indexes follow: musl for Alpine's, else glibc."""
+    """Return the C library of an image by its tag: musl for Alpine, else glibc. Indexes follow its sort order."""
     return "musl" if "alpine" in image.partition("@")[0].rpartition(":")[2] else "glibc"
 
 
 def _database(value: object) -> object:
-    """``external``, ``none``, or an image of PostgreSQL whose tag says which major version it is."""
+    """Return ``external``, ``none``, or a PostgreSQL image whose tag names the major version."""
     text = str(value)
     if text in {"external", "none"}:
         return text
@@ -101,7 +103,7 @@ def _database(value: object) -> object:
 
 
 def _build(value: object) -> object:
-    """``server``, ``local``, or an image that can't be mistaken for either: one with its tag or digest."""
+    """Return ``server``, ``local``, or an image with its tag or digest, so that it can't be mistaken for either."""
     text = str(value)
     if text not in {"server", "local"} and not _IMAGE.fullmatch(text):
         raise ValueError(
@@ -114,7 +116,7 @@ _IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._/:-]{0,200}(:[A-Za-z0-9_][A-Za-z0-9._-
 
 
 def _password(value: object) -> object:
-    """Text that mustn't be shown, and is one line."""
+    """Return a secret of one line."""
     if isinstance(value, str):
         if not value.isprintable():
             raise ValueError("should be printable, on one line")
@@ -123,7 +125,7 @@ def _password(value: object) -> object:
 
 
 def _key(value: object) -> object:
-    """Text that mustn't be shown. It goes into an INI file: nothing in it may mean more than itself."""
+    """Return a secret for an INI file: characters with a special meaning there are refused."""
     if isinstance(value, str):
         if not re.fullmatch(r"[A-Za-z0-9_=+/-]+", value):
             raise ValueError("should be letters, digits, - and _, as the authority gave it")
@@ -132,14 +134,14 @@ def _key(value: object) -> object:
 
 
 def _network(value: object) -> object:
-    """An address, or a network in CIDR notation. Python takes anything behind a % for an interface's name."""
+    """Return an address, or a network in CIDR notation. Python takes anything after a % as an interface's name."""
     if "%" in str(value):
         raise ValueError(f"“{value}” should be an address or a network, without an interface")
     return str(ipaddress.ip_network(str(value)))
 
 
 def _user(value: object) -> object:
-    """``user:password``, the password hidden."""
+    """Return user and hidden password of ``user:password``."""
     if not isinstance(value, str):
         return value
     user, _, password = value.partition(":")
@@ -151,7 +153,7 @@ def _user(value: object) -> object:
 
 
 def _switch(value: object) -> object:
-    """``on`` or ``off``."""
+    """Return ``on`` or ``off`` as a boolean."""
     if isinstance(value, str):
         if value.lower() not in {"on", "off"}:
             raise ValueError("should be on or off")
@@ -179,14 +181,14 @@ PathPair = Annotated[str, matching(r"[^:\n\0]+:[A-Za-z0-9._/-]+", "LOCAL:PATH, c
 Volume = Annotated[
     str, matching(r"[a-z][a-z0-9-]{0,30}:/[A-Za-z0-9._/-]+", "NAME:/PATH, comma-separated (PATH in the container)")
 ]
-# An image's name ends with it, and Docker takes none that ends with a hyphen.
+# An image's name ends with it, and Docker allows no hyphen there.
 SiteName = Annotated[
     str,
     matching(
         r"[a-z](?:[a-z0-9-]{0,29}[a-z0-9])?", "lower-case letters, digits, hyphens, no hyphen at an end; at most 31"
     ),
 ]
-# What certbot's configuration file takes as it is.
+# What certbot's configuration file accepts unquoted.
 Mail = Annotated[str, matching(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+", "an address such as me@example.com")]
 Directory = Annotated[str, matching(r"https://[A-Za-z0-9._~:/?@&=%+\[\]-]+", "the https address of a directory")]
 
@@ -199,7 +201,7 @@ _RESERVED = {
 
 
 def reserved(path: str) -> bool:
-    """Whether something other than the site's data lies at this path of a container, or the path isn't a plain one."""
+    """Return whether a container's path is unusable for data: it belongs to something else, or isn't a plain path."""
     clean = posixpath.normpath(path)
     below = clean.startswith(("/dev/", "/etc/", "/portside/", "/proc/", "/run/portside", "/sys/", "/usr/lib", "/venv/"))
     return clean != path.rstrip("/") or clean in _RESERVED or below
@@ -209,4 +211,4 @@ def is_wildcard(name: str) -> bool:
     return name.startswith("*.")
 
 
-LONGEST = 72  # bytes that bcrypt looks at, https://www.usenix.org/legacy/events/usenix99/provos/provos.pdf
+LONGEST = 72  # bytes that bcrypt uses, https://www.usenix.org/legacy/events/usenix99/provos/provos.pdf

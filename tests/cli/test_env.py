@@ -165,12 +165,12 @@ def test_a_lost_file_comes_back_for_its_owner_alone(
     assert (shop / ".env").read_text() == text
     assert stat.S_IMODE((shop / ".env").stat().st_mode) == 0o600
     assert paper.steps[0].words == ("script", "kept", "/var/lib/portside/settings/shop")
-    assert "! The files that DEPLOY_TLS_CERT name aren't here" in capsys.readouterr().out
+    assert "! The files of DEPLOY_TLS_CERT aren't here" in capsys.readouterr().out
 
 
 def test_a_file_that_is_there_is_left_alone(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (shop / ".env").write_text("mine")
-    with pytest.raises(Refused, match=r"\.env is there already") as caught:
+    with pytest.raises(Refused, match=r"\.env already exists") as caught:
         pull(paper := Keeping("A=1\n"), monkeypatch)
     assert "--env pulled.env" in caught.value.hint
     assert ((shop / ".env").read_text(), paper.steps) == ("mine", [])
@@ -201,7 +201,7 @@ def test_what_no_file_had_is_told(
     shop: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pull(Keeping(f"A=1\n{dotenv.FROM_THE_SHELL}\nB='2'\nC='3'\n"), monkeypatch)
-    assert "deployed, not from its file: B, C." in capsys.readouterr().out
+    assert "deployed, not in its file: B, C." in capsys.readouterr().out
 
 
 def test_where_none_is_kept_nothing_is_written(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,9 +212,9 @@ def test_where_none_is_kept_nothing_is_written(shop: Path, monkeypatch: pytest.M
 
 def test_without_a_server_it_says_what_to_type(shop: Path) -> None:
     options = {"verbose": False, "quiet": False}
-    with pytest.raises(Refused, match="Which server\\? Type fab env --pull --yes -H user@host"):
+    with pytest.raises(Refused, match="Which server\\? Run fab env --pull --yes -H user@host"):
         env.pull(Context(), env=".env", site="", yes=True, **options)
-    with pytest.raises(Refused, match="Which server\\? Type fab env --site store -H user@host"):
+    with pytest.raises(Refused, match="Which server\\? Run fab env --site store -H user@host"):
         env.show(Context(), env=".env", site="store", as_json=False, **options)
 
 

@@ -78,14 +78,14 @@ def test_a_module_is_imported_when_a_function_of_it_is_called() -> None:
 def test_without_a_host_a_task_refuses_and_says_what_to_type(words: tuple[str, ...], home: Path) -> None:
     done = fab(home, *words)
     assert (done.returncode, done.stdout) == (2, "")
-    named = ", or put DEPLOY_HOSTS=user@host into .env"
-    assert done.stderr == f"Which server? Type fab {quote(words)} -H user@host{named}\n"
+    named = ", or set DEPLOY_HOSTS=user@host in .env"
+    assert done.stderr == f"Which server? Run fab {quote(words)} -H user@host{named}\n"
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("-H", "127.0.0.1:1", "status", "--", "true"), "Type ssh user@host and the command."),
+        (("-H", "127.0.0.1:1", "status", "--", "true"), "Run ssh user@host COMMAND instead."),
         (("status", "-H", "127.0.0.1:abc"), "“127.0.0.1:abc” after -H, or in ssh_config, isn't a host."),
     ],
 )
@@ -109,7 +109,7 @@ def test_ssh_config_is_read_with_what_it_includes(tmp_path: Path) -> None:
 
 def test_without_a_host_what_was_typed_is_kept(home: Path) -> None:
     done = fab(home, "rollback", "--to", "X", "--env", "staging.env")
-    assert done.stderr.startswith("Which server? Type fab rollback --to X -H user@host --env staging.env, or put ")
+    assert done.stderr.startswith("Which server? Run fab rollback --to X -H user@host --env staging.env, or set ")
 
 
 def nowhere(*ports: int) -> str:
@@ -125,7 +125,7 @@ def test_several_servers_are_tried_once_each_and_summed_up(task: str, home: Path
     tried = [done.stderr.count(f"127.0.0.1:{n} | No SSH server answers at 127.0.0.1, port {n}.\n") for n in (1, 2)]
     # What fails on one server may stop a deploy on the other before that one is tried.
     assert tried == [1, 1] or (task == "deploy" and sorted(tried) == [0, 1])
-    assert done.stderr.splitlines()[-1] == f"Mend what failed, then type fab {task} -H {nowhere(1, 2)} --env {path}"
+    assert done.stderr.splitlines()[-1] == f"Fix what failed, then run fab {task} -H {nowhere(1, 2)} --env {path}"
 
 
 def test_the_first_of_several_may_be_named_with_the_user_it_has_anyway(home: Path, tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_what_is_done_on_this_machine_is_done_once(hosts: str, home: Path, tmp_p
 
 def test_nothing_but_a_comma_is_no_server(home: Path) -> None:
     done = fab(home, "deploy", "-H", ",")
-    assert (done.returncode, done.stderr.partition(",")[0]) == (2, "Which server? Type fab deploy -H user@host")
+    assert (done.returncode, done.stderr.partition(",")[0]) == (2, "Which server? Run fab deploy -H user@host")
 
 
 def test_settings_at_fault_are_findings_for_several_servers_too(home: Path, tmp_path: Path) -> None:
@@ -161,8 +161,8 @@ def test_in_turn_the_rest_is_not_begun_once_one_fails(home: Path, tmp_path: Path
     path = sample.write_env(tmp_path / ".env", sample.LINES)
     done = fab(home, "certs", "-H", nowhere(1, 2), "--env", str(path))
     assert done.stderr.splitlines()[-2:] == [
-        "  127.0.0.1:2  not begun",
-        f"Mend what failed, then type fab certs -H {nowhere(1, 2)} --env {path}",
+        "  127.0.0.1:2  not started",
+        f"Fix what failed, then run fab certs -H {nowhere(1, 2)} --env {path}",
     ]
 
 
@@ -216,7 +216,7 @@ def test_init_writes_a_file_that_deploy_can_read(home: Path, tmp_path: Path) -> 
     assert fab(home, "init", "--domains", "a.example", "--env", str(path)).returncode == 0
     assert path.stat().st_mode & 0o777 == 0o600
     again = fab(home, "init", "--env", str(path))
-    assert (again.returncode, again.stderr.splitlines()[0]) == (2, f"{path} is there already, and is left as it is.")
+    assert (again.returncode, again.stderr.splitlines()[0]) == (2, f"{path} already exists and was not changed.")
 
 
 def test_every_option_of_a_task_is_explained() -> None:
@@ -353,8 +353,8 @@ def test_without_a_host_it_says_where_the_site_was_last_deployed_to(home: Path, 
     assert (done.returncode, done.stdout, done.stderr) == (
         2,
         "",
-        f"Which server? Type fab run 'ls -l' -H ann@web-1 --env {path} (where shop was last deployed to from here), or "
-        f"put DEPLOY_HOSTS=ann@web-1 into {path}\n",
+        f"Which server? Run fab run 'ls -l' -H ann@web-1 --env {path} (the server of the last deploy of "
+        f"shop from this machine), or set DEPLOY_HOSTS=ann@web-1 in {path}\n",
     )
 
 
@@ -371,14 +371,14 @@ def test_drop_may_be_given_more_than_once(home: Path) -> None:
         done = fab(home, "rollback", *words, "-H", ",")
         assert (done.returncode, done.stderr.partition(", or")[0]) == (
             2,
-            "Which server? Type fab rollback --drop A,B,C -H user@host",
+            "Which server? Run fab rollback --drop A,B,C -H user@host",
         )
 
 
 def test_an_environment_file_that_is_there_is_not_pulled_over(home: Path, tmp_path: Path) -> None:
     path = sample.write_env(tmp_path / ".env", sample.LINES)
     done = fab(home, "env", "--pull", "--yes", "-H", nowhere(1), "--env", str(path))
-    assert (done.returncode, "is left as it is" in done.stderr) == (2, True)
+    assert (done.returncode, "was not changed" in done.stderr) == (2, True)
 
 
 def test_what_no_task_needs_yet_is_not_imported() -> None:

@@ -109,7 +109,7 @@ def test_one_that_fails_does_not_keep_the_others_from_their_end(
         "  127.0.0.1  done",
         "  127.0.0.2  failed: No. All is as before.",
         "  127.0.0.3  done",
-        "Mend what failed, then type fab deploy -H 127.0.0.2",
+        "Fix what failed, then run fab deploy -H 127.0.0.2",
     ]
 
 
@@ -127,8 +127,8 @@ def test_in_turn_a_failure_ends_it(tmp_path: Path, capsys: pytest.CaptureFixture
     told = capsys.readouterr()
     assert told.out.splitlines() == ["127.0.0.1:", "127.0.0.2:"]
     assert told.err.splitlines()[-2:] == [
-        "  127.0.0.3  not begun",
-        "Mend what failed, then type fab deploy -H 127.0.0.2,127.0.0.3",
+        "  127.0.0.3  not started",
+        "Fix what failed, then run fab deploy -H 127.0.0.2,127.0.0.3",
     ]
 
 
@@ -147,7 +147,7 @@ def test_as_one_nobody_goes_live_where_one_is_not_ready(tmp_path: Path, capsys: 
 
     assert run(HostMode.AS_ONE, body, tmp_path) == 1
     assert live == []
-    assert capsys.readouterr().err.count("since 127.0.0.3 failed") == 4, "once as it stops, once at the end"
+    assert capsys.readouterr().err.count("because 127.0.0.3 failed") == 4, "once as it stops, once at the end"
 
 
 def deployed(settings: Settings, fails: dict[str, str]) -> tuple[int, dict[str, Paper]]:
@@ -178,7 +178,7 @@ def test_a_server_whose_link_is_dead_when_all_are_ready_keeps_all_as_they_were(
     assert code == 1
     assert not [paper for paper in papers.values() if "switch" in paper.scripts]
     assert [paper.scripts[-1] for paper in papers.values()] == ["visit", "visit", "gate"]
-    assert "since 127.0.0.3 failed" in capsys.readouterr().err
+    assert "because 127.0.0.3 failed" in capsys.readouterr().err
 
 
 def test_locks_are_taken_in_an_order_that_is_not_that_of_the_names(settings: Settings, tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_where_the_second_fails_going_live_the_third_is_untouched(
     assert ["switch" in paper.scripts for paper in papers.values()] == [True, True, False]
     assert ["discard" in paper.scripts for paper in papers.values()] == [False, True, True]
     again = capsys.readouterr().err.splitlines()[-1]
-    assert again == f"Mend what failed, then type fab deploy -H {HOSTS[1]},{HOSTS[2]}"
+    assert again == f"Fix what failed, then run fab deploy -H {HOSTS[1]},{HOSTS[2]}"
 
 
 def test_what_failed_going_back_is_typed_again_with_the_release_that_was_chosen(
@@ -228,7 +228,7 @@ def test_what_failed_going_back_is_typed_again_with_the_release_that_was_chosen(
     with pytest.raises(Exit):
         follow(HostMode.AS_ONE, "rollback", three(), settings, body, options)
     assert capsys.readouterr().err.splitlines()[-1] == (
-        f"Mend what failed, then type fab rollback --to {sample.OLDER} --wait -H {','.join(HOSTS)} --env staging.env"
+        f"Fix what failed, then run fab rollback --to {sample.OLDER} --wait -H {','.join(HOSTS)} --env staging.env"
     )
 
 
@@ -320,8 +320,8 @@ def test_what_a_listing_finds_is_its_exit_code(tmp_path: Path, capsys: pytest.Ca
     assert run(HostMode.IN_TURN, body, tmp_path) == 10
     told = capsys.readouterr().err
     assert told.splitlines()[-2:] == [
-        "  127.0.0.3  not begun",
-        "Mend what failed, then type fab deploy -H 127.0.0.2,127.0.0.3",
+        "  127.0.0.3  not started",
+        "Fix what failed, then run fab deploy -H 127.0.0.2,127.0.0.3",
     ], "only a listing goes on"
 
 
@@ -416,10 +416,10 @@ def ended(command: str, *, unchanged: bool = False) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"begun": False}, "not begun"),
+        ({"begun": False}, "not started"),
         ({"error": Stopped("Stopped.", state="X is live.")}, "Stopped. X is live."),
         ({"error": PortsideError("It failed:\n    a line", state="X is live.")}, "failed: It failed: X is live."),
-        ({"code": 4}, "ended with exit code 4"),
+        ({"code": 4}, "exit code 4"),
         ({"run": ended("provision")}, "done"),
         (
             {"run": ended("deploy", unchanged=True)},

@@ -122,7 +122,7 @@ def test_an_external_database_is_asked_through_the_application(tmp_path: Path, t
     in_release.psql(run(settings, at), "select 1")
     given = ("-c", "select 1") if terminal else ("-v", "ON_ERROR_STOP=1", "-c", "select 1")
     assert ran(at) == in_container("python", "/app/manage.py", "dbshell", "--", *given, terminal=terminal)
-    with pytest.raises(Refused, match="pg_dump and its DATABASE_URL"):
+    with pytest.raises(Refused, match="pg_dump with its DATABASE_URL"):
         in_release.psql(run(settings, at), "", dump=True)
 
 
@@ -147,7 +147,7 @@ def test_a_site_that_is_not_live_says_what_to_type(settings: Settings) -> None:
     for use in (lambda it: in_release.manage(it, "check"), lambda it: in_release.psql(it, ""), in_release.shell):
         with pytest.raises(PortsideError, match="isn't live on server") as caught:
             use(run(settings, Attended(current="")))
-        assert caught.value.hint == "Type fab deploy -H server.example first."
+        assert caught.value.hint == "Run fab deploy -H server.example first."
 
 
 def test_a_static_site_has_nothing_to_run(tmp_path: Path) -> None:

@@ -43,14 +43,14 @@ def test_nobody_else_can_read_it(tmp_path: Path) -> None:
 
 def test_it_never_overwrites(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("mine")
-    with pytest.raises(Refused, match="is there already"):
+    with pytest.raises(Refused, match="already exists"):
         init.write(tmp_path / ".env", "")
     assert (tmp_path / ".env").read_text() == "mine"
 
 
 def test_it_writes_through_no_link(tmp_path: Path) -> None:
     (tmp_path / ".env").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(Refused, match="is there already"):
+    with pytest.raises(Refused, match="already exists"):
         init.write(tmp_path / ".env", "")
     assert not (tmp_path / "elsewhere").exists()
 

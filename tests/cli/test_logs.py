@@ -319,5 +319,5 @@ def test_what_can_not_be_read_is_refused(options: dict[str, str], named: str, se
 def test_of_a_static_site_there_is_nginx(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, sample.STATIC)
     assert asked(settings, service="nginx")["services"] == ["nginx"]
-    with pytest.raises(Refused, match="its one service is nginx"):
+    with pytest.raises(Refused, match="its only service is nginx"):
         asked(settings, service="web")

@@ -26,7 +26,7 @@ def test_it_is_closed_but_for_addresses(settings: Settings, capsys: pytest.Captu
     wanted = (*SCRIPT, "closed", "192.0.2.1", "2001:db8::1")
     assert words(settings, closed=True, allow="2001:DB8:0::1, 192.0.2.1") == wanted
     told = capsys.readouterr().out
-    assert "is closed on server.example: all but 192.0.2.1, 2001:db8::1 get a page" in told
+    assert "is closed on server.example: visitors except 192.0.2.1, 2001:db8::1 get the maintenance page" in told
     assert "fab maintenance --off -H server.example" in told
 
 

@@ -85,7 +85,7 @@ def test_a_table_tells_which_rollback_would_choose(settings: Settings, capsys: p
     assert title == "portfolio on server.example:"
     assert head.split() == ["release", "commit", "age", "state"]
     assert live.split() == [sample.OLD, "d899b4d", "30", "min", "live"]
-    assert kept.split(maxsplit=4)[4] == "kept, which rollback would choose"
+    assert kept.split(maxsplit=4)[4] == "kept, next for rollback"
 
 
 def test_json_is_a_list_and_nothing_else(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,7 +127,7 @@ def test_what_can_not_be_put_right_keeps_nobody_from_the_list(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = shown(settings, Paper(server(**LEFT), fails="discard"), capsys)
-    assert "can't be put right. Take away what was left: failed" in told
+    assert "couldn't clean up after an interrupted run. Take away what was left: failed" in told
     assert sample.OLD in told
 
 

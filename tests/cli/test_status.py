@@ -67,7 +67,7 @@ def test_what_is_not_as_it_should_be_is_said(settings: Settings, capsys: pytest.
     assert (
         "is exited. fab deploy -H server.example starts it; fab logs --service web -H server.example shows why" in text
     )
-    assert "fab maintenance --off -H server.example opens it." in text
+    assert "Open it: fab maintenance --off -H server.example" in text
     assert "certbot.timer isn't active" in text
 
 

@@ -146,9 +146,9 @@ def test_a_line_means_what_python_dotenv_says(line: str, value: str, tmp_path: P
         ("A=1\n\n'odd\nB=2\n", "line 3: can't be read"),
         ("\n\nA='open\n", "line 3: can't be read"),
         ("A=1\nB\n", "line 2: B has no value"),
-        ("A-B=1\n", "line 1: “A-B” is no name"),
-        ("1A=1\n", "line 1: “1A” is no name"),
-        ("A=a\0b\n", "line 1: A holds a NUL"),
+        ("A-B=1\n", "line 1: “A-B” isn't a valid name"),
+        ("1A=1\n", "line 1: “1A” isn't a valid name"),
+        ("A=a\0b\n", "line 1: A contains a NUL"),
     ],
 )
 def test_a_line_at_fault_is_told_with_its_number(text: str, fault: str, tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""``fab doctor``: problems on this machine and on the server, each with its fix."""
+"""``fab doctor``: find problems on this machine and on the server, and suggest a fix for each."""

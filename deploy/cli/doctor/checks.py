@@ -1,4 +1,4 @@
-"""Findings: what ``fab doctor`` says of a server. Pure: what is so there in, sentences with their fixes out."""
+"""The checks of a server by ``fab doctor``. Pure: facts in, findings out."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from . import findings
 from .findings import Examined, Finding
 
 UNITS = ("nginx.service", "docker.service", "portside-guard.service", renewal.TIMER, "ufw.service")
-PROVISIONED = {"nginx.service", renewal.TIMER}  # what a deploy starts, too
+PROVISIONED = {"nginx.service", renewal.TIMER}  # provision starts these
 COMES_BACK = {"always", "unless-stopped"}
 CLOCKS_APART = timedelta(minutes=2)
 DISK_LOW_MB, FULL_PERCENT = 2 * DISK_NEEDED_MB, 90
 
 
 def of_server(it: Examined) -> list[Finding]:
-    """What is so of the server and of the site on it."""
+    """Return the findings about the server and the site on it."""
     return [
         *_host(it),
         *_drift(it),
@@ -45,7 +45,7 @@ def of_server(it: Examined) -> list[Finding]:
 
 
 def exposed(it: Examined) -> list[Listener]:
-    """What listens beyond the machine, and isn't SSH, HTTP or HTTPS: one of each port."""
+    """Return what listens on public addresses, except SSH, HTTP and HTTPS: one for each port."""
     found = {
         (x.protocol, x.port): x
         for x in it.facts.listeners
@@ -55,38 +55,41 @@ def exposed(it: Examined) -> list[Listener]:
 
 
 def of_listener(it: Examined, listener: Listener, reached: bool | None) -> Finding:
-    """Something that listens beyond the machine. ``reached``: whether it answered here; None where nobody asked."""
+    """Return the finding for a public listener. ``reached``: whether it answered this machine; None if not tried."""
     container = it.state.publisher(listener.port)
     what = f"container {container}" if container else listener.process or "a program"
     where = f"{what} on {listener.protocol} port {listener.port}"
     if container:
         stop = it.on_server(f"docker stop {container}")
-        fix = f"publish it on the server's loopback alone (127.0.0.1:{listener.port}:…), or stop it: {stop}"
+        fix = f"publish it on the server's loopback only (127.0.0.1:{listener.port}:…), or stop it: {stop}"
     else:
-        fix = "let it listen on 127.0.0.1, or stop it; " + it.on_server(f"ss -lntup 'sport = :{listener.port}'")
+        fix = "make it listen on 127.0.0.1, or stop it; " + it.on_server(f"ss -lntup 'sport = :{listener.port}'")
     if reached:
         past = ", past the firewall" if container and it.facts.ufw == "active" else ""
-        return findings.fault("ports", f"Everybody can reach {where}{past}: it answered here.", fix)
+        return findings.fault("ports", f"Anyone can reach {where}{past}: it answered this machine.", fix)
     if reached is None:
-        return findings.warning("ports", f"Listens beyond the server: {where}.", fix)
-    return findings.fine("ports", f"{where} listens, and can't be reached from here")
+        return findings.warning("ports", f"Listens on public addresses: {where}.", fix)
+    return findings.fine("ports", f"{where} listens publicly, but this machine can't reach it")
 
 
 def _host(it: Examined) -> list[Finding]:
-    """Whether a deploy would be refused, or find work on the host."""
+    """Check whether a deploy would be refused, or would change the host."""
     facts, found = it.facts, []
     for reason in provision.reasons(it.settings, facts):
-        found.append(findings.fault("host", reason, it.fab("provision") + ", once that is mended"))
+        found.append(findings.fault("host", reason, it.fab("provision") + ", after fixing this"))
     if it.state.reboot:
-        fix = it.on_server("reboot") + "; the site comes back by itself"
-        found.append(findings.warning("host", "An upgrade waits for a reboot.", fix))
+        fix = it.on_server("reboot") + "; the site starts again by itself"
+        found.append(findings.warning("host", "An upgrade needs a reboot to take effect.", fix))
     if it.state.passwords:
         fix = "PasswordAuthentication no in /etc/ssh/sshd_config.d/, then " + it.on_server("systemctl reload ssh")
-        found.append(findings.warning("host", "SSH lets people in by password, which strangers guess at all day.", fix))
+        found.append(findings.warning("host", "SSH accepts passwords, which bots guess at all day.", fix))
     for unit in it.state.failed:
         found.append(findings.warning("host", f"{unit} has failed.", it.on_server(f"journalctl -u {unit}")))
     if versions.is_newer(facts):
-        text = f"Portside {versions.there(facts)} has worked here, and this is {VERSION}: it changes nothing here."
+        text = (
+            f"Portside {versions.there(facts)} has deployed to this server. This is {VERSION}, which is older and so "
+            "changes nothing there."
+        )
         found.append(findings.warning("host", text, "upgrade Portside on this machine"))
     work = (
         []
@@ -94,19 +97,19 @@ def _host(it: Examined) -> list[Finding]:
         else [*packages.packages(it.settings, facts), *provision.rest(it.settings, facts)]
     )
     if work:
-        what = f"{work[0].name}" + (f" and {len(work) - 1} more" if len(work) > 1 else "")
-        told = f"The host isn't as this version would have it{_because(it)}: {what}."
+        what = work[0].name.removeprefix("File ") + (f" and {len(work) - 1} more" if len(work) > 1 else "")
+        told = f"The server setup is out of date for this version of Portside: {what}{_because(it)}."
         found.append(findings.warning("host", told, it.fab("provision")))
-    return found or [findings.fine("host", f"{facts.os_name}, as it should be")]
+    return found or [findings.fine("host", f"{facts.os_name}, set up correctly")]
 
 
 def _drift(it: Examined) -> list[Finding]:
-    fix = f"{it.fab('plan')} shows what a deploy puts back"
+    fix = f"{it.fab('plan')} shows what a deploy restores"
     return [findings.warning("drift", text, fix) for text in drift.by_hand(it.site, it.facts)]
 
 
 def _because(it: Examined) -> str:
-    """The reason for that, where it is another version of Portside and nothing else."""
+    """Return the reason for that, if it is another version of Portside and nothing else."""
     missing = packages.packages(it.settings, it.facts)
     why = versions.reason(it.facts.portside) if it.facts.written and not missing else ""
     return f", {why}" if why and not any(drift.of_the_host(it.facts)) else ""
@@ -121,33 +124,33 @@ def _units(it: Examined) -> list[Finding]:
         if unit not in needed:
             continue
         if active != "active":
-            mended = it.fab("provision") if unit in PROVISIONED else it.on_server(f"systemctl start {unit}")
-            fix = mended + "; " + it.on_server(f"systemctl status {unit}") + " says why it isn't"
+            start = it.fab("provision") if unit in PROVISIONED else it.on_server(f"systemctl start {unit}")
+            fix = start + "; " + it.on_server(f"systemctl status {unit}") + " shows why it isn't active"
             found.append(findings.fault("units", f"{unit} is {active}{_costs(unit)}.", fix))
         if enabled not in {"enabled", "static", "enabled-runtime"}:
             fix = it.fab("deploy") if enabled == "disabled" else it.on_server(f"systemctl unmask {unit}")
-            found.append(findings.fault("units", f"{unit} doesn't come back after a reboot: it is {enabled}.", fix))
+            found.append(findings.fault("units", f"{unit} doesn't start at boot: it is {enabled}.", fix))
     for unit in sorted(needed - set(it.state.units)):
-        found.append(findings.fault("units", f"{unit} isn't there{_costs(unit)}.", it.fab("provision")))
-    return found or [findings.fine("units", f"{', '.join(sorted(needed))} run, and come back after a reboot")]
+        found.append(findings.fault("units", f"{unit} doesn't exist{_costs(unit)}.", it.fab("provision")))
+    return found or [findings.fine("units", f"{', '.join(sorted(needed))} run, and start at boot")]
 
 
 def _costs(unit: str) -> str:
-    costs = {renewal.TIMER: ", so nothing renews certificates", "nginx.service": ", so no visitor is answered"}
+    costs = {renewal.TIMER: ", so certificates aren't renewed", "nginx.service": ", so the site is down"}
     return costs.get(unit, "")
 
 
 def _firewall(it: Examined) -> list[Finding]:
     facts = it.facts
     if not it.settings.firewall:
-        return [findings.fine("firewall", "left alone (DEPLOY_FIREWALL=off)")]
+        return [findings.fine("firewall", "not managed (DEPLOY_FIREWALL=off)")]
     if facts.ufw != "active":
-        return [findings.fault("firewall", "ufw isn't active: whatever listens can be reached.", it.fab("provision"))]
+        return [findings.fault("firewall", "ufw isn't active, so every open port can be reached.", it.fab("provision"))]
     missing = [port for port in (80, 443) if not _lets_in(facts, port)]
     if missing:
         ports = " and ".join(map(str, missing))
-        return [findings.fault("firewall", f"ufw doesn't let visitors in to port {ports}.", it.fab("provision"))]
-    return [findings.fine("firewall", "ufw lets in to SSH, 80 and 443")]
+        return [findings.fault("firewall", f"ufw blocks visitors on port {ports}.", it.fab("provision"))]
+    return [findings.fine("firewall", "ufw allows SSH, 80 and 443")]
 
 
 def _lets_in(facts: Facts, port: int) -> bool:
@@ -157,12 +160,12 @@ def _lets_in(facts: Facts, port: int) -> bool:
 def _nginx(it: Examined) -> list[Finding]:
     facts, found = it.facts, []
     if generation.broken(facts):
-        fix = it.on_server("nginx -t") + " says when it is mended; until then nginx can't be started again"
+        fix = it.on_server("nginx -t") + " shows whether it is fixed; until then Nginx can't restart"
         found.append(findings.fault("nginx", generation.broken(facts), fix))
     elif facts.nginx_broken:
         found.append(findings.fault("nginx", f"Nginx refuses its files: {facts.nginx_broken}.", it.fab("deploy")))
     if lacking := http3.unable(it.settings, facts):
-        found.append(findings.warning("nginx", lacking, "take DEPLOY_HTTP3 out, or upgrade the server"))
+        found.append(findings.warning("nginx", lacking, "remove DEPLOY_HTTP3, or upgrade the server"))
     return found or [findings.fine("nginx", f"generation {facts.nginx_generation or 'none'}")]
 
 
@@ -170,9 +173,9 @@ def _engine(it: Examined) -> list[Finding]:
     if not it.settings.containers or not it.facts.docker_version:
         return []
     if not it.facts.live_restore:
-        text = "Without live-restore, a restart of Docker (an upgrade of it) stops every container."
+        text = "Docker's live-restore is off: a restart or an upgrade of Docker stops every container."
         return [findings.fault("docker", text, it.fab("provision"))]
-    return [findings.fine("docker", f"Docker {it.facts.docker_version}; containers outlive its restart")]
+    return [findings.fine("docker", f"Docker {it.facts.docker_version}; containers keep running while it restarts")]
 
 
 def _site(it: Examined) -> list[Finding]:
@@ -188,16 +191,16 @@ def _site(it: Examined) -> list[Finding]:
     for each in live:
         if policies.get(each.name, "always") not in COMES_BACK:
             fix = it.on_server(f"docker update --restart unless-stopped {each.name}")
-            found.append(findings.fault("site", f"{each.name} doesn't come back after a reboot.", fix))
+            found.append(findings.fault("site", f"{each.name} doesn't start again after a reboot.", fix))
     if facts.closed:
         found.append(findings.warning("site", "The site is closed for visitors.", it.fab("maintenance", off=True)))
     if history.interrupted(facts) or migrations.is_behind(facts):
-        found.append(findings.warning("site", "An interrupted run left something.", it.fab("abort")))
+        found.append(findings.warning("site", "An interrupted run left something behind.", it.fab("abort")))
     return found or [findings.fine("site", f"release {facts.current} is live, with {count(len(live), 'container')}")]
 
 
 def _images(it: Examined) -> list[Finding]:
-    """Releases whose image somebody has pruned."""
+    """Check for releases whose image was pruned."""
     gone = it.facts.current and not history.can_start(it.facts, it.facts.current)
     return [
         findings.fault("images", each.text, each.fix) if gone else findings.warning("images", each.text, each.fix)
@@ -209,9 +212,7 @@ def _certificate(it: Examined) -> list[Finding]:
     facts = it.facts
     certificate = Certificate.parse(facts.certificate)
     if not certificate:
-        return [
-            findings.warning("tls", "The site has no certificate: visitors come without encryption.", it.fab("certs"))
-        ]
+        return [findings.warning("tls", "The site has no certificate, so it isn't encrypted.", it.fab("certs"))]
     again = it.fab("deploy" if facts.certificate_kind == "own" else "certs")
     found = [findings.fault("tls", text, again) for text in renewal.faults(facts) if not text.startswith(renewal.TIMER)]
     uncovered = [name for name in acme.wanted(it.settings) if not certificate.covers(name)]
@@ -221,7 +222,7 @@ def _certificate(it: Examined) -> list[Finding]:
     found += [findings.warning("tls", text, it.fab("certs")) for text in obsolete_names]
     days = (certificate.ends - clock(facts.clock)).days
     return found or [
-        findings.fine("tls", f"the certificate is good until {certificate.until} ({count(days, 'day')} left)")
+        findings.fine("tls", f"the certificate is valid until {certificate.until} ({count(days, 'day')} left)")
     ]
 
 
@@ -254,7 +255,7 @@ def _dumps(it: Examined) -> list[Finding]:
         return []
     if it.facts.last_dump:
         return [findings.fine("dumps", f"the newest dump of the database: {it.facts.last_dump}")]
-    fix = it.fab("psql", dump=True) + " > database.sql takes one to this machine"
+    fix = it.fab("psql", dump=True) + " > database.sql saves one on this machine"
     return [findings.warning("dumps", "There is no dump of the database on the server yet.", fix)]
 
 
@@ -263,4 +264,4 @@ def _clock(it: Examined) -> list[Finding]:
     if apart > CLOCKS_APART:
         text = f"The server's clock and this machine's are {int(apart.total_seconds())} s apart."
         return [findings.warning("clock", text, it.on_server("timedatectl set-ntp true"))]
-    return [findings.fine("clock", "the server's clock agrees with this machine's")]
+    return [findings.fine("clock", "the server's clock matches this machine's")]

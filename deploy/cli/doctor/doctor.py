@@ -1,4 +1,4 @@
-"""``fab doctor``: the laptop and the server looked at from both sides; each finding with its fix."""
+"""``fab doctor``: check the laptop and the server, from both sides, and suggest a fix for each finding."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SIGNS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "fault": ("✗", "r
 
 
 def check(context: Context, *, env: str, as_json: bool, verbose: bool, quiet: bool) -> None:
-    """Look at this machine and, where -H names one, at a server; print what is found."""
+    """Check this machine and, if -H names one, a server. Print the findings."""
     report = Report(verbose=verbose, quiet=quiet)
     try:
         settings = Settings.load(Path(env))
@@ -43,7 +43,7 @@ def check(context: Context, *, env: str, as_json: bool, verbose: bool, quiet: bo
 
 
 def laptop_alone(settings: Settings | Refused, *, given_key: bool = False) -> list[Finding]:
-    """What is found without a server. Settings that are refused are a finding too."""
+    """Return the findings without a server. Refused settings are findings too."""
     if isinstance(settings, Refused):
         refused = [fault("settings", line, settings.hint) for line in settings.message.splitlines()]
         return [*local.machine(given_key=given_key), *refused]
@@ -52,7 +52,7 @@ def laptop_alone(settings: Settings | Refused, *, given_key: bool = False) -> li
 
 
 def examine(run: Run) -> list[Finding]:
-    """What is found of a server. One that can't be reached is a finding."""
+    """Return the findings of a server. A server that can't be reached is a finding."""
     try:
         it = _seen(run)
     except PortsideError as error:
@@ -64,23 +64,23 @@ def examine(run: Run) -> list[Finding]:
         return [
             *checks.of_server(it),
             *listening,
-            fine("ports", "behind a jump host or a tunnel: not asked from here"),
+            fine("ports", "not checked: the server is behind a jump host or a tunnel"),
         ]
     tcp = [each.port for each in exposed if each.protocol == "tcp"]
     answers = external.reached(address, [80, 443, *tcp])
     listening = [checks.of_listener(it, x, answers.get(x.port) if x.protocol == "tcp" else None) for x in exposed]
     return [
         *checks.of_server(it),
-        *(listening or [fine("ports", "nothing but SSH, HTTP and HTTPS listens beyond the server")]),
+        *(listening or [fine("ports", "only SSH, HTTP and HTTPS listen on public addresses")]),
         *external.of_ports(it, answers),
-        # Names of a practice server lead nowhere but on itself, and no browser knows its authority.
+        # A practice server's names resolve only on itself, and no browser knows its authority.
         *([] if run.server.practice else external.of_names(it, sorted({address, *it.state.addresses}))),
         *(external.of_certificate(it, address, trusted=not run.server.practice) if it.facts.nginx_active else []),
     ]
 
 
 def _address(run: Run, it: Examined) -> str:
-    """Where to ask as a visitor would; empty where our connection goes by way of something that no visitor passes."""
+    """Return the address that visitors use; empty if our connection goes through a jump host or tunnel."""
     if run.server.practice:
         return "".join(it.state.addresses[:1])
     peer = run.server.peer
@@ -88,10 +88,10 @@ def _address(run: Run, it: Examined) -> str:
 
 
 def _seen(run: Run) -> Examined:
-    """Facts and all the rest, in one round trip; where Nginx's answer leaves a doubt, in two."""
+    """Read the facts and the rest in one round trip, or in two if Nginx's answer is unclear."""
     steps = [
         Step("Read the server's facts", ("script", "facts", run.site.name, *run.watched)),
-        script("Look closer", "doctor", *checks.UNITS),
+        script("Run the checks", "doctor", *checks.UNITS),
     ]
     run.server.connect()
     with run.server.quietly():
@@ -106,7 +106,7 @@ def _seen(run: Run) -> Examined:
 
 
 def _ssh(run: Run) -> str:
-    """How to come to the server without Portside."""
+    """Return the command to reach the server without Portside."""
     host, colon, port = run.server.target.rpartition(":")
     if run.server.practice:
         return f"ssh -F .practice/ssh_config {run.server.target}"
@@ -114,7 +114,7 @@ def _ssh(run: Run) -> str:
 
 
 def show(report: Report, found: Iterable[Finding], *, server: str, as_json: bool) -> None:
-    """Print the findings, with --quiet only what is wrong; as JSON one object. Exits with 1 where there is a fault."""
+    """Print the findings, with --quiet only problems; as JSON one object. Exits with 1 if there is a fault."""
     found = list(found)
     faults, warnings = (sum(each.level == level for each in found) for level in ("fault", "warning"))
     if as_json:
@@ -123,10 +123,11 @@ def show(report: Report, found: Iterable[Finding], *, server: str, as_json: bool
     else:
         for each in found:
             _print(report, each)
-        told_of = f"{count(faults, 'fault')}, {count(warnings, 'warning')}" if faults or warnings else "all is well"
+        counts = f"{count(faults, 'fault')}, {count(warnings, 'warning')}"
+        told_of = counts if faults or warnings else "no problems found"
         report.say(f"{server or 'This machine'}: {told_of}.", style="bold")
         if not server:
-            report.say("  And of a server: fab doctor -H user@host")
+            report.say("  To check a server: fab doctor -H user@host")
     if faults:
         raise Exit(code=1)
 
@@ -142,5 +143,5 @@ def _print(report: Report, each: Finding) -> None:
 
 
 def key_given(context: Context) -> bool:
-    """Whether -i names a key."""
+    """Return whether -i names a key."""
     return isinstance(context, Connection) and bool(context.connect_kwargs.get("key_filename"))

@@ -1,4 +1,4 @@
-"""What ``fab doctor`` asks from this machine, as a visitor would: ports, names, and the certificate that is shown."""
+"""The checks of ``fab doctor`` from this machine, as a visitor: ports, DNS names, and the served certificate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOST_PORTS = 40
 
 
 def reached(address: str, ports: Iterable[int]) -> dict[int, bool]:
-    """Which of these ports answer from here: at most some forty, each asked once and told nothing."""
+    """Return which ports answer this machine. Tries each once, and at most some forty; sends nothing."""
     asked = sorted(set(ports))[:MOST_PORTS]
 
     def answers(port: int) -> bool:
@@ -33,18 +33,18 @@ def reached(address: str, ports: Iterable[int]) -> dict[int, bool]:
 
 
 def of_ports(it: Examined, found: dict[int, bool]) -> list[Finding]:
-    """Whether visitors come through, where somebody listens for them."""
+    """Check whether visitors can reach the ports that Nginx listens on."""
     listening = {x.port for x in it.facts.listeners if x.protocol == "tcp" and x.public}
     cut = [port for port in (80, 443) if port in listening and found.get(port) is False]
     if not cut:
         return []
     ports = " and ".join(map(str, cut))
-    text = f"Nginx listens on port {ports}, and nothing comes through from here."
+    text = f"Nginx listens on port {ports}, but this machine can't reach it."
     return [fault("ports", text, "open it in your provider's firewall, and " + it.fab("provision"))]
 
 
 def of_names(it: Examined, addresses: Sequence[str]) -> list[Finding]:
-    """Whether the names lead to the server as this machine sees them. ``addresses``: the server's."""
+    """Check whether the names resolve to the server on this machine. ``addresses``: the server's."""
     names = [name for name in it.settings.names if not name.startswith("*.")]
     with ThreadPoolExecutor() as pool:
         seen = dict(zip(names, pool.map(_addresses, names), strict=True))
@@ -53,12 +53,12 @@ def of_names(it: Examined, addresses: Sequence[str]) -> list[Finding]:
         elsewhere = sorted(leads - set(addresses))
         if not leads:
             fix = f"add a record for it (DNS): A {' '.join(a for a in addresses if ':' not in a)}"
-            found.append(fault("dns", f"{name} has no address, as far as this machine can see.", fix))
+            found.append(fault("dns", f"{name} doesn't resolve on this machine.", fix))
         elif elsewhere:
-            fix = f"let it lead to {' or '.join(addresses)}; where a proxy stands before the server, set DEPLOY_REAL_IP"
+            fix = f"point it to {' or '.join(addresses)}; if a proxy is in front of the server, set DEPLOY_REAL_IP"
             many = warning if it.settings.real_ip or leads & set(addresses) else fault
-            found.append(many("dns", f"{name} leads to {', '.join(elsewhere)}, which isn't this server.", fix))
-    return found or [fine("dns", f"{', '.join(names)} lead here")]
+            found.append(many("dns", f"{name} points to {', '.join(elsewhere)}, which isn't this server.", fix))
+    return found or [fine("dns", f"names that point to this server: {', '.join(names)}")]
 
 
 def _addresses(name: str) -> set[str]:
@@ -69,7 +69,7 @@ def _addresses(name: str) -> set[str]:
 
 
 def of_certificate(it: Examined, address: str, *, trusted: bool = True) -> list[Finding]:
-    """What a visitor is shown who asks for the canonical name. ``trusted``: its authority is one that browsers know."""
+    """Check the certificate that the canonical name serves. ``trusted``: whether browsers know its authority."""
     name = hostnames.live(it.settings, it.facts).canonical
     if not Certificate.parse(it.facts.certificate):
         return []
@@ -79,13 +79,13 @@ def of_certificate(it: Examined, address: str, *, trusted: bool = True) -> list[
     try:
         shown = _shown(address, name, context)
     except OSError as error:
-        return [fault("tls", f"{name} by HTTPS isn't answered from here: {error}.", it.fab("deploy"))]
+        return [fault("tls", f"{name} doesn't answer by HTTPS from here: {error}.", it.fab("deploy"))]
     certificate = x509.load_der_x509_certificate(shown)
     if certificate != x509.load_pem_x509_certificate(it.facts.certificate.encode()):
-        return [fault("tls", f"{name} is shown another certificate than the one on the server.", it.fab("deploy"))]
+        return [fault("tls", f"{name} serves another certificate than the one on the server.", it.fab("deploy"))]
     if trusted and (why := _distrusted(address, name)):
-        return [fault("tls", f"A browser wouldn't trust {name}: {why}.", again)]
-    return [fine("tls", f"{name} shows it by HTTPS, until {certificate.not_valid_after_utc:%Y-%m-%d}")]
+        return [fault("tls", f"Browsers don't trust the certificate of {name}: {why}.", again)]
+    return [fine("tls", f"{name} serves the certificate, valid until {certificate.not_valid_after_utc:%Y-%m-%d}")]
 
 
 def _shown(address: str, name: str, context: ssl.SSLContext) -> bytes:
@@ -97,7 +97,7 @@ def _shown(address: str, name: str, context: ssl.SSLContext) -> bytes:
 
 
 def _distrusted(address: str, name: str) -> str:
-    """Why this machine doesn't take the certificate for this name; empty where it does."""
+    """Return why this machine rejects the certificate for this name, or an empty string."""
     try:
         _shown(address, name, ssl.create_default_context())
     except ssl.SSLCertVerificationError as error:

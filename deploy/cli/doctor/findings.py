@@ -1,4 +1,4 @@
-"""Findings of ``fab doctor``, and what its checks look at."""
+"""Findings of ``fab doctor``, and the data that its checks read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...core.paths import Site
 
 @dataclass(frozen=True)
 class Finding:
-    """``check``: what was looked at; ``level``: fault, warning or ok; ``fix``: what to type, or do."""
+    """``check``: its subject; ``level``: fault, warning or ok; ``fix``: a command to run, or what to do."""
 
     check: str
     level: str
@@ -41,10 +41,10 @@ def fine(check: str, text: str) -> Finding:
 
 @dataclass(frozen=True)
 class ServerState:
-    """What ``remote/doctor.sh`` told.
+    """The state of a server, as ``remote/doctor.sh`` reports it.
 
-    ``units``: name -> active and enabled, as systemd says; ``disks``: used percent, free MB and folder; ``inodes``:
-    used percent and folder; ``containers``: all of the server's.
+    ``units``: name -> active and enabled, as in systemd; ``disks``: used percent, free MB and folder; ``inodes``: used
+    percent and folder; ``containers``: all of the server's.
     """
 
     units: Mapping[str, tuple[str, str]]
@@ -77,7 +77,7 @@ class ServerState:
         )
 
     def publisher(self, port: int) -> str:
-        """The container that publishes a port, or empty."""
+        """Return the container that publishes a port, or an empty string."""
         for container in self.containers:
             published = (at for there in (container["ports"] or {}).values() for at in there or ())
             if any(at["HostPort"] == str(port) for at in published):
@@ -87,7 +87,7 @@ class ServerState:
 
 @dataclass(frozen=True)
 class Examined:
-    """One server and one site on it. ``target``: what to type after -H; ``ssh``: how to come there without Portside;
+    """One server and one site on it. ``target``: the value for -H; ``ssh``: the command to reach it without Portside;
     ``here``: this machine's clock."""
 
     settings: Settings

@@ -1,4 +1,4 @@
-"""What ``fab doctor`` finds on the laptop: before any server is asked."""
+"""The checks of ``fab doctor`` on the laptop, which need no server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 
 
 def findings(settings: Settings, *, given_key: bool) -> list[Finding]:
-    """What is so on this machine. ``given_key``: -i names one."""
+    """Return the findings about this machine. ``given_key``: whether -i names a key."""
     secret = [settings.dotenv.path, *(settings.folder / path for path in _secret_files(settings))]
     return [
         *machine(given_key=given_key),
@@ -31,18 +31,18 @@ def findings(settings: Settings, *, given_key: bool) -> list[Finding]:
 
 
 def machine(*, given_key: bool) -> list[Finding]:
-    """What is so of it whatever the site's settings are."""
+    """Return the findings that don't depend on the site's settings."""
     return [_python(), _key(given_key=given_key)]
 
 
 def _python() -> Finding:
     if sys.version_info < PYTHON:
-        return fault("python", f"Python is {platform.python_version()}, too old.", "make PYTHON=python3.13 setup")
+        return fault("python", f"Python {platform.python_version()} is too old.", "make PYTHON=python3.13 setup")
     return fine("python", f"Python {platform.python_version()}")
 
 
 def _key(*, given_key: bool) -> Finding:
-    """Whether there is a key to come with. Whether a server takes it, the server says."""
+    """Check whether there is an SSH key. Only a server can tell whether it accepts the key."""
     files = [name for name in KEYS if (_home() / ".ssh" / name).exists()]
     loaded = len(_agent_keys())
     if given_key or files or loaded:
@@ -78,26 +78,26 @@ def _secret_files(settings: Settings) -> Iterable[str]:
 
 
 def _kept(path: Path) -> list[Finding]:
-    """Whether a file with secrets is its owner's alone, and no part of the project's history."""
+    """Check whether only its owner can read a file with secrets, and that git doesn't track it."""
     found = []
     if path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        found.append(fault("secrets", f"Everybody on this machine can read {path}.", f"chmod 600 {path}"))
+        found.append(fault("secrets", f"Every user on this machine can read {path}.", f"chmod 600 {path}"))
     repository = _repository(path)
     if repository and repository.knows("--literal-pathspecs", "ls-files", "--error-unmatch", path.name):
         found.append(
             fault(
                 "secrets",
-                f"{path} is tracked by git, so whoever has the repository has its secrets.",
+                f"{path} is tracked by git, so everyone with the repository has its secrets.",
                 f"git rm --cached {path}, add it to .gitignore, commit, and change the secrets in it",
             )
         )
     elif repository and not repository.knows("check-ignore", "--quiet", path.name):
-        found.append(warning("secrets", f"git doesn't pass over {path}.", f"echo {path.name} >> .gitignore"))
-    return found or [fine("secrets", f"{path} is its owner's, and not in git")]
+        found.append(warning("secrets", f"{path} isn't in .gitignore.", f"echo {path.name} >> .gitignore"))
+    return found or [fine("secrets", f"only its owner can read {path}, and it isn't in git")]
 
 
 def _repository(path: Path) -> Git | None:
-    """That of a file's folder, if git can say anything of it."""
+    """Return the repository of a file's folder, or None if git can't read it."""
     try:
         return git.repository(path.resolve().parent)
     except Refused:
@@ -106,15 +106,15 @@ def _repository(path: Path) -> Git | None:
 
 def _environment(settings: Settings) -> list[Finding]:
     where = settings.dotenv.path
-    read = f"{where} is complete" if where.exists() else "the environment has all settings, without a .env"
+    read = f"{where} is complete" if where.exists() else "the shell's environment has all settings; there is no .env"
     if settings.dotenv.overridden:
         names = ", ".join(settings.dotenv.overridden)
-        return [warning("settings", f"The environment of this shell wins over {where} for {names}.", f"unset {names}")]
+        return [warning("settings", f"Variables set in your shell override {where}: {names}.", f"unset {names}")]
     return [fine("settings", read)]
 
 
 def engine() -> Finding:
-    """Whether a Docker Engine answers here, for images that are built here."""
+    """Check whether a local Docker Engine answers, for images that are built here."""
     import docker  # noqa: PLC0415 - slow, and only needed for this
 
     try:
@@ -126,7 +126,7 @@ def engine() -> Finding:
     except docker.errors.DockerException as error:
         return fault(
             "docker",
-            f"DEPLOY_BUILD=local, and no Docker Engine answers on this machine: {error}.",
+            f"DEPLOY_BUILD=local needs a Docker Engine, and none answers on this machine: {error}.",
             "start Docker, or take DEPLOY_BUILD out to build on the server",
         )
     return fine("docker", f"Docker {version} answers on this machine")

@@ -1,1 +1,1 @@
-"""``fab plan``: what a deploy would change."""
+"""``fab plan``: show what a deploy would change."""

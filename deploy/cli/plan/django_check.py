@@ -1,4 +1,4 @@
-"""Rehearsing: what Django says of the new code before there is an image of it, asked in the live release's."""
+"""What Django reports about the new code before its image exists: it runs in the live release's image."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ...ssh.server import Server
 from .dry_run import Unknown
 
 SMALL = 256 * 1024  # larger files aren't needed to start Django
-SECONDS = "60"  # in which Django must have answered
-MUCH = 32 * 1024 * 1024  # for the server's memory, where it is best kept, since the environment comes along
+SECONDS = "60"  # time limit for Django's answer
+MUCH = 32 * 1024 * 1024  # a larger upload goes to the disk; memory is safer, since it has secrets
 
 
 def ask(run: Run, server: Server, step: Step) -> Any:
-    """The answer to the step that will ask the new image. Raises Unknown where the live one can't stand in for it."""
+    """Return the answer to a step that asks the new image. Raises Unknown if the live image can't stand in for it."""
     live = run.facts.releases.get(run.facts.current, {})
     if why := next(_hindrances(run, live), ""):
         raise Unknown(_later(why))
@@ -33,12 +33,12 @@ def ask(run: Run, server: Server, step: Step) -> Any:
         with server.quietly():
             (result,) = server.apply([asked], stage="plan", big=much)
     except StepFailed as error:
-        said = error.lines[-1].strip() if error.lines else "it says nothing"
+        said = error.lines[-1].strip() if error.lines else "no output"
         raise Unknown(_later(f"the new code doesn't start in the live release's image ({said})")) from None
     answer = project_answer.Answer.parse(result.answer).masked(run.report.mask)
     if answer.folder != live["folder"]:
-        raise Unknown(_later("it has the code in another folder than the project"))
-    # What the settings themselves tell is so in any image; why the code doesn't start may lie in this one.
+        raise Unknown(_later("the live image has the code in another folder"))
+    # A fault in the settings is the same in any image; a failed start may be due to this one.
     if answer.failed and not django.faults(run.settings, run.site, answer):
         said = str(answer.failed["text"]).partition("\n")[0]
         raise Unknown(_later(f"the new code doesn't start in the live release's image ({said})"))
@@ -46,31 +46,31 @@ def ask(run: Run, server: Server, step: Step) -> Any:
 
 
 def _later(why: str) -> str:
-    return f"What Django needs, and which migrations, is known once there is its image: {why}."
+    return f"Django can be checked only once the new image exists: {why}."
 
 
 def _hindrances(run: Run, live: Mapping[str, Any]) -> Iterator[str]:
-    """Why the live release's image can't stand in for the new one's, the plainest first."""
+    """Yield why the live release's image can't stand in for the new one, the plainest reason first."""
     if not live:
         yield "no release is live"
     if run.settings.pulls:
-        yield "it is pulled"
+        yield "the image is pulled"
     if migrations.is_behind(run.facts):
-        yield "the live one's migrations are to be applied again first"
+        yield "the live release's migrations must be applied again first"
     if database.steps(run.settings, run.site, run.facts):
-        yield "the database is to be started or changed first"
+        yield "the database must be started or changed first"
     if not {"dependencies", "folder"} <= live.keys():
-        yield "an older version of Portside made the live one"
+        yield "an older version of Portside made the live release"
     if live["dependencies"] != image.dependencies(run.settings, run.candidate.source):
-        yield "its dependencies aren't the live one's"
+        yield "its dependencies differ from the live release's"
     if run.settings.files:
-        yield "DEPLOY_FILES are in it"
+        yield "it includes DEPLOY_FILES"
     if run.site.release(run.facts.current).image not in run.facts.images:
-        yield "the live one's is gone"
+        yield "the live release's image is missing"
 
 
 def rehearsal(run: Run, asked: Step) -> Step:
-    """The step that asks, with nothing of the host in the container but the new code to read."""
+    """Return the step that asks Django, in a container with nothing of the host but the new code, read-only."""
     live, module = run.site.release(run.facts.current), run.candidate.source.settings_module()
     settings = run.settings.model_copy(update={"volumes": ()})
     made = environment.made_environment(settings, run.site, run.candidate.paths.id, module)
@@ -83,4 +83,6 @@ def rehearsal(run: Run, asked: Step) -> Step:
         **{f"ask/{name}": content for name, content in asked.files.items()},
         **{f"src/{name}": path for name, path in run.candidate.source.files.items() if path.lstat().st_size < SMALL},
     }
-    return script("Ask Django in advance", "rehearse", live.image, SECONDS, *asked.words[3:6], files=files, secret=True)
+    return script(
+        "Check the code with Django", "rehearse", live.image, SECONDS, *asked.words[3:6], files=files, secret=True
+    )

@@ -1,6 +1,6 @@
-"""Drift: what isn't on the server as it was left there, named.
+"""Drift: what was changed on the server since Portside left it.
 
-Told from what the server noted when it was left so, never from what a deploy would change: that may be a new setting.
+Compared with what the server recorded then, never with what a deploy would write: that may be a new setting.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ...releases import history
 
 
 def found(settings: Settings, site: Site, facts: Facts) -> list[str]:
-    """One sentence each, where the site is live."""
+    """Return one sentence for each difference, if the site is live."""
     if not facts.current:
         return []
     return [
@@ -31,7 +31,7 @@ def found(settings: Settings, site: Site, facts: Facts) -> list[str]:
 
 
 def by_hand(site: Site, facts: Facts) -> list[str]:
-    """What somebody has changed of the files: Nginx's, the host's, the live release's."""
+    """Return the files that were edited by hand: Nginx's, the host's, the live release's."""
     return [*_of_nginx(facts), *of_the_host(facts), *_of_the_release(site, facts)] if facts.current else []
 
 
@@ -44,11 +44,11 @@ def _of_nginx(facts: Facts) -> Iterable[str]:
 
 
 def of_the_host(facts: Facts) -> Iterable[str]:
-    """The host's files that aren't as they were written."""
+    """Yield the host's files that differ from what was written."""
     for path in provision.watched():
         there, written = facts.files.get(path), facts.written.get(path)
         if written and not there:
-            yield f"{path} is gone."
+            yield f"{path} is missing."
         elif written and there and there.sha256 != written:
             yield f"{path} was changed by hand."
 
@@ -59,7 +59,7 @@ def _of_units(settings: Settings, facts: Facts) -> Iterable[str]:
     for unit in files.disabled(settings, facts):
         yield f"{unit} is disabled: it doesn't start at the next boot."
     if "certbot" in facts.packages and not facts.renewal_timer:
-        yield f"{renewal.TIMER} is stopped, so nothing renews certificates."
+        yield f"{renewal.TIMER} is stopped, so certificates aren't renewed."
 
 
 def _of_the_firewall(settings: Settings, facts: Facts) -> Iterable[str]:
@@ -67,19 +67,19 @@ def _of_the_firewall(settings: Settings, facts: Facts) -> Iterable[str]:
         return
     closed = [str(port) for port in (80, 443) if f"allow {port}/tcp" not in facts.ufw_rules]
     if facts.ufw != "active":
-        yield "The firewall is switched off."
+        yield "The firewall is turned off."
     elif closed:
-        yield f"The firewall was changed by hand: {' and '.join(closed)} not open any more."
+        yield f"The firewall was changed by hand: {' and '.join(closed)} no longer open."
 
 
 def _of_the_release(site: Site, facts: Facts) -> Iterable[str]:
-    """The live one's own compose file, which no deploy writes again."""
+    """Check the live release's compose file, which no deploy writes again."""
     written, there = history.live(facts).get("compose"), facts.files.get(site.live_compose)
     if written and (there is None or there.sha256 != written):
-        yield f"{site.live_compose} was changed by hand: the next release has another."
+        yield f"{site.live_compose} was changed by hand. The next release gets a new one."
 
 
 def _of_docker(settings: Settings, site: Site, facts: Facts) -> Iterable[str]:
     if facts.docker_version and not facts.live_restore:
-        yield f"Docker doesn't keep containers while it restarts: live-restore is off ({server_paths.DAEMON_JSON})."
+        yield f"Docker would stop containers when it restarts: live-restore is off ({server_paths.DAEMON_JSON})."
     yield from site_health.of_containers(settings, site, facts)

@@ -1,7 +1,7 @@
-"""``fab plan``: what a deploy would do, found by following its stages before a server that only takes notes.
+"""``fab plan``: run the stages of a deploy against a server that only records them, and show what would change.
 
-It takes three round trips at most: the facts; what Django says of the new code, where there is a live release whose
-image can run it; and the contents of what differs.
+It takes at most three round trips: the facts; Django's answer about the new code, if a live release has an image that
+can run it; and the contents of the files that differ.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ AFTER_THE_ANSWER = ("build", "prepare", "start", "healthcheck", "switch")
 
 @dataclass
 class Plan:
-    """What a deploy would do. ``later``: stages of which more is known only once the one before is done, and why;
-    ``certs``: what ``fab certs`` would do besides; ``mask``: hides values."""
+    """What a deploy would do. ``later``: stage -> why more is known only after the one before; ``certs``: what ``fab
+    certs`` would do besides; ``mask``: hides values."""
 
     run: Run
     facts: Facts
@@ -56,7 +56,7 @@ class Plan:
 
     @property
     def changes(self) -> int:
-        """Steps that change something; a stage whose steps aren't known counts as one."""
+        """The number of steps that change something. A stage with unknown steps counts as one."""
         return sum(bool(item.sign) for item in self.items) + len(self.later)
 
     @property
@@ -65,9 +65,9 @@ class Plan:
 
 
 def make(given: Run) -> Plan:
-    """Follow the stages of a deploy, and ask the server what it has already of what they would put there.
+    """Run the stages of a deploy without effect, and compare the server with what they would put there.
 
-    The files of another commit (--ref) are there until the run's stack is closed.
+    The files of another commit (--ref) exist until the run's stack is closed.
     """
     report = CollectingReport()
     request = replace(given.request, command="deploy", allow_breaking=True, dry_run=True)
@@ -80,7 +80,7 @@ def make(given: Run) -> Plan:
     nonce = secrets.token_hex(16)
     present = _look(given, run, first, dry_run, nonce) if dry_run.taken else Present()
     versions = not any(taken.script == "packages" for taken in dry_run.taken)
-    surplus = [name for name in present.surplus if run.facts.releases.get(name)]  # what was left goes before
+    surplus = [name for name in present.surplus if run.facts.releases.get(name)]  # the deploy removes leftovers earlier
     mask = given.report.mask
     differ = Differing(first, present, mask, versions=versions, surplus=surplus)
     found = reasons.explained(differ.items(dry_run.taken), dry_run.taken, run, first)
@@ -90,14 +90,14 @@ def make(given: Run) -> Plan:
 
 
 def _warnings(run: Run, report: CollectingReport) -> list[str]:
-    """What the stages would say, but for what isn't so before it is done: a plan says that in its own words."""
+    """Return the stages' warnings, except that breaking migrations were applied: the plan reports these itself."""
     answer = run.candidate.django
     done = database_migrations.borne(run.facts.current, answer) if answer else ""
     return [line for line in report.warnings if line != done]
 
 
 def _follow(run: Run) -> dict[str, str]:
-    """The stages, as far as anybody knows what they will find."""
+    """Run the stages, as far as their steps can be known. Returns the others: stage -> why."""
     later: dict[str, str] = {}
     for name in runner.stages_of(run.request.flow, run.settings):
         if _waits(name, later):
@@ -111,7 +111,7 @@ def _follow(run: Run) -> dict[str, str]:
 
 
 def _waits(name: str, later: Mapping[str, str]) -> bool:
-    """Whether a stage goes by what isn't known: for pruning, whether there is a new release."""
+    """Return whether a stage depends on an unknown one. Pruning depends on whether there is a new release."""
     return (name in AFTER_THE_ANSWER and bool(later.keys() & set(AFTER_THE_ANSWER))) or (
         name == "prune" and "build" in later
     )
@@ -122,7 +122,7 @@ def _sentence(name: str, run: Run) -> str:
 
 
 def _look(given: Run, run: Run, first: Facts, dry_run: DryRunServer, nonce: str) -> Present:
-    """What there is already."""
+    """Read from the server what exists already."""
     paths = diff.wanted(dry_run.taken, first)
     live = run.site.release(first.current)
     if run.candidate.release and first.current and run.settings.containers:
@@ -132,14 +132,14 @@ def _look(given: Run, run: Run, first: Facts, dry_run: DryRunServer, nonce: str)
     words = (run.site.root, first.current, run.site.network, live.image, str(keep), nonce)
     listing = run.candidate.source.listing if run.candidate.release and run.settings.containers else ""
     files = {"paths": lines.encode(), "listing": listing.encode()}
-    step = script("See what differs", "present", *words, files=files)
+    step = script("Compare with the server", "present", *words, files=files)
     with given.server.quietly():
         (result,) = given.server.apply([step], stage="plan")
     return Present.parse(result.output)
 
 
 def _told(run: Run, item: Item, mask: Mask, *, versions: bool) -> Item:
-    """An item as a reader is told of it: what is named after its content or its time has no name yet."""
+    """Return an item for the reader: a name that depends on content or time is not known yet."""
     known = item.name if versions else GENERATION.sub(NEW, item.name)
     identity = run.candidate.release.id if run.candidate.release else NEW
     name, path = (text.replace(identity, NEW) for text in (known, item.path))
@@ -148,38 +148,38 @@ def _told(run: Run, item: Item, mask: Mask, *, versions: bool) -> Item:
 
 
 def _answer(run: Run, given: Run, step: Step) -> Any:
-    """What a step that asks is answered with before there is a new release."""
+    """Return the answer for a step that asks something, before the new release exists."""
     asks = step.words[1]
     if asks == "compare" and step.words[2] == run.site.context:
-        return []  # what travels for a build is no change
+        return []  # the upload for a build isn't a change
     if asks in {"compare", "visit"}:
         with given.server.quietly():
             (result,) = given.server.apply([step], stage="plan")
         return result.answer
     if asks == "start":
         if run.settings.upstream == "port" and not run.candidate.unchanged:
-            raise Unknown("Nginx is told the local ports once they are chosen.")
+            raise Unknown("Nginx's upstream ports are known once the containers have started.")
         return {"ports": []}
     if run.candidate.release is None or step.words[2] != run.candidate.release.compose:
-        raise Unknown("What an interrupted deploy left is asked what it did to the database.")
+        raise Unknown("The deploy first checks what an interrupted one did to the database.")
     return django_check.ask(run, given.server, step)
 
 
 def environment(plan: Plan) -> dict[str, list[str]]:
-    """The application's names that come, change and go."""
+    """Return the application's variables that are added, changed or removed."""
     run = plan.run
     if run.candidate.unchanged or not run.settings.containers:
         return {"added": [], "changed": [], "gone": []}
     made = release_environment.made_environment(run.settings, run.site, NEW, _settings_module(plan))
     values = release_environment.own_environment(run.settings) | made
-    own = {"DEPLOY_RELEASE", "PORTSIDE_PROOF"}  # another at every deploy; made of SECRET_KEY
+    own = {"DEPLOY_RELEASE", "PORTSIDE_PROOF"}  # different at every deploy; derived from SECRET_KEY
     before = {name: digest for name, digest in plan.present.environment.items() if name not in own}
     wanted = {name: value for name, value in values.items() if name not in own}
     return diff.environment(before, wanted, plan.nonce)
 
 
 def _settings_module(plan: Plan) -> str:
-    """As manage.py has it, or Django says; of an image that isn't there to be asked yet, the live release's."""
+    """Return the settings module from manage.py or Django's answer; without an answer yet, the live release's."""
     run, live = plan.run, plan.facts.releases.get(plan.facts.current, {})
     answer = run.candidate.django
     recorded = answer.settings_module if answer else live.get("settings_module", "")
@@ -188,7 +188,7 @@ def _settings_module(plan: Plan) -> str:
 
 
 def compose(plan: Plan) -> str:
-    """How the next release's compose file differs from the live one's."""
+    """Return the difference between the live release's compose file and the next one's."""
     run, live = plan.run, plan.facts.current
     before = plan.present.texts.get(run.site.release(live).compose, "")
     if not before or not plan.makes_release or not run.candidate.django:
@@ -199,7 +199,7 @@ def compose(plan: Plan) -> str:
 
 
 def migrations(plan: Plan) -> list[dict[str, Any]]:
-    """Those that are pending: what breaks the live release, and what nobody can tell."""
+    """Return the pending migrations: what breaks the live release, and what can't be checked."""
     answer = plan.run.candidate.django
     if not answer:
         return []
@@ -210,12 +210,13 @@ def migrations(plan: Plan) -> list[dict[str, Any]]:
 
 
 def source(plan: Plan) -> dict[str, list[str]] | None:
-    """The project's files that come, change and go; None where no release is made, or nobody noted the live one's."""
+    """Return the project's files that are added, changed or removed. None without a new release, or if the live
+    release's files weren't recorded."""
     return diff.source(plan.present) if plan.makes_release else None
 
 
 def certificate(facts: Facts) -> dict[str, Any] | None:
-    """The certificate that Nginx shows."""
+    """Return the certificate that Nginx serves."""
     found = Certificate.parse(facts.certificate)
     if not found:
         return None
@@ -223,7 +224,7 @@ def certificate(facts: Facts) -> dict[str, Any] | None:
 
 
 def certs_steps(run: Run) -> list[str]:
-    """What ``fab certs`` would do besides. Where it would refuse, a deploy doesn't: that is a warning."""
+    """Return what ``fab certs`` would do besides. If it would refuse, add a warning: a deploy wouldn't."""
     settings, facts = run.settings, run.facts
     if settings.tls_cert or not acme.wanted(settings):
         return []
@@ -239,7 +240,8 @@ def certs_steps(run: Run) -> list[str]:
 
 
 def disk(plan: Plan) -> dict[str, int]:
-    """What is free, and what a new release takes at most: an image like the live one's, and the project twice."""
+    """Return the free space, and the most that a new release needs: an image like the live one, and the project
+    twice."""
     size = 0
     if plan.makes_release:
         size = plan.present.image_bytes + 2 * sum(_size(path) for path in plan.run.candidate.source.files.values())
@@ -256,7 +258,7 @@ def _size(path: Path) -> int:
 
 
 def _json(plan: Plan) -> dict[str, Any]:
-    """The plan as plain data."""
+    """Return the plan as plain data."""
     run, names = plan.run, environment(plan)
     return {
         "site": run.site.name,
@@ -288,7 +290,7 @@ def pruned(plan: Plan) -> list[str]:
 
 
 def show(run: Run, *, as_json: bool) -> None:
-    """Print the plan; as JSON one object. Ends with exit code 10 where a deploy would change something."""
+    """Print the plan; as JSON one object. Exits with 10 if a deploy would change something."""
     with run.progress.stack:
         plan = make(run)
         told = _json(plan)

@@ -1,4 +1,4 @@
-"""A plan as a person reads it."""
+"""The plan as text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Text:
-    """The plan as a person reads it: stages as headings, what is new, changed and gone below them."""
+    """Prints the plan: stages as headings, with what is added, changed and removed."""
 
     COLOURS = {"+": "green", "~": "yellow", "-": "red", "?": "cyan"}
 
@@ -29,7 +29,7 @@ class Text:
             self._stage(stage)
         self._environment()
         self._certificate()
-        self._lines("not as it was left", self.told["drift"], "!")
+        self._lines("drift", self.told["drift"], "!")
         for line in self.plan.warnings:
             self.report.warn(line)
         self._end()
@@ -73,7 +73,7 @@ class Text:
             self._diff(diff)
 
     def _diff(self, diff: str) -> None:
-        """A new file in one line, unless all is asked for."""
+        """Print a diff; a new file in one line, unless --verbose."""
         lines = diff.splitlines()
         if lines[:1] == ["--- /dev/null"] and not self.report.verbose:
             self.report.say(f"      {lines[1].removeprefix('+++ ')}: {count(len(lines) - 3, 'line')}", style="dim")
@@ -99,7 +99,7 @@ class Text:
             for phrase in migration["breaking"]:
                 self.report.say(f"        breaks the live release: {phrase}", style="bold red")
             for phrase in migration["unjudged"]:
-                self.report.say(f"        nobody can tell what this does: {phrase}", style="yellow")
+                self.report.say(f"        can't be checked: {phrase}", style="yellow")
 
     def _environment(self) -> None:
         names = self.told["environment"]
@@ -133,4 +133,4 @@ class Text:
         if drop:
             self.report.say(f"fab deploy refuses this without --drop {drop}.", style="bold red")
         again = run.fab("deploy", ref=run.request.ref, allow_breaking=breaks, drop=drop)
-        self.report.say(f"{changes}: type {again}", style="bold")
+        self.report.say(f"{changes}. Run {again}", style="bold")

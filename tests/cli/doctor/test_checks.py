@@ -90,17 +90,17 @@ def test_what_was_told_is_read() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "level", "text", "fix"),
     [
-        ("certbot.timer active", "certbot.timer inactive", "fault", "nothing renews", "fab provision -H srv"),
-        ("nginx.service active", "nginx.service failed", "fault", "no visitor is answered", "fab provision -H srv"),
-        ("nginx.service active enabled", "nginx.service active disabled", "fault", "reboot", "fab deploy -H srv"),
+        ("certbot.timer active", "certbot.timer inactive", "fault", "aren't renewed", "fab provision -H srv"),
+        ("nginx.service active", "nginx.service failed", "fault", "the site is down", "fab provision -H srv"),
+        ("nginx.service active enabled", "nginx.service active disabled", "fault", "at boot", "fab deploy -H srv"),
         ("nginx.service active enabled", "nginx.service active masked", "fault", "masked", "systemctl unmask nginx"),
-        ("unit	docker.service active enabled\n", "", "fault", "docker.service isn't there", "fab provision -H srv"),
+        ("unit	docker.service active enabled\n", "", "fault", "docker.service doesn't exist", "fab provision -H srv"),
         ("disk	40 40000 /var", "disk	99 500 /var", "fault", "500 MB free at /var/lib/docker", "docker system df"),
         ("disk	40 40000 /var", "disk	95 3000 /var", "warning", "95 % of the disk", "docker system df"),
         ("inodes	5", "inodes	97", "warning", "inodes", "du --inodes"),
-        ("password	no", "password	yes", "warning", "by password", "PasswordAuthentication no"),
+        ("password	no", "password	yes", "warning", "SSH accepts passwords", "PasswordAuthentication no"),
         ("password	no", "failed	a.service", "warning", "a.service has failed", "journalctl -u a.service"),
-        ("password	no", "reboot	yes", "warning", "waits for a reboot", "ssh srv sudo reboot"),
+        ("password	no", "reboot	yes", "warning", "needs a reboot", "ssh srv sudo reboot"),
     ],
 )  # fmt: skip
 def test_what_is_seen_is_judged(old: str, new: str, level: str, text: str, fix: str, settings: Settings) -> None:
@@ -149,7 +149,7 @@ def test_drift_is_reported_whatever_else_there_is(settings: Settings) -> None:
     changed |= {"written": {server_paths.TMPFILES: "as it was"}}
     for more in ((), ("reboot\tyes", "failed\ta.service")):
         told = [each.text for each in wrong(examined(settings, *more, **changed))]
-        assert f"The host isn't as this version would have it: File {server_paths.TMPFILES}." in told
+        assert f"The server setup is out of date for this version of Portside: {server_paths.TMPFILES}." in told
         assert f"{server_paths.TMPFILES} was changed by hand." in told
         assert len(told) == 2 + len(more)
 
@@ -198,17 +198,17 @@ def test_what_listens_beyond_the_server(reached: bool | None, level: str, settin
 
 def test_a_program_that_listens_is_named(settings: Settings) -> None:
     found = checks.of_listener(examined(settings), Listener("tcp", "0.0.0.0", 6379, "redis-server"), True)
-    assert found.text == "Everybody can reach redis-server on tcp port 6379: it answered here."
+    assert found.text == "Anyone can reach redis-server on tcp port 6379: it answered this machine."
 
 
 def test_a_newer_portside_on_the_server_is_a_warning(settings: Settings) -> None:
     (found,) = wrong(examined(settings, portside="99.1"))
     assert (found.check, found.level) == ("host", "warning")
-    assert found.text.startswith("Portside 99.1 has worked here, and this is ")
+    assert found.text.startswith("Portside 99.1 has deployed to this server. This is ")
 
 
 def test_files_that_an_older_portside_wrote_are_told_as_that(settings: Settings) -> None:
     facts = healthy(settings)
     written = {server_paths.RENEWAL_HOOK: facts.files[server_paths.RENEWAL_HOOK].sha256}
     (found,) = wrong(examined(settings, portside="0.0.1", written=written))
-    assert "isn't as this version would have it, because Portside is newer: " in found.text
+    assert ", because Portside is newer: " in found.text

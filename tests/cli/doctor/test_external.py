@@ -51,7 +51,7 @@ def test_what_nginx_listens_for_and_nobody_reaches(settings: Settings) -> None:
     it = examined(settings, listeners=(Listener("tcp", "0.0.0.0", 80, "nginx"), Listener("tcp", "::", 443, "nginx")))
     assert external.of_ports(it, {80: True, 443: True}) == []
     (found,) = external.of_ports(it, {80: True, 443: False})
-    assert "port 443, and nothing comes through" in found.text
+    assert "port 443, but this machine can't reach it" in found.text
 
 
 def test_where_names_lead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,10 +62,10 @@ def test_where_names_lead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         (found,) = external.of_names(examined(sample.settings(tmp_path, DEPLOY_DOMAINS=name)), ["192.0.2.1", HERE])
         return found.level, found.text
 
-    assert said("a.example") == ("ok", "a.example lead here")
-    assert said("b.example") == ("fault", "b.example leads to 192.0.2.9, which isn't this server.")
-    assert said("c.example") == ("fault", "c.example has no address, as far as this machine can see.")
-    assert said("d.example") == ("warning", "d.example leads to ::1, which isn't this server.")
+    assert said("a.example") == ("ok", "names that point to this server: a.example")
+    assert said("b.example") == ("fault", "b.example points to 192.0.2.9, which isn't this server.")
+    assert said("c.example") == ("fault", "c.example doesn't resolve on this machine.")
+    assert said("d.example") == ("warning", "d.example points to ::1, which isn't this server.")
 
 
 @pytest.fixture
@@ -101,14 +101,14 @@ def shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pki.Issue
 def test_the_certificate_that_is_shown(settings: Settings, shown: pki.Issued) -> None:
     it = examined(settings, certificate=shown.chain)
     (found,) = external.of_certificate(it, HERE, trusted=False)
-    assert (found.level, "shows it by HTTPS, until" in found.text) == ("ok", True)
+    assert (found.level, "serves the certificate, valid until" in found.text) == ("ok", True)
     (found,) = external.of_certificate(it, HERE)
-    assert (found.level, "A browser wouldn't trust" in found.text) == ("fault", True)
+    assert (found.level, "Browsers don't trust the certificate of" in found.text) == ("fault", True)
 
 
 def test_another_certificate_than_the_servers(settings: Settings, shown: pki.Issued) -> None:
     (found,) = external.of_certificate(examined(settings, "portfolio.localhost"), HERE, trusted=False)
-    assert "is shown another certificate" in found.text
+    assert "serves another certificate" in found.text
 
 
 def test_nobody_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_nobody_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> No
         connect, port = socket.create_connection, other.getsockname()[1]
         monkeypatch.setattr(external.socket, "create_connection", lambda at, seconds: connect((at[0], port), seconds))
         (found,) = external.of_certificate(examined(settings, "portfolio.localhost"), HERE)
-    assert "isn't answered from here" in found.text
+    assert "doesn't answer by HTTPS from here" in found.text
 
 
 def test_without_a_certificate_nobody_is_asked(settings: Settings) -> None:

@@ -75,7 +75,7 @@ def test_what_is_too_large_to_be_code_stays_here(settings: Settings, project: Pa
 
 @pytest.mark.parametrize(
     ("changed", "why"),
-    [({"dependencies": "others"}, "its dependencies aren't the live one's")],
+    [({"dependencies": "others"}, "its dependencies differ from the live release's")],
 )
 def test_where_it_can_not_stand_in_nobody_guesses(
     changed: dict[str, str], why: str, settings: Settings, source: Source
@@ -103,7 +103,7 @@ def test_without_a_live_release_there_is_nobody_to_ask(settings: Settings, sourc
 def test_an_image_that_is_gone_can_not_be_asked(settings: Settings, source: Source) -> None:
     made = run(settings, source)
     made.facts = replace(made.facts, images=())
-    with pytest.raises(Unknown, match="is gone"):
+    with pytest.raises(Unknown, match="image is missing"):
         ask(made)
 
 
@@ -114,24 +114,24 @@ def test_code_that_does_not_start_there_is_known_later(settings: Settings, sourc
 
 def test_an_image_with_the_code_in_another_folder_can_not_stand_in(settings: Settings, source: Source) -> None:
     """One whose Dockerfile copies the folder of manage.py alone: what Django says of STATIC_ROOT would be wrong."""
-    with pytest.raises(Unknown, match="another folder than the project"):
+    with pytest.raises(Unknown, match="the code in another folder"):
         ask(run(settings, source, folder="/code"))
 
 
 def test_a_pulled_image_has_code_of_its_own(tmp_path: Path, source: Source) -> None:
     settings = sample.settings(tmp_path, DEPLOY_BUILD=f"shop/web@sha256:{'3d' * 32}")
-    with pytest.raises(Unknown, match="it is pulled"):
+    with pytest.raises(Unknown, match="the image is pulled"):
         ask(run(settings, source, dependencies=""))
 
 
 def test_the_database_is_asked_as_the_deploy_will_find_it(tmp_path: Path, source: Source) -> None:
     made = run(sample.settings(tmp_path), source)
     made.facts = replace(made.facts, containers=())
-    with pytest.raises(Unknown, match="database is to be started"):
+    with pytest.raises(Unknown, match="database must be started"):
         ask(made)
     made = run(sample.settings(tmp_path), source)
     made.settings = sample.settings(tmp_path, POSTGRES_PASSWORD="another-of-the-same")
-    with pytest.raises(Unknown, match="database is to be started or changed"):
+    with pytest.raises(Unknown, match="database must be started or changed"):
         ask(made)
 
 

@@ -55,11 +55,11 @@ def test_a_server_as_it_was_left_has_none(settings: Settings) -> None:
         ({"containers": (replace(sample.web(sample.OLD), status="Up 2 minutes (unhealthy)"), DB)},
          f"The container {WEB} runs, but is unhealthy."),
         ({"live_restore": False},
-         "Docker doesn't keep containers while it restarts: live-restore is off (/etc/docker/daemon.json)."),
+         "Docker would stop containers when it restarts: live-restore is off (/etc/docker/daemon.json)."),
         ({"disabled": ("nginx.service",)}, "nginx.service is disabled: it doesn't start at the next boot."),
-        ({"renewal_timer": False}, "certbot.timer is stopped, so nothing renews certificates."),
-        ({"ufw": "inactive"}, "The firewall is switched off."),
-        ({"ufw_rules": ("allow 443/tcp",)}, "The firewall was changed by hand: 80 not open any more."),
+        ({"renewal_timer": False}, "certbot.timer is stopped, so certificates aren't renewed."),
+        ({"ufw": "inactive"}, "The firewall is turned off."),
+        ({"ufw_rules": ("allow 443/tcp",)}, "The firewall was changed by hand: 80 no longer open."),
         ({"current": "", "nginx_active": False}, ""),
     ],
 )  # fmt: skip
@@ -87,7 +87,7 @@ def test_the_hosts_files_are_compared_with_what_was_written(settings: Settings) 
     edited = replace(newer, written={GUARD: "2"})
     assert drift.found(settings, sample.SITE, edited) == [f"{GUARD} was changed by hand."]
     gone = replace(edited, files={path: fact for path, fact in edited.files.items() if path != GUARD})
-    assert drift.found(settings, sample.SITE, gone) == [f"{GUARD} is gone."]
+    assert drift.found(settings, sample.SITE, gone) == [f"{GUARD} is missing."]
 
 
 def test_a_firewall_that_nobody_had_switched_on_is_not_missed(settings: Settings) -> None:
@@ -113,7 +113,7 @@ def test_processes_are_counted(settings: Settings) -> None:
 def test_the_live_compose_file_is_compared_with_what_was_written(settings: Settings) -> None:
     path = sample.SITE.live_compose
     facts = left(settings)
-    told = [f"{path} was changed by hand: the next release has another."]
+    told = [f"{path} was changed by hand. The next release gets a new one."]
     edited = facts.files | {path: FileFact(0o644, "0:0", "c1")}
     assert drift.found(settings, sample.SITE, replace(facts, files=edited)) == told
     older = {sample.OLD: sample.recorded(sample.OLD)}

@@ -286,7 +286,7 @@ def test_an_image_that_is_live_by_its_digest_is_not_pulled(tmp_path: Path) -> No
 def test_what_a_new_digest_needs_is_known_once_it_is_there(tmp_path: Path) -> None:
     settings, facts = pulled(tmp_path, "4e" * 32)
     plan, _ = planned(settings, Paper(facts))
-    assert "it is pulled" in plan["later"]["prepare"]
+    assert "the image is pulled" in plan["later"]["prepare"]
 
 
 def test_whether_a_tag_has_moved_decides_what_is_pruned(tmp_path: Path) -> None:

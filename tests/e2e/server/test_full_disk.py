@@ -75,7 +75,7 @@ def test_a_deploy_without_room_is_refused_before_anything_is_changed(full: Tiny)
 
 def test_a_rollback_works_on_a_full_disk(full: Tiny) -> None:
     kept = full.project.fab("releases", on=full.project.server, project=full.project, check=True)
-    assert "which rollback would choose" in kept.out
+    assert "next for rollback" in kept.out
     before = full.live
     with free(full.project.server, 0), nobody_lost(full):
         done = full.project.fab("rollback", on=full.project.server, project=full.project, check=True)

@@ -140,10 +140,10 @@ def test_where_one_fails_at_its_gate_none_goes_live(
     assert now(server, second) == before
     assert not leftovers(server, second)
     assert f"{server.name}  " in done.err
-    assert f"since {second.name} failed. Release {before[0]} is live, as before." in done.err
+    assert f"because {second.name} failed. Release {before[0]} is live, as before." in done.err
     told = rf"Release {before[1]} is live, but visitors get an error: Through Nginx it answers 500 at /\.$"
     assert re.search(rf"^  {second.name} +failed: .*{told}", done.err, re.MULTILINE), "it goes by the same file"
-    assert done.err.splitlines()[-1] == f"Mend what failed, then type fab deploy -H {both} --env {everywhere.env}"
+    assert done.err.splitlines()[-1] == f"Fix what failed, then run fab deploy -H {both} --env {everywhere.env}"
 
 
 def test_where_the_second_fails_going_live_the_first_stays_live(
@@ -157,9 +157,7 @@ def test_where_the_second_fails_going_live_the_first_stays_live(
     assert after[0] != before[0]
     assert after[1] == before[1]
     assert re.search(rf"^  {server.name} +release {after[0]} is live$", done.err, re.MULTILINE)
-    assert (
-        done.err.splitlines()[-1] == f"Mend what failed, then type fab deploy -H {second.name} --env {everywhere.env}"
-    )
+    assert done.err.splitlines()[-1] == f"Fix what failed, then run fab deploy -H {second.name} --env {everywhere.env}"
     assert not leftovers(server, second)
 
 
@@ -172,7 +170,7 @@ def test_where_the_first_fails_going_live_the_second_is_untouched(
     assert done.code == 1
     assert now(server, second) == before
     assert not leftovers(server, second)
-    assert f"Stopped before the stage “switch”, since {server.name} failed." in done.err
+    assert f"Stopped before the stage “switch”, because {server.name} failed." in done.err
 
 
 def test_one_that_can_not_be_reached_keeps_the_other_as_it_was(fab: Fab, everywhere: Project, server: Practice) -> None:
@@ -199,7 +197,7 @@ def test_one_that_is_cut_off_while_the_other_gets_ready_keeps_both_as_they_were(
     assert now(server, second) == before
     assert not leftovers(server)
     assert f"failed: The connection to {second.name} was lost: the server no longer answers." in done.err
-    assert f"Stopped before the stage “switch”, since {second.name} failed." in done.err
+    assert f"Stopped before the stage “switch”, because {second.name} failed." in done.err
     until(lambda: fab("abort", on=second, project=everywhere).code == 0, "the lock of who was cut off to come free")
     assert not leftovers(second)
 

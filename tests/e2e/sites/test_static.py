@@ -364,7 +364,7 @@ def test_releases_are_listed_and_no_more_are_kept_than_wanted(site: Project) -> 
     listed = site.fab("releases", on=site.server, project=site, check=True).out.splitlines()[2:]
     assert len(listed) == 2
     assert listed[0].split()[-1] == "live"
-    assert "rollback would choose" in listed[1]
+    assert "next for rollback" in listed[1]
     kept = set(shell(site.server, "ls /srv/portside/pages/releases").split())
     assert kept == {line.split()[0] for line in listed}
     assert get(site, f"/{OLD_STYLE}")[0] == 404, "no kept release has it"

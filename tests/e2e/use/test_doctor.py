@@ -70,9 +70,9 @@ def test_a_healthy_server_has_no_faults_and_is_asked_once(secure: Project) -> No
     done = secure.fab("doctor", "--verbose", on=secure.server, project=secure, check=True)
     assert re.findall(r"round trip \d", done.out) == ["round trip 1"]
     for said in (
-        "shows it by HTTPS, until",
-        "nothing but SSH, HTTP and HTTPS listens",
-        "ufw lets in",
+        "serves the certificate, valid until",
+        "only SSH, HTTP and HTTPS listen",
+        "ufw allows",
         "is live, with 2",
     ):
         assert said in done.out, said
@@ -86,12 +86,12 @@ def test_the_laptop_alone_is_looked_at_without_a_host(secure: Project) -> None:
 
 BROKEN = {
     "a timer": ("systemctl stop certbot.timer", "certbot.timer is inactive"),
-    "a port": (STRAY, "Everybody can reach container stray on tcp port 5499, past the firewall"),
-    "nginx": ("systemctl stop nginx", "nginx.service is inactive, so no visitor is answered"),
-    "a boot": ("systemctl disable -q nginx", "nginx.service doesn't come back after a reboot"),
-    "a policy": ("docker update --restart no {db}", "-db-1 doesn't come back after a reboot"),
+    "a port": (STRAY, "Anyone can reach container stray on tcp port 5499, past the firewall"),
+    "nginx": ("systemctl stop nginx", "nginx.service is inactive, so the site is down"),
+    "a boot": ("systemctl disable -q nginx", "nginx.service doesn't start at boot"),
+    "a policy": ("docker update --restart no {db}", "-db-1 doesn't start again after a reboot"),
     "the firewall": ("ufw --force disable", "ufw isn't active"),
-    "docker": (LIVE_RESTORE, "Without live-restore"),
+    "docker": (LIVE_RESTORE, "live-restore is off"),
     "the guard": ("systemctl stop portside-guard", "portside-guard.service is inactive"),
 }
 
@@ -118,7 +118,7 @@ def test_a_fault_is_named_with_its_fix(what: str, found: list[dict[str, str]]) -
 
 @pytest.mark.core
 def test_nothing_else_is(secure: Project, found: list[dict[str, str]]) -> None:
-    said = [text for _, text in BROKEN.values()] + [f"Everybody on this machine can read {secure.env}"]
+    said = [text for _, text in BROKEN.values()] + [f"Every user on this machine can read {secure.env}"]
     assert [each for each in found if not any(text in each["text"] for text in said)] == []
 
 

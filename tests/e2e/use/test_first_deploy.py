@@ -45,7 +45,7 @@ def test_init_never_overwrites(fab: Fab, project: Project) -> None:
     before = project.env.read_bytes()
     again = fab("init", "--domains", "other.test", "--env", str(project.env))
     assert again.code == 2
-    assert "is there already" in again.err
+    assert "already exists" in again.err
     assert project.env.read_bytes() == before
 
 

@@ -293,6 +293,6 @@ def test_without_h_and_hosts_it_says_where_the_site_was_deployed_to(fab: Fab, ta
     finally:
         talk.set(DEPLOY_HOSTS=talk.server.name)
     assert done.code == 2
-    assert f"Type fab psql -H {talk.server.name} " in done.err
-    assert f"put DEPLOY_HOSTS={talk.server.name} into" in done.err
+    assert f"Run fab psql -H {talk.server.name} " in done.err
+    assert f"set DEPLOY_HOSTS={talk.server.name} in" in done.err
     assert len(done.err.splitlines()) == 1

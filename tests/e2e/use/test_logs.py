@@ -156,7 +156,7 @@ def test_a_static_site_has_nginx_alone(projects: Callable[[str], Project], serve
     page.deploy()
     ask(server, "page.test", "/")
     assert {service for service, _ in lines(logs(page))} == {"nginx"}
-    assert "its one service is nginx" in logs(page, "--service", "web", check=False).err
+    assert "its only service is nginx" in logs(page, "--service", "web", check=False).err
     for words in (("run", "ls"), ("shell",), ("psql",)):
         refused = page.fab(*words, on=server, project=page)
         assert (refused.code, "is a static site" in refused.err) == (2, True)

@@ -190,7 +190,7 @@ def test_what_was_changed_by_hand(shop: Project) -> None:
     until(lambda: "false" in shell(shop.server, "docker info --format '{{.LiveRestoreEnabled}}'"), "Docker")
     plan = foretold(shop)
     drift = "\n".join(plan["drift"])
-    named = ("sites/shop.conf", "Nginx is stopped", "guard-containers.sh is gone", "80 not open any more",
+    named = ("sites/shop.conf", "Nginx is stopped", "guard-containers.sh is missing", "80 no longer open",
              "live-restore is off")  # fmt: skip
     assert [told for told in named if told not in drift] == []
     assert "-# by hand" in diffs(plan)
@@ -219,11 +219,11 @@ def test_what_no_deploy_would_find(shop: Project) -> None:
         """,
     )
     plan = foretold(shop)
-    edited = "/srv/portside/shop/current/compose.yaml was changed by hand: the next release has another."
+    edited = "/srv/portside/shop/current/compose.yaml was changed by hand. The next release gets a new one."
     assert plan["drift"] == [
         "/etc/tmpfiles.d/portside.conf was changed by hand.",
         edited,
-        "certbot.timer is stopped, so nothing renews certificates.",
+        "certbot.timer is stopped, so certificates aren't renewed.",
         "The database's container is missing.",
     ]
     compare(shop, plan)

@@ -120,7 +120,7 @@ def test_a_lost_file_comes_back(ann: Project, tmp_path: Path) -> None:
     done = ann.fab("plan", on=ann.server, project=there)
     assert (done.code, "nothing to do" in done.out) == (0, True)
     again = ann.fab("env", "--pull", "--yes", on=ann.server, project=there)
-    assert (again.code, "is left as it is" in again.err) == (2, True)
+    assert (again.code, "was not changed" in again.err) == (2, True)
 
 
 def test_only_root_reads_what_is_kept(ann: Project) -> None:
