@@ -1,7 +1,7 @@
-"""Settings: what a .env says, typed, validated and frozen. An error names the variable.
+"""Settings: the content of a .env, typed, validated and frozen. Every error names the variable.
 
-A field is one ``DEPLOY_`` name: its type, its default and its meaning. A setting of the interface that this version
-can't do yet stands in :data:`PLANNED` and is refused by name, so that nobody believes it is in force.
+A field is one ``DEPLOY_`` name: its type, its default and its meaning. A setting that this version of Portside
+doesn't support yet is in :data:`PLANNED` and refused by name, so that it isn't ignored unnoticed.
 """
 
 from __future__ import annotations
@@ -45,49 +45,54 @@ from .types import (
 
 PREFIX = "DEPLOY_"
 
-# Names of the interface that later versions will do, with the one value that changes nothing.
+# Settings that later versions will support, with the one value that has no effect.
 PLANNED = {
     "REDIS": "", "NOTIFY": "", "GPUS": "", "BACKUP_SCHEDULE": "", "BACKUP_KEEP": "7",
 }  # fmt: skip
 PLANNED_FAMILIES = ("CRON_",)
 PROCESS = "PROCESS_"
-FAMILIES = {"processes": f"{PROCESS}<NAME>"}  # fields that several settings make, as their names are written
+FAMILIES = {"processes": f"{PROCESS}<NAME>"}  # fields that several settings fill: field -> the form of their names
 
 
 class Settings(BaseModel):
-    """All that a site's ``.env`` says. Made by :meth:`load`; never changes."""
+    """The settings in a site's ``.env``. Created by :meth:`load`; immutable."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     site: SiteName = Field(
-        description="the site's name on the server, unique there; it belongs to the project that was built under it "
-        "first"
+        description="the site's name on the server, unique there; the first project deployed under it owns it"
     )
-    hosts: Servers = Field((), description="where tasks go without `-H`: the server or servers, as `-H` takes them")
-    domains: Hosts = Field(min_length=1, description="comma-separated; the first is canonical")
-    redirect_domains: Hosts = Field((), description="redirect to the canonical one, permanently")
+    hosts: Servers = Field(
+        (), description="the server or servers that tasks use without `-H`, in the form that `-H` takes"
+    )
+    domains: Hosts = Field(min_length=1, description="host names, comma-separated; the first is canonical")
+    redirect_domains: Hosts = Field((), description="host names that redirect permanently to the canonical one")
     kind: Annotated[str, matching(r"django|static", "django or static")] = Field(
-        "django", description="what the site is: a Django project, or `static`: a folder of files"
+        "django", description="`django`: a Django project, or `static`: a folder of files"
     )
     app: str = Field(
         ".",
-        description="the folder of the project, from that of `.env`: where manage.py is, or below which it is found "
-        "once; of a static site, of its files",
+        description="the project's folder, relative to that of `.env`: the folder of manage.py, or one with a single"
+        " manage.py below it; for a static site, the folder of its files",
     )
     build: Build = Field(
         "server",
-        description="where the image comes from: built on the `server`, or `local`: built here and shipped; or an "
-        "image to pull there",
+        description="where the image comes from: built on the `server`; `local`: built on this machine and uploaded;"
+        " or the name of an image that the server pulls",
     )
     registry_user: Annotated[str, matching(r"[^\s:]{1,200}", "a name without a colon")] | None = Field(
-        None, description="as whom the image is pulled, where its registry asks for a name"
+        None, description="user name for the image registry, if it requires a login"
     )
     registry_password: Password | None = Field(
-        None, exclude=True, description="the password or token; on the server for the time of the pull alone"
+        None, exclude=True, description="password or token for the registry; on the server only during the pull"
     )
-    dockerfile: str | None = Field(None, description="the app's own Dockerfile if it has one, else Portside's")
+    dockerfile: str | None = Field(
+        None,
+        description="a Dockerfile, or `portside` for Portside's own; the app's own `Dockerfile` if it has one, else "
+        "Portside's",
+    )
     python: Annotated[str, matching(r"3\.\d{1,2}", "a version such as 3.13")] | None = Field(
-        None, description="for Portside's Dockerfile; from the project, else 3.13"
+        None, description="Python version for Portside's Dockerfile; the project's if it names one, else 3.13"
     )
     apt: Annotated[
         tuple[Annotated[str, matching(r"[a-z0-9][a-z0-9.+-]*", "Debian packages, comma-separated")], ...],
@@ -97,8 +102,8 @@ class Settings(BaseModel):
         tuple[Annotated[str, matching(r"[A-Za-z0-9][\w.\[\]<>=!~-]*", "Python packages, comma-separated")], ...],
         SEPARATED,
     ] = Field((), description="extra Python packages, for Portside's Dockerfile")
-    build_args: Names = Field((), description="names of build arguments, taken from .env")
-    build_secrets: Names = Field((), description="names of build secrets (BuildKit), taken from .env")
+    build_args: Names = Field((), description="names of build arguments whose values are in `.env`")
+    build_secrets: Names = Field((), description="names of build secrets (BuildKit) whose values are in `.env`")
     build_ca: str | None = Field(None, description="a CA bundle for the build")
     pip_index: Annotated[str, matching(r"https?://[!-~]+", "the http(s) address of a package index")] | None = Field(
         None, description="a package index for the build"
@@ -107,14 +112,15 @@ class Settings(BaseModel):
         Annotated[str, matching(r"0|[1-9]\d?%|[1-9]\d*[mg]", "a share such as 10% or a size such as 5g")] | None
     ) = Field(
         None,
-        description="how large Docker's build cache may be after a deploy, as a share of the disk or a size; 10% on "
-        "the server if not given. With `DEPLOY_BUILD=local` it also holds on this machine, but only if it is given",
+        description="limit of Docker's build cache after a deploy, as a share of the disk or a size; 10% on the "
+        "server by default. With `DEPLOY_BUILD=local` it also applies to this machine, but only if it is"
+        " set",
     )
     files: Annotated[tuple[PathPair, ...], SEPARATED] = Field(
-        (), description="LOCAL:PATH, comma-separated: more files for the image"
+        (), description="LOCAL:PATH, comma-separated: additional files for the image"
     )
     application: Annotated[str, matching(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "module:callable")] | None = Field(
-        None, description="module:callable, WSGI or ASGI; Django's WSGI_APPLICATION if not given"
+        None, description="module:callable, WSGI or ASGI; Django's WSGI_APPLICATION by default"
     )
     worker_class: Annotated[str, matching(r"[A-Za-z_][\w.]*", "one of Gunicorn's worker classes")] = Field(
         "gthread", description="Gunicorn's worker class"
@@ -123,94 +129,100 @@ class Settings(BaseModel):
         None,
         ge=1,
         le=256,
-        description="Gunicorn's workers in a web container; by the server's cores and memory if not given",
+        description="Gunicorn workers per web container; by the server's cores and memory by default",
     )
-    threads: int | None = Field(None, ge=1, le=256, description="Gunicorn's threads a worker")
+    threads: int | None = Field(None, ge=1, le=256, description="threads per Gunicorn worker")
     preload: Switch = Field(
         False,
-        description="on: load the application once, before Gunicorn forks its workers. Saves memory; threads that the "
-        "application starts while it loads don't run in them",
+        description="on: load the application once, before Gunicorn forks its workers. Saves memory, but threads "
+        "that the application starts while loading don't run in the workers",
     )
     memory: Annotated[str, matching(r"[1-9]\d*[kmg]", "a size such as 512m or 2g")] | None = Field(
         None, description="memory limit of a web container"
     )
-    cpus: float | None = Field(None, ge=0.01, le=1024, description="limit of a web container, in cores")
+    cpus: float | None = Field(None, ge=0.01, le=1024, description="CPU limit of a web container, in cores")
     ports: Annotated[str, matching(r"\d{4,5}-\d{4,5}", "a range such as 8100-8999")] = Field(
-        "8100-8999", description="where the local ports are taken from"
+        "8100-8999", description="range of the local ports for web containers"
     )
-    replicas: int = Field(1, ge=1, le=64, description="web containers behind the upstream")
+    replicas: int = Field(1, ge=1, le=64, description="number of web containers")
     upstream: Annotated[str, matching(r"socket|port", "socket or port")] = Field(
-        "socket", description="how Nginx reaches Gunicorn: by its unix sockets, or by its local ports"
+        "socket", description="how Nginx connects to Gunicorn: by unix `socket`, or by local `port`"
     )
     protocol: Annotated[str, matching(r"http|uwsgi", "http or uwsgi")] = Field(
-        "http", description="spoken between Nginx and Gunicorn: http or uwsgi"
+        "http", description="protocol between Nginx and Gunicorn: http or uwsgi"
     )
     volumes: Annotated[tuple[Volume, ...], SEPARATED] = Field(
-        (), description="NAME:PATH: folders shared by all releases, like media but not served"
+        (), description="NAME:PATH, comma-separated: folders that all releases share, like media but not served"
     )
     collectstatic: Switch = Field(
-        True, description="off for an app that has no STATIC_ROOT or ships its files collected"
+        True,
+        description="off: don't run collectstatic, for an app without STATIC_ROOT or with collected files in its image",
     )
     database: Database = Field(
-        "postgres:17", description="the database's image; external (DATABASE_URL says where); none"
+        "postgres:17", description="the database's image; `external`, if DATABASE_URL names another server; or `none`"
     )
     database_port: int | None = Field(
-        None, ge=1024, le=65535, description="also publish the database on 127.0.0.1 here"
+        None, ge=1024, le=65535, description="also publish the database on this port of 127.0.0.1"
     )
-    allow_debug: Switch = Field(False, description="DEBUG on is refused otherwise")
-    before: str | None = Field(None, description="command in the new release before the switch")
-    after: str | None = Field(None, description="command in the new release after the switch")
+    allow_debug: Switch = Field(False, description="on: allow a deploy with DEBUG on, which is refused otherwise")
+    before: str | None = Field(None, description="command that runs in the new release before the switch")
+    after: str | None = Field(None, description="command that runs in the new release after the switch")
     health_path: Annotated[str, matching(r"/[A-Za-z0-9._~/?=&%+-]*", "a path such as /healthz")] = Field(
         "/",
-        description="path of the health check; redirects within the site's names are followed, and the page they "
-        "end at must answer below 400",
+        description="path of the health check; redirects within the site's names are followed, and the final page "
+        "must answer below 400",
     )
-    health_timeout: int = Field(60, ge=1, le=3600, description="seconds until a release must be healthy")
-    drain: int = Field(30, ge=0, le=3600, description="seconds that old connections are given")
-    keep: int = Field(5, ge=2, le=100, description="releases kept")
-    max_body: Annotated[str, matching(r"\d+[kmg]?", "a size such as 75m")] = Field("75m", description="largest upload")
-    acme_email: Mail | None = Field(None, description="whom the certificate authority may write to")
+    health_timeout: int = Field(60, ge=1, le=3600, description="seconds within which a release must be healthy")
+    drain: int = Field(30, ge=0, le=3600, description="seconds to wait for open connections to the old release")
+    keep: int = Field(5, ge=2, le=100, description="number of releases to keep")
+    max_body: Annotated[str, matching(r"\d+[kmg]?", "a size such as 75m")] = Field(
+        "75m", description="size limit of an upload"
+    )
+    acme_email: Mail | None = Field(None, description="mail address for the certificate authority's notices")
     acme_server: Directory | None = Field(
-        None, description="another authority's ACME directory; Let's Encrypt's if not given"
+        None, description="ACME directory of another certificate authority; Let's Encrypt by default"
     )
     acme_ca: str | None = Field(None, description="a CA bundle (PEM) to trust for that directory")
     acme_eab_kid: Annotated[str, matching(r"[\w.=+/-]+", "letters, digits, - and _")] | None = Field(
-        None, description="external account binding: the key's identifier, where the authority asks for one"
+        None, description="external account binding: the key's identifier, if the authority requires one"
     )
     acme_eab_hmac_key: Key | None = Field(None, exclude=True, description="external account binding: the key")
     acme_dns: Annotated[str, matching(r"[a-z0-9][a-z0-9-]{0,40}", "a plugin such as cloudflare or rfc2136")] | None = (
-        Field(None, description="prove names by their DNS, by this plugin of certbot's: wildcards need it")
+        Field(None, description="certbot plugin that proves names by DNS, such as cloudflare; wildcards require it")
     )
     acme_dns_credentials: str | None = Field(
-        None, description="the plugin's credentials: a file, which goes to the server for root alone to read"
+        None, description="file with the plugin's credentials; on the server only root can read it"
     )
     acme_dns_seconds: int | None = Field(
-        None, ge=0, le=3600, description="until all name servers have the proof; the plugin's own if not given"
+        None,
+        ge=0,
+        le=3600,
+        description="seconds until all name servers have the DNS record; the plugin's own default if not set",
     )
-    tls_cert: str | None = Field(
-        None, description="a certificate of your own instead (PEM): the site's, then those of its issuers"
-    )
-    tls_key: str | None = Field(None, description="its private key (PEM)")
-    hsts: int = Field(
-        63072000, ge=0, description="seconds for which browsers remember to use HTTPS; 0 makes them forget it"
-    )
+    tls_cert: str | None = Field(None, description="your own certificate (PEM): the site's first, then its issuers'")
+    tls_key: str | None = Field(None, description="private key of your own certificate (PEM)")
+    hsts: int = Field(63072000, ge=0, description="seconds for which browsers must use HTTPS; 0 tells them to stop")
     http3: Switch = Field(
-        False, description="HTTP/3 beside HTTP/2, by UDP port 443: where the server's Nginx can, once there is HTTPS"
+        False,
+        description="on: HTTP/3 besides HTTP/2, on UDP port 443, if the server's Nginx supports it and the site has "
+        "HTTPS",
     )
     basic_auth: Annotated[tuple[User, ...], SEPARATED] = Field(
-        (), exclude=True, description="user:password, comma-separated: who may see the site; stored hashed"
+        (), exclude=True, description="user:password, comma-separated: logins that may see the site; stored hashed"
     )
-    allow: Networks = Field((), description="addresses and networks (CIDR) that alone may see the site")
-    deny: Networks = Field((), description="addresses and networks (CIDR) that may not")
+    allow: Networks = Field((), description="only these addresses and networks (CIDR) may see the site")
+    deny: Networks = Field((), description="these addresses and networks (CIDR) may not see the site")
     rate_limit: Annotated[str, matching(r"[1-9]\d{0,5}r/[sm]", "a rate such as 20r/s or 60r/m")] | None = Field(
-        None, description="requests of one address to the application; as many at once; more are answered 429"
+        None,
+        description="rate limit of requests to the application per client address, with a burst of the same number; "
+        "more get 429",
     )
     cache: Annotated[str, matching(r"[1-9]\d{0,4}[smh]", "a time such as 10s")] | None = Field(
-        None, description="how long Nginx keeps answers for visitors without cookies"
+        None, description="how long Nginx caches responses for visitors without cookies"
     )
-    nginx_include: str | None = Field(None, description="a file of yours, put into the site's server block")
+    nginx_include: str | None = Field(None, description="your own file to include in the site's server block")
     real_ip: Networks = Field(
-        (), description="proxies in front (CIDR) whose X-Forwarded-For tells the visitor's address"
+        (), description="proxies in front of the server (CIDR), whose X-Forwarded-For has the visitor's address"
     )
     block_agents: Annotated[
         tuple[
@@ -218,7 +230,7 @@ class Settings(BaseModel):
             ...,
         ],
         SEPARATED,
-    ] = Field((), description="whole words of what a client calls itself: such crawlers get no answer")
+    ] = Field((), description="drop requests whose User-Agent contains one of these words")
     fallback: (
         Annotated[
             str,
@@ -229,16 +241,18 @@ class Settings(BaseModel):
         | None
     ) = Field(
         None,
-        description="static sites: the file served for paths that don't exist, such as index.html of a single-page "
-        "application; files of the usual endings are still not found (404)",
+        description="static sites: the file to serve for paths that don't exist, such as index.html of a single-page"
+        " application; missing files with a usual file ending still get 404",
     )
-    firewall: Switch = Field(True, description="ufw: sshd's own port, 80 and 443; off leaves it alone")
+    firewall: Switch = Field(
+        True, description="manage ufw, which opens sshd's own port, 80 and 443; off: don't touch it"
+    )
 
     processes: Mapping[str, str] = Field(
-        {}, description="another process of the same image, e.g. a queue worker: its command, a shell line"
+        {}, description="shell command of another process of the same image, such as a queue worker"
     )
     env: Mapping[str, Secret] = Field(exclude=True, description="the application's environment")
-    dotenv: Dotenv = Field(exclude=True, description="where all this was read")
+    dotenv: Dotenv = Field(exclude=True, description="the environment file they were read from")
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -259,13 +273,13 @@ class Settings(BaseModel):
         except ValidationError as error:
             faults += dict.fromkeys(_sentence(detail) for detail in _first_of_each(error.errors()))
         if faults:
-            there = f"Mend {path}" if path.exists() else f"There is no {path}: type fab init to make one,"
-            raise Refused("\n".join(faults), hint=f"{there} and type the same command again.")
+            there = f"Fix {path}" if path.exists() else f"There is no {path}: run fab init to create one,"
+            raise Refused("\n".join(faults), hint=f"{there} and run the command again.")
         return settings
 
     @classmethod
     def known(cls) -> set[str]:
-        """Fields that are a ``DEPLOY_`` setting."""
+        """Return the fields that are a ``DEPLOY_`` setting."""
         return set(cls.model_fields) - {*FAMILIES, "env", "dotenv"}
 
     @model_validator(mode="after")
@@ -284,7 +298,7 @@ class Settings(BaseModel):
 
     @property
     def health_location(self) -> str:
-        """The health check's path where it is its own, so that it can be treated unlike the rest; else empty."""
+        """The health check's path, which Nginx exempts from access rules. Empty if it is the home page."""
         path = self.health_path.partition("?")[0]
         return "" if path == "/" else path
 
@@ -295,7 +309,7 @@ class Settings(BaseModel):
 
     @property
     def containers(self) -> bool:
-        """Whether the site is an application, which runs in containers; a folder of files needs none."""
+        """Whether the site runs in containers. A static site doesn't."""
         return self.kind != "static"
 
     @property
@@ -310,7 +324,7 @@ class Settings(BaseModel):
 
     @property
     def folder(self) -> Path:
-        """The folder that relative paths of the settings start from: where the .env file is, or a link to it."""
+        """The folder that relative paths in the settings start from: that of the .env file or of a link to it."""
         return self.dotenv.path.parent.resolve()
 
     @property
@@ -319,14 +333,14 @@ class Settings(BaseModel):
         return self.domains + self.redirect_domains
 
     def fingerprint(self) -> str:
-        """A hash of everything here that makes one release differ from another. Tells nothing of the values."""
+        """Return a hash of the settings that distinguish releases. It reveals nothing about their values."""
         not_its_own = {"keep", "drain", "upstream", "build_cache", "dotenv", "env", *_OF_THE_SERVER}
         steer = self.model_dump(mode="json", exclude=not_its_own)
         values = {name: value.reveal() for name, value in self.env.items()}
         return sha256(json.dumps([steer, values], sort_keys=True).encode()).hexdigest()
 
 
-# What concerns Nginx, certificates and the firewall, and no release.
+# Settings of Nginx, certificates and the firewall, which don't change a release.
 _OF_THE_SERVER = {
     "registry_user", "redirect_domains", "max_body", "firewall", "acme_email", "acme_server", "acme_ca", "acme_eab_kid",
     "acme_eab_hmac_key", "acme_dns", "acme_dns_credentials", "acme_dns_seconds", "tls_cert", "tls_key", "hsts", "http3",
@@ -335,7 +349,7 @@ _OF_THE_SERVER = {
 }  # fmt: skip
 
 
-# What a folder of files has a use for. Whatever else is set for one is refused: nobody is to believe it is in force.
+# Settings that apply to a static site. Others are refused, so that they aren't ignored unnoticed.
 _OF_A_FOLDER = {
     "site", "hosts", "kind", "domains", "redirect_domains", "app", "health_path", "keep", "firewall", "acme_email",
     "acme_server", "acme_ca", "acme_eab_kid", "acme_eab_hmac_key", "acme_dns", "acme_dns_credentials",
@@ -346,7 +360,7 @@ _OF_A_FOLDER_ALONE = {"fallback"}
 
 
 def whereabouts(path: Path) -> tuple[bool, str]:
-    """Of a site, before its settings are checked: whether they say where it is, and the site's name."""
+    """Return whether DEPLOY_HOSTS is set, and the site's name, without checking the other settings."""
     with suppress(Refused):
         values = config_dotenv.read(path).values
         name = values[f"{PREFIX}SITE"].reveal() if f"{PREFIX}SITE" in values else ""
@@ -356,7 +370,7 @@ def whereabouts(path: Path) -> tuple[bool, str]:
 
 
 def contents(settings: Settings, field: str) -> bytes:
-    """The file that a setting names. Raises Refused."""
+    """Return the content of the file that a setting names. Raises Refused if it can't be read."""
     try:
         return (settings.folder / str(getattr(settings, field))).read_bytes()
     except OSError as error:
@@ -375,17 +389,17 @@ def _unknown_name(name: str, value: str) -> str:
         return ""
     if name.startswith(PROCESS):
         good = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]{0,30}", name.removeprefix(PROCESS))
-        return "" if good else f"DEPLOY_{name}: a process is named by letters, digits and _, at most 31."
+        return "" if good else f"DEPLOY_{name}: the name of a process may have letters, digits and _, at most 31."
     if name in PLANNED or name.startswith(PLANNED_FAMILIES):
         ignorable = value in {"", PLANNED.get(name)}
-        return "" if ignorable else f"DEPLOY_{name} isn't built yet in this version of Portside: take it out for now."
+        return "" if ignorable else f"DEPLOY_{name} isn't supported by this version of Portside. Remove it."
     known = [*(field.upper() for field in Settings.known()), *PLANNED]
     close = difflib.get_close_matches(name, known, n=1)
-    return f"DEPLOY_{name} is no setting" + (f"; did you mean DEPLOY_{close[0]}?" if close else ".")
+    return f"DEPLOY_{name} isn't a setting" + (f"; did you mean DEPLOY_{close[0]}?" if close else ".")
 
 
 def _processes(steer: Mapping[str, Secret]) -> dict[str, str]:
-    """What DEPLOY_PROCESS_<NAME> say: names as containers have them, and shell lines."""
+    """Return the processes in DEPLOY_PROCESS_<NAME>: name, as containers have it -> shell line."""
     lines = {_process(name): value.reveal() for name, value in sorted(steer.items()) if name.startswith(PROCESS)}
     return {name: line for name, line in lines.items() if line.strip()}
 
@@ -396,7 +410,7 @@ def _process(name: str) -> str:
 
 def _same_process(steer: Mapping[str, Secret]) -> list[str]:
     named = [_process(name) for name in steer if name.startswith(PROCESS)]
-    return [f"Several of DEPLOY_{PROCESS}* name the process {name}." for name in set(named) if named.count(name) > 1]
+    return [f"Several of DEPLOY_{PROCESS}* define the process {name}." for name in set(named) if named.count(name) > 1]
 
 
 def _is_static(steer: Mapping[str, Secret]) -> bool:
@@ -404,11 +418,11 @@ def _is_static(steer: Mapping[str, Secret]) -> bool:
 
 
 def _of_no_use(steer: Mapping[str, Secret]) -> list[str]:
-    """What is set for a folder of files and only an application has a use for, or the other way round."""
+    """Return a fault for each setting of an application that is set for a static site, or the other way round."""
     harmless = {"DATABASE": {"none", Settings.model_fields["database"].default}, "BUILD": {"server"}}
-    site, useless = ("a static site", _of_an_application) if _is_static(steer) else ("an application", _of_a_folder)
+    site, useless = ("static sites", _of_an_application) if _is_static(steer) else ("applications", _of_a_folder)
     return [
-        f"DEPLOY_{name}: {site} has no use for it: take it out."
+        f"DEPLOY_{name} doesn't apply to {site}. Remove it."
         for name, value in steer.items()
         if useless(name) and value.reveal().strip() not in harmless.get(name, set()) | {""}
     ]
@@ -423,19 +437,19 @@ def _of_an_application(name: str) -> bool:
 
 
 def _secrets_missing(steer: Mapping[str, Secret], env: Mapping[str, Secret]) -> list[str]:
-    """SECRET_KEY and, where Portside runs the database, POSTGRES_PASSWORD have no default that would be safe."""
+    """Return a fault for each missing or weak secret: SECRET_KEY, and POSTGRES_PASSWORD for Portside's own database."""
     elsewhere = "DATABASE" in steer and steer["DATABASE"].reveal() in {"external", "none"}
     needed = ["SECRET_KEY"] if elsewhere else ["SECRET_KEY", "POSTGRES_PASSWORD"]
     faults = {name: secret.weakness(env[name].reveal()) if name in env else "is missing" for name in needed}
     return [
-        f"{name} {fault}: fab init{' --env new.env' * (fault != 'is missing')} makes a .env with one generated."
+        f"{name} {fault}: fab init{' --env new.env' * (fault != 'is missing')} creates a .env with a generated one."
         for name, fault in faults.items()
         if fault
     ]
 
 
 def _missing_names(settings: Settings) -> list[str]:
-    """Build arguments and secrets that name a variable which isn't there."""
+    """Return a fault for each build argument or secret whose variable is missing."""
     wanted = {"DEPLOY_BUILD_ARGS": settings.build_args, "DEPLOY_BUILD_SECRETS": settings.build_secrets}
     return [
         f"{setting} names {name}, which isn't in the environment file."
@@ -446,13 +460,13 @@ def _missing_names(settings: Settings) -> list[str]:
 
 
 def _first_of_each(details: list[Any]) -> list[Any]:
-    """Drop "too short" where the parts themselves were at fault: it would only confuse."""
+    """Drop "too short" if the parts themselves are at fault: it would only confuse."""
     at_fault = {detail["loc"][0] for detail in details if len(detail["loc"]) > 1}
     return [d for d in details if not (d["type"] == "too_short" and d["loc"][0] in at_fault)]
 
 
 def _sentence(detail: Any) -> str:
-    """One pydantic error as a sentence that begins with the variable's name."""
+    """Return a pydantic error as a sentence that begins with the variable's name."""
     message = re.sub(r"^Value error, ", "", str(detail["msg"]))
     if not detail["loc"]:
         return f"{message}."

@@ -78,9 +78,9 @@ def test_a_wildcard_stands_where_it_can_be_certified(tmp_path: Path) -> None:
         settings = sample.settings(tmp_path, DEPLOY_DOMAINS="a.example,*.A.example.", **how)
         assert settings.domains == ("a.example", "*.a.example")
     (fault,) = sample.refused(tmp_path, DEPLOY_DOMAINS="a.example,*.a.example")
-    assert fault == "*.a.example needs DEPLOY_ACME_DNS: certificates for wildcards are proved by DNS."
+    assert fault == "*.a.example needs DEPLOY_ACME_DNS: authorities issue wildcard certificates only by DNS."
     (fault,) = sample.refused(tmp_path, DEPLOY_DOMAINS="*.a.example", **DNS)
-    assert fault == "DEPLOY_DOMAINS: *.a.example can't be the first, which links and checks name."
+    assert fault == "DEPLOY_DOMAINS: *.a.example can't be the first, which is used in links and checks."
 
 
 @pytest.mark.parametrize(
@@ -124,24 +124,24 @@ def test_the_range_of_ports_must_be_one(ports: str, tmp_path: Path) -> None:
 )
 def test_what_belongs_together_is_set_together(given: dict[str, str], tmp_path: Path) -> None:
     (fault,) = sample.refused(tmp_path, **given)
-    assert "belong together: set both or none" in fault
+    assert "belong together. Set both or none" in fault
 
 
 def test_an_asgi_application_does_not_speak_uwsgi(tmp_path: Path) -> None:
     for worker_class in ("asgi", "uvicorn_worker.UvicornWorker"):
         (fault,) = sample.refused(tmp_path, DEPLOY_PROTOCOL="uwsgi", DEPLOY_WORKER_CLASS=worker_class)
-        assert fault.startswith("DEPLOY_PROTOCOL=uwsgi can't carry")
+        assert fault.startswith("DEPLOY_PROTOCOL=uwsgi doesn't work with an ASGI worker")
     (fault,) = sample.refused(tmp_path, DEPLOY_PROTOCOL="fastcgi")
     assert fault == "DEPLOY_PROTOCOL: should be http or uwsgi."
 
 
 def test_what_steers_a_build_is_refused_for_an_image(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="for which DEPLOY_PYTHON, DEPLOY_APT can do nothing"):
+    with pytest.raises(Refused, match="so DEPLOY_PYTHON, DEPLOY_APT would have no effect"):
         sample.settings(tmp_path, **sample.PULLED, DEPLOY_APT="gettext", DEPLOY_PYTHON="3.12")
 
 
 def test_credentials_of_a_registry_need_an_image(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="DEPLOY_REGISTRY_USER is for an image to pull"):
+    with pytest.raises(Refused, match="DEPLOY_REGISTRY_USER applies only to an image to pull"):
         sample.settings(tmp_path, **{**sample.PULLED, "DEPLOY_BUILD": "server"})
 
 

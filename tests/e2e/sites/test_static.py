@@ -341,7 +341,7 @@ def test_settings_of_an_application_are_refused(site: Project) -> None:
         done = site.deploy(check=False)
     assert done.code == 2
     for name in given:
-        assert f"{name}: a static site has no use for it" in done.err
+        assert f"{name} doesn't apply to static sites" in done.err
 
 
 @pytest.mark.core
