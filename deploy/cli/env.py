@@ -38,7 +38,7 @@ from . import fabric
 from .fleet import FleetHost
 
 SIGNS = {"same": " ", "here": "+", "server": "-", "differs": "~"}
-MEANT = {"same": "", "here": "only here", "server": "only on the server", "differs": "different on the server"}
+MEANINGS = {"same": "", "here": "only here", "server": "only on the server", "differs": "different on the server"}
 FILES = ("tls_cert", "tls_key", "acme_ca", "acme_dns_credentials", "nginx_include", "build_ca")
 """Settings that name a file. The server doesn't keep these files."""
 
@@ -63,21 +63,21 @@ class Kept:
 def show(context: Context, *, env: str, site: str, as_json: bool, verbose: bool, quiet: bool) -> None:
     """Print the names on the server, and how they differ from the local ones. Without a local environment file, print
     only the names."""
-    if _is_lost(Path(env)):
+    if _has_no_settings(Path(env)):
         report = Report(verbose=verbose, quiet=quiet)
         name = site or site_name(Path(env))
         report.warn(
             f"There is no {env} here, so these are the names of {name} on the server. Run fab env --pull to write it."
         )
-        _tell(report, _server(context, report, env, site, {}), Site(name), None, as_json)
+        _show(report, _server(context, report, env, site, {}), Site(name), None, as_json)
         return
     run = fabric.run(context, "env", env=env, json=as_json, verbose=verbose, quiet=quiet, typed={"site": site})
     if site not in {"", run.site.name}:
         raise Refused(f"--site {site}: {env} belongs to {run.site.name}.", hint="Name another file with --env.")
-    _tell(run.report, run.server, run.site, run.settings, as_json)
+    _show(run.report, run.server, run.site, run.settings, as_json)
 
 
-def _is_lost(path: Path) -> bool:
+def _has_no_settings(path: Path) -> bool:
     """Return whether there are no local settings: no file, and not all settings in the shell, as in a CI job."""
     if path.exists():
         return False
@@ -103,7 +103,7 @@ def _server(context: Context, report: Report, env: str, site: str, options: Mapp
     return server
 
 
-def _tell(report: Report, server: Server, site: Site, settings: Settings | None, as_json: bool) -> None:
+def _show(report: Report, server: Server, site: Site, settings: Settings | None, as_json: bool) -> None:
     nonce = secrets.token_hex(16)
     look = script(f"Which release of {site.name} is live", "live", site.root)
     ask = script("Read the names", "env", site.root, site.settings, nonce)
@@ -111,19 +111,25 @@ def _tell(report: Report, server: Server, site: Site, settings: Settings | None,
         report.aside()
     with server.quietly():
         live, asked = server.apply([look, ask], stage="env")
-    told = [line for line in asked.output if line.startswith("site.last\t")]
-    kept = Kept.parse(Facts.parse("\n".join([*live.output, *told])), asked.output)
+    last = [line for line in asked.output if line.startswith("site.last\t")]
+    kept = Kept.parse(Facts.parse("\n".join([*live.output, *last])), asked.output)
     if not kept.facts.current:
         raise Refused(f"{site.name} isn't live on {server.target}.")
     found = compared(kept, settings, nonce)
-    found = {"site": site.name, "server": server.target, "release": kept.facts.current, "deployed": _by(kept), **found}
+    found = {
+        "site": site.name,
+        "server": server.target,
+        "release": kept.facts.current,
+        "deployed": _last_change(kept),
+        **found,
+    }
     if as_json:
         report.result(found)
         return
     _print(report, found)
 
 
-def _by(kept: Kept) -> dict[str, str]:
+def _last_change(kept: Kept) -> dict[str, str]:
     """Return who changed the site last, and when."""
     return {name: str(kept.facts.last.get(name, "")) for name in ("who", "when")}
 
@@ -177,7 +183,7 @@ def _print(report: Report, found: Mapping[str, Any]) -> None:
             report.say(heading, style="bold")
         for name, kind in lines:
             shown = kind if found["compared"] else "same"
-            report.say(f"  {SIGNS[shown]} {name}   {MEANT[shown]}".rstrip())
+            report.say(f"  {SIGNS[shown]} {name}   {MEANINGS[shown]}".rstrip())
     if made := found["environment"]["made"]:
         report.say(f"  set by Portside: {', '.join(made)}")
 
@@ -198,12 +204,12 @@ def pull(context: Context, *, env: str, site: str, yes: bool, verbose: bool, qui
             "is no terminal to ask on.",
             hint=f"To skip the question: {again}",
         )
-    text = _of_this_site(_text(server, Site(name)), path, name)
+    text = _with_site_name(_text(server, Site(name)), path, name)
     if not yes and report.ask(f"This writes every secret of {name} to this machine. Type {name} to go on: ") != name:
         raise Refused(f"That isn't {name}.", state="Nothing was written.")
     _write(path, text)
     report.say(f"Wrote {path}, as of the last deploy of {name} to {server.target}.", style="bold green")
-    _tell_more(report, path, text)
+    _warn_about_gaps(report, path, text)
 
 
 def _text(server: Server, site: Site) -> str:
@@ -222,7 +228,7 @@ def _text(server: Server, site: Site) -> str:
     return str(json.loads(b64decode(result.answer))["text"])
 
 
-def _of_this_site(text: str, path: Path, name: str) -> str:
+def _with_site_name(text: str, path: Path, name: str) -> str:
     """Return the text, with DEPLOY_SITE added if the folder's name would give another site name."""
     values, _ = dotenv.parse_text(text, path)
     if values.get(f"{PREFIX}SITE") or site_name(path) == name:
@@ -240,7 +246,7 @@ def _write(path: Path, text: str) -> None:
         stream.write(text)
 
 
-def _tell_more(report: Report, path: Path, text: str) -> None:
+def _warn_about_gaps(report: Report, path: Path, text: str) -> None:
     """Warn about what the file lacks: values that were in no file, and files that it only names."""
     values, _ = dotenv.parse_text(text, path)
     _, found, rest = text.rpartition(FROM_THE_SHELL)

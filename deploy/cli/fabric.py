@@ -31,10 +31,10 @@ from ..ssh import connection
 from ..ssh.config import SSHConfig
 from ..ssh.server import Server
 from .fleet import Body, FleetHost, HostMode, fleet_hosts, follow
-from .fleet_output import named
+from .fleet_output import split_hosts
 
 PACKAGE = (__package__ or "").partition(".")[0]
-LEAST = 6  # length from which a GitHub job's log may mask a value everywhere
+MIN_MASKED = 6  # length from which a GitHub job's log may mask a value everywhere
 
 HELP = {
     "env": "the site's environment file, or NAME for .env.NAME (default: .env)",
@@ -99,10 +99,10 @@ class _Executor(Executor):  # type: ignore[misc]
 
     def normalize_hosts(self, hosts: Iterable[str] | None) -> list[dict[str, Any]]:
         """Return a call for each server. Fabric would make one for every entry of -H, even if empty or repeated."""
-        return list(super().normalize_hosts(named(hosts or ())))
+        return list(super().normalize_hosts(split_hosts(hosts or ())))
 
     def expand_calls(self, calls: Any, apply_hosts: bool = True) -> Any:
-        with _told():
+        with _errors_printed():
             if self.core.remainder:
                 raise Refused(
                     "A command after -- would bypass the tasks, over a connection that doesn't verify the host key.",
@@ -114,7 +114,7 @@ class _Executor(Executor):  # type: ignore[misc]
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _errors_printed() -> Iterator[None]:
     """Print a failure inside as a message, without a traceback."""
     try:
         yield
@@ -141,18 +141,18 @@ def task(body: Body | None = None, *, mode: Mode = HostMode.IN_TURN, name: str =
     often = [name for name in REPEATED if name in inspect.signature(body).parameters]
 
     @functools.wraps(body)
-    def told(context: Context, *args: Any, **kwargs: Any) -> None:
+    def wrapped(context: Context, *args: Any, **kwargs: Any) -> None:
         if "env" in kwargs:
             kwargs["env"] = dotenv.named(kwargs["env"])
         kwargs |= {name: ",".join(kwargs.get(name) or ()) for name in often}
-        with _told():
-            _each(mode, body, context, args, kwargs)
+        with _errors_printed():
+            _dispatch(mode, body, context, args, kwargs)
 
     known = {name: text for name, text in HELP.items() if name in body.__code__.co_varnames}
-    return fabric_task(help=known, auto_shortflags=False, iterable=often)(told)
+    return fabric_task(help=known, auto_shortflags=False, iterable=often)(wrapped)
 
 
-def _each(mode: Mode, body: Body, context: Context, args: Any, options: dict[str, Any]) -> None:
+def _dispatch(mode: Mode, body: Body, context: Context, args: Any, options: dict[str, Any]) -> None:
     """Run a task on all its servers. Fabric calls it once for each host: the call for the first does all the work.
     Without -H it uses the site's DEPLOY_HOSTS."""
     mode = mode if isinstance(mode, HostMode) else mode(_given(body, context, args, options))
@@ -206,7 +206,7 @@ def hosts_given() -> list[str]:
     """Return the hosts of -H. Fabric itself passes a task one at a time."""
     core = getattr(program, "core", None)
     value = core[0].args.hosts.value if core else None
-    return named(str(value).split(",")) if value else []
+    return split_hosts(str(value).split(",")) if value else []
 
 
 def _secrets(settings: Settings) -> list[Secret]:
@@ -226,13 +226,13 @@ def _public(settings: Settings) -> tuple[str, ...]:
     return *settings.names, settings.site, *settings.hosts, *hosts_given()
 
 
-def _hide(report: Report, settings: Settings) -> None:
+def _mask_secrets(report: Report, settings: Settings) -> None:
     """Mask secrets here, and in the log of a GitHub job, which otherwise masks only whole values of its own."""
     secrets = _secrets(settings)
     report.hide(secrets, _public(settings))
     if os.environ.get("GITHUB_ACTIONS") == "true":
         lines = {line.strip() for secret in secrets for line in secret.reveal().splitlines()}
-        for line in sorted(line for line in lines if len(line) >= LEAST and not vocabulary.has(line)):
+        for line in sorted(line for line in lines if len(line) >= MIN_MASKED and not vocabulary.has(line)):
             print(f"::add-mask::{line.replace('%', '%25')}", file=sys.stderr, flush=True)
 
 
@@ -255,14 +255,14 @@ def run(
     Raises Refused without a server: nothing ever runs on the laptop.
     """
     if not isinstance(context, Connection):
-        raise _nowhere(Path(env), command, {"env": env, **options, **(typed or {})})
+        raise _no_server(Path(env), command, {"env": env, **options, **(typed or {})})
     settings = Settings.load(Path(env))
     report = Report(verbose=verbose, quiet=quiet)
     host = getattr(context, "fleet_host", None) or FleetHost("", context)
     host.speak(report)
     if json:
         report.aside()
-    _hide(report, settings)
+    _mask_secrets(report, settings)
     if settings.dotenv.overridden and command != "doctor":  # doctor reports it as a finding
         report.warn(f"Variables set in your shell override {env}: {', '.join(settings.dotenv.overridden)}.")
     server = Server(host.connection, report)
@@ -273,7 +273,7 @@ def run(
     return host.adopt(Run(Request(command, env=env, target=target, **options), settings, server, report))
 
 
-def _nowhere(path: Path, command: str, options: dict[str, Any]) -> Refused:
+def _no_server(path: Path, command: str, options: dict[str, Any]) -> Refused:
     """Return the error for a missing server, with the command to run: on the server of the last deploy from here."""
     site = whereabouts(path)[1]
     last = ",".join(logfile.deployed_to(site))

@@ -97,7 +97,7 @@ def _write(stream: Any, line: str) -> None:
         stream.flush()
 
 
-def named(hosts: Iterable[str]) -> list[str]:
+def split_hosts(hosts: Iterable[str]) -> list[str]:
     """Return the servers that -H names, each once."""
     return list(dict.fromkeys(host.strip() for host in hosts if host.strip()))
 

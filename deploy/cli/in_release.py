@@ -120,8 +120,8 @@ def _look(run: Run) -> None:
         return
     step = script(f"Which release of {run.site.name} is live", "live", run.site.root)
     with run.server.quietly():
-        (told,) = run.server.apply([step], stage=run.request.command)
-    run.facts = Facts.parse("\n".join(told.output))
+        (live,) = run.server.apply([step], stage=run.request.command)
+    run.facts = Facts.parse("\n".join(live.output))
     ownership.check_name(run)
     if not run.facts.current:
         raise PortsideError(

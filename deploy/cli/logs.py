@@ -27,8 +27,8 @@ def show(run: Run, options: Mapping[str, Any], *, as_json: bool = False) -> None
     lines = _lines(run, asked)
     if as_json:
         mask = run.report.mask
-        told = [{"time": when, "service": service, "text": mask(text)} for when, service, text in lines]
-        run.report.result(told)
+        data = [{"time": when, "service": service, "text": mask(text)} for when, service, text in lines]
+        run.report.result(data)
         return
     written = False
     try:

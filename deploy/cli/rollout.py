@@ -49,15 +49,15 @@ class Turns:
             self._passed[name].add(self._at[name])
             self._at[name] = stage
             self._moved.notify_all()
-            told = ""
+            reported = ""
             while True:
                 self._stop(name, stage)
                 before = self._before(name, stage)
                 if not before:
                     return
-                if before != told and stage != LOCK:
+                if before != reported and stage != LOCK:
                     waiting(before)
-                told = before
+                reported = before
                 self._moved.wait()
 
     def end(self, name: str, *, failed: bool) -> None:

@@ -25,7 +25,7 @@ def show(run: Run, *, as_json: bool) -> None:
         run.report.aside()
     run.look()
     versions.check(run)
-    found = told(run, site_health.fault(run))
+    found = summary(run, site_health.fault(run))
     if as_json:
         run.report.result(found)
         return
@@ -37,7 +37,7 @@ def show(run: Run, *, as_json: bool) -> None:
         run.report.warn(problem)
 
 
-def told(run: Run, fault: str = "") -> dict[str, Any]:
+def summary(run: Run, fault: str = "") -> dict[str, Any]:
     """Return the state of the site as plain data. ``fault``: why visitors get an error, or empty. ``problems``: one
     line each, with its fix."""
     facts, settings = run.facts, run.settings

@@ -18,7 +18,7 @@ from invoke.exceptions import Exit
 
 from deploy.cli import fleet
 from deploy.cli.fleet import FleetHost, HostMode, again, fleet_hosts, follow, outcome
-from deploy.cli.fleet_output import Lines, named
+from deploy.cli.fleet_output import Lines, split_hosts
 from deploy.cli.rollout import Turns
 from deploy.config.settings import Settings
 from deploy.core.errors import Locked, PortsideError, Refused, Stopped
@@ -57,7 +57,7 @@ def speaking(host: FleetHost) -> Report:
 
 
 def test_a_server_is_named_once() -> None:
-    assert named(["127.0.0.1", " 127.0.0.1", "127.0.0.2", ""]) == HOSTS[:2]
+    assert split_hosts(["127.0.0.1", " 127.0.0.1", "127.0.0.2", ""]) == HOSTS[:2]
 
 
 def test_two_names_of_one_server_are_refused() -> None:

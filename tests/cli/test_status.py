@@ -20,7 +20,7 @@ from tests.sample import Paper
 def told(settings: Settings, facts: Facts) -> dict[str, Any]:
     run = sample.run(settings, Paper(facts), "status")
     run.look()
-    return status.told(run)
+    return status.summary(run)
 
 
 def shown(settings: Settings, facts: Facts, capsys: pytest.CaptureFixture[str], *, as_json: bool = False) -> str:

@@ -255,7 +255,7 @@ def report(folder: Path, **lines: str) -> tuple[Report, str]:
     """A report for a site with this environment, and the site's address."""
     found = sample.settings(folder, **lines)
     made = Report()
-    fabric._hide(made, found)
+    fabric._mask_secrets(made, found)
     return made, hostnames.live(found, sample.live(found)).address
 
 

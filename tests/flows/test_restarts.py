@@ -70,7 +70,7 @@ def test_it_is_a_problem_of_status(settings: Settings) -> None:
         settings, Paper(facts(settings, often(-1), container=replace(QUEUE, state="restarting"))), "status"
     )
     run.look()
-    told = status.told(run)
+    told = status.summary(run)
     assert told["processes"][0]["restarts"] == 3
     (problem,) = [each for each in told["problems"] if "queue" in each]
     assert "keeps ending" in problem

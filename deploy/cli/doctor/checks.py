@@ -98,8 +98,8 @@ def _host(it: Examined) -> list[Finding]:
     )
     if work:
         what = work[0].name.removeprefix("File ") + (f" and {len(work) - 1} more" if len(work) > 1 else "")
-        told = f"The server setup is out of date for this version of Portside: {what}{_because(it)}."
-        found.append(findings.warning("host", told, it.fab("provision")))
+        text = f"The server setup is out of date for this version of Portside: {what}{_because(it)}."
+        found.append(findings.warning("host", text, it.fab("provision")))
     return found or [findings.fine("host", f"{facts.os_name}, set up correctly")]
 
 

@@ -118,14 +118,14 @@ def show(report: Report, found: Iterable[Finding], *, server: str, as_json: bool
     found = list(found)
     faults, warnings = (sum(each.level == level for each in found) for level in ("fault", "warning"))
     if as_json:
-        told = {"server": server or None, "ok": not faults, "findings": [each.as_dict() for each in found]}
-        report.result(told)
+        data = {"server": server or None, "ok": not faults, "findings": [each.as_dict() for each in found]}
+        report.result(data)
     else:
         for each in found:
             _print(report, each)
         counts = f"{count(faults, 'fault')}, {count(warnings, 'warning')}"
-        told_of = counts if faults or warnings else "no problems found"
-        report.say(f"{server or 'This machine'}: {told_of}.", style="bold")
+        summary = counts if faults or warnings else "no problems found"
+        report.say(f"{server or 'This machine'}: {summary}.", style="bold")
         if not server:
             report.say("  To check a server: fab doctor -H user@host")
     if faults:

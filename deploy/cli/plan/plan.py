@@ -84,7 +84,7 @@ def make(given: Run) -> Plan:
     mask = given.report.mask
     differ = Differing(first, present, mask, versions=versions, surplus=surplus)
     found = reasons.explained(differ.items(dry_run.taken), dry_run.taken, run, first)
-    items = [_told(run, item, mask, versions=versions) for item in found]
+    items = [_item_shown(run, item, mask, versions=versions) for item in found]
     certs_do = certs_steps(run)
     return Plan(run, first, items, later, present, nonce, certs_do, _warnings(run, report), mask)
 
@@ -138,7 +138,7 @@ def _look(given: Run, run: Run, first: Facts, dry_run: DryRunServer, nonce: str)
     return Present.parse(result.output)
 
 
-def _told(run: Run, item: Item, mask: Mask, *, versions: bool) -> Item:
+def _item_shown(run: Run, item: Item, mask: Mask, *, versions: bool) -> Item:
     """Return an item for the reader: a name that depends on content or time is not known yet."""
     known = item.name if versions else GENERATION.sub(NEW, item.name)
     identity = run.candidate.release.id if run.candidate.release else NEW
@@ -293,11 +293,11 @@ def show(run: Run, *, as_json: bool) -> None:
     """Print the plan; as JSON one object. Exits with 10 if a deploy would change something."""
     with run.progress.stack:
         plan = make(run)
-        told = _json(plan)
+        data = _json(plan)
     if as_json:
-        run.report.result(told)
+        run.report.result(data)
     else:
-        text.Text(run.report, plan, told).tell()
+        text.Text(run.report, plan, data).print()
     run.report.detail(count(run.server.round_trips, "round trip"))
     if plan.changes:
         raise Exit(code=10)

@@ -20,16 +20,16 @@ class Text:
 
     COLOURS = {"+": "green", "~": "yellow", "-": "red", "?": "cyan"}
 
-    def __init__(self, report: Report, plan: Plan, told: dict[str, Any]) -> None:
-        self.report, self.plan, self.told = report, plan, told
+    def __init__(self, report: Report, plan: Plan, data: dict[str, Any]) -> None:
+        self.report, self.plan, self.data = report, plan, data
 
-    def tell(self) -> None:
-        self.report.say(f"{self.plan.run.settings.canonical}: {self.told['project']}")
+    def print(self) -> None:
+        self.report.say(f"{self.plan.run.settings.canonical}: {self.data['project']}")
         for stage in runner.stages_of(self.plan.run.request.flow, self.plan.run.settings):
             self._stage(stage)
         self._environment()
         self._certificate()
-        self._lines("drift", self.told["drift"], "!")
+        self._lines("drift", self.data["drift"], "!")
         for line in self.plan.warnings:
             self.report.warn(line)
         self._end()
@@ -62,7 +62,7 @@ class Text:
         if name == "build":
             self._source()
         if name == "prepare":
-            self._diff(self.told["compose"])
+            self._diff(self.data["compose"])
             self._migrations()
         if later:
             self._sign("?", later)
@@ -82,7 +82,7 @@ class Text:
             self.report.say(f"      {line}", style=self.COLOURS.get(line[:1], "dim"))
 
     def _source(self) -> None:
-        differs = self.told["source"]["differs"]
+        differs = self.data["source"]["differs"]
         if not differs:
             return
         for sign, names in (("+", differs["added"]), ("~", differs["changed"]), ("-", differs["gone"])):
@@ -94,7 +94,7 @@ class Text:
             self.report.say(f"      {sign} {name}", style=self.COLOURS[sign])
 
     def _migrations(self) -> None:
-        for migration in self.told["migrations"]:
+        for migration in self.data["migrations"]:
             self.report.say(f"      + {migration['name']}", style="green")
             for phrase in migration["breaking"]:
                 self.report.say(f"        breaks the live release: {phrase}", style="bold red")
@@ -102,7 +102,7 @@ class Text:
                 self.report.say(f"        can't be checked: {phrase}", style="yellow")
 
     def _environment(self) -> None:
-        names = self.told["environment"]
+        names = self.data["environment"]
         signs = (("+", "added"), ("~", "changed"), ("-", "gone"))
         if any(names[kind] for _, kind in signs):
             self._heading("environment")
@@ -111,13 +111,13 @@ class Text:
                 self._sign(sign, name)
 
     def _certificate(self) -> None:
-        found = self.told["certificate"]
+        found = self.data["certificate"]
         if found:
             self._lines("certificate", [f"{', '.join(found['names'])}, until {found['until']}"], " ")
-        self._lines("fab certs would", self.told["certs"], "·")
+        self._lines("fab certs would", self.data["certs"], "·")
 
     def _end(self) -> None:
-        target, disk = self.plan.run.server.target, self.told["disk"]
+        target, disk = self.plan.run.server.target, self.data["disk"]
         if not self.plan.changes:
             live = f"; {self.plan.facts.current} is live" if self.plan.facts.current else ""
             self.report.say(f"{target}: nothing to do{live}.", style="bold green")
@@ -125,11 +125,11 @@ class Text:
         if self.plan.makes_release:
             self.report.say(f"Disk: at most {disk['needed_mb']} MB needed, {disk['free_mb']} MB free.")
         run, changes = self.plan.run, f"{count(self.plan.changes, 'change')} on {target}"
-        breaks = any(migration["breaking"] for migration in self.told["migrations"])
+        breaks = any(migration["breaking"] for migration in self.data["migrations"])
         if breaks:
             self.report.say(f"fab deploy refuses this: it breaks {self.plan.facts.current}. {SPLIT}", style="bold red")
             changes = f"{changes}, and visitors may see errors meanwhile"
-        drop = ",".join(loss["name"] for loss in self.told["losses"] if loss["needed"])
+        drop = ",".join(loss["name"] for loss in self.data["losses"] if loss["needed"])
         if drop:
             self.report.say(f"fab deploy refuses this without --drop {drop}.", style="bold red")
         again = run.fab("deploy", ref=run.request.ref, allow_breaking=breaks, drop=drop)
