@@ -76,7 +76,7 @@ IN_A_BUILD = {
 
 
 INVALID = re.compile(r"left by an interrupted statement\. Remove it with: (DROP INDEX CONCURRENTLY .*;)$", re.MULTILINE)
-"""The text that portside_patience.py prints for an index that is only partly built."""
+"""The text that portside_lock_timeout.py prints for an index that is only partly built."""
 
 
 def hint(lines: Sequence[str]) -> str:

@@ -25,12 +25,12 @@ from ..releases.environment import made_environment_step
 from .context import Run
 from .progress import Phase
 
-_MODULES = ("portside_migrations.py", "portside_judge.py", "portside_tables.py", "portside_project.py")
+_MODULES = ("portside_migrations.py", "portside_compatibility.py", "portside_tables.py", "portside_project.py")
 _HISTORY = {name: REMOTE / name for name in _MODULES}
 _ASK = {"ask.py": REMOTE / "ask.py"} | _HISTORY
-_PATIENCE = {"portside_patience.py": REMOTE / "portside_patience.py"}
-_FORWARD = {"forward.py": REMOTE / "forward.py"} | _PATIENCE
-_BACK = {"back.py": REMOTE / "back.py"} | _PATIENCE | _HISTORY
+_LOCK_TIMEOUT = {"portside_lock_timeout.py": REMOTE / "portside_lock_timeout.py"}
+_FORWARD = {"forward.py": REMOTE / "forward.py"} | _LOCK_TIMEOUT
+_BACK = {"back.py": REMOTE / "back.py"} | _LOCK_TIMEOUT | _HISTORY
 BEHIND = "behind"  # in the site's record: the live release whose migrations were taken back before a switch
 SPLIT = "Split it over several deploys: docs/deploy.md, “Expand and contract”, has the recipe."
 

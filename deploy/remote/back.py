@@ -10,7 +10,7 @@ import os
 import sys
 import traceback
 
-import portside_patience
+import portside_lock_timeout
 import portside_project as project
 
 
@@ -18,7 +18,7 @@ def main() -> None:
     os.chdir(sys.argv[1])
     sys.path.insert(0, sys.argv[1])
     project.name_settings()
-    portside_patience.install()
+    portside_lock_timeout.install()
     import django
 
     django.setup()
@@ -62,7 +62,7 @@ def take_back(about, history) -> bool:
             call_command("migrate", app, name, database=history.alias, interactive=False)
     except Exception:  # whatever a migration may raise
         traceback.print_exc()
-        portside_patience.print_invalid_indexes()
+        portside_lock_timeout.print_invalid_indexes()
         return False
     return True
 

@@ -8,23 +8,23 @@ import runpy
 import sys
 import traceback
 
-import portside_patience
+import portside_lock_timeout
 
 
 def main() -> None:
     manage, alias = sys.argv[1:3]
-    portside_patience.install()
+    portside_lock_timeout.install()
     sys.argv = [manage, "migrate", "--noinput", *(() if alias == "default" else ("--database", alias))]
     sys.path[0] = os.path.dirname(os.path.abspath(manage))  # as python manage.py does
     try:
         runpy.run_path(manage, run_name="__main__")
     except SystemExit as error:
         if error.code:
-            portside_patience.print_invalid_indexes()
+            portside_lock_timeout.print_invalid_indexes()
         raise
     except Exception:  # whatever a project may raise
         traceback.print_exc()
-        portside_patience.print_invalid_indexes()
+        portside_lock_timeout.print_invalid_indexes()
         sys.exit(1)
 
 

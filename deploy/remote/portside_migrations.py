@@ -18,7 +18,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.migrations.state import ProjectState
-from portside_judge import Judge, called, label, note
+from portside_compatibility import Judge, called, label, note
 
 
 def named(name, alias):

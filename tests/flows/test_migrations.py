@@ -43,5 +43,5 @@ def test_what_other_releases_know_is_told_with_the_question() -> None:
     step = migrations.ask(paths, "app", other, "web.wsgi:app")
     assert step.words[-2:] == ("/srv/database.json", "web.wsgi:app")
     assert step.files["other.json"] == b'{"leaves": {"a": "0001"}}'
-    modules = {"portside_migrations.py", "portside_judge.py", "portside_tables.py", "portside_project.py"}
+    modules = {"portside_migrations.py", "portside_compatibility.py", "portside_tables.py", "portside_project.py"}
     assert set(migrations.ask(paths, "app", None).files) == {"ask.py", *modules}

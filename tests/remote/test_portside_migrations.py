@@ -23,7 +23,7 @@ if not settings.configured:
     django.setup()
 
 sys.path.insert(0, str(REMOTE))
-import portside_judge
+import portside_compatibility
 import portside_migrations as about
 import portside_tables
 
@@ -67,9 +67,9 @@ def state(*operations: Any) -> ProjectState:
     return one(*operations).mutate_state(ProjectState())
 
 
-def judge(*operations: Any, forgotten: tuple[Any, ...] = ()) -> portside_judge.Judge:
+def judge(*operations: Any, forgotten: tuple[Any, ...] = ()) -> portside_compatibility.Judge:
     """Judged by a release that knows BEFORE, and has forgotten what these operations change."""
-    judge = portside_judge.Judge(tables(*forgotten), state(*BEFORE, *forgotten))
+    judge = portside_compatibility.Judge(tables(*forgotten), state(*BEFORE, *forgotten))
     for operation in operations:
         judge.take(operation, one())
     return judge
@@ -205,7 +205,7 @@ def test_what_is_done_to_the_database_alone_counts() -> None:
 def test_the_contract_step_breaks_nobody_once_the_release_has_forgotten(contract: list[Any]) -> None:
     forgotten = (Remove("work", "title"),)
     assert breaks(*contract, forgotten=forgotten) == []
-    seen = portside_judge.Judge(tables(), state(*BEFORE, *forgotten))
+    seen = portside_compatibility.Judge(tables(), state(*BEFORE, *forgotten))
     for operation in contract:
         seen.take(operation, one())
     assert seen.breaking, "a release that still knows the column is broken by it"

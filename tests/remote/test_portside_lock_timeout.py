@@ -9,7 +9,7 @@ import pytest
 from deploy.ssh.payload import REMOTE
 
 sys.path.insert(0, str(REMOTE))
-import portside_patience as patience
+import portside_lock_timeout as patience
 
 sys.path.remove(str(REMOTE))
 
