@@ -1,4 +1,4 @@
-"""What a server has already of what steps would put there: asked in one round trip, told as differences."""
+"""The differences between what a server has and what steps would put there, read in one round trip."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ SIGNS = {
     "dump": "+", "start": "+",
     "prune": "-", "discard": "-", "stop": "-",
 }  # fmt: skip
-USERINFO = re.compile(r"(?<=://)[^/\s\"']+(?=@)")  # of a URL
-# What somebody wrote in words of their own, where secrets may stand that no setting has, or has any more: the file that
-# DEPLOY_NGINX_INCLUDE names, Docker's settings, and in compose.yaml the commands of processes.
+USERINFO = re.compile(r"(?<=://)[^/\s\"']+(?=@)")  # user and password in a URL
+# Text that users write themselves. It may contain secrets that are in no setting, or no longer: the file that
+# DEPLOY_NGINX_INCLUDE names, Docker's settings, and the commands of processes in compose.yaml.
 OWN_FILE = re.compile(rf".*\.include|{re.escape(server_paths.DAEMON_JSON)}")
 OWN_LINE = re.compile(r'\s*command: \["sh", "-c", ')
 NAMED = re.compile(
@@ -37,7 +37,7 @@ HIDDEN = "[hidden]"
 
 @dataclass(frozen=True)
 class Present:
-    """What there is on the server. ``texts``: of the files that differ from what is wanted, their content."""
+    """What exists on the server. ``texts``: the content of files that differ from the wanted one."""
 
     files: Mapping[str, FileFact] = field(default_factory=dict)
     texts: Mapping[str, str] = field(default_factory=dict)
@@ -76,8 +76,8 @@ def _decoded(content: str) -> str:
 
 @dataclass(frozen=True)
 class Item:
-    """A step of a plan. ``sign``: + new, ~ changed, - gone, empty for one that only looks. ``diffs``: path -> what
-    changes there, as a unified diff."""
+    """A step of a plan. ``sign``: + new, ~ changed, - removed, empty for one that only checks. ``diffs``: path -> its
+    unified diff."""
 
     stage: str
     name: str
@@ -88,7 +88,7 @@ class Item:
 
 
 def wanted(taken: Sequence[Taken], facts: Facts) -> dict[str, str]:
-    """Files to ask about: path -> the sum it is to have, or - where its content is a secret or nobody's business."""
+    """Return the files to compare: path -> its wanted checksum, or - if its content must not be read."""
     found: dict[str, str] = {}
     for step in (each.step for each in taken):
         if step.words[0] in {"write", "folder", "remove"}:
@@ -104,7 +104,7 @@ def _sum(step: Step) -> str:
 
 
 def _changes(step: Step, generation: str, present: Mapping[str, str]) -> dict[str, str]:
-    """Of a generation's files those that differ from these, and those that go."""
+    """Return a generation's files that differ from the present ones, and those that it removes."""
     new = {path: sha256(content).hexdigest() for path, content in new_files(step, generation).items()}
     kept = set(kept_files(step, generation))
     gone = {path: "" for path in present if path not in new and path not in kept}
@@ -117,10 +117,10 @@ def _live(path: str) -> str:
 
 
 class Differing:
-    """Goes through the steps in order, and tells what each changes of what there is by then.
+    """Goes through the steps in order, and finds what each would change.
 
-    ``mask``: hides values. ``versions``: whether it is known which versions of programs there will be: they decide what
-    is written for them. ``surplus``: what a prune takes away.
+    ``mask``: hides values. ``versions``: whether the versions of programs are known: the content of files depends on
+    them. ``surplus``: the releases that a prune removes.
     """
 
     def __init__(self, facts: Facts, present: Present, mask: Mask, *, versions: bool, surplus: Sequence[str]) -> None:
@@ -146,7 +146,7 @@ class Differing:
             return None
         self.network = self.network or script == "network"
         diffs: dict[str, str] = {}
-        for generation in generations(step)[-1:]:  # one before it is only for the moment of the switch
+        for generation in generations(step)[-1:]:  # an earlier one is only for the moment of the switch
             diffs = self._generation(step, generation)
         sign = "" if script in LOOKS else SIGNS.get(script, "~")
         return Item(taken.stage, step.name, sign, self._why(taken, diffs), diffs)
@@ -156,7 +156,7 @@ class Differing:
             return ", ".join(self.surplus)
         if taken.script != "nginx" or diffs:
             return ""
-        return "its files stay as they are" if self.versions else "its text depends on the Nginx that is installed"
+        return "its files don't change" if self.versions else "its text depends on the installed Nginx"
 
     def _remove(self, taken: Taken, path: str) -> Item | None:
         if path not in self.files:
@@ -165,7 +165,7 @@ class Differing:
         return Item(taken.stage, taken.step.name, "-", path=path)
 
     def _put(self, taken: Taken, path: str) -> Item | None:
-        """A file or a folder: nothing where it is as it should be, which is asked as apply.sh asks."""
+        """Compare a file or a folder as apply.sh does. Returns None if it needs no change."""
         step = taken.step
         content = step.files.get("content", b"")
         digest = sha256(content).hexdigest() if isinstance(content, bytes) and step.words[0] == "write" else "-"
@@ -182,7 +182,7 @@ class Differing:
         return Item(taken.stage, step.name, "~" if before else "+", _how(before, to_be), diffs, path)
 
     def _generation(self, step: Step, generation: str) -> dict[str, str]:
-        """What changes of Nginx's files. Where the versions aren't known yet, nobody can say."""
+        """Return the diffs of Nginx's files. Empty while the versions aren't known."""
         changes = _changes(step, generation, self.nginx)
         new = new_files(step, generation)
         diffs: dict[str, str] = {}
@@ -202,14 +202,14 @@ class Differing:
 
 
 def _how(before: tuple[int, str, str] | None, to_be: tuple[int, str, str]) -> str:
-    """What differs besides the content."""
+    """Describe what differs besides the content."""
     if before is None or before[:2] == to_be[:2]:
         return ""
-    return f"mode {before[0]:o}, owner {before[1]}, to be {to_be[0]:o}, {to_be[1]}"
+    return f"mode {before[0]:o}, owner {before[1]}, should be {to_be[0]:o}, {to_be[1]}"
 
 
 def unified(path: str, before: str, text: str, mask: Mask, *, there: bool = True) -> str:
-    """A unified diff in which no secret shows, a former one neither."""
+    """Return a unified diff without secrets, including former ones."""
     old, new = before.splitlines(), text.splitlines()
     lines = difflib.unified_diff(old, new, path if there else "/dev/null", path if text else "/dev/null", lineterm="")
     head = list(islice(lines, 2))
@@ -217,7 +217,7 @@ def unified(path: str, before: str, text: str, mask: Mask, *, there: bool = True
 
 
 def _told(path: str, line: str, new: Sequence[str], mask: Mask) -> str:
-    """A line of a diff. Of somebody's own words what goes isn't shown: a secret of before has no name by now."""
+    """Return a line of a diff, masked. Removed lines of a user's own text are hidden: they may have former secrets."""
     if not OWN_FILE.fullmatch(path) and not OWN_LINE.match(line[1:]):
         return USERINFO.sub(HIDDEN, mask.own(line))
     masked = USERINFO.sub(HIDDEN, mask(line))
@@ -227,7 +227,7 @@ def _told(path: str, line: str, new: Sequence[str], mask: Mask) -> str:
 
 
 def environment(before: Mapping[str, str], values: Mapping[str, str], nonce: str) -> dict[str, list[str]]:
-    """Names that come, change and go. ``before``: of each name the hash of its line on the server."""
+    """Return the names that are added, changed and removed. ``before``: name -> hash of its line on the server."""
     lines = {name: for_compose({name: value}) for name, value in values.items()}
     hashes = {name: sha256(f"{nonce}{line}".encode()).hexdigest() for name, line in lines.items()}
     return {
@@ -238,7 +238,7 @@ def environment(before: Mapping[str, str], values: Mapping[str, str], nonce: str
 
 
 def source(present: Present) -> dict[str, list[str]] | None:
-    """Files that come, change and go with the next release; None where the live one's aren't known."""
+    """Return the files that the next release adds, changes and removes. None if the live one's aren't known."""
     if not present.listed:
         return None
     new, old = ({_name(line) for line in lines} for lines in (present.new_lines, present.old_lines))

@@ -1,4 +1,4 @@
-"""Dry run: what a flow would do to a server, found by letting its own stages do it to one that only takes notes."""
+"""Dry run: a flow's own stages run against a server that only records their steps."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from ...nginx import generation
 from ...ssh.results import Result
 from ...ssh.server import Server
 
-NEW = "(new)"  # what a plan calls the release that is to be: its name holds the time of the deploy that makes it
-LOOKS = {"ask", "gate", "look", "compare", "watch", "visit", "note"}  # scripts that change nothing, and say so
-ENDED = {"seconds": 0, "left": 0, "working": [], "dying": []}  # what comes after a switch, and all is well
+NEW = "(new)"  # the plan's name for the next release, whose real name has the time of its deploy
+LOOKS = {"ask", "gate", "look", "compare", "watch", "visit", "note"}  # scripts that change nothing
+ENDED = {"seconds": 0, "left": 0, "working": [], "dying": []}  # the answer after a switch, if all is healthy
 
 
 class Unknown(Exception):
-    """What can't be told before the deploy itself finds it out; its text says why."""
+    """Raised for a fact that only the deploy itself can find out. The text says why."""
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A step that a stage would have taken."""
+    """A step that a stage would have run."""
 
     stage: str
     step: Step
@@ -41,7 +41,7 @@ class Taken:
 
 
 class CollectingReport(Report):
-    """Keeps warnings; all else that a stage says is of no use to a plan."""
+    """Collects warnings. A plan needs no other output of a stage."""
 
     def __init__(self) -> None:
         super().__init__(quiet=True)
@@ -52,9 +52,9 @@ class CollectingReport(Report):
 
 
 class DryRunServer(Server):
-    """Stands in for a server. Its facts are that server's at first, and then what the steps make of them.
+    """Stands in for a server. Its facts are that server's at first, and then as the steps would change them.
 
-    ``answer``: what a step that asks is answered with. It raises Unknown where nobody knows yet.
+    ``answer``: returns the answer to a step that asks something. Raises Unknown if it isn't known yet.
     """
 
     def __init__(self, server: Server, report: Report, answer: Callable[[Step], Any]) -> None:
@@ -80,10 +80,10 @@ class DryRunServer(Server):
     def lock(
         self, site: Site, waiting: Callable[[str], None] | None = None
     ) -> Iterator[tuple[Callable[[str], None], str, bool]]:
-        """Nobody's way is barred by somebody who only looks. Raises Locked where what there is now is another's work,
-        half done: nothing true can be said of it."""
+        """Take no lock: a plan changes nothing. Raises Locked if another run is in progress, since the server is then
+        half changed."""
         if self.known and self.known.held:
-            hint = "Wait until it has ended and type the same command again."
+            hint = "Wait until it has ended and run the command again."
             raise Locked.by(self.known.held, site.name, self.target, hint)
         yield lambda stage: None, self.known.current if self.known else "", False
 
@@ -112,25 +112,25 @@ class DryRunServer(Server):
 
 
 def _pinned(reference: str) -> str:
-    """The digest that an image's reference names. Raises Unknown for a tag, which may have moved."""
+    """Return the digest in an image's reference. Raises Unknown for a tag, which may have moved."""
     _, pinned, digest = reference.partition("@")
     if not pinned:
-        raise Unknown(f"Whether {reference} is another image by now is known once the server pulls it.")
+        raise Unknown(f"Whether {reference} has changed is known once the server pulls it.")
     return digest
 
 
 def after(facts: Facts, step: Step) -> Facts:
-    """The facts once a step was taken, as far as later stages go by them."""
+    """Return the facts after a step, as far as later stages depend on them."""
     words = step.words[1:] if step.words[0] == "script" else ()
     change = _AFTER.get(words[0]) if words else None
     return change(facts, step, words[1:]) if change else facts
 
 
 def _packages(facts: Facts, step: Step, wanted: Sequence[str]) -> Facts:
-    """What is installed anew is as its distribution made it; versions stay unknown."""
+    """Add new packages, with the distribution's files. Their versions stay unknown."""
     there = facts.packages | {name.partition("|")[0].rstrip("?") for name in wanted}
     firewall = "inactive" if "ufw" in wanted else facts.ufw
-    timer = facts.renewal_timer or "certbot" in wanted  # whose package starts it
+    timer = facts.renewal_timer or "certbot" in wanted  # its package starts it
     known = replace(facts, packages=there, ufw=firewall, renewal_timer=timer)
     return replace(known, nginx_conf="distribution", nginx_default="distribution") if "nginx" in wanted else known
 
@@ -144,20 +144,20 @@ def _generation(facts: Facts, step: Step, name: str) -> Facts:
         nginx_files=kept | digests,
         nginx_generation=name,
         nginx_active=True,
-        answer=facts.answer if facts.nginx_active else "",  # one that is stopped tells nothing of the site
+        answer=facts.answer if facts.nginx_active else "",  # a stopped Nginx says nothing about the site
         nginx_default="" if facts.nginx_default == "distribution" else facts.nginx_default,
         files=facts.files | {server_paths.NGINX_CONF: main},
     )
 
 
 def generations(step: Step) -> list[str]:
-    """Those that a step puts live, in order."""
+    """Return the generations that a step puts live, in order."""
     words = step.words[2:3] if step.words[1] == "nginx" else step.words[9:11]
     return [name for name in words if name] if step.words[1] in {"nginx", "switch"} else []
 
 
 def new_files(step: Step, generation: str) -> dict[str, bytes]:
-    """A generation's own files: path in it -> content."""
+    """Return a generation's own files: path in it -> content."""
     start = f"{generation}/new/"
     return {
         name.removeprefix(start): content
@@ -167,7 +167,7 @@ def new_files(step: Step, generation: str) -> dict[str, bytes]:
 
 
 def kept_files(step: Step, generation: str) -> list[str]:
-    """Paths that a generation takes over from the live one."""
+    """Return the paths that a generation copies from the live one."""
     content = step.files[f"{generation}/kept"]
     return content.decode().splitlines() if isinstance(content, bytes) else []
 

@@ -1,4 +1,4 @@
-"""Reasons: which steps of a plan another version of Portside is the reason for, and nobody's settings or hand."""
+"""Steps of a plan that only another version of Portside causes, not the settings or an edit on the server."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .dry_run import Taken
 
 
 def explained(items: Sequence[Item], taken: Sequence[Taken], run: Run, facts: Facts) -> list[Item]:
-    """The items, those that are there for another version's sake with that as their reason. ``facts``: as the server
+    """Return the items, with the reason added if another version of Portside causes them. ``facts``: as the server
     is."""
-    # What the release and the site are made of, but for Portside itself.
+    # Whether the settings and the site are the same, apart from Portside itself.
     same = all(each.step.words[1] != run.site.settings for each in taken)
     return [replace(item, why=_with(item.why, _reason(item, run, facts, same=same))) for item in items]
 
@@ -38,7 +38,7 @@ def _reason(item: Item, run: Run, facts: Facts, *, same: bool) -> str:
 
 
 def _of_the_host(item: Item, facts: Facts) -> bool:
-    """Whether only files of the host or of Nginx's base differ, and they are as they were written."""
+    """Return whether only the host's or Nginx's base files differ, and nobody edited them."""
     if item.path == server_paths.VERSION:
         return True
     there = facts.files.get(item.path)
@@ -48,7 +48,7 @@ def _of_the_host(item: Item, facts: Facts) -> bool:
 
 
 def _is_base(path: str, facts: Facts) -> bool:
-    """Whether a file of the live generation belongs to no site, and is as it was written."""
+    """Return whether a file of the live generation belongs to no site and wasn't edited."""
     inside = path.removeprefix(f"{server_paths.NGINX_LIVE}/")
     if inside == path or generation.owner(inside):
         return False
@@ -56,8 +56,8 @@ def _is_base(path: str, facts: Facts) -> bool:
 
 
 def _of_the_site(item: Item, run: Run, facts: Facts) -> bool:
-    """Whether it makes the release anew of the same source, or writes the site's own files, which are as they were
-    written."""
+    """Return whether a step rebuilds the release from the same source, or rewrites the site's own files, which weren't
+    edited."""
     if item.stage == "build":
         return history.live(facts).get("source") == run.candidate.source.digest
     if item.path == run.site.data_compose:

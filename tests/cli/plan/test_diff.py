@@ -84,7 +84,7 @@ def test_a_step_goes_on_from_what_those_before_it_leave() -> None:
 
 def test_another_mode_is_said() -> None:
     (item,) = items(write("/etc/x", "a\n"), present=there("/etc/x", "a\n", mode=0o600))
-    assert (item.why, item.diffs["/etc/x"]) == ("mode 600, owner 0:0, to be 644, 0:0", "")
+    assert (item.why, item.diffs["/etc/x"]) == ("mode 600, owner 0:0, should be 644, 0:0", "")
 
 
 def test_a_secret_file_shows_only_that_it_changes() -> None:
