@@ -95,7 +95,7 @@ def _lines(run: Run, asked: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield time, service and text of each line. Raises PortsideError."""
     script = (REMOTE / "logs.py").read_text(encoding="utf-8")
     words = session.guarded(("python3", "-c", script, json.dumps(asked)))
-    said: list[str] = []
+    errors: list[str] = []
     try:
         for line in run.server.stream(words):
             when, tab, rest = line.partition("\t")
@@ -103,18 +103,18 @@ def _lines(run: Run, asked: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
             if tab and more:
                 yield when, service, text
             else:
-                said.append(line)
+                errors.append(line)
     except CommandFailed as error:
-        raise _failed(run, error.status, said) from error
+        raise _failed(run, error.status, errors) from error
 
 
-def _failed(run: Run, status: int, said: list[str]) -> PortsideError:
+def _failed(run: Run, status: int, errors: list[str]) -> PortsideError:
     if status == LOST:
         return ConnectionLost(f"The connection to {run.server.target} was lost.")
     if status == NOT_HERE:
         where = f"{run.site.name} isn't on {run.server.target}"
         return PortsideError(f"{where}, so it has no logs there.", hint=f"Run {run.fab('deploy')} first.")
-    text = "\n".join(run.report.quoted(line) for line in said[-8:])
+    text = "\n".join(run.report.quoted(line) for line in errors[-8:])
     if status == USAGE:
         return Refused(text)
     return PortsideError(f"The logs on {run.server.target} can't be read:\n{text}")

@@ -250,16 +250,16 @@ def _origin_warnings(settings: Settings, answer: Answer) -> Iterator[str]:
     untrusted = [domain for domain in settings.domains if not _trusted(domain, answer.csrf_origins)]
     if not untrusted:
         return
-    said = f"CSRF_TRUSTED_ORIGINS ({answer.places.get('CSRF_TRUSTED_ORIGINS', '')})"
+    setting = f"CSRF_TRUSTED_ORIGINS ({answer.places.get('CSRF_TRUSTED_ORIGINS', '')})"
     names = ", ".join(f"https://{domain}" for domain in untrusted)
     way = 'Portside sets the variable: os.environ["CSRF_TRUSTED_ORIGINS"].split(",").'
     if answer.csrf_checked and not answer.knows_https:
         yield (
-            f"{said} lacks {names}, and SECURE_PROXY_SSL_HEADER isn't set, so over HTTPS Django answers 403 to "
+            f"{setting} lacks {names}, and SECURE_PROXY_SSL_HEADER isn't set, so over HTTPS Django answers 403 to "
             f"every form. {way}"
         )
     elif answer.csrf_origins and len(untrusted) == len(settings.domains):
-        yield f"{said} has {', '.join(answer.csrf_origins)}, but not {names}. {way}"
+        yield f"{setting} has {', '.join(answer.csrf_origins)}, but not {names}. {way}"
 
 
 def _trusted(domain: str, origins: tuple[str, ...]) -> bool:

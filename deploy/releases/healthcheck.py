@@ -29,7 +29,7 @@ def gate(settings: Settings, release: ReleasePaths, routes: Routes, facts: Facts
     visited = of(routes, settings, facts)
     places = {routes.static_url: release.static, routes.media_url: release.site.media}
     return script(
-        f"Ask the new release for {settings.health_path}",
+        f"Check {settings.health_path} on the new release",
         "gate",
         release.compose,
         f"{visited.address}{settings.health_path}",
@@ -53,7 +53,7 @@ def through_nginx(settings: Settings, routes: Routes, facts: Facts, patience: in
     in which it may become healthy."""
     visited = of(routes, settings, facts)
     words = (f"{visited.address}{settings.health_path}", str(patience))
-    return script(f"Ask Nginx for {settings.health_path}", "visit", *words, files=files(settings, visited))
+    return script(f"Check {settings.health_path} through Nginx", "visit", *words, files=files(settings, visited))
 
 
 def files(settings: Settings, visited: Hosts, places: Mapping[str, str] | None = None) -> dict[str, Content]:

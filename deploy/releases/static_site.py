@@ -81,4 +81,4 @@ def gate(release: ReleasePaths, path: str, fallback: str | None = None) -> Step:
     """Check that a path shows something and that Nginx's user may read it. ``fallback``: the file that is shown for
     paths that don't exist."""
     words = (release.static, path, str(server_paths.WEB_GROUP), fallback or "")
-    return script(f"Look for {path} in the new release", "look", *words)
+    return script(f"Check {path} on the new release", "look", *words)

@@ -48,7 +48,7 @@ def ask(answer: dict, other: str, application: str, more: str) -> None:
     from django.conf import settings
 
     answer["settings_module"] = os.environ.get("DJANGO_SETTINGS_MODULE", "")
-    answer.update(project.said(settings, answer["folder"]))
+    answer.update(project.settings_report(settings, answer["folder"]))
     project.be_brief(settings)
     answer["unreachable"] = project.unreachable(answer["databases"])
     if "default" in answer["unreachable"]:
@@ -148,7 +148,7 @@ def migrations(other: str, answer: dict, *, look: bool) -> dict:
 
     known = about.Known.read(other) if other else None
     parts = {alias: part for alias in about.aliases() if (part := of_database(alias, known, answer))}
-    found = {"aliases": list(parts), "migrate": about.own_command(), "knows": about.said()}
+    found = {"aliases": list(parts), "migrate": about.own_command(), "knows": about.knowledge()}
     found["knowledge"] = hashlib.sha256(json.dumps(found["knows"]["knows"]).encode()).hexdigest()
     for kind in ("pending", "ahead", "strangers", "stale", "lacking", "loose", "unrecorded"):
         found[kind] = [about.named(name, alias) for alias, part in parts.items() for name in part[kind]]

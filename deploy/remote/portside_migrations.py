@@ -71,8 +71,8 @@ def _apps_of(alias):
 class Known:
     """The migrations and the tables that another release knows.
 
-    ``given``: what :func:`said` returned in that release; or ``{"leaves": {app: name}}``, the last migration of each
-    app, which is all that older versions of Portside recorded.
+    ``given``: what :func:`knowledge` returned in that release; or ``{"leaves": {app: name}}``, the last migration of
+    each app, which is all that older versions of Portside recorded.
     """
 
     def __init__(self, given):
@@ -117,7 +117,7 @@ class Known:
         }
 
 
-def said():
+def knowledge():
     """Return what this release knows, for :class:`Known` of another: each migration with those it replaces; its
     tables."""
     loader = MigrationLoader(None, load=False)

@@ -40,12 +40,12 @@ VARIABLE = (
 def name_settings():
     """Set DJANGO_SETTINGS_MODULE as manage.py does, unless the environment has it."""
     with open("manage.py", encoding="utf-8") as file:
-        said = re.search(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""", file.read())
-    if said:
-        os.environ.setdefault("DJANGO_SETTINGS_MODULE", said.group(1))
+        found = re.search(r"""["']DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""", file.read())
+    if found:
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", found.group(1))
 
 
-def said(settings, folder):
+def settings_report(settings, folder):
     """Return what the settings alone show."""
     header = getattr(settings, "SECURE_PROXY_SSL_HEADER", None)
     middleware = getattr(settings, "MIDDLEWARE", None) or []
