@@ -17,7 +17,7 @@ export PORTSIDE
 
 report() { printf '\n@@%s %s\n' "$nonce" "$*"; }
 
-# Returns whether this run still holds the site's lock: another run that takes it writes another token.
+# Return whether this run still holds the site's lock: another run that takes it writes another token.
 ours() { [ -z "$site" ] || [ "$(cat "/run/portside/site-$site.token" 2>/dev/null)" = "$token" ]; }
 
 # A run that takes the lock from a lost laptop kills what still runs for it, by its process group.

@@ -51,7 +51,7 @@ logs() {
     done
 }
 
-# Prints the kilobytes that the backup needs at most.
+# Print the kilobytes that the backup needs at most.
 needed() {
     { (cd "$root" && du -sk media volumes 2>/dev/null); logs "$@" | xargs -r -d '\n' du -k; echo "${database_size:-0}"; } |
         awk '{sum += $1} END {print int(sum * 1.05) + 10240}'

@@ -12,10 +12,10 @@ mkdir -p "$lists" || exit 1
 kinds=gz
 ! command -v brotli >/dev/null || kinds="gz br"
 
-# Prints the hashes of the files in a folder that may lack some of them.
+# Print the hashes of the files in a folder that may lack some of them.
 sums() { (cd "$1" 2>/dev/null && xargs -0 -r sha256sum -z -- <"$lists/all" 2>/dev/null | sort -z); }
 
-# Prints the names of their compressed files.
+# Print the names of their compressed files.
 of_kind() { xargs -0 -r printf "%s.$kind\\0"; }
 
 # Compress on all cores.

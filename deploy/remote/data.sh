@@ -23,7 +23,7 @@ clear_half_made() {
     docker compose -f "$compose" rm -fsv db && docker volume rm "$volume" || die "The unfinished database can't be removed."
 }
 
-# Prints PostgreSQL's identifier of the data: facts.sh recognizes another database by it.
+# Print PostgreSQL's identifier of the data: facts.sh recognizes another database by it.
 identity() {
     # shellcheck disable=SC2016 # for the container's shell
     docker compose -f "$compose" exec -T db sh -c 'exec psql -qtA -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "$1"' sh \
@@ -32,7 +32,7 @@ identity() {
 
 container() { docker compose -f "$compose" ps -aq db 2>/dev/null; }
 
-# Returns whether the database's container runs or is paused.
+# Return whether the database's container runs or is paused.
 there() { docker inspect --format '{{.State.Status}}' "$(container)" 2>/dev/null | grep -qxE 'running|paused'; }
 
 # Over TCP, like its health check.

@@ -5,7 +5,7 @@
 # in_db SCRIPT [WORD...]: runs a shell script in the database's container
 in_db() { docker compose --progress quiet -f "${data:?}" exec -T db sh -c "$@"; }
 
-# Prints the databases beside the site's own, one a line.
+# Print the databases beside the site's own, one a line.
 other_databases() {
     # shellcheck disable=SC2016 # for the container's shell
     in_db 'exec psql -qtA -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c "$1"' sh "select datname from pg_database
@@ -34,7 +34,7 @@ dump_others() {
     done
 }
 
-# Prints a database's name as a unique file name.
+# Print a database's name as a unique file name.
 as_a_file() { printf %s "$1" | python3 -I -S -c 'import sys, urllib.parse; print(urllib.parse.quote(sys.stdin.read(), safe=""))'; }
 
 # dump_one FILE DATABASE [OPTION...]      DATABASE: empty for the site's own

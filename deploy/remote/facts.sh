@@ -9,10 +9,10 @@ root=/srv/portside/$site
 
 fact() { printf '%s\t%s\n' "$1" "$2"; }
 encoded() { base64 -w0; }
-# Returns whether a program is installed. A shell function doesn't count.
+# Return whether a program is installed. A shell function doesn't count.
 has() { case $(command -v "$1") in /*) ;; *) return 1 ;; esac }
 
-# Prints sshd's port: the fourth word of SSH_CONNECTION, which sudo removes from this environment.
+# Print sshd's port: the fourth word of SSH_CONNECTION, which sudo removes from this environment.
 ssh_port() {
     pid=$$
     while [ "${pid:-0}" -gt 1 ]; do
@@ -47,7 +47,7 @@ host_facts() {
     firewall_facts
 }
 
-# Reads ufw's own files, since each call of ufw takes a tenth of a second. Of the rules, only those for any address.
+# Read ufw's own files, since each call of ufw takes a tenth of a second. Of the rules, only those for any address.
 firewall_facts() {
     has ufw || return 0
     fact ufw "$(iptables -w -n -L ufw-user-input >/dev/null 2>&1 && echo active || echo inactive)"
@@ -82,7 +82,7 @@ volume_facts() {
     fact database.size "$(find "$volume" -maxdepth 3 -name base -type d -exec du -sm {} + 2>/dev/null | cut -f1 | head -n 1)"
 }
 
-# Prints the status that Nginx answers at the live release's health check, for a visitor; 000 if there is none in time.
+# Print the status that Nginx answers at the live release's health check, for a visitor; 000 if there is none in time.
 # Follows a redirect to HTTPS at the same place. visit.py checks more.
 answer_facts() {
     record=$root/current/release.json
@@ -114,7 +114,7 @@ container_facts() {
     done
 }
 
-# Returns whether a file is unchanged from the distribution's package, by the checksum that dpkg recorded.
+# Return whether a file is unchanged from the distribution's package, by the checksum that dpkg recorded.
 distribution_file() {
     [ "$(md5sum <"$1" | cut -d' ' -f1)" = "$(dpkg-query -W -f '${Conffiles}\n' nginx-common nginx 2>/dev/null |
         awk -v path="$1" '$1 == path {print $2; exit}')" ]
@@ -154,7 +154,7 @@ certificate_facts() {
         fact renewal.failed "$(systemctl show -p InactiveEnterTimestamp --value certbot.service)"
 }
 
-# Prints the run that holds the site's lock, as lock.sh recorded it, or a detached run. flock -s doesn't block other runs.
+# Print the run that holds the site's lock, as lock.sh recorded it, or a detached run. flock -s doesn't block other runs.
 holder() {
     lock=/run/portside/site-$site
     if [ -s "$lock.holder" ] && ! flock -ns "$lock.lock" true; then

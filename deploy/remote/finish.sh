@@ -10,12 +10,12 @@ root=$1 site=$2 id=$3 old=$4 seconds=$5
 shift 5
 . "$PORTSIDE/remote/processes.sh"
 
-# Prints the running web containers of the old release.
+# Print the running web containers of the old release.
 containers() {
     docker ps -q --filter "label=portside.site=$site" --filter "label=portside.release=$old" --filter label=portside.role=web
 }
 
-# Counts Nginx's open connections to the old release: by its name in the path of its sockets, and by its ports.
+# Count Nginx's open connections to the old release: by its name in the path of its sockets, and by its ports.
 open_connections() {
     {
         ss -Hx state established | grep -F " /run/portside/$site-$old/"

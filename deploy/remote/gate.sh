@@ -15,7 +15,7 @@ replicas=$(printf '%s\n' "$ports" | wc -l)
 seen=$PORTSIDE/seen
 mkdir -p "$seen"
 
-# Returns whether all answer 2xx, as usual: then there is no redirect to follow, and curl starts faster than Python.
+# Return whether all answer 2xx, as usual: then there is no redirect to follow, and curl starts faster than Python.
 plain() {
     [ "$protocol" = http ] || return
     for port in $ports; do

@@ -1,4 +1,4 @@
-# Puts a generation of Nginx's files live, and can restore the previous one. Read with: . "$PORTSIDE/remote/generation.sh"
+# Put a generation of Nginx's files live, and can restore the previous one. Read with: . "$PORTSIDE/remote/generation.sh"
 # Needs $status_port; $page: the distribution's default page, which is removed, or empty.
 # $PORTSIDE_FILES: main (nginx.conf); for each generation a folder with new/ (its files) and kept (paths to copy from the
 # live generation).
@@ -105,7 +105,7 @@ test_candidate() {
     return "$code"
 }
 
-# Returns whether a name is now claimed twice. Nginx only warns, and would serve just one of the two sites.
+# Return whether a name is now claimed twice. Nginx only warns, and would serve just one of the two sites.
 clashes() {
     new=$(conflicts "$1") && [ -n "$new" ] || return 1
     before=$(conflicts "$(nginx -t 2>&1)")
@@ -129,7 +129,7 @@ remove_page() {
     rm -f "$page"
 }
 
-# Prints Nginx's workers that accept connections. A worker that a reload has retired says so in its title.
+# Print Nginx's workers that accept connections. A worker that a reload has retired says so in its title.
 workers() {
     master=$(cat /run/nginx.pid 2>/dev/null) || return 0
     # shellcheck disable=SC2013
@@ -138,7 +138,7 @@ workers() {
     done
 }
 
-# Returns whether an old worker still accepts connections. Not as a pipe: grep -q would close it early.
+# Return whether an old worker still accepts connections. Not as a pipe: grep -q would close it early.
 accepts_before() {
     found=$(workers)
     printf '%s\n' "$found" | grep -qxF "${workers_before:-none}"

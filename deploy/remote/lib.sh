@@ -128,7 +128,7 @@ end_with() {
 }
 
 # Copy what another release knows of the database to where its container finds it, and print the path inside the container.
-# Prints nothing without another release. other.json was sent along if an older version of Portside made that release.
+# Print nothing without another release. other.json was sent along if an older version of Portside made that release.
 #   known FILE FOLDER
 known() {
     [ ! -s "$1" ] || cp "$1" "$2/other.json"

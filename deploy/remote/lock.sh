@@ -12,13 +12,13 @@ exec 2>/dev/null # if sudo asked for a password, errors would be mixed with the 
 locks=/run/portside
 mkdir -p "$locks"
 
-# Returns whether a run of steps is in progress.
+# Return whether a run of steps is in progress.
 busy() { ! flock -n "$locks/site-$1.work" true; }
 
-# Prints the process group of the run in progress. A detached run has none.
+# Print the process group of the run in progress. A detached run has none.
 group() { ! busy "$1" || cat "$locks/site-$1.group" 2>/dev/null; }
 
-# Prints the process group that waits for the rest of a transfer.
+# Print the process group that waits for the rest of a transfer.
 receiving() { flock -n "$locks/site-$1.receiving" true || cat "$locks/site-$1.receiving"; }
 
 # End what a lost laptop has left running: it would only block the next run.
@@ -34,7 +34,7 @@ end() {
 
 lock=$locks/site-$1.lock
 
-# Returns whether the locked file is still the one of this name: removing a site removes the file too.
+# Return whether the locked file is still the one of this name: removing a site removes the file too.
 same() { [ "$(stat -Lc %d:%i /proc/self/fd/9)" = "$(stat -c %d:%i "$lock" 2>/dev/null)" ]; }
 
 exec 9>"$lock"

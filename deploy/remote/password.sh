@@ -2,7 +2,7 @@
 # shellcheck shell=sh
 # shellcheck disable=SC2154 # $compose
 
-# Returns whether the site's own database accepts a connection from another container. Then its first start is complete.
+# Return whether the site's own database accepts a connection from another container. Then its first start is complete.
 usable() {
     docker compose -f "$compose" exec -T db sh -s >/dev/null 2>&1 <<'INSIDE'
 PGPASSWORD=$(cat /portside/secrets/password; echo x)

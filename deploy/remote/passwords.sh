@@ -33,7 +33,7 @@ psql -qtA -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c 'select pg_reload_conf()' >/d
 INSIDE
 }
 
-# Returns whether a wrong password is accepted from the site's own network.
+# Return whether a wrong password is accepted from the site's own network.
 admits() {
     docker compose -f "$compose" exec -T db sh -s >/dev/null 2>&1 <<'INSIDE'
 PGPASSWORD=wrong psql -qtA -h "$(hostname -i | cut -d' ' -f1)" -U "$POSTGRES_USER" -d "$POSTGRES_DB" -c 'select 1'

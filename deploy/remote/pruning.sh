@@ -13,7 +13,7 @@ newest() {
     done
 }
 
-# Returns whether a release has all it needs to start: a static one needs no image. newest sets $images.
+# Return whether a release has all it needs to start: a static one needs no image. newest sets $images.
 can_start() {
     [ "$images" = unknown ] || printf '%s\n' "$images" | grep -qxF "$2" ||
         grep -q '"kind": *"static"' "$1/releases/$2/release.json"

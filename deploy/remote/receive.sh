@@ -9,7 +9,7 @@ umask 022
 export LC_ALL=C.UTF-8
 folder=$(mktemp -d "$room/portside.XXXXXXXX") || exit 1
 trap 'rm -rf "$folder"' EXIT
-# Returns whether this run still holds the site's lock. A run that takes it over ends this one (lock.sh); if the laptop wakes
+# Return whether this run still holds the site's lock. A run that takes it over ends this one (lock.sh); if the laptop wakes
 # up, exit code 77 says so.
 ours() { [ -z "$site" ] || [ "$(cat "/run/portside/site-$site.token" 2>/dev/null)" = "$token" ]; }
 trap 'ours || exit 77; exit 129' HUP INT TERM

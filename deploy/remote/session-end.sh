@@ -15,7 +15,7 @@ done
 # shellcheck disable=SC2086 # its four words
 set -- $found
 
-# Returns whether the laptop is still there: it sends something every ten seconds. sshd notices a dead link after hours.
+# Return whether the laptop is still there: it sends something every ten seconds. sshd notices a dead link after hours.
 there() {
     silent=$(ss -Htni "sport = :$4 and dport = :$2" | tr ' ' '\n' | sed -n 's/^lastrcv://p; s/^lastack://p' | sort -n | head -n 1)
     [ "${silent:-0}" -lt 60000 ]

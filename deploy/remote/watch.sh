@@ -7,7 +7,7 @@
 site=$1 id=$2
 shift 2
 
-# Prints their containers, one a line: NAME RESTARTS STATUS PID CONTAINER
+# Print their containers, one a line: NAME RESTARTS STATUS PID CONTAINER
 look() {
     docker ps -aq --filter "label=portside.site=$site" --filter "label=portside.release=$id" --filter label=portside.role=process |
         xargs -r docker inspect --format '{{index .Config.Labels "portside.process"}} {{.RestartCount}} {{.State.Status}} {{.State.Pid}} {{.Id}}'
