@@ -171,7 +171,7 @@ def test_two_files_of_a_folder_never_share_a_name_unasked(tmp_path: Path) -> Non
     for name in (".env.staging", "staging.env"):
         sample.write_env(tmp_path / name, LEAST)
     (tmp_path / "staging").write_text("of something else")
-    with pytest.raises(Refused, match=r"DEPLOY_SITE is missing: staging\.env and \.env\.staging, in one folder"):
+    with pytest.raises(Refused, match=r"DEPLOY_SITE is missing: staging\.env and \.env\.staging, in the same folder"):
         Settings.load(tmp_path / "staging.env")
     sample.write_env(tmp_path / "staging.env", {**LEAST, "DEPLOY_SITE": "other"})
     assert Settings.load(tmp_path / "staging.env").site == "other"
