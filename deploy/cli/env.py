@@ -253,7 +253,7 @@ def _warn_about_gaps(report: Report, path: Path, text: str) -> None:
     if found:
         from_shell, _ = dotenv.parse_text(rest, path)
         report.warn(f"Set in the shell that deployed, not in its file: {', '.join(from_shell)}.")
-    if empty := [name for name in env_copy.NEVER if name in values]:
+    if empty := [name for name in env_copy.EXCLUDED if name in values]:
         report.warn(f"The server doesn't keep {', '.join(empty)}. Add it to {path}.")
     root = path.parent.resolve()
     lacking = [f"{PREFIX}{field.upper()}" for field in FILES if _is_lacking(root, values, field)]

@@ -63,7 +63,7 @@ class FleetHost:
         if self.interrupted:
             run.server.interrupt()
         if self.turns:
-            run.progress.turn = partial(self._turn, run, self.turns)
+            run.progress.wait_turn = partial(self._turn, run, self.turns)
         return run
 
     def _turn(self, run: Run, turns: Turns, stage: str) -> None:

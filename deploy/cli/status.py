@@ -76,7 +76,7 @@ def _container(container: Container, facts: Facts) -> dict[str, Any]:
 
 def _problems(run: Run, fault: str) -> list[str]:
     facts = run.facts
-    found = ["\n".join(each.lines(run.request.fab)) for each in restarts.ending(facts)]
+    found = ["\n".join(each.lines(run.request.fab)) for each in restarts.exiting(facts)]
     found += [str(each) for each in site_health.problems(run, fault)]
     found += [str(each) for each in site_health.without_image(run)]
     if not facts.nginx_active:

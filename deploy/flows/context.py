@@ -18,7 +18,7 @@ from .progress import Phase, Progress
 from .request import Request
 
 if TYPE_CHECKING:
-    from .restarts import Ending
+    from .restarts import ExitingContainer
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Health:
 
     fault: str = ""
     restart_all: bool = False
-    failing: list[Ending] = field(default_factory=list)
+    failing: list[ExitingContainer] = field(default_factory=list)
 
 
 @dataclass

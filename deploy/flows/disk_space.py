@@ -42,22 +42,22 @@ def check(run: Run, stage: Stage) -> None:
         return
     if run.request.dry_run:
         run.report.warn(
-            f"{_lacking(run, wanted)} A deploy first removes the build cache and releases beyond DEPLOY_KEEP."
+            f"{_shortage(run, wanted)} A deploy first removes the build cache and releases beyond DEPLOY_KEEP."
         )
         return
     removed = _free(run, stage)
-    if not run.request.flow.must_go_on and run.facts.disk_mb < wanted:
-        raise PortsideError(_lacking(run, wanted), state=_state(removed), hint=_hint(run))
+    if not run.request.flow.uses_reserve and run.facts.disk_mb < wanted:
+        raise PortsideError(_shortage(run, wanted), state=_state(removed), hint=_hint(run))
     run.report.warn(f"The disk was nearly full. {_state(removed)}")
 
 
 def _wanted(run: Run) -> int:
     if run.request.flow.builds:
-        return 0 if _makes_none(run) else needed_mb(run.settings, run.facts)
+        return 0 if _makes_no_release(run) else needed_mb(run.settings, run.facts)
     return run.request.flow.room_mb
 
 
-def _makes_none(run: Run) -> bool:
+def _makes_no_release(run: Run) -> bool:
     """Whether exactly this is live, so that no release is made. Of an image to pull, nobody knows yet."""
     return not run.settings.pulls and record.is_live(run.facts, run.settings, run.candidate.source)
 
@@ -69,7 +69,7 @@ def _free(run: Run, stage: Stage) -> list[str]:
     run.look()
     cache = freed.answer["cache"]
     gone = [*freed.answer["releases"], *([f"{cache} of the build cache"] * bool(cache))]
-    gone += ["the reserve for a rollback"] * (run.request.flow.must_go_on)
+    gone += ["the reserve for a rollback"] * (run.request.flow.uses_reserve)
     return [*gone, f"{run.facts.disk_mb} MB are free, {before} were"] if gone else []
 
 
@@ -80,7 +80,7 @@ def reserves(run: Run) -> list[str]:
 
 def free(run: Run) -> Step:
     """What removes all that no release needs. A rollback may be to any release, so that all of them stay."""
-    keep = "" if run.request.flow.must_go_on else str(run.settings.keep)
+    keep = "" if run.request.flow.uses_reserve else str(run.settings.keep)
     return script("Make room on the disk", "room", run.site.root, run.site.name, keep, *reserves(run))
 
 
@@ -104,7 +104,7 @@ def _state(removed: list[str]) -> str:
     return f"Removed: {', '.join(gone)}; {free}." if gone else "Nothing was changed. There is nothing to remove."
 
 
-def _lacking(run: Run, wanted: int) -> str:
+def _shortage(run: Run, wanted: int) -> str:
     lacking = f"The disk is nearly full: {run.facts.disk_mb} MB free, {wanted} MB needed"
     if wanted == DISK_NEEDED_MB:
         return f"{lacking}."

@@ -12,7 +12,7 @@ from ..core import server_paths
 from ..core.steps import Step, folder, write
 from .context import Run
 
-NEVER = (f"{PREFIX}REGISTRY_PASSWORD",)
+EXCLUDED = (f"{PREFIX}REGISTRY_PASSWORD",)
 """What isn't kept: it is on the server for the time of a pull alone."""
 
 
@@ -30,11 +30,11 @@ def steps(run: Run) -> list[Step]:
 def content(settings: Settings) -> str:
     """The environment file, and the values of Portside's own settings for a comparison: JSON, in base64 so that nobody
     sees it who only looks around."""
-    told = {"text": dotenv.text_of(settings.dotenv, NEVER), "values": kept_values(settings)}
+    told = {"text": dotenv.text_of(settings.dotenv, EXCLUDED), "values": kept_values(settings)}
     return b64encode(json.dumps(told).encode()).decode() + "\n"
 
 
 def kept_values(settings: Settings) -> dict[str, str]:
     given = {name: value.reveal() for name, value in settings.dotenv.values.items() if name.startswith(PREFIX)}
-    given = {name: value for name, value in given.items() if name not in NEVER}
+    given = {name: value for name, value in given.items() if name not in EXCLUDED}
     return {name: value for name, value in sorted(given.items()) if value}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LOOKED_AT = ("version", "host")
+COMMON_CHECKS = ("version", "host")
 """Checks of every flow that goes by what the server has."""
 
 
@@ -12,26 +12,26 @@ LOOKED_AT = ("version", "host")
 class Flow:
     """A task's stages, and what sets it apart. Stages and checks are named as in ``stages/registry.py``.
 
-    ``asked``: checks before the server is reached. ``checks``: checks of what the server is like.
+    ``early_checks``: checks before the server is reached. ``checks``: checks of what the server is like.
     ``builds``: makes a release of the project, in place of choosing one that is there.
     ``installs_certificate``: puts the certificate of DEPLOY_TLS_CERT, or its renewal's settings, on the server.
     ``reports_losses``: reports what falls away, and refuses what protects the site. ``takes_drop``: unless --drop
     names it.
     ``removes``: removes the site, so that nothing of an interrupted run is recovered.
     ``room_mb``: free space that it needs; a flow that builds needs what its release takes.
-    ``must_go_on``: goes on with little space, and uses the reserve.
+    ``uses_reserve``: goes on with little space, and uses the reserve.
     """
 
     stages: tuple[str, ...]
-    asked: tuple[str, ...] = ()
-    checks: tuple[str, ...] = LOOKED_AT
+    early_checks: tuple[str, ...] = ()
+    checks: tuple[str, ...] = COMMON_CHECKS
     builds: bool = False
     installs_certificate: bool = False
     reports_losses: bool = False
     takes_drop: bool = False
     removes: bool = False
     room_mb: int = 0
-    must_go_on: bool = False
+    uses_reserve: bool = False
 
 
 DISK_NEEDED_MB = 1024
@@ -41,13 +41,13 @@ ROLLBACK_MB = 64
 
 PROVISION = Flow(
     ("preflight", "provision"),
-    checks=(*LOOKED_AT, "nginx", "site", "room", "memory", "described"),
+    checks=(*COMMON_CHECKS, "nginx", "site", "room", "memory", "described"),
     room_mb=DISK_NEEDED_MB,
 )
 DEPLOY = Flow(
     ("preflight", "lock", "provision", "build", "database", "prepare", "start", "healthcheck", "switch", "prune"),
-    asked=("project", "own_certificate"),
-    checks=(*LOOKED_AT, "nginx", "site", "data", "engine", "room", "connections", "memory", "renewal", "described"),
+    early_checks=("project", "own_certificate"),
+    checks=(*COMMON_CHECKS, "nginx", "site", "data", "engine", "room", "connections", "memory", "renewal", "described"),
     builds=True,
     installs_certificate=True,
     reports_losses=True,
@@ -55,16 +55,16 @@ DEPLOY = Flow(
 )
 ROLLBACK = Flow(
     ("preflight", "lock", "choose", "database", "migrations", "start", "healthcheck", "switch"),
-    checks=(*LOOKED_AT, "nginx_may_be_broken", "site", "data", "room", "described"),
+    checks=(*COMMON_CHECKS, "nginx_may_be_broken", "site", "data", "room", "described"),
     reports_losses=True,
     takes_drop=True,
     room_mb=ROLLBACK_MB,
-    must_go_on=True,
+    uses_reserve=True,
 )
 CERTS = Flow(
     ("preflight", "lock", "provision", "issue", "edge", "prove"),
-    asked=("own_certificate", "certificate_names"),
-    checks=(*LOOKED_AT, "nginx", "site", "room", "certificate_done", "described"),
+    early_checks=("own_certificate", "certificate_names"),
+    checks=(*COMMON_CHECKS, "nginx", "site", "room", "certificate_done", "described"),
     installs_certificate=True,
     reports_losses=True,
     takes_drop=True,
@@ -72,15 +72,15 @@ CERTS = Flow(
 )
 TRIAL = Flow(
     ("preflight", "lock", "provision", "issue"),
-    asked=("own_certificate", "certificate_names"),
-    checks=(*LOOKED_AT, "nginx", "site", "room", "described"),
+    early_checks=("own_certificate", "certificate_names"),
+    checks=(*COMMON_CHECKS, "nginx", "site", "room", "described"),
     room_mb=DISK_NEEDED_MB,
     takes_drop=True,
 )
-ABORT = Flow(("preflight", "lock"), checks=(*LOOKED_AT, "nginx_may_be_broken", "site", "described"))
+ABORT = Flow(("preflight", "lock"), checks=(*COMMON_CHECKS, "nginx_may_be_broken", "site", "described"))
 REMOVE = Flow(
     ("preflight", "confirm", "lock", "remove"),
-    asked=("terminal",),
+    early_checks=("terminal",),
     checks=("version", "removal", "nginx"),
     removes=True,
 )

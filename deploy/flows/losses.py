@@ -21,10 +21,10 @@ from ..releases import history
 from ..releases import record as release_record
 from .context import Run
 
-NEEDED = (f"{PREFIX}BASIC_AUTH", f"{PREFIX}ALLOW")
+PROTECTED = (f"{PREFIX}BASIC_AUTH", f"{PREFIX}ALLOW")
 """Besides processes: what only goes if --drop names it."""
 CRON = f"{PREFIX}CRON_"
-MEANT = {
+EFFECTS = {
     "BASIC_AUTH": "visitors need no password",
     "ALLOW": "visitors of every address see the site",
     "DENY": "the addresses that were kept out see the site",
@@ -65,7 +65,7 @@ def found(run: Run) -> list[Loss]:
         before = [*before, *_of_release(run.facts), *_domains(run.settings, run.facts)]
         now += recorded.of_release(run.settings)
         environment = _of_environment(run.settings, run.facts)
-    lost = [_loss(note, run.site) for note in _gone(before, now)]
+    lost = [_loss(note, run.site) for note in _missing(before, now)]
     return [*sorted(lost, key=lambda loss: (not loss.needed, not loss.meant)), *environment]
 
 
@@ -77,11 +77,11 @@ def in_force(site: Site, facts: Facts) -> list[str]:
     return [name for path, name in files.items() if path in facts.nginx_files]
 
 
-def of_going_back(run: Run) -> list[Loss]:
+def of_rollback(run: Run) -> list[Loss]:
     """Processes and volumes that the live release has, and the one to go back to hasn't: they change with it."""
     before, now = _of_release(run.facts), _of_record(run.candidate.record)
     mine = (PROCESSES, CRON, VOLUME)
-    return [_loss(note, run.site) for note in _gone(before, now) if note.startswith(mine)]
+    return [_loss(note, run.site) for note in _missing(before, now) if note.startswith(mine)]
 
 
 def check(run: Run) -> None:
@@ -153,7 +153,7 @@ def _is_known(run: Run, name: str, lost: list[Loss]) -> bool:
     return setting or key in {loss.key for loss in lost} or name in {*run.settings.env, *run.settings.names}
 
 
-def _gone(before: Iterable[str], now: Iterable[str]) -> list[str]:
+def _missing(before: Iterable[str], now: Iterable[str]) -> list[str]:
     there = {recorded.key(note) for note in now}
     return list({recorded.key(note): note for note in before if recorded.key(note) not in there}.values())
 
@@ -193,4 +193,4 @@ def _loss(note: str, site: Site) -> Loss:
         return Loss(note, f"the application hasn't the folder; its files stay in {site.volume(name)}")
     if note.startswith((PROCESSES, CRON)):
         return Loss(note, "it runs no more", note.startswith(PROCESSES))
-    return Loss(note, MEANT.get(note.removeprefix(PREFIX), ""), note in NEEDED)
+    return Loss(note, EFFECTS.get(note.removeprefix(PREFIX), ""), note in PROTECTED)

@@ -68,7 +68,7 @@ def ask(
 
 def questions(run: Run, paths: ReleasePaths, record: Mapping[str, Any], other: Other | None) -> list[Step]:
     """Ask a release that was live once the same."""
-    return [present(run, paths, record), ask(paths, _folder(record), other)]
+    return [environment_step(run, paths, record), ask(paths, _folder(record), other)]
 
 
 def _folder(record: Mapping[str, Any]) -> str:
@@ -76,9 +76,9 @@ def _folder(record: Mapping[str, Any]) -> str:
     return str(record.get("manage", "")).rpartition("/")[0]
 
 
-def forward(run: Run, paths: ReleasePaths, answer: Answer) -> list[Step]:
+def apply(run: Run, paths: ReleasePaths, answer: Answer) -> list[Step]:
     """Apply what is pending, with this release's code, after a dump; also where ``migrate`` alone knows what is."""
-    aliases = list(dict.fromkeys([*["default"] * is_due(run, answer), *answer.pending_in]))
+    aliases = list(dict.fromkeys([*["default"] * must_migrate(run, answer), *answer.pending_in]))
     if not aliases:
         return []
     many = f" ({len(answer.pending)})" if answer.pending else ""
@@ -86,7 +86,7 @@ def forward(run: Run, paths: ReleasePaths, answer: Answer) -> list[Step]:
     return [*dumped, _migrate(run, f"Migrate{many}", paths, answer.manage, aliases)]
 
 
-def is_due(run: Run, answer: Answer) -> bool:
+def must_migrate(run: Run, answer: Answer) -> bool:
     """Whether ``migrate`` runs though nothing is known to be pending: the last one broke off, a squashed one is to
     be noted, or the project has a command of its own for it, and other migrations than the live release."""
     if not run.request.flow.builds or not answer.aliases:
@@ -99,7 +99,7 @@ def is_due(run: Run, answer: Answer) -> bool:
     )
 
 
-def back(
+def revert(
     run: Run, paths: ReleasePaths, record: Mapping[str, Any], other: Other, only: Sequence[str] | None = None
 ) -> list[Step]:
     """Take back, with this release's code and after a dump, what the other one has never heard of; ``only``: of these.
@@ -142,7 +142,7 @@ def dump_path(run: Run) -> str:
 def check(run: Run, answer: Answer) -> None:
     """List what is pending. Raises PortsideError where it would break the release that is live, or where this one can't
     work with what others have made of the database."""
-    _check_strangers(run, answer)
+    _check_unknown(run, answer)
     check_pending(run, answer)
 
 
@@ -158,14 +158,14 @@ def check_pending(run: Run, answer: Answer) -> None:
         run.report.warn(f"Nobody can tell what {name} does to {live}, which runs beside it: {', '.join(what)}.")
     if answer.breaking and not run.request.allow_breaking:
         raise PortsideError(
-            f"This would break {live}, which serves visitors until the new release does:\n{_told(answer.breaking)}",
+            f"This would break {live}, which serves visitors until the new release does:\n{_breaks(answer.breaking)}",
             hint=f"{SPLIT}\nOr bear its errors meanwhile: {run.again(allow_breaking=True)}",
         )
     if answer.breaking:
-        run.report.warn(borne(live, answer))
+        run.report.warn(breaking_warning(live, answer))
 
 
-def _check_strangers(run: Run, answer: Answer) -> None:
+def _check_unknown(run: Run, answer: Answer) -> None:
     """Name what is applied, and this code hasn't. Raises PortsideError where it can't work with that."""
     live = run.facts.releases.get(run.facts.current, {})
     if answer.strangers:
@@ -176,32 +176,32 @@ def _check_strangers(run: Run, answer: Answer) -> None:
     lacking = [phrase for phrase in answer.lacking if phrase not in live.get("lacking", [])]
     if lacking and run.request.allow_breaking:
         refused = ": a deploy of it is refused, but for --allow-breaking" * run.request.dry_run
-        run.report.warn(f"This code can't work with the database as it is{refused}:\n{_lines(lacking)}")
+        run.report.warn(f"This code can't work with the database as it is{refused}:\n{_indented(lacking)}")
     elif lacking:
         hint = (
             f"To go back with the database too, after a dump: {run.fab('rollback', to='ID', migrations=True)} "
             f"({run.fab('releases')} shows which).\nTo deploy it all the same: {run.again(allow_breaking=True)}"
         )
-        raise PortsideError(f"This code can't work with the database as it is:\n{_lines(lacking)}", hint=hint)
+        raise PortsideError(f"This code can't work with the database as it is:\n{_indented(lacking)}", hint=hint)
 
 
-def refuse_lacking(run: Run, answer: Answer) -> None:
+def refuse_incompatible(run: Run, answer: Answer) -> None:
     """Raises PortsideError where a release can't work with a database that was taken back for it."""
     if answer.lacking:
         identity = run.candidate.paths.id
-        raise PortsideError(f"{identity} can't work with the database as it is now:\n{_lines(answer.lacking)}")
+        raise PortsideError(f"{identity} can't work with the database as it is now:\n{_indented(answer.lacking)}")
 
 
-def _lines(phrases: Iterable[str]) -> str:
+def _indented(phrases: Iterable[str]) -> str:
     return "\n".join(f"  {phrase}" for phrase in phrases)
 
 
-def borne(live: str, answer: Answer) -> str:
+def breaking_warning(live: str, answer: Answer) -> str:
     """What --allow-breaking means to the release that is live."""
-    return f"{live} may err from now on until the switch:\n{_told(answer.breaking)}"
+    return f"{live} may err from now on until the switch:\n{_breaks(answer.breaking)}"
 
 
-def tell_kept(run: Run, answer: Answer) -> None:
+def warn_not_reverted(run: Run, answer: Answer) -> None:
     """What going back leaves in the database as it is. ``answer``: of the live release."""
     many = count(len(answer.ahead), "migration")
     run.report.warn(f"The database stays as it is: {many} not undone ({listed(answer.ahead)}).")
@@ -209,28 +209,28 @@ def tell_kept(run: Run, answer: Answer) -> None:
         run.report.warn(f"Nobody can tell what {name} does to {run.candidate.paths.id}: {', '.join(what)}.")
 
 
-def refuse_unable(run: Run, answer: Answer, wanted: Answer) -> None:
+def check_rollback(run: Run, answer: Answer, wanted: Answer) -> None:
     """Raises PortsideError where the release to go back to can't work with the database as it is, or what it doesn't
     know can't be taken back. ``answer``: of the live release; ``wanted``: of the one to go back to."""
     if run.request.migrations:
-        _refuse_no_way_back(run, answer)
+        _refuse_irreversible(run, answer)
         if not answer.ahead:
-            refuse_lacking(run, wanted)
+            refuse_incompatible(run, wanted)
     elif (answer.ahead_breaking or wanted.lacking) and not run.request.allow_breaking:
         identity, live = run.candidate.paths.id, run.facts.current
         raise PortsideError(
-            f"{identity} can't work with the database as {live} made it:\n{_why_unable(answer, wanted)}",
+            f"{identity} can't work with the database as {live} made it:\n{_why_incompatible(answer, wanted)}",
             hint=f"To migrate back too, after a dump: {run.again(migrations=True)}\n"
             f"To go back all the same: {run.again(allow_breaking=True)}\n"
             "What is lost: docs/deploy.md, “Going back”.",
         )
 
 
-def _why_unable(answer: Answer, wanted: Answer) -> str:
-    return _told(answer.ahead_breaking) or _lines(wanted.lacking)
+def _why_incompatible(answer: Answer, wanted: Answer) -> str:
+    return _breaks(answer.ahead_breaking) or _indented(wanted.lacking)
 
 
-def _refuse_no_way_back(run: Run, answer: Answer) -> None:
+def _refuse_irreversible(run: Run, answer: Answer) -> None:
     stuck = answer.irreversible | answer.no_way_back
     if answer.migrate and answer.ahead:
         own = f"{answer.migrate} has a migrate command of its own, which alone knows how"
@@ -238,14 +238,14 @@ def _refuse_no_way_back(run: Run, answer: Answer) -> None:
     if not stuck:
         return
     how = ", since they don't say how" if stuck == answer.irreversible else ""
-    lines = _lines(f"{name}: {what}" for name, what in stuck.items())
+    lines = _indented(f"{name}: {what}" for name, what in stuck.items())
     raise PortsideError(
         f"These migrations can't be taken back{how}:\n{lines}",
         hint=f"Mend what is wrong and type {run.fab('deploy')}, or restore a dump of backups/.",
     )
 
 
-def disturbing(run: Run) -> list[str]:
+def breaking_live(run: Run) -> list[str]:
     """What a release that isn't live yet has applied, and what breaks the live one."""
     if not run.facts.current or run.phase is Phase.LIVE:
         return []
@@ -261,7 +261,7 @@ def explain_afterwards(run: Run, error: PortsideError) -> None:
     )
 
 
-def told_behind(run: Run, behind: bool) -> Step:
+def record_behind(run: Run, behind: bool) -> Step:
     """Note on the server that the live release's migrations are taken back, or aren't any more."""
     record = {name: value for name, value in run.facts.record.items() if name != BEHIND}
     return write(run.site.record, release_record.as_json(record | ({BEHIND: run.facts.current} if behind else {})))
@@ -272,19 +272,19 @@ def is_behind(facts: Facts) -> bool:
     return bool(facts.current) and facts.record.get(BEHIND) == facts.current
 
 
-def put_forward(run: Run) -> list[Step]:
+def reapply(run: Run) -> list[Step]:
     """The live release's migrations applied again, where going back ended half-way."""
     paths = run.site.release(run.facts.current)
     record = run.facts.releases[run.facts.current]
     aliases = record.get("aliases", ["default"])
     return [
-        present(run, paths, record),
+        environment_step(run, paths, record),
         _migrate(run, "Apply the live release's migrations again", paths, str(record["manage"]), aliases),
-        told_behind(run, False),
+        record_behind(run, False),
     ]
 
 
-def present(run: Run, paths: ReleasePaths, record: Mapping[str, Any]) -> Step:
+def environment_step(run: Run, paths: ReleasePaths, record: Mapping[str, Any]) -> Step:
     """A release's environment as the settings are now, for what is to run in its image."""
     return made_environment_step(run.settings, paths, str(record.get("settings_module", "")))
 
@@ -294,5 +294,5 @@ def listed(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (f" and {rest} more" if rest > 0 else "")
 
 
-def _told(breaking: Mapping[str, Iterable[str]]) -> str:
-    return _lines(f"{name}: {phrase}" for name, phrases in breaking.items() for phrase in phrases)
+def _breaks(breaking: Mapping[str, Iterable[str]]) -> str:
+    return _indented(f"{name}: {phrase}" for name, phrases in breaking.items() for phrase in phrases)

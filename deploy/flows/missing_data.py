@@ -13,7 +13,7 @@ from .context import Run
 
 
 @dataclass(frozen=True)
-class Gone:
+class MissingData:
     """Data that is gone: a sentence; ``copy``: where the newest copy is; ``commands``: what root runs on the server."""
 
     text: str
@@ -26,7 +26,7 @@ class Gone:
         return f"{self.copy} As root on the server: {' && '.join(self.commands)}"
 
 
-def found(settings: Settings, site: Site, facts: Facts) -> list[Gone]:
+def found(settings: Settings, site: Site, facts: Facts) -> list[MissingData]:
     """What a site that was once live has lost: its database's volume, or folders that its containers mount."""
     if not any(facts.releases.values()):
         return []
@@ -50,15 +50,15 @@ def check(run: Run) -> None:
     )
 
 
-def _volume(settings: Settings, site: Site, facts: Facts) -> Gone:
+def _volume(settings: Settings, site: Site, facts: Facts) -> MissingData:
     what = "is empty" if facts.data_volume else "is missing"
     text = f"The database's volume {site.postgres_volume} {what}, though {site.name} was live on this server."
     begin = restore_commands.empty_database(site)
     copy, dump = _newest_dump(site, facts)
     if not dump:
-        return Gone(text, copy, begin)
+        return MissingData(text, copy, begin)
     user, name = environment.database_user(settings, site), environment.database_name(settings, site)
-    return Gone(text, copy, (*begin, restore_commands.database(site, user, name, dump)))
+    return MissingData(text, copy, (*begin, restore_commands.database(site, user, name, dump)))
 
 
 def _newest_dump(site: Site, facts: Facts) -> tuple[str, str]:
@@ -73,14 +73,14 @@ def _newest_dump(site: Site, facts: Facts) -> tuple[str, str]:
     return "There is no dump of it here: restore the volume from a backup of your own, or begin with an empty one.", ""
 
 
-def _folder(site: Site, facts: Facts, path: str) -> Gone:
+def _folder(site: Site, facts: Facts, path: str) -> MissingData:
     text = f"{path} is missing, which the live release mounts."
     if not facts.kept:
-        return Gone(
+        return MissingData(
             text,
             "Restore it from a backup of your own, or begin with an empty one.",
             (restore_commands.empty_folder(path),),
         )
     tar = f"{facts.kept[-1]}/files.tar"
     copy = f"The newest copy is in {tar}, from when the site was removed before."
-    return Gone(text, copy, (restore_commands.files(site, tar, path.removeprefix(f"{site.root}/")),))
+    return MissingData(text, copy, (restore_commands.files(site, tar, path.removeprefix(f"{site.root}/")),))

@@ -17,13 +17,13 @@ def explain(run: Run, error: PortsideError) -> None:
         error.state = _state(run)
     if isinstance(error, ConnectionLost):
         error.hint = f"Type {run.again()} again; it goes on from what it finds."
-    elif not error.hint and isinstance(error, StepFailed) and (way := _way(run, error.lines)):
+    elif not error.hint and isinstance(error, StepFailed) and (way := _fix(run, error.lines)):
         error.hint = f"{way}\nThen type {run.again()} again."
     elif not error.hint:
         error.hint = f"Mend it, then type {run.again()} again."
 
 
-def _way(run: Run, lines: list[str]) -> str:
+def _fix(run: Run, lines: list[str]) -> str:
     """What helps, where the cause of a failed step is known; else empty."""
     if drop := build_errors.invalid_index(lines):
         return f"Drop the half-made index: {run.fab('psql', query=drop)}"
@@ -34,7 +34,7 @@ def _state(run: Run) -> str:
     """What is so now."""
     if run.request.flow.removes:
         return remove.interrupted(run)
-    return _of_release(run) or _as_it_was(run)
+    return _of_release(run) or _of_live(run)
 
 
 def _of_release(run: Run) -> str:
@@ -48,16 +48,18 @@ def _of_release(run: Run) -> str:
     return ""
 
 
-def _as_it_was(run: Run) -> str:
+def _of_live(run: Run) -> str:
     facts = run.facts
     if facts.current:
-        return f"Release {facts.current} is live, {_as_before(run)}.{_database(run)}{_migrated(run)}{_not_undone(run)}"
+        return (
+            f"Release {facts.current} is live, {_live_now(run)}.{_database(run)}{_migrated(run)}{_failed_cleanup(run)}"
+        )
     if run.progress.changes:
-        return f"The site isn't live yet.{_migrated(run)}{_not_undone(run)}"
+        return f"The site isn't live yet.{_migrated(run)}{_failed_cleanup(run)}"
     return "Nothing was changed."
 
 
-def _not_undone(run: Run) -> str:
+def _failed_cleanup(run: Run) -> str:
     """The failures of the cleanup."""
     return "".join(f" The cleanup failed: {failed.rstrip('.')}." for failed in run.progress.undo.failures)
 
@@ -67,10 +69,10 @@ def _database(run: Run) -> str:
     return f" The database was restarted ({run.database.restarted}) and stays so." if run.database.restarted else ""
 
 
-def _as_before(run: Run) -> str:
+def _live_now(run: Run) -> str:
     if run.database.reverted:
         return "but its migrations are taken back: the next command applies them again"
-    if names := migrations.disturbing(run):
+    if names := migrations.breaking_live(run):
         return f"but {migrations.listed(names)} may make it err"
     if run.health.fault:
         return f"but visitors get an error: {run.health.fault.rstrip('.')}"
@@ -99,12 +101,12 @@ def _migrated(run: Run) -> str:
 def interrupted(run: Run, name: str) -> PortsideError:
     return PortsideError(
         f"Interrupted in the stage “{name}”.",
-        state=_state(run) + _ended(run, name),
+        state=_state(run) + _interrupted_migration(run, name),
         hint=f"Type {run.again()} again; it clears away what was left.",
     )
 
 
-def _ended(run: Run, name: str) -> str:
+def _interrupted_migration(run: Run, name: str) -> str:
     """What an interruption means to a migration that was at work."""
     if name not in {"prepare", "migrations"}:
         return ""

@@ -75,8 +75,8 @@ class Progress:
     ``started``: seconds of the monotonic clock. ``stack``: what is closed at the end. ``certificate``: the one that
     Nginx showed when the run began (PEM). ``changed``: the steps that changed something, with their stages.
     ``losses``: what was reported to fall away; None before anything was.
-    ``tell``: tells the holder of the lock the stage. ``turn``: waits, if there are several servers, until this one may
-    begin a stage. ``undo``: what undoes the run. ``result``: what the last stage found out, for the closing lines.
+    ``report_stage``: writes the stage into the lock. ``wait_turn``: waits, if there are several servers, until this one
+    may begin a stage. ``undo``: what undoes the run. ``result``: what the last stage found out, for the closing lines.
     """
 
     started: float = field(default_factory=time.monotonic)
@@ -84,8 +84,8 @@ class Progress:
     certificate: str = ""
     changed: list[dict[str, str]] = field(default_factory=list)
     losses: tuple[Loss, ...] | None = None
-    tell: Callable[[str], None] = lambda stage: None
-    turn: Callable[[str], None] = lambda stage: None
+    report_stage: Callable[[str], None] = lambda stage: None
+    wait_turn: Callable[[str], None] = lambda stage: None
     undo: Undo = field(default_factory=Undo)
     result: dict[str, Any] = field(default_factory=dict)
 

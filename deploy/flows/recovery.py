@@ -22,41 +22,41 @@ def is_due(site: Site, facts: Facts) -> bool:
     return bool(history.interrupted(facts)) or migrations.is_behind(facts) or database.is_open(site, facts)
 
 
-def put_right(run: Run, stage: Stage) -> None:
+def recover(run: Run, stage: Stage) -> None:
     """A switch that was begun is finished; what never went live is taken away; all of it is said."""
     unfinished = history.unfinished(run.facts)
     if unfinished:
-        _say(run, f"{unfinished} was switched to, but not finished", "finishing it", "to be finished")
+        _warn(run, f"{unfinished} was switched to, but not finished", "finishing it", "to be finished")
         finish(run, stage, unfinished)
         run.look()
     switching_to = history.switching_to(run.facts)
     for identity in history.leftovers(run.facts):
-        _take_back_left(run, stage, identity)
-    steps = [*_take_away(run), *_stop_strays(run), *_put_forward(run), *_close(run)]
+        _revert_leftover(run, stage, identity)
+    steps = [*_remove_leftovers(run), *_stop_extra(run), *_reapply(run), *_close_passwords(run)]
     if steps:
         run.apply(stage, steps)
         run.look()
     if unfinished or steps:
         stage.note("put right")
     if switching_to:
-        settle(run, stage)
+        update_nginx(run, stage)
 
 
-def _say(run: Run, found: str, doing: str, to_do: str) -> None:
+def _warn(run: Run, found: str, doing: str, to_do: str) -> None:
     """What was found, and what becomes of it: a plan only foresees that."""
     run.report.warn(f"{found}: {to_do if run.request.dry_run else doing}.")
 
 
-def _take_away(run: Run) -> list[Step]:
+def _remove_leftovers(run: Run) -> list[Step]:
     left = history.leftovers(run.facts)
     if not left:
         return []
-    _say(run, f"An interrupted run left {', '.join(left)}", "taken away", "to be taken away")
+    _warn(run, f"An interrupted run left {', '.join(left)}", "taken away", "to be taken away")
     files = switch.event(run, "taken away", *left, what="interrupted")
     return [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left, files=files)]
 
 
-def _take_back_left(run: Run, stage: Stage, identity: str) -> None:
+def _revert_leftover(run: Run, stage: Stage, identity: str) -> None:
     """What a release that never went live did to the database and breaks the live one: it has its database again."""
     pending, live = run.facts.pending.get(identity, {}), migrations.Other.of(run, run.facts.current)
     paths = run.site.release(identity)
@@ -68,16 +68,16 @@ def _take_back_left(run: Run, stage: Stage, identity: str) -> None:
         return
     run.report.warn(f"{identity} never went live: its migrations, which break {run.facts.current}, are taken back.")
     try:
-        run.apply(stage, migrations.back(run, paths, pending, live, pending.get("migrations", [])))
+        run.apply(stage, migrations.revert(run, paths, pending, live, pending.get("migrations", [])))
     except StepFailed as error:
         run.report.remind(f"{run.facts.current} may err: {in_a_line(error)}")
 
 
-def _stop_strays(run: Run) -> list[Step]:
+def _stop_extra(run: Run) -> list[Step]:
     strays = history.strays(run.facts)
     if not strays:
         return []
-    _say(
+    _warn(
         run,
         f"An interrupted run left {', '.join(strays)} running beside the live release",
         "stopped",
@@ -87,22 +87,22 @@ def _stop_strays(run: Run) -> list[Step]:
     return [script("Stop what was left running", "stop", run.site.root, run.site.name, *strays, files=files)]
 
 
-def _put_forward(run: Run) -> list[Step]:
+def _reapply(run: Run) -> list[Step]:
     if not migrations.is_behind(run.facts):
         return []
-    _say(
+    _warn(
         run,
         f"Migrations of {run.facts.current} were taken back, though it is live",
         "applying them again",
         "to be applied again",
     )
-    return migrations.put_forward(run)
+    return migrations.reapply(run)
 
 
-def _close(run: Run) -> list[Step]:
+def _close_passwords(run: Run) -> list[Step]:
     if not database.is_open(run.site, run.facts):
         return []
-    _say(run, "An interrupted run left the database open for two passwords", "closed", "to be closed")
+    _warn(run, "An interrupted run left the database open for two passwords", "closed", "to be closed")
     return [database.close(run.site)]
 
 
@@ -112,16 +112,16 @@ def begin(run: Run, clear_away: Callable[[str], None]) -> None:
     run.progress.undo.push(clear_away)
 
 
-def close(run: Run, stage: str) -> None:
+def close_passwords(run: Run, stage: str) -> None:
     """After a failed deploy with another password: the database takes the live release's alone."""
     with run.server.quietly():
         run.server.apply([database.close(run.site)], stage="database")
 
 
-def settle(run: Run, stage: Stage) -> None:
+def update_nginx(run: Run, stage: Stage) -> None:
     """Nginx's files for the release that is live, as facts and settings are now."""
     if record := run.facts.releases.get(run.facts.current):
-        switch.planned(run, stage, lambda: switch.resettle(run, release_record.routes(record)))
+        switch.apply_plan(run, stage, lambda: switch.update_nginx_with_event(run, release_record.routes(record)))
 
 
 def finish(run: Run, stage: Stage, identity: str) -> None:
@@ -136,7 +136,7 @@ def finish(run: Run, stage: Stage, identity: str) -> None:
         return [switch.switch(run, identity, routes, old, patience=run.settings.health_timeout), finish]
 
     try:
-        switch.planned(run, stage, steps)
+        switch.apply_plan(run, stage, steps)
     except StepFailed as error:
         if error.step == finish.name:
             raise
@@ -151,32 +151,32 @@ def stop(run: Run, stage: str) -> None:
         run.server.apply([step], stage="stop")
 
 
-def take_back(run: Run, stage: str) -> None:
+def revert(run: Run, stage: str) -> None:
     """After a failed deploy, or going forward to a newer release, whose migrations break the live one: it has its
     database again. Raises PortsideError where the database says that it hasn't."""
     live = migrations.Other.of(run, run.facts.current)
-    if not live or not migrations.disturbing(run):
+    if not live or not migrations.breaking_live(run):
         return
     run.report.warn(f"The migrations that break {run.facts.current} are taken back.")
     record = {"manage": run.candidate.answer.manage}
     with run.server.quietly():
-        steps = migrations.back(run, run.candidate.paths, record, live, run.database.applied)
+        steps = migrations.revert(run, run.candidate.paths, record, live, run.database.applied)
         run.server.apply(steps[-1:], stage="migrations")
     run.database.applied = ()
 
 
-def forward_again(run: Run, stage: str) -> None:
+def reapply(run: Run, stage: str) -> None:
     """After a failed rollback that had taken migrations back: the live release has them again."""
     run.report.warn(f"The migrations of {run.facts.current} are applied again.")
     with run.server.quietly():
-        run.server.apply(migrations.put_forward(run), stage="migrations")
+        run.server.apply(migrations.reapply(run), stage="migrations")
     run.database.reverted = False
 
 
 def discard(run: Run, stage: str) -> None:
     """After a failure in this stage: what the new release left on the server. One whose migrations couldn't be taken
     back is only stopped, since it alone can do that."""
-    if migrations.disturbing(run):
+    if migrations.breaking_live(run):
         stop(run, stage)
         return
     first = "no" if run.facts.current else "yes"
@@ -187,6 +187,6 @@ def discard(run: Run, stage: str) -> None:
         run.server.apply([step], stage="discard")
 
 
-def ask_live(run: Run, stage: str) -> None:
+def check_live(run: Run, stage: str) -> None:
     """Ask the live release through Nginx once more, before it is said to be live as before."""
-    run.health.fault = site_health.ask(run)
+    run.health.fault = site_health.visit(run)

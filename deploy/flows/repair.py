@@ -17,19 +17,19 @@ PATIENCE = 10
 """Seconds in which a release may find its database again, once that is back."""
 
 
-def mend(run: Run, stage: Stage) -> None:
+def restart_unhealthy(run: Run, stage: Stage) -> None:
     """Start the live release's web containers that are ill; all of them where visitors get an error all the same."""
-    ill = site_health.parts(run.facts)
+    ill = site_health.unhealthy_parts(run.facts)
     if ill:
         run.health.fault = f"{' and '.join(ill)} {'is' if len(ill) == 1 else 'are'} down"
-    elif site_health.is_doubtful(run.facts) and not (run.request.dry_run and _database_started(run)):
-        run.health.fault = site_health.ask(run, patience=PATIENCE * _database_started(run))
+    elif site_health.may_be_failing(run.facts) and not (run.request.dry_run and _database_started(run)):
+        run.health.fault = site_health.visit(run, patience=PATIENCE * _database_started(run))
         run.health.fault = run.health.fault and _fault_of_release(run, stage)
     if not run.health.fault:
         stage.skipped = True
         return
     run.report.warn(f"{run.facts.current} isn't healthy: {run.health.fault.rstrip('.')}. It is started anew.")
-    anew(run, stage, ill or _web(run))
+    restart(run, stage, ill or _web(run))
 
 
 def _database_started(run: Run) -> bool:
@@ -43,19 +43,21 @@ def _fault_of_release(run: Run, stage: Stage) -> str:
         return run.health.fault
     results = run.apply(stage, database.wake(run.settings, run.site, run.facts))
     woken = any(result.state == "changed" for result in results)
-    return site_health.ask(run, patience=PATIENCE) if woken else run.health.fault
+    return site_health.visit(run, patience=PATIENCE) if woken else run.health.fault
 
 
-def everything(run: Run, stage: Stage) -> None:
+def restart_all(run: Run, stage: Stage) -> None:
     """Start all containers of the live release anew, whether they are ill or not."""
-    anew(run, stage, [*_web(run), *(f"process-{name}" for name in release_record.processes(history.live(run.facts)))])
+    restart(
+        run, stage, [*_web(run), *(f"process-{name}" for name in release_record.processes(history.live(run.facts)))]
+    )
 
 
 def _web(run: Run) -> list[str]:
     return [f"web-{number}" for number in range(1, run.candidate.routes.replicas + 1)]
 
 
-def anew(run: Run, stage: Stage, parts: list[str]) -> None:
+def restart(run: Run, stage: Stage, parts: list[str]) -> None:
     """Start these containers of the live release anew and see that visitors are answered."""
     paths = run.site.release(run.facts.current)
     folders = [folder(paths.tmp, 0o2770, OWNER), folder(paths.run, 0o2750, OWNER)]
@@ -67,11 +69,11 @@ def anew(run: Run, stage: Stage, parts: list[str]) -> None:
     stage.note(f"{count(len(parts), 'container')} started anew")
 
 
-def see(run: Run) -> None:
+def check_restarted(run: Run) -> None:
     """See that what was started anew answers visitors. Raises PortsideError where it doesn't."""
     if run.request.dry_run or not (run.health.restart_all or run.health.fault):
         return
-    run.health.fault = site_health.ask(run, patience=run.settings.health_timeout)
+    run.health.fault = site_health.visit(run, patience=run.settings.health_timeout)
     if run.health.fault:
         hint = f"{run.fab('logs')} shows what the application says of it."
         raise PortsideError(f"{run.facts.current} was started anew, but isn't healthy: {run.health.fault}", hint=hint)

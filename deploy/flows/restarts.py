@@ -14,7 +14,7 @@ RECENTLY = 3600
 
 
 @dataclass(frozen=True)
-class Ending:
+class ExitingContainer:
     """A container of the live release, or its database, that keeps ending. ``service``: its name for ``fab logs``."""
 
     service: str
@@ -26,26 +26,26 @@ class Ending:
         return [self.text, *(f"    {line}" for line in self.log), f"  Its log: {fab('logs', service=self.service)}"]
 
 
-def ending(facts: Facts) -> list[Ending]:
+def exiting(facts: Facts) -> list[ExitingContainer]:
     """What keeps ending, by how often it was started again."""
     containers = [*facts.role("web", facts.current), *facts.role("process", facts.current), *facts.role("db")]
     known = {each.name: each for each in facts.restarted}
     found = ((each, known[each.name]) for each in containers if each.name in known)
-    return [_told(each, times) for each, times in found if times.seconds < RECENTLY]
+    return [_exiting(each, times) for each, times in found if times.seconds < RECENTLY]
 
 
-def _told(container: Container, times: Restarted) -> Ending:
+def _exiting(container: Container, times: Restarted) -> ExitingContainer:
     what = f"The process {container.service}" if container.role == "process" else f"The container {container.name}"
-    ago = f"{_ago(times.seconds)} ago" if times.seconds >= 0 else ""
+    ago = f"{_elapsed(times.seconds)} ago" if times.seconds >= 0 else ""
     if times.count == 1 and ago:
         told = f"{what} ended, and was started again {ago}."
     else:
         last = f"the last time {ago}" if ago else "and is about to be again"
         told = f"{what} keeps ending: it was started again {count(times.count, 'time')}, {last}."
-    return Ending(container.service, told + _command(container, times.command), times.log)
+    return ExitingContainer(container.service, told + _command(container, times.command), times.log)
 
 
-def _ago(seconds: int) -> str:
+def _elapsed(seconds: int) -> str:
     return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"
 
 
@@ -53,13 +53,15 @@ def _command(container: Container, command: str) -> str:
     return f" Its command: {command}" if container.role == "process" else ""
 
 
-def watched(run: Run, names: Iterable[str], output: Sequence[str]) -> list[Ending]:
+def watched(run: Run, names: Iterable[str], output: Sequence[str]) -> list[ExitingContainer]:
     """What ``remote/watch.sh`` found: processes that ended, and lines with the end of each one's log."""
     mask = run.report.mask
-    return [Ending(name, mask(_of_process(run, name)), tuple(map(mask, _log(output, name)))) for name in names]
+    return [
+        ExitingContainer(name, mask(_process_text(run, name)), tuple(map(mask, _log(output, name)))) for name in names
+    ]
 
 
-def _of_process(run: Run, name: str) -> str:
+def _process_text(run: Run, name: str) -> str:
     command = run.settings.processes.get(name, "") if run.request.flow.builds else ""  # a rollback's may be another
     return f"The process {name} keeps ending." + (f" Its command: {command}" if command else "")
 
@@ -76,7 +78,7 @@ def _log(output: Sequence[str], name: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def tell(run: Run) -> None:
+def warn(run: Run) -> None:
     """Warn of what keeps ending, as the last lines of a run."""
     for each in run.health.failing:
         run.report.warn("\n".join(each.lines(run.request.fab)))

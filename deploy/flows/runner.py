@@ -28,8 +28,8 @@ def follow(run: Run) -> None:
     with run.progress.stack, _logged(run):
         for name in stages_of(run.request.flow, run.settings):
             try:
-                run.progress.tell(name)
-                run.progress.turn(name)
+                run.progress.report_stage(name)
+                run.progress.wait_turn(name)
                 with run.report.stage(name) as stage:
                     do(run, stage)
             except PortsideError as error:
@@ -38,7 +38,7 @@ def follow(run: Run) -> None:
                 outcome.explain(run, error)
                 raise
             except KeyboardInterrupt:
-                if name != "migrations" and (run.database.reverted or migrations.disturbing(run)):
+                if name != "migrations" and (run.database.reverted or migrations.breaking_live(run)):
                     _undo(run, name)
                 raise outcome.interrupted(run, name) from None
 
@@ -56,7 +56,7 @@ def _undo(run: Run, stage: str) -> None:
     """Undo what the run has begun, unless the server goes on by itself or the release is live."""
     if run.phase is Phase.CANDIDATE:
         run.progress.undo.run(stage)
-        run.progress.undo.attempt(partial(recovery.ask_live, run), stage)
+        run.progress.undo.attempt(partial(recovery.check_live, run), stage)
 
 
 @contextmanager

@@ -49,11 +49,11 @@ def make(run: Run, stage: Stage) -> list[Result]:
     if run.request.dry_run:
         image_there = script(LOAD, "load", run.candidate.paths.image, secret=True)
         return run.apply(stage, [*ownership.claim_name(run), image_there])
-    with tempfile.TemporaryFile(dir=_room()) as spool:
+    with tempfile.TemporaryFile(dir=_temporary_folder()) as spool:
         _build(run, spool)
         with tarfile.open(fileobj=spool, mode="r:") as archive:
             packed = Image.read(archive)
-            *_, asked = run.apply(stage, [*ownership.claim_name(run), ask(run.site, packed.names)])
+            *_, asked = run.apply(stage, [*ownership.claim_name(run), missing_layers(run.site, packed.names)])
             _send(run, stage, packed, archive, asked.answer)
     return run.apply(stage, [load(run.candidate.paths, packed)])
 
@@ -66,7 +66,7 @@ def _engine() -> Any:
 
 def _build(run: Run, spool: IO[bytes]) -> None:
     """The image as an archive. Here it has a name for that long alone; Docker's cache keeps what it was built of."""
-    engine, platform, tag = _engine(), run.facts.platform, name_here(run.site.name)
+    engine, platform, tag = _engine(), run.facts.platform, local_tag(run.site.name)
     engine.forget_older(tag)
     run.report.begin(f"Build the image on this machine for {platform}")
     over = image.overlay(run.settings, tag)
@@ -84,7 +84,7 @@ def _build(run: Run, spool: IO[bytes]) -> None:
         engine.close()
 
 
-def name_here(site: str) -> str:
+def local_tag(site: str) -> str:
     """What an image is called on this machine: like no other, since several servers may be deployed to at once."""
     return f"portside-build/{site}:{time.time():.0f}-{secrets.token_hex(4)}"
 
@@ -158,7 +158,7 @@ class _Counted:
         return len(block)
 
 
-def ask(site: Site, names: Sequence[str]) -> Step:
+def missing_layers(site: Site, names: Sequence[str]) -> Step:
     """Which of these layers the server lacks. Answers with their names and how much of each is there already."""
     return script("See which layers are there", "layers", site.layers, *names)
 
@@ -181,7 +181,7 @@ def _send(run: Run, stage: Stage, packed: Image, archive: tarfile.TarFile, lacki
         blobs: list[Blob] = []
         for name, offset in lacking.items():
             run.report.begin(f"Compress layer {len(blobs) + 1} of {len(lacking)}")
-            sink = files.enter_context(tempfile.TemporaryFile(dir=_room()))
+            sink = files.enter_context(tempfile.TemporaryFile(dir=_temporary_folder()))
             blobs.append(compress(name, _content(archive, packed.layers[name]), sink, offset))
         sent, arrived = sum(blob.size - blob.offset for blob in blobs), sum(blob.offset for blob in blobs)
         many = f"{len(blobs)} of {count(len(packed.names), 'layer')}"
@@ -209,6 +209,6 @@ def readable(size: int) -> str:
     return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"
 
 
-def _room() -> str | None:
+def _temporary_folder() -> str | None:
     """Where a large file may lie: /tmp is memory on many a machine."""
     return "/var/tmp" if os.access("/var/tmp", os.W_OK) else None

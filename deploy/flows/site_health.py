@@ -17,7 +17,7 @@ from .context import Run
 RUNS = {"running", "restarting"}  # what keeps ending is told by restarts.py
 
 
-class Looked(Protocol):
+class Inspected(Protocol):
     """What was found on a server, and how to name a command for it: a Run, or what doctor examines."""
 
     @property
@@ -40,15 +40,15 @@ class Problem:
         return f"{self.text} {self.fix}"
 
 
-def problems(it: Looked, fault: str) -> list[Problem]:
+def problems(it: Inspected, fault: str) -> list[Problem]:
     """What is wrong with the live site. ``fault``: why visitors of the health check's page get an error, or empty."""
     lost = [Problem(each.text, each.fix) for each in missing_data.found(it.settings, it.site, it.facts)]
     if lost:  # what else is wrong may come of that
         return lost
     again = it.fab("deploy")
     found = [
-        Problem(_told(each), f"{again} starts it; {it.fab('logs', service=each.service)} shows why.")
-        for each in unwell(it.facts)
+        Problem(_sentence(each), f"{again} starts it; {it.fab('logs', service=each.service)} shows why.")
+        for each in unhealthy(it.facts)
     ]
     found += [Problem(text, f"{again} starts it.") for text in missing(it.settings, it.site, it.facts)]
     if fault and not found:  # what is told already may be the cause, and has the same fix
@@ -57,7 +57,7 @@ def problems(it: Looked, fault: str) -> list[Problem]:
     return found
 
 
-def without_image(it: Looked) -> list[Problem]:
+def without_image(it: Inspected) -> list[Problem]:
     """Releases whose image somebody has pruned: no container of theirs can be made, so there is no rollback to them."""
     facts = it.facts
     gone = [name for name in sorted(facts.releases) if facts.releases[name] and not history.can_start(facts, name)]
@@ -74,20 +74,20 @@ def without_image(it: Looked) -> list[Problem]:
 
 def of_containers(settings: Settings, site: Site, facts: Facts) -> list[str]:
     """What is wrong with the live site's containers, a sentence each."""
-    return [*map(_told, unwell(facts)), *missing(settings, site, facts)]
+    return [*map(_sentence, unhealthy(facts)), *missing(settings, site, facts)]
 
 
-def unwell(facts: Facts) -> list[Container]:
+def unhealthy(facts: Facts) -> list[Container]:
     """The live release's containers, and its database's, that don't run or answer no question."""
     live = [*facts.role("web", facts.current), *facts.role("process", facts.current), *facts.role("db")]
-    return [each for each in live if not is_well(each)]
+    return [each for each in live if not is_healthy(each)]
 
 
-def is_well(container: Container) -> bool:
+def is_healthy(container: Container) -> bool:
     return container.state in RUNS and "(unhealthy)" not in container.status
 
 
-def _told(container: Container) -> str:
+def _sentence(container: Container) -> str:
     if container.state in RUNS:
         return f"The container {container.name} runs, but is unhealthy."
     return f"The container {container.name} is {container.state}."
@@ -96,32 +96,34 @@ def _told(container: Container) -> str:
 def missing(settings: Settings, site: Site, facts: Facts) -> Iterable[str]:
     """Sentences about containers that aren't there."""
     live = history.live(facts)
-    yield from _fewer(record.routes(live).replicas - len(facts.role("web", facts.current)), "web", facts.current)
+    yield from _missing_containers(
+        record.routes(live).replicas - len(facts.role("web", facts.current)), "web", facts.current
+    )
     processes = len(facts.role("process", facts.current))
-    yield from _fewer(len(record.processes(live)) - processes, "process", facts.current)
+    yield from _missing_containers(len(record.processes(live)) - processes, "process", facts.current)
     if settings.own_database and site.data_compose in facts.files and not facts.role("db"):
         yield "The database's container is missing."
 
 
-def _fewer(number: int, what: str, identity: str) -> Iterable[str]:
+def _missing_containers(number: int, what: str, identity: str) -> Iterable[str]:
     if number > 0:
         verb = "is" if number == 1 else "are"
         yield f"{count(number, f'{what} container')} of {identity} {verb} missing."
 
 
-def parts(facts: Facts) -> list[str]:
+def unhealthy_parts(facts: Facts) -> list[str]:
     """The live release's web containers that must be started anew: their services in its compose file."""
     wanted = [f"web-{number}" for number in range(1, record.routes(history.live(facts)).replicas + 1)]
-    well = {each.part for each in facts.role("web", facts.current) if is_well(each)}
+    well = {each.part for each in facts.role("web", facts.current) if is_healthy(each)}
     return [name for name in wanted if name not in well]
 
 
-def is_doubtful(facts: Facts) -> bool:
+def may_be_failing(facts: Facts) -> bool:
     """Whether Nginx's answer, as the facts have it, needs a closer look: redirects are followed by that alone."""
     return bool(facts.answer) and not facts.answer.startswith("2")
 
 
-def ask(run: Run, *, patience: int = 0) -> str:
+def visit(run: Run, *, patience: int = 0) -> str:
     """Visit the live release through Nginx, as it was deployed: the settings may name another page or domain by now.
 
     ``patience``: seconds in which it may still become healthy. Returns the reason why it isn't, or nothing.
@@ -140,4 +142,4 @@ def ask(run: Run, *, patience: int = 0) -> str:
 def fault(run: Run) -> str:
     """Why visitors get an error from the live release, or nothing; a second look where the facts leave a doubt. Where
     Nginx itself is stopped, that is told and nothing else."""
-    return ask(run) if run.facts.nginx_active and is_doubtful(run.facts) else ""
+    return visit(run) if run.facts.nginx_active and may_be_failing(run.facts) else ""

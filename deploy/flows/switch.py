@@ -22,7 +22,7 @@ from . import losses, restarts
 from .context import Run
 
 
-def planned(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Result]:
+def apply_plan(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Result]:
     """Run a plan that touches Nginx to its end; planned again where another deploy's files came in between."""
     for _ in range(5):
         try:
@@ -34,7 +34,7 @@ def planned(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Resu
     raise PortsideError("Other deploys change Nginx's files all the time.", hint="Type the same command again.")
 
 
-def settle(run: Run, routes: Routes) -> list[Step]:
+def update_nginx(run: Run, routes: Routes) -> list[Step]:
     """What makes Nginx serve a release that is live: nothing if it does already."""
     final = routing.final(routes, history.kept(run.facts), run.settings.upstream)
     return generation.steps(_files(run, final), run.facts, f"the site {run.site.name}")
@@ -56,9 +56,9 @@ def rename(run: Run, routes: Routes) -> list[Step]:
     return [write(path, release_record.as_json(record | hostnames.noted(names), indent=2))]
 
 
-def resettle(run: Run, routes: Routes) -> list[Step]:
+def update_nginx_with_event(run: Run, routes: Routes) -> list[Step]:
     """The same for a command that changes only that: the history says who did."""
-    steps = settle(run, routes)
+    steps = update_nginx(run, routes)
     files = event(run, "settings", run.facts.current)
     return [*steps, script("Note the change", "note", run.site.root, files=files)] if steps else []
 
@@ -87,7 +87,7 @@ def switch(run: Run, identity: str, routes: Routes, old: str, *, patience: int =
         settings.health_path,
         routes.static_url if routes.replicas else "",  # a folder of files: the health check's path is one
         str(patience),
-        str(_reading(run, routes, old)),
+        str(_reading_seconds(run, routes, old)),
         files={
             **{name: content for generation in made for name, content in generation.payload().items()},
             **healthcheck.files(settings, visited),
@@ -110,7 +110,7 @@ def _generations(run: Run, new: Routes, live: str) -> tuple[Generation | None, G
     return bridge, final
 
 
-def _reading(run: Run, new: Routes, old: str) -> int:
+def _reading_seconds(run: Run, new: Routes, old: str) -> int:
     """Seconds that are given to requests which Nginx's workers of before are still reading: none where they find the
     application in the same place, whichever release is live."""
     before = release_record.routes(run.facts.releases.get(old, {}))
@@ -156,7 +156,7 @@ def event(run: Run, result: str, *identities: str, what: str = "", who: str = ""
     return {"event": "".join(lines).encode()}
 
 
-def revive(run: Run) -> list[Step]:
+def start_processes(run: Run) -> list[Step]:
     """What starts processes of the live release that don't run: nothing if all do."""
     current = run.facts.current
     if not release_record.idle(run.facts):
@@ -172,18 +172,18 @@ def watch(run: Run, identity: str, processes: Sequence[str]) -> list[Step]:
     return [script(what, "watch", run.site.name, identity, *processes)] if processes else []
 
 
-def tell(run: Run, results: Iterable[Result]) -> None:
+def warn_after_switch(run: Run, results: Iterable[Result]) -> None:
     """What the steps after the switch have to say to the user. What keeps ending is said last of all."""
     for result in results:
-        answer = result.answer if result.step.words[:2] in _TELLING else {}
-        _tell_ended(run, answer)
+        answer = result.answer if result.step.words[:2] in _WARNING else {}
+        _warn_of_old(run, answer)
         run.health.failing += restarts.watched(run, answer.get("dying", []), result.output)
 
 
-_TELLING = {("script", "finish"), ("script", "watch")}
+_WARNING = {("script", "finish"), ("script", "watch")}
 
 
-def _tell_ended(run: Run, answer: Mapping[str, Any]) -> None:
+def _warn_of_old(run: Run, answer: Mapping[str, Any]) -> None:
     old = run.facts.current
     if answer.get("left"):
         cut = count(answer["left"], "connection") + " to the old release " + ("was" if answer["left"] == 1 else "were")

@@ -20,7 +20,7 @@ from .stages import remove as stages_remove
 def provision(run: Run) -> None:
     """Prepare the host alone."""
     runner.follow(run)
-    _say_round_trips(run)
+    _print_round_trips(run)
     changes = run.progress.changes
     done = count(changes, "change") if changes else "nothing to do, the server is as it should be"
     run.report.say(f"{run.server.target}: {done}.", style="bold")
@@ -29,7 +29,7 @@ def provision(run: Run) -> None:
 def deploy(run: Run, *, as_json: bool = False) -> None:
     """From wherever the server is to a live site; as JSON one object that says what was changed."""
     runner.follow(run)
-    _say_round_trips(run)
+    _print_round_trips(run)
     identity = run.facts.current if run.candidate.unchanged else run.candidate.paths.id
     seconds = time.monotonic() - run.progress.started
     for line in acme.obsolete_warnings(acme.obsolete_names(run.settings, run.facts, run.candidate.routes.names)):
@@ -42,7 +42,7 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
         told |= {"changed": run.progress.changed, "warnings": run.report.reminders, "seconds": round(seconds, 1)}
         run.report.result(told)
     report, site = run.report, run.settings
-    _say_hosts(run)
+    _suggest_hosts(run)
     report.say()
     if run.candidate.unchanged:
         what = "nothing to do" if not run.progress.changes else f"{count(run.progress.changes, 'change')}, same release"
@@ -54,15 +54,15 @@ def deploy(run: Run, *, as_json: bool = False) -> None:
     report.say(f"  Look at it:   {visited.address}/")
     if run.facts.closed:
         report.warn(f"It is closed for visitors: {run.fab('maintenance', off=True)} opens it.")
-    _say_plain(run, visited)
+    _warn_plain_http(run, visited)
     if site.containers:
         report.say(f"  An admin:     {run.fab('manage', command='createsuperuser')}")
     for line in report.reminders:
         report.warn(line)
-    restarts.tell(run)
+    restarts.warn(run)
 
 
-def _say_hosts(run: Run) -> None:
+def _suggest_hosts(run: Run) -> None:
     """After a first deploy to servers that -H named: what makes -H unnecessary. Of several it is said once."""
     if run.facts.current or run.settings.hosts or not run.request.hosts:
         return
@@ -73,7 +73,7 @@ def _say_hosts(run: Run) -> None:
 def certs(run: Run) -> None:
     """A certificate for every domain, HTTPS switched on; or only the proof that one could be issued."""
     runner.follow(run)
-    _say_round_trips(run)
+    _print_round_trips(run)
     report, settings = run.report, run.settings
     names = ", ".join(acme.wanted(settings))
     report.say()
@@ -98,7 +98,7 @@ def certs(run: Run) -> None:
         report.say(f"  The site isn't live yet: {run.fab('deploy')} puts it live, by HTTPS.")
 
 
-def _say_plain(run: Run, visited: Hosts) -> None:
+def _warn_plain_http(run: Run, visited: Hosts) -> None:
     """What is served without encryption, and what changes that."""
     askable = acme.wanted(run.settings)
     names = [name for name in visited.names(secure=False) if name in askable]
@@ -123,7 +123,7 @@ def abort(run: Run) -> None:
 def remove(run: Run) -> None:
     """The site off the server, but for a final backup."""
     runner.follow(run)
-    _say_round_trips(run)
+    _print_round_trips(run)
     report, target = run.report, run.server.target
     if run.candidate.unchanged:
         report.say(f"{run.site.name} isn't on {target}: there is nothing to take away.", style="bold green")
@@ -144,22 +144,22 @@ def remove(run: Run) -> None:
 def rollback(run: Run) -> None:
     """The previous good release live again, or the one that was asked for; never builds."""
     runner.follow(run)
-    _say_round_trips(run)
+    _print_round_trips(run)
     seconds = time.monotonic() - run.progress.started
     run.report.say()
     if run.candidate.unchanged:
         how = "was started anew" if run.health.restart_all else "is live already"
         done = f"{run.settings.canonical} is live on {run.server.target}: {run.facts.current} {how}"
         run.report.say(f"{done} ({seconds:.1f} s).", style="bold green")
-        restarts.tell(run)
+        restarts.warn(run)
         return
     forward = run.candidate.paths.id > run.facts.current  # an identity begins with its time
     now, other = ("forward", "Back") if forward else ("back", "Forward")
     live = f"{run.settings.canonical} is {now} at {run.candidate.paths.id} on {run.server.target}"
     run.report.say(f"{live} ({seconds:.1f} s).", style="bold green")
     run.report.say(f"  {other} again: {run.fab('rollback', to=run.facts.current)}")
-    restarts.tell(run)
+    restarts.warn(run)
 
 
-def _say_round_trips(run: Run) -> None:
+def _print_round_trips(run: Run) -> None:
     run.report.detail(count(run.server.round_trips, "round trip"))

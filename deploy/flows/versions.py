@@ -13,28 +13,28 @@ from .context import Run
 CHANGING = {"deploy", "provision", "rollback", "certs", "abort", "remove"}
 
 
-def there(facts: Facts) -> str:
+def newest(facts: Facts) -> str:
     """The newest that has worked on the server for this site or for the host; empty where none noted itself."""
     return max(_noted(facts), key=_order, default="")
 
 
 def is_newer(facts: Facts) -> bool:
     """Whether a newer version than this one has worked there."""
-    return _order(there(facts)) > _order(VERSION)
+    return _order(newest(facts)) > _order(VERSION)
 
 
 def check(run: Run) -> None:
     """Raises Refused where this version would undo what a newer one did; what only looks is warned."""
     if not is_newer(run.facts):
         return
-    newer = f"Portside {there(run.facts)} has worked on {run.server.target}, and this is {VERSION}"
+    newer = f"Portside {newest(run.facts)} has worked on {run.server.target}, and this is {VERSION}"
     if run.request.dry_run or run.request.command not in CHANGING:
         run.report.warn(f"{newer}: what changes something there is refused.")
         return
     raise Refused(
         f"{newer}, which would undo a part of that.",
         state="Nothing was changed.",
-        hint=f"Upgrade Portside on this machine to {there(run.facts)}, then type {run.again()} again.",
+        hint=f"Upgrade Portside on this machine to {newest(run.facts)}, then type {run.again()} again.",
     )
 
 

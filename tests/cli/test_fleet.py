@@ -293,7 +293,7 @@ def test_an_interruption_is_heard_once(tmp_path: Path) -> None:
     host.interrupt()
     host.turns.interrupt()
     with pytest.raises(KeyboardInterrupt):
-        host.run.progress.turn("switch")  # type: ignore[union-attr]
+        host.run.progress.wait_turn("switch")  # type: ignore[union-attr]
     assert heard == ["interrupt", "taken"], "what is cleared away then isn't interrupted"
 
 

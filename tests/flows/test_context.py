@@ -60,4 +60,4 @@ def test_how_steps_are_run_is_handed_on(settings: Settings) -> None:
 
 
 def test_nobody_need_hold_a_lock_to_be_told_of_a_stage(settings: Settings) -> None:
-    sample.run(settings, Paper(sample.bare())).progress.tell("healthcheck")
+    sample.run(settings, Paper(sample.bare())).progress.report_stage("healthcheck")

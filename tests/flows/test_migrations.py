@@ -31,7 +31,7 @@ def test_a_database_elsewhere_is_neither_dumped_nor_given_options(settings: Sett
     elsewhere = settings.model_copy(update={"database": "external"})
     run = sample.run(elsewhere, Paper(sample.live(settings)))
     run.facts, run.candidate.release = sample.live(settings), run.site.release(sample.NEW)
-    (step,) = migrations.forward(run, run.candidate.paths, sample.answer(applied=20))
+    (step,) = migrations.apply(run, run.candidate.paths, sample.answer(applied=20))
     compose = run.candidate.paths.compose
     assert step.words == ("script", "migrate", compose, "/app/manage.py", "", run.site.migrating, "default")
 

@@ -17,7 +17,7 @@ from tests.sample import Paper
 SITE = sample.SITE
 
 
-def found(settings: Settings, **changed: Any) -> list[missing_data.Gone]:
+def found(settings: Settings, **changed: Any) -> list[missing_data.MissingData]:
     return missing_data.found(settings, SITE, replace(sample.live(settings), **changed))
 
 

@@ -165,7 +165,7 @@ def test_a_release_without_such_migrations_is_not_asked(settings: Settings) -> N
 def asked_live(settings: Settings, record: dict[str, Any], paper: Paper) -> Run:
     run = sample.run(settings, paper)
     run.facts = sample.with_releases(sample.live(settings), sample.OLD, {sample.OLD: record})
-    recovery.ask_live(run, "start")
+    recovery.check_live(run, "start")
     return run
 
 

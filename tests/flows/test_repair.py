@@ -47,14 +47,14 @@ def mended(settings: Settings, facts: Facts, *whys: str, ports: tuple[int, ...] 
     run = sample.run(settings, paper)
     run.look()
     run.candidate.unchanged, run.candidate.routes = True, sample.ROUTES
-    repair.mend(run, Stage("start"))
+    repair.restart_unhealthy(run, Stage("start"))
     return run, paper
 
 
 def test_a_healthy_release_is_not_touched_nor_asked_again(settings: Settings) -> None:
     run, paper = mended(settings, live(settings, sample.web(sample.OLD), DB, answer="200"))
     assert paper.steps == []
-    repair.see(run)
+    repair.check_restarted(run)
     assert paper.steps == []
 
 
@@ -63,7 +63,7 @@ def test_what_is_down_is_started_anew(settings: Settings) -> None:
     start = paper.steps[-1]
     assert start.words[:3] == ("script", "start", sample.SITE.release(sample.OLD).compose)
     assert start.words[-1] == "web-1"
-    repair.see(run)
+    repair.check_restarted(run)
     assert paper.scripts == ["start", "visit"]
 
 
@@ -82,11 +82,11 @@ def test_a_plan_takes_a_database_that_is_to_be_started_for_all_that_is_wrong(set
     run = sample.run(settings, paper, dry_run=True)
     run.look()
     run.candidate.unchanged, run.candidate.routes = True, sample.ROUTES
-    repair.mend(run, Stage("start"))
+    repair.restart_unhealthy(run, Stage("start"))
     assert paper.scripts == ["visit", "start"], "the database isn't woken by a plan"
     run.health.fault, run.progress.changed = "", [{"stage": "database", "step": "Start the database"}]
     paper.scripts.clear()
-    repair.mend(run, Stage("start"))
+    repair.restart_unhealthy(run, Stage("start"))
     assert paper.scripts == []
 
 
@@ -100,7 +100,7 @@ def test_other_ports_are_noted(settings: Settings) -> None:
 def test_what_stays_ill_is_a_failure(settings: Settings) -> None:
     run, _ = mended(settings, live(settings, DB, answer="502"), "it answers 500 at /healthz.")
     with pytest.raises(PortsideError, match="started anew, but isn't healthy: it answers 500"):
-        repair.see(run)
+        repair.check_restarted(run)
 
 
 def test_a_rollback_to_the_live_release_starts_all_of_it_anew(settings: Settings) -> None:

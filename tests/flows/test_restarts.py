@@ -36,7 +36,7 @@ def fab(task: str, **options: Any) -> str:
 @pytest.mark.parametrize(("seconds", "last"), [(4, "the last time 4 s ago"), (600, "the last time 10 min ago"),
                                                (-1, "and is about to be again")])  # fmt: skip
 def test_it_is_told_with_its_log_its_command_and_what_shows_more(seconds: int, last: str, settings: Settings) -> None:
-    (found,) = restarts.ending(facts(settings, often(seconds)))
+    (found,) = restarts.exiting(facts(settings, often(seconds)))
     assert found.lines(fab) == [
         f"The process queue keeps ending: it was started again 3 times, {last}. Its command: python work.py",
         "    ImportError: work",
@@ -45,22 +45,22 @@ def test_it_is_told_with_its_log_its_command_and_what_shows_more(seconds: int, l
 
 
 def test_what_ended_once_does_not_keep_ending(settings: Settings) -> None:
-    (found,) = restarts.ending(facts(settings, replace(often(18), count=1)))
+    (found,) = restarts.exiting(facts(settings, replace(often(18), count=1)))
     assert found.text == "The process queue ended, and was started again 18 s ago. Its command: python work.py"
 
 
 def test_what_has_run_for_long_since_is_not_told(settings: Settings) -> None:
-    assert restarts.ending(facts(settings, often(restarts.RECENTLY))) == []
+    assert restarts.exiting(facts(settings, often(restarts.RECENTLY))) == []
 
 
 def test_of_another_release_nothing_is_told(settings: Settings) -> None:
     older = replace(QUEUE, release=sample.OLDER)
-    assert restarts.ending(facts(settings, often(), container=older)) == []
+    assert restarts.exiting(facts(settings, often(), container=older)) == []
 
 
 def test_a_web_container_or_the_database_is_told_too(settings: Settings) -> None:
     for container in sample.live(settings).containers:
-        (found,) = restarts.ending(facts(settings, often(name=container.name)))
+        (found,) = restarts.exiting(facts(settings, often(name=container.name)))
         assert found.text.startswith(f"The container {container.name} keeps ending")
         assert found.service == container.role
 

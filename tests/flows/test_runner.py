@@ -19,7 +19,7 @@ from deploy.flows import runner, tasks
 from deploy.flows.context import Run
 from deploy.flows.flow import CERTS, DEPLOY, FLOWS, ROLLBACK, TRIAL
 from deploy.flows.progress import Phase
-from deploy.flows.restarts import Ending
+from deploy.flows.restarts import ExitingContainer
 from deploy.flows.stages.preflight import CHECKS
 from deploy.flows.stages.registry import STAGES, Definition
 from deploy.ssh.results import Result
@@ -47,7 +47,7 @@ def test_a_stage_is_a_function_of_its_name(name: str) -> None:
 def test_every_stage_and_check_belongs_to_a_flow() -> None:
     flows = (*FLOWS.values(), TRIAL)
     assert {name for flow in flows for name in flow.stages} == set(STAGES)
-    assert {name for flow in flows for name in (*flow.asked, *flow.checks)} == set(CHECKS)
+    assert {name for flow in flows for name in (*flow.early_checks, *flow.checks)} == set(CHECKS)
 
 
 def test_a_deploy_looks_and_locks_before_it_changes_anything() -> None:
@@ -270,7 +270,7 @@ def test_what_keeps_ending_is_the_last_that_a_deploy_says(
     settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = sample.run(settings, Paper(sample.live(settings)))
-    run.health.failing = [Ending("queue", "The process queue keeps ending.", ("ImportError",))]
+    run.health.failing = [ExitingContainer("queue", "The process queue keeps ending.", ("ImportError",))]
     tasks.deploy(run)
     told = capsys.readouterr().out.splitlines()
     assert told[-3:] == [

@@ -31,7 +31,7 @@ def told(settings: Settings, facts: Facts, fault: str = "") -> list[str]:
 
 def test_a_healthy_site_has_no_problem(settings: Settings) -> None:
     assert told(settings, live(settings)) == []
-    assert site_health.parts(live(settings)) == []
+    assert site_health.unhealthy_parts(live(settings)) == []
 
 
 @pytest.mark.parametrize("state", ["exited", "paused", "created", "dead"])
@@ -40,7 +40,7 @@ def test_a_container_that_does_not_run(state: str, settings: Settings) -> None:
     stopped = replace(facts, containers=(replace(WEB, state=state), *facts.containers[1:]))
     (problem,) = told(settings, stopped)
     assert problem.startswith(f"The container {WEB.name} is {state}. fab deploy -H server.example starts it;")
-    assert site_health.parts(stopped) == ["web-1"]
+    assert site_health.unhealthy_parts(stopped) == ["web-1"]
 
 
 def test_a_container_that_hangs(settings: Settings) -> None:
@@ -49,7 +49,7 @@ def test_a_container_that_hangs(settings: Settings) -> None:
     problems = told(settings, replace(facts, containers=hung))
     assert len(problems) == 4
     assert all("runs, but is unhealthy" in each for each in problems)
-    assert site_health.parts(replace(facts, containers=hung)) == ["web-1", "web-2"]
+    assert site_health.unhealthy_parts(replace(facts, containers=hung)) == ["web-1", "web-2"]
 
 
 def test_each_container_that_is_gone_is_missed(settings: Settings) -> None:

@@ -143,17 +143,17 @@ def test_the_switch_is_planned_upon_the_live_generation(settings: Settings) -> N
 
 
 def test_a_live_release_needs_nothing(settings: Settings) -> None:
-    assert switch.settle(run(settings, live(settings)), sample.ROUTES) == []
+    assert switch.update_nginx(run(settings, live(settings)), sample.ROUTES) == []
 
 
 def test_processes_that_do_not_run_are_started(settings: Settings) -> None:
     facts = live(settings)
     facts.releases[sample.OLD]["processes"] = ["beat", "queue"]
-    step, watch = switch.revive(run(settings, facts))
+    step, watch = switch.start_processes(run(settings, facts))
     assert watch.words[1:] == ("watch", "portfolio", sample.OLD, "beat", "queue")
     assert step.words[1:] == ("revive", "/srv/portside/portfolio", "portfolio", sample.OLD, "beat", "queue")
     running = tuple(sample.web(sample.OLD, role="process") for _ in range(2))
-    assert switch.revive(run(settings, replace(facts, containers=running))) == []
+    assert switch.start_processes(run(settings, replace(facts, containers=running))) == []
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,9 @@ def test_what_the_end_of_a_switch_has_to_say(
     answer: dict[str, Any], said: list[str], settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     finish = Result(Step("x", ("script", "finish")), "changed", "", answer, ())
-    switch.tell(run(settings, live(settings)), [finish, Result(Step("y", ("write",)), "changed", "", None, ())])
+    switch.warn_after_switch(
+        run(settings, live(settings)), [finish, Result(Step("y", ("write",)), "changed", "", None, ())]
+    )
     assert capsys.readouterr().out.splitlines() == said
 
 
@@ -184,7 +186,7 @@ def test_what_keeps_ending_is_kept_for_the_last_lines(tmp_path: Path) -> None:
     output = ("The log of beat ends:", "bye", "The log of queue ends:", "ImportError", "", "at line 1")
     watch = Result(Step("x", ("script", "watch")), "unchanged", "", {"dying": ["queue"]}, output)
     began = run(settings, live(settings))
-    switch.tell(began, [watch])
+    switch.warn_after_switch(began, [watch])
     assert [(each.text, each.log) for each in began.health.failing] == [
         ("The process queue keeps ending. Its command: python work.py", ("ImportError", "at line 1"))
     ]
@@ -204,8 +206,8 @@ def test_who_finishes_what_another_began_is_not_who_deployed(settings: Settings)
 def test_settings_of_nginx_alone_are_noted_in_the_history(settings: Settings) -> None:
     run = sample.run(settings, Paper(sample.live(settings)))
     run.look()
-    assert switch.resettle(run, sample.ROUTES) == []
+    assert switch.update_nginx_with_event(run, sample.ROUTES) == []
     run.facts = replace(run.facts, nginx_files=run.facts.nginx_files | {"sites/portfolio.conf": "0"})
-    _, note = switch.resettle(run, sample.ROUTES)
+    _, note = switch.update_nginx_with_event(run, sample.ROUTES)
     assert note.words == ("script", "note", "/srv/portside/portfolio")
     assert b'"result": "settings"' in note.files["event"]  # type: ignore[operator]

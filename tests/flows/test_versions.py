@@ -42,7 +42,7 @@ def test_there_is_one_version() -> None:
     [("", "", ""), ("0.9", "", "0.9"), ("0.9", "0.10", "0.10"), ("1.0", "1.0rc1", "1.0"), ("nonsense", "0.2", "0.2")],
 )
 def test_the_newest_that_noted_itself_counts(host: str, release: str, newest: str, settings: Settings) -> None:
-    assert versions.there(noted(settings, host, release)) == newest
+    assert versions.newest(noted(settings, host, release)) == newest
 
 
 @pytest.mark.parametrize("flow_of", ["DEPLOY", "PROVISION", "ROLLBACK", "CERTS", "ABORT", "REMOVE"])

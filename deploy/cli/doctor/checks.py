@@ -87,7 +87,7 @@ def _host(it: Examined) -> list[Finding]:
         found.append(findings.warning("host", f"{unit} has failed.", it.on_server(f"journalctl -u {unit}")))
     if versions.is_newer(facts):
         text = (
-            f"Portside {versions.there(facts)} has deployed to this server. This is {VERSION}, which is older and so "
+            f"Portside {versions.newest(facts)} has deployed to this server. This is {VERSION}, which is older and so "
             "changes nothing there."
         )
         found.append(findings.warning("host", text, "upgrade Portside on this machine"))
@@ -183,7 +183,7 @@ def _site(it: Examined) -> list[Finding]:
     if not facts.current:
         return [findings.fault("site", f"{it.site.name} isn't live on {it.target}.", it.fab("deploy"))]
     live = [c for role in ("web", "process") for c in facts.role(role, facts.current)] + facts.role("db")
-    for ending in restarts.ending(facts):
+    for ending in restarts.exiting(facts):
         text = "\n".join([ending.text, *(f"              {line}" for line in ending.log)])
         found.append(findings.fault("site", text, it.fab("logs", service=ending.service) + " shows more"))
     found += [findings.fault("site", each.text, each.fix) for each in site_health.problems(it, it.fault)]

@@ -92,7 +92,7 @@ def make(given: Run) -> Plan:
 def _warnings(run: Run, report: CollectingReport) -> list[str]:
     """Return the stages' warnings, except that breaking migrations were applied: the plan reports these itself."""
     answer = run.candidate.django
-    done = database_migrations.borne(run.facts.current, answer) if answer else ""
+    done = database_migrations.breaking_warning(run.facts.current, answer) if answer else ""
     return [line for line in report.warnings if line != done]
 
 

@@ -29,16 +29,16 @@ def build(run: Run, stage: Stage) -> None:
         begin(run, stage)
         results = ship_image.make(run, stage)
     else:
-        results = _build_there(run, stage)
+        results = _build_on_server(run, stage)
     run.candidate.record["digest"] = results[-1].answer["digest"]
 
 
-def _build_there(run: Run, stage: Stage) -> list[Result]:
+def _build_on_server(run: Run, stage: Stage) -> list[Result]:
     """The image, built on the server of what is sent and of what the last one was built of, too."""
     begin(run, stage)
     files, there = image.recipe(run.settings, run.candidate.source, run.candidate.paths).files, set[str]()
     if run.facts.current and delta.size(files) >= WORTH_ASKING:
-        there = has(run, stage, run.site.context, files)
+        there = files_on_server(run, stage, run.site.context, files)
         stage.note(f"{len(files) - len(there)} of {count(len(files), 'file')} sent")
     step = image.build(run.settings, run.candidate.source, run.candidate.paths, there)
     try:
@@ -57,7 +57,7 @@ def _build_failed(run: Run, error: StepFailed) -> StepFailed:
     return told
 
 
-def has(run: Run, stage: Stage, folder: str, files: Mapping[str, Content]) -> set[str]:
+def files_on_server(run: Run, stage: Stage, folder: str, files: Mapping[str, Content]) -> set[str]:
     """Which of the files are in the server's folder already."""
     (compared,) = run.apply(stage, [delta.compare(folder, files)])
     return delta.there(files, compared.answer)

@@ -28,7 +28,7 @@ def issue(run: Run, stage: Stage) -> None:
     if run.settings.tls_cert:
         raise Refused("DEPLOY_TLS_CERT is set: nothing is asked of an authority.", state="Nothing was changed.")
     kept = _check_names(run, stage)
-    _say_left_out(run, kept)
+    _print_left_out(run, kept)
     steps = acme.issue(run.settings, run.site, run.facts, authority(run), trial=run.request.staging, kept=kept)
     try:
         run.apply(stage, steps, lock="certbot.lock", detached=True)
@@ -58,7 +58,7 @@ def _check_names(run: Run, stage: Stage) -> list[str]:
     return [name for name in kept if name not in lost]
 
 
-def _say_left_out(run: Run, kept: list[str]) -> None:
+def _print_left_out(run: Run, kept: list[str]) -> None:
     """Which names the next certificate doesn't have any more."""
     before = Certificate.parse(run.facts.issued)
     if before and not run.request.staging and (out := before.names - set(acme.wanted(run.settings, kept))):
@@ -72,20 +72,20 @@ def edge(run: Run, stage: Stage) -> None:
         return
     before, known = run.progress.changes, hostnames.live(run.settings, run.facts)
     run.apply(stage, ownership.claim(run, hostnames.recorded(history.live(run.facts))))
-    _open(run, stage)
-    recovery.settle(run, stage)
+    _open_https(run, stage)
+    recovery.update_nginx(run, stage)
     if new := [name for name in run.settings.names if name not in known.own]:
         until = f"until {run.fab('deploy')} {'it redirects' if len(new) == 1 else 'they redirect'} to {known.address}"
         run.report.warn(f"The live release doesn't know {', '.join(new)} yet: {until}, temporarily.")
     stage.note("Nginx has new settings" if run.progress.changes > before else "nothing to do")
 
 
-def _open(run: Run, stage: Stage) -> None:
+def _open_https(run: Run, stage: Stage) -> None:
     """HTTPS for names that are new in the certificate, before other names redirect to them."""
     if run.progress.certificate == run.facts.certificate:
         return
     routes = record.routes(history.live(run.facts))
-    if switch.planned(run, stage, lambda: switch.open_https(run, routes, run.progress.certificate)):
+    if switch.apply_plan(run, stage, lambda: switch.open_https(run, routes, run.progress.certificate)):
         run.look()
 
 
@@ -113,4 +113,4 @@ def is_done(run: Run) -> bool:
         return False
     if not facts.current:
         return not generation.steps(generation.base(facts), facts, "")
-    return not switch.settle(run, record.routes(facts.releases.get(facts.current, {})))
+    return not switch.update_nginx(run, record.routes(facts.releases.get(facts.current, {})))

@@ -18,9 +18,9 @@ def lock(run: Run, stage: Stage) -> None:
         run.report.say(f"  waiting for another deploy to end: {holder}")
 
     held = run.server.lock(run.site, waiting if run.request.wait else None)
-    run.progress.tell, current, busy = run.progress.stack.enter_context(held)
+    run.progress.report_stage, current, busy = run.progress.stack.enter_context(held)
     if run.request.flow.removes or run.facts.removing:
-        stages_remove.look_again(run)
+        stages_remove.refresh(run)
         return
     as_seen = current == run.facts.current and not busy and not holders
     if as_seen and not recovery.is_due(run.site, run.facts):
@@ -29,5 +29,5 @@ def lock(run: Run, stage: Stage) -> None:
     run.look()
     versions.check(run)
     preflight.check_site(run)  # of somebody else by now, as far as they came meanwhile
-    recovery.put_right(run, stage)
+    recovery.recover(run, stage)
     preflight.check_site(run)  # and with what an interrupted run had begun

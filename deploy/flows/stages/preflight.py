@@ -21,7 +21,7 @@ Check = Callable[[Run, Stage], None]
 
 def preflight(run: Run, stage: Stage) -> None:
     """Settings, project, connection and facts; refuse here what can be refused."""
-    for name in run.request.flow.asked:
+    for name in run.request.flow.early_checks:
         CHECKS[name](run, stage)
     run.server.connect()
     run.look()
@@ -40,7 +40,7 @@ def check_site(run: Run) -> None:
 def _project(run: Run, stage: Stage) -> None:
     run.candidate.project = source.find(run.settings, run.request.ref, run.progress.stack)
     run.report.say(f"  {run.settings.canonical}: {source.described(run.candidate.source, run.settings)}")
-    _say_source(run)
+    _warn_source(run)
     _check_source(run)
 
 
@@ -53,7 +53,7 @@ def _check_source(run: Run) -> None:
         static_site.check(run.candidate.source, run.settings.fallback)
 
 
-def _say_source(run: Run) -> None:
+def _warn_source(run: Run) -> None:
     project = run.candidate.source
     if project.pulled:
         return
@@ -82,7 +82,7 @@ def _certificate_done(run: Run, stage: Stage) -> None:
 
 
 def _terminal(run: Run, stage: Stage) -> None:
-    stages_remove.check_asked(run)
+    stages_remove.check_terminal(run)
 
 
 def _removal(run: Run, stage: Stage) -> None:

@@ -28,16 +28,16 @@ def prepare(run: Run, stage: Stage) -> None:
     check = migrations.ask(new.paths, below, live, settings.application, check=True)
     *_, asked = run.apply(stage, [*compose.release_steps(settings, new.paths, facts, module), check])
     new.django = Answer.parse(asked.answer).masked(run.report.mask)
-    _judge(run, stage, asked)
+    _check_answer(run, stage, asked)
     new.routes = replace(routes.of(settings, new.answer), names=django.names(settings, new.answer))
-    _warn(run)
+    _report_findings(run)
     migrations.check(run, new.answer)
     steps = compose.release_steps(settings, new.paths, facts, module, new.answer)
     if not module:
         steps.append(environment.made_environment_step(settings, new.paths, new.answer.settings_module))
     pending = write(new.paths.pending, record.as_json(run_record.of_run(run), indent=2))
     listing = write(new.paths.listing, new.source.listing, 0o600)
-    steps += [pending, listing, *_collect(run), *migrations.forward(run, new.paths, new.answer)]
+    steps += [pending, listing, *_collect(run), *migrations.apply(run, new.paths, new.answer)]
     results = [asked, *migrate(run, stage, ask, steps)]
     for line in dict.fromkeys(line for result in results for line in result.output):
         if re.match(r"\S+: \(\S+\.W\d+\)", line):
@@ -46,24 +46,24 @@ def prepare(run: Run, stage: Stage) -> None:
 
 def migrate(run: Run, stage: Stage, ask: Step, steps: list[Step]) -> list[Result]:
     """Run steps that end with migrations. Of a failure, the database tells how far they came."""
-    run.progress.undo.push(partial(recovery.take_back, run))
+    run.progress.undo.push(partial(recovery.revert, run))
     try:
         results = run.apply(stage, steps)
     except StepFailed as error:
         if run.candidate.answer.pending and error.step == steps[-1].name:
-            _see_how_far(run, stage, ask)
+            _find_applied(run, stage, ask)
         raise
     except (KeyboardInterrupt, ConnectionLost):
         run.database.unknown = True
         raise
     pending = run.candidate.answer.pending
     run.database.applied = pending
-    again = "migrate was run all the same" if migrations.is_due(run, run.candidate.answer) else "no migrations"
+    again = "migrate was run all the same" if migrations.must_migrate(run, run.candidate.answer) else "no migrations"
     stage.note(f"{count(len(pending), 'migration')} applied" if pending else again)
     return results
 
 
-def _see_how_far(run: Run, stage: Stage, ask: Step) -> None:
+def _find_applied(run: Run, stage: Stage, ask: Step) -> None:
     with suppress(PortsideError), run.server.quietly():
         (result,) = run.apply(stage, [ask])
         left = Answer.parse(result.answer).pending
@@ -71,7 +71,7 @@ def _see_how_far(run: Run, stage: Stage, ask: Step) -> None:
         run.database.failed_at = left[0] if left else ""
 
 
-def _judge(run: Run, stage: Stage, asked: Result) -> None:
+def _check_answer(run: Run, stage: Stage, asked: Result) -> None:
     """Go on only with a project that starts, and that uses what this site has for it."""
     answer = run.candidate.answer
     try:
@@ -89,7 +89,7 @@ def _judge(run: Run, stage: Stage, asked: Result) -> None:
         raise failed from None
 
 
-def _warn(run: Run) -> None:
+def _report_findings(run: Run) -> None:
     """What works, but not as its owner may believe."""
     answer = run.candidate.answer
     if answer.applied and not run.facts.current:

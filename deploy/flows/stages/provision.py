@@ -19,7 +19,7 @@ def provision(run: Run, stage: Stage) -> None:
         run.apply(stage, packages, lock=host_provision.LOCK, detached=True)
         run.look()
     run.apply(stage, host_provision.rest(run.settings, run.facts), lock=host_provision.LOCK, detached=True)
-    switch.planned(
+    switch.apply_plan(
         run, stage, lambda: generation.steps(generation.base(run.facts), run.facts, "base settings and catch-all")
     )
     if run.request.flow.installs_certificate:

@@ -17,10 +17,10 @@ from .. import ownership, switch
 from ..context import Run
 from ..progress import Phase
 
-BACKUP, TAKE_AWAY = "Make the final backup", "Take the site away"
+BACKUP, REMOVE = "Make the final backup", "Take the site away"
 
 
-def check_asked(run: Run) -> None:
+def check_terminal(run: Run) -> None:
     """Raises Refused where nobody is there to be asked."""
     if not run.request.yes and not on_terminal():
         raise Refused(
@@ -41,7 +41,7 @@ def check(run: Run) -> None:
 def confirm(run: Run, stage: Stage) -> None:
     """Ask for the site's name, having said what goes and what stays."""
     stage.skipped = True
-    run.candidate.unchanged = not is_there(run)
+    run.candidate.unchanged = not exists(run)
     if run.candidate.unchanged or run.request.yes:
         return
     run.report.say(f"{run.site.name} on {run.server.target}: {', '.join(_parts(run))}.")
@@ -51,14 +51,14 @@ def confirm(run: Run, stage: Stage) -> None:
         raise Refused(f"That isn't {run.site.name}.", state="Nothing was changed.")
 
 
-def look_again(run: Run) -> None:
+def refresh(run: Run) -> None:
     """Under the lock, nothing is put right that is to be taken away; and by now somebody else may have done it."""
     run.look()
     check(run)
-    run.candidate.unchanged = not is_there(run)
+    run.candidate.unchanged = not exists(run)
 
 
-def is_there(run: Run) -> bool:
+def exists(run: Run) -> bool:
     """Whether anything of the site is on the server."""
     facts = run.facts
     found = (facts.there, facts.containers, facts.images, facts.certificate, facts.issued)
@@ -83,7 +83,7 @@ def remove(run: Run, stage: Stage) -> None:
     """Backup, Nginx, then all the rest: one run that reaches its end without us."""
     run.phase = Phase.HANDED_OVER
     try:
-        results = switch.planned(run, stage, lambda: steps(run))
+        results = switch.apply_plan(run, stage, lambda: steps(run))
     except PortsideError as error:
         run.phase = Phase.HANDED_OVER if isinstance(error, ConnectionLost) else Phase.UNTOUCHED
         _explain(run, error)
@@ -97,7 +97,7 @@ def steps(run: Run) -> list[Step]:
     """All that is to be done. What an interrupted removal has done is passed over on the server."""
     made = generation.without(run.site, run.facts)
     closed = http3.firewall_without(run.site, run.facts) if run.settings.firewall else []
-    return [_backup(run), *([_unplug(run, made)] if made else []), *closed, _take_away(run)]
+    return [_backup(run), *([_nginx_without(run, made)] if made else []), *closed, _remove_site(run)]
 
 
 def _backup(run: Run) -> Step:
@@ -134,16 +134,16 @@ def record(run: Run) -> dict[str, Any]:
     }
 
 
-def _unplug(run: Run, made: generation.Generation) -> Step:
+def _nginx_without(run: Run, made: generation.Generation) -> Step:
     words = (made.name, made.before, str(server_paths.STATUS_PORT), made.page, run.site.removing)
     name = f"Nginx generation {made.name}: without the site {run.site.name}"
     return script(name, "unplug", *words, files=made.payload())
 
 
-def _take_away(run: Run) -> Step:
+def _remove_site(run: Run) -> Step:
     site = run.site
     return script(
-        TAKE_AWAY,
+        REMOVE,
         "remove",
         site.name,
         site.root,

@@ -28,7 +28,7 @@ def choose(run: Run, stage: Stage) -> None:
     new = run.candidate
     new.record = run.facts.releases[wanted]
     new.unchanged = wanted == run.facts.current
-    run.health.restart_all = new.unchanged and run.settings.containers and not _is_again(run.facts)
+    run.health.restart_all = new.unchanged and run.settings.containers and not _is_repeated(run.facts)
     # The live one is started as it was deployed, another with the present settings.
     new.routes = record.routes(new.record) if new.unchanged else record.renamed(new.record, run.settings)
     if not history.can_start(run.facts, wanted):
@@ -37,16 +37,20 @@ def choose(run: Run, stage: Stage) -> None:
         new.release = run.site.release(wanted)
         run.request = replace(run.request, to=wanted)  # the one before the live one may be another by then
         recovery.begin(run, partial(recovery.stop, run))
-    for loss in losses.of_going_back(run):
+    for loss in losses.of_rollback(run):
         run.report.warn(f"{loss.name} isn't in {wanted}: {loss.meant}.")
     live = ", which is live: it is started anew" if run.health.restart_all else ", which is live already"
     how = live if new.unchanged else ""
     stage.note(f"{wanted}{how}")
 
 
-def _is_again(facts: Facts) -> bool:
+def _is_repeated(facts: Facts) -> bool:
     """Whether a rollback that has just come to its end is typed again, and the release is healthy."""
-    return history.went_back_just_now(facts) and not site_health.parts(facts) and not site_health.is_doubtful(facts)
+    return (
+        history.went_back_just_now(facts)
+        and not site_health.unhealthy_parts(facts)
+        and not site_health.may_be_failing(facts)
+    )
 
 
 def _without_image(run: Run, identity: str) -> Refused:
@@ -78,40 +82,40 @@ def migrations(run: Run, stage: Stage) -> None:
         raise django_errors.failure(run.settings, failed)
     new.django = answers[-1]
     if live:
-        _go_back(run, stage, answers[0])
+        _revert(run, stage, answers[0])
     if new.answer.pending:
         database_migrations.check_pending(run, new.answer)
-        prepare.migrate(run, stage, steps[-1], database_migrations.forward(run, new.paths, new.answer))
+        prepare.migrate(run, stage, steps[-1], database_migrations.apply(run, new.paths, new.answer))
 
 
-def _go_back(run: Run, stage: Stage, answer: Answer) -> None:
+def _revert(run: Run, stage: Stage, answer: Answer) -> None:
     """Take back what the release doesn't know: before it starts if it can't work else, and else once it is live.
 
     ``answer``: of the live release.
     """
     unable = bool(answer.ahead_breaking or run.candidate.answer.lacking)
-    database_migrations.refuse_unable(run, answer, run.candidate.answer)
+    database_migrations.check_rollback(run, answer, run.candidate.answer)
     if not answer.ahead:
         return
     if not run.request.migrations:
-        database_migrations.tell_kept(run, answer)
+        database_migrations.warn_not_reverted(run, answer)
         return
     wanted = database_migrations.Other.of(run, run.candidate.paths.id)
     assert wanted  # noqa: S101 - a rollback has a release
     live = run.facts.releases[run.facts.current]
-    steps = database_migrations.back(run, run.site.release(run.facts.current), live, wanted)
+    steps = database_migrations.revert(run, run.site.release(run.facts.current), live, wanted)
     if not unable:
         run.database.after_switch = steps
         stage.note(f"{count(len(answer.ahead), 'migration')} to take back after the switch")
         return
     run.report.warn(f"{run.facts.current} may err from now on until the switch, since its migrations are taken back.")
     run.database.reverted = True
-    run.progress.undo.push_of_database(partial(recovery.forward_again, run))
-    run.database.after_switch = [database_migrations.told_behind(run, False)]
+    run.progress.undo.push_of_database(partial(recovery.reapply, run))
+    run.database.after_switch = [database_migrations.record_behind(run, False)]
     again = database_migrations.questions(
         run, run.candidate.paths, run.candidate.record, database_migrations.Other.of(run, run.facts.current)
     )
-    *_, asked = run.apply(stage, [database_migrations.told_behind(run, True), *steps, *again])
+    *_, asked = run.apply(stage, [database_migrations.record_behind(run, True), *steps, *again])
     run.candidate.django = Answer.parse(asked.answer)
-    database_migrations.refuse_lacking(run, run.candidate.answer)
+    database_migrations.refuse_incompatible(run, run.candidate.answer)
     stage.note(f"{count(len(answer.ahead), 'migration')} taken back")

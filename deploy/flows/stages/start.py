@@ -13,7 +13,7 @@ from ..context import Run
 def start(run: Run, stage: Stage) -> None:
     """The release's containers, beside the live ones; or those of the live one anew, where it isn't healthy."""
     if run.candidate.unchanged:
-        (repair.everything if run.health.restart_all else repair.mend)(run, stage)
+        (repair.restart_all if run.health.restart_all else repair.restart_unhealthy)(run, stage)
         return
     new = run.candidate
     present = []

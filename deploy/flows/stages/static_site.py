@@ -14,7 +14,7 @@ def build(run: Run, stage: Stage) -> None:
     if stages_build.is_live(run, stage):
         return
     files = static_site.served_files(run.candidate.source)
-    there = stages_build.has(run, stage, run.site.live_static, files) if run.facts.current else set()
+    there = stages_build.files_on_server(run, stage, run.site.live_static, files) if run.facts.current else set()
     stages_build.begin(run, stage)
     run.candidate.routes = static_site.routes(run.settings)
     placed = static_site.place(run.candidate.paths, run.candidate.source, there)

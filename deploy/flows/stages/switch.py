@@ -18,13 +18,15 @@ from ..progress import Phase
 def switch(run: Run, stage: Stage) -> None:
     """Edge, switch, drain: one run that reaches its end without us."""
     if run.candidate.unchanged:
-        edge = transaction.planned(run, stage, lambda: transaction.resettle(run, run.candidate.routes))
+        edge = transaction.apply_plan(
+            run, stage, lambda: transaction.update_nginx_with_event(run, run.candidate.routes)
+        )
         renamed = [*ownership.claim(run, run.candidate.routes.names), *transaction.rename(run, run.candidate.routes)]
         noted = run.apply(stage, [*renamed, *_close(run), *env_copy.steps(run)])
-        repair.see(run)
-        revived = run.apply(stage, transaction.revive(run))
-        transaction.tell(run, revived)
-        run.health.failing = run.health.failing or restarts.ending(run.facts)
+        repair.check_restarted(run)
+        revived = run.apply(stage, transaction.start_processes(run))
+        transaction.warn_after_switch(run, revived)
+        run.health.failing = run.health.failing or restarts.exiting(run.facts)
         kept_anew = any(result.step.words[1] == run.site.settings for result in noted)
         notes = ["Nginx has new settings"] * bool(edge) + ["the new .env is kept"] * (kept_anew and not edge)
         notes += ["processes started"] * bool(revived)
@@ -32,7 +34,7 @@ def switch(run: Run, stage: Stage) -> None:
         return
     run.phase = Phase.HANDED_OVER
     try:
-        results = transaction.planned(run, stage, lambda: _steps(run))
+        results = transaction.apply_plan(run, stage, lambda: _steps(run))
     except ConnectionLost:
         raise
     except PortsideError as error:
@@ -45,7 +47,7 @@ def switch(run: Run, stage: Stage) -> None:
             migrations.explain_afterwards(run, error)
         raise
     run.phase = Phase.LIVE
-    transaction.tell(run, results)
+    transaction.warn_after_switch(run, results)
     if run.facts.current:
         stage.note(f"{run.facts.current} is {'stopped and ' * bool(run.candidate.routes.replicas)}kept")
     if run.database.after_switch and not run.database.reverted:

@@ -87,7 +87,7 @@ def test_a_switch_leaves_its_release_live_and_nginx_as_it_wants_it(settings: Set
     step = switch.switch(run, sample.NEW, sample.ROUTES, "")
     run.facts = dry_run.after(run.facts, step)
     assert run.facts.current == sample.NEW
-    assert switch.settle(run, sample.ROUTES) == []
+    assert switch.update_nginx(run, sample.ROUTES) == []
 
 
 def test_packages_are_there_as_their_distribution_made_them() -> None:

@@ -194,7 +194,7 @@ def test_once_it_has_begun_the_server_goes_on_by_itself(settings: Settings, monk
         raise KeyboardInterrupt
 
     run = begun(settings, Removing(sample.live(settings)))
-    monkeypatch.setattr(remove.switch, "planned", pressed)
+    monkeypatch.setattr(remove.switch, "apply_plan", pressed)
     with pytest.raises(PortsideError) as caught:
         tasks.remove(run)
     assert caught.value.state == "The server goes on by itself, unless it is down."
