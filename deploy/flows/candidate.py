@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class Candidate:
-    """A release that is built from the project, or chosen among those that are there.
+    """A release that is built from the project, or an existing one that was chosen.
 
-    ``project``: what it is built from. ``release``: its paths, once it has a name. ``record``: of a chosen one, its
-    record; of one that is built, what is known of it. ``routes``: what it needs of Nginx. ``django``: the project's
-    answer. ``unchanged``: exactly this is live, or there is nothing to do.
+    ``project``: what it is built from. ``release``: its paths, once it has a name. ``record``: the record of an
+    existing release; of a new one, what is known so far. ``routes``: what it needs from Nginx. ``django``: the
+    project's answer. ``unchanged``: exactly this is live, or there is nothing to do.
     """
 
     project: Source | None = None
@@ -34,18 +34,18 @@ class Candidate:
 
     @property
     def source(self) -> Source:
-        """What it is built from. Raises PortsideError if nothing is built."""
-        return _known(self.project, "No project is built in this run.")
+        """Return what it is built from. Raises PortsideError if nothing is built."""
+        return _known(self.project, "This run builds no project.")
 
     @property
     def paths(self) -> ReleasePaths:
-        """Its paths. Raises PortsideError if it has no name yet."""
-        return _known(self.release, "There is no new release in this run.")
+        """Return its paths. Raises PortsideError if it has no name yet."""
+        return _known(self.release, "This run has no new release.")
 
     @property
     def answer(self) -> Answer:
-        """What Django answered. Raises PortsideError if it wasn't asked yet."""
-        return _known(self.django, "The project wasn't asked what it needs.")
+        """Return Django's answer. Raises PortsideError if it wasn't asked yet."""
+        return _known(self.django, "Django wasn't asked yet what the project needs.")
 
 
 def _known(value: Known | None, missing: str) -> Known:

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Health:
-    """How the live release does. ``fault``: what its visitors get, if it isn't healthy; ``restart_all``: start all of
-    its containers again; ``failing``: containers that keep ending."""
+    """The health of the live release. ``fault``: the error that visitors get, or empty; ``restart_all``: restart all of
+    its containers; ``failing``: containers that keep exiting."""
 
     fault: str = ""
     restart_all: bool = False
@@ -33,7 +33,7 @@ class Health:
 
 @dataclass
 class Run:
-    """One run of a flow against one server: what was asked for, and what its stages have found out and done."""
+    """One run of a flow against one server: the request, and what its stages have found out and done."""
 
     request: Request
     settings: Settings
@@ -48,34 +48,34 @@ class Run:
 
     @property
     def site(self) -> Site:
-        """The site's names and paths on the server."""
+        """Return the site's names and paths on the server."""
         return Site(self.settings.site)
 
     @property
     def watched(self) -> list[str]:
-        """Files of the server whose state is a fact."""
-        from ..host import provision  # noqa: PLC0415 - a run begins, and reaches for its server, before all is imported
+        """Return the files of the server that the facts describe."""
+        from ..host import provision  # noqa: PLC0415 - a run starts to connect before everything is imported
 
         site = self.site
         own = [site.settings, site.data_compose, site.data_password, site.data_ready, site.data_open, site.record]
         return [*provision.watched(), *own, site.acme_dns(), site.live_compose]
 
     def fab(self, task: str, **options: object) -> str:
-        """The command of another task for this site on this server."""
+        """Return the command of another task for this site on this server."""
         return self.request.fab(task, **options)
 
     def again(self, **more: object) -> str:
-        """The command that does this again."""
+        """Return the command that repeats this one."""
         return self.request.again(**more)
 
     def look(self) -> None:
-        """Read the server's facts, again if need be."""
+        """Read the server's facts."""
         self.facts = self.server.facts(self.site, self.watched).masked(self.report.mask)
 
     def apply(
         self, stage: Stage, steps: list[Step], *, lock: str = "", big: bool = False, detached: bool = False
     ) -> list[Result]:
-        """Apply steps on the server, and note what they changed."""
+        """Apply steps on the server, and record what they changed."""
         results = self.server.apply(steps, stage=stage.name, lock=lock, big=big, detached=detached)
         changed = [result.step.name for result in results if result.state == "changed"]
         self.progress.changed += [{"stage": stage.name, "step": name} for name in changed]

@@ -1,4 +1,4 @@
-"""DatabaseChange: what a run has done to the database, and what it still has to do."""
+"""DatabaseChange: what a run has done to the database, and what remains to be done."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 class DatabaseChange:
     """What a run has done to the database.
 
-    ``applied``: migrations of the candidate that are applied. ``failed_at``: the migration that failed. ``unknown``:
-    the run was interrupted or the connection lost, so that nobody knows how far they came. ``reverted``: migrations of
-    the live release are reverted. ``after_switch``: steps of a rollback that wait for the switch. ``restarted``: why
-    the database was restarted. ``two_passwords``: the candidate has another password than the live release.
+    ``applied``: applied migrations of the candidate. ``failed_at``: the migration that failed. ``unknown``: the run was
+    interrupted or the connection lost, so that the applied migrations aren't known. ``reverted``: migrations of the
+    live release are reverted. ``after_switch``: steps of a rollback that run after the switch. ``restarted``: why the
+    database was restarted. ``two_passwords``: the candidate has another password than the live release.
     """
 
     applied: tuple[str, ...] = ()
@@ -30,5 +30,5 @@ class DatabaseChange:
     two_passwords: bool = False
 
     def breaks_live(self, answer: Answer | None) -> list[str]:
-        """The applied migrations that break the live release."""
+        """Return the applied migrations that break the live release."""
         return [name for name in self.applied if answer and name in answer.breaking]

@@ -1,4 +1,4 @@
-"""Room: how much of the server's disk a deploy needs; what is removed after it, and before where there is less."""
+"""Disk space: how much a deploy needs, and what is removed before it (if space is short) and after it."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ from .context import Run
 from .flow import DISK_NEEDED_MB
 
 MARGIN_MB = 512
-"""What stays free beside a new release: for logs, the database, the temporary files of a build."""
+"""Space that stays free beside a new release, for logs, the database and temporary files of a build."""
 BUILD_CACHE = "10%"
-"""Of the server's disk, unless DEPLOY_BUILD_CACHE says another size."""
+"""Share of the server's disk, unless DEPLOY_BUILD_CACHE sets another size."""
 
 
 def parts(settings: Settings, facts: Facts) -> dict[str, int]:
-    """What a new release takes, in MB, as far as the live one tells: its image, its static files and a dump of the
-    database, in which indexes are a line each and the rest is compressed."""
+    """Return what a new release takes, in MB, estimated from the live one: its image, its static files and a dump of
+    the database. A dump is about half as large as its database: it is compressed, and an index takes one line in it."""
     image = facts.image_sizes.get(facts.current, 0)
     dump = facts.database_mb // 2 if settings.own_database else 0
     return {"the image": image, "static files": facts.static_mb, "a dump of the database": dump}
 
 
 def needed_mb(settings: Settings, facts: Facts) -> int:
-    """How much must be free for a deploy."""
+    """Return the free space, in MB, that a deploy needs."""
     return max(DISK_NEEDED_MB, MARGIN_MB + sum(parts(settings, facts).values()))
 
 
 def check(run: Run, stage: Stage) -> None:
-    """See that there is room for what the run does; where there isn't, remove what no release needs. Raises
-    PortsideError where a deploy's room is lacking even then. Going back does what it can."""
+    """Check that there is enough space for the run. If not, remove what no release needs.
+
+    Raises PortsideError if there is still too little. A rollback continues with a warning.
+    """
     wanted = _wanted(run)
     if run.facts.disk_mb >= wanted:
         return
@@ -58,34 +60,35 @@ def _wanted(run: Run) -> int:
 
 
 def _makes_no_release(run: Run) -> bool:
-    """Whether exactly this is live, so that no release is made. Of an image to pull, nobody knows yet."""
+    """Return whether exactly this is live, so that no release is made. For an image to pull, it isn't known yet."""
     return not run.settings.pulls and record.is_live(run.facts, run.settings, run.candidate.source)
 
 
 def _free(run: Run, stage: Stage) -> list[str]:
-    """Remove what no release needs, and look again. Returns what went."""
+    """Remove what no release needs, and read the facts again. Returns what was removed."""
     before = run.facts.disk_mb
     (freed,) = run.apply(stage, [free(run)])
     run.look()
     cache = freed.answer["cache"]
     gone = [*freed.answer["releases"], *([f"{cache} of the build cache"] * bool(cache))]
     gone += ["the reserve for a rollback"] * (run.request.flow.uses_reserve)
-    return [*gone, f"{run.facts.disk_mb} MB are free, {before} were"] if gone else []
+    return [*gone, f"{run.facts.disk_mb} MB are free now, {before} MB before"] if gone else []
 
 
 def reserves(run: Run) -> list[str]:
-    """Files that hold some space for a rollback, on each disk that it writes to."""
+    """Return the files that reserve space for a rollback, one on each disk that it writes to."""
     return [run.site.reserve, *([DOCKER_RESERVE] * run.settings.containers)]
 
 
 def free(run: Run) -> Step:
-    """What removes all that no release needs. A rollback may be to any release, so that all of them stay."""
+    """Return the step that removes what no release needs. Before a rollback, it keeps all releases: any may be its
+    target."""
     keep = "" if run.request.flow.uses_reserve else str(run.settings.keep)
     return script("Make room on the disk", "room", run.site.root, run.site.name, keep, *reserves(run))
 
 
 def prune(run: Run) -> Step:
-    """What removes, after a deploy, all that is too many."""
+    """Return the step that removes old releases, dumps and build cache after a deploy."""
     settings, site = run.settings, run.site
     cache = (settings.build_cache or BUILD_CACHE) if settings.containers else ""
     words = (site.root, site.name, str(settings.keep), cache, *reserves(run))
@@ -93,10 +96,10 @@ def prune(run: Run) -> Step:
 
 
 def pruned(gone: Mapping[str, Any]) -> str:
-    """What went, in words."""
-    told = [f"{', '.join(gone['releases'])} taken away"] if gone.get("releases") else []
-    told += [f"{count(gone['dumps'], 'old dump')} taken away"] if gone.get("dumps") else []
-    return "; ".join([*told, *([f"{gone['cache']} of the build cache"] if gone.get("cache") else [])])
+    """Return what was removed, as text."""
+    removed = [f"{', '.join(gone['releases'])} removed"] if gone.get("releases") else []
+    removed += [f"{count(gone['dumps'], 'old dump')} removed"] if gone.get("dumps") else []
+    return "; ".join([*removed, *([f"{gone['cache']} of the build cache removed"] if gone.get("cache") else [])])
 
 
 def _state(removed: list[str]) -> str:
@@ -105,16 +108,18 @@ def _state(removed: list[str]) -> str:
 
 
 def _shortage(run: Run, wanted: int) -> str:
-    lacking = f"The disk is nearly full: {run.facts.disk_mb} MB free, {wanted} MB needed"
+    shortage = f"The disk is nearly full: {run.facts.disk_mb} MB free, {wanted} MB needed"
     if wanted == DISK_NEEDED_MB:
-        return f"{lacking}."
+        return f"{shortage}."
     sizes = ", ".join(f"{size} MB for {what}" for what, size in parts(run.settings, run.facts).items() if size)
-    return f"{lacking} ({sizes}, {MARGIN_MB} MB to spare)."
+    return f"{shortage} ({sizes}, {MARGIN_MB} MB to spare)."
 
 
 def _hint(run: Run) -> str:
-    """What else may be removed, by its owner."""
+    """Return what else the user may remove."""
     kept = len([name for name in run.facts.releases if history.can_start(run.facts, name)])
-    fewer = f"DEPLOY_KEEP=2 keeps fewer releases than the {count(kept, 'release')} there are. " if kept > 2 else ""
-    shows = "On the server, docker system df shows what Docker holds, du -xhd2 / | sort -h | tail the largest folders."
-    return f"{fewer}{shows}\nThen type {run.again()} again."
+    fewer = f"DEPLOY_KEEP=2 keeps fewer than the present {count(kept, 'release')}. " if kept > 2 else ""
+    shows = (
+        "On the server, docker system df shows what Docker uses; du -xhd2 / | sort -h | tail shows the largest folders."
+    )
+    return f"{fewer}{shows}\nThen run {run.again()} again."

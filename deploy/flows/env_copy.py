@@ -1,4 +1,4 @@
-"""The copy of the environment file on the server, which ``fab env --pull`` brings back."""
+"""The copy of the environment file on the server, which ``fab env --pull`` downloads."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..core.steps import Step, folder, write
 from .context import Run
 
 EXCLUDED = (f"{PREFIX}REGISTRY_PASSWORD",)
-"""What isn't kept: it is on the server for the time of a pull alone."""
+"""Settings that the copy leaves out. The server has the registry's password only during a pull."""
 
 
 def steps(run: Run) -> list[Step]:
-    """What keeps the environment file on the server, after a deploy: nothing where it is there already."""
+    """Return the steps that store the environment file on the server after a deploy: none if it is already there."""
     if not run.request.flow.builds:
         return []
     text = content(run.settings)
@@ -28,13 +28,14 @@ def steps(run: Run) -> list[Step]:
 
 
 def content(settings: Settings) -> str:
-    """The environment file, and the values of Portside's own settings for a comparison: JSON, in base64 so that nobody
-    sees it who only looks around."""
-    told = {"text": dotenv.text_of(settings.dotenv, EXCLUDED), "values": kept_values(settings)}
-    return b64encode(json.dumps(told).encode()).decode() + "\n"
+    """Return the environment file and the values of Portside's own settings, for comparison, as JSON. It is in base64,
+    so that a glance at the file reveals no values."""
+    copy = {"text": dotenv.text_of(settings.dotenv, EXCLUDED), "values": kept_values(settings)}
+    return b64encode(json.dumps(copy).encode()).decode() + "\n"
 
 
 def kept_values(settings: Settings) -> dict[str, str]:
+    """Return the values of Portside's own settings that the copy keeps."""
     given = {name: value.reveal() for name, value in settings.dotenv.values.items() if name.startswith(PREFIX)}
     given = {name: value for name, value in given.items() if name not in EXCLUDED}
     return {name: value for name, value in sorted(given.items()) if value}

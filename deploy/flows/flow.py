@@ -1,25 +1,23 @@
-"""Flows: what sets one task apart from another, as data. Stages read it, and never the name of the task."""
+"""Flows: what distinguishes the tasks from each other, as data. Stages read a flow, and never a task's name."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 COMMON_CHECKS = ("version", "host")
-"""Checks of every flow that goes by what the server has."""
+"""Checks of every flow that depends on the server's state."""
 
 
 @dataclass(frozen=True)
 class Flow:
-    """A task's stages, and what sets it apart. Stages and checks are named as in ``stages/registry.py``.
+    """The stages of a task, and what distinguishes it. Stages and checks have the names of ``stages/registry.py``.
 
-    ``early_checks``: checks before the server is reached. ``checks``: checks of what the server is like.
-    ``builds``: makes a release of the project, in place of choosing one that is there.
-    ``installs_certificate``: puts the certificate of DEPLOY_TLS_CERT, or its renewal's settings, on the server.
-    ``reports_losses``: reports what falls away, and refuses what protects the site. ``takes_drop``: unless --drop
-    names it.
-    ``removes``: removes the site, so that nothing of an interrupted run is recovered.
-    ``room_mb``: free space that it needs; a flow that builds needs what its release takes.
-    ``uses_reserve``: goes on with little space, and uses the reserve.
+    ``early_checks``: checks before the connection to the server. ``checks``: checks of the server's state. ``builds``:
+    makes a release of the project, instead of choosing an existing one. ``installs_certificate``: installs
+    DEPLOY_TLS_CERT, or the renewal's settings, on the server. ``reports_losses``: reports what it removes, and refuses
+    to remove the site's protections. ``takes_drop``: accepts --drop, which allows that. ``removes``: removes the site,
+    so an interrupted run isn't recovered first. ``room_mb``: free space that it needs, in MB; a flow that builds needs
+    what its release takes. ``uses_reserve``: continues with little space, and uses the reserve.
     """
 
     stages: tuple[str, ...]
@@ -35,9 +33,9 @@ class Flow:
 
 
 DISK_NEEDED_MB = 1024
-"""Free space on the server that its packages need."""
+"""Free space on the server that its packages need, in MB."""
 ROLLBACK_MB = 64
-"""Free space on the server that a rollback needs: it starts containers, and pulls or builds nothing."""
+"""Free space on the server that a rollback needs, in MB. It starts containers, but pulls and builds nothing."""
 
 PROVISION = Flow(
     ("preflight", "provision"),
@@ -85,7 +83,7 @@ REMOVE = Flow(
     removes=True,
 )
 NONE = Flow(())
-"""Of a command that changes no release, such as logs."""
+"""The flow of a command that changes no release, such as logs."""
 
 FLOWS = {
     "provision": PROVISION,

@@ -1,7 +1,8 @@
-"""Losses: what the last deploy had, by whichever laptop, and these settings haven't. Told before anything is changed.
+"""Losses: what the last deploy had, from any laptop, and these settings don't have. Reported before anything is
+changed.
 
-Nginx's files follow the present settings at every command that writes them; processes, volumes and the application's
-names change with a deploy alone.
+Each command that writes Nginx's files uses the present settings. Processes, volumes and the application's variables
+change only with a deploy.
 """
 
 from __future__ import annotations
@@ -22,23 +23,24 @@ from ..releases import record as release_record
 from .context import Run
 
 PROTECTED = (f"{PREFIX}BASIC_AUTH", f"{PREFIX}ALLOW")
-"""Besides processes: what only goes if --drop names it."""
+"""Settings that are removed only if --drop names them. The same is true of processes."""
 CRON = f"{PREFIX}CRON_"
 EFFECTS = {
     "BASIC_AUTH": "visitors need no password",
-    "ALLOW": "visitors of every address see the site",
-    "DENY": "the addresses that were kept out see the site",
-    "RATE_LIMIT": "requests aren't limited",
-    "BLOCK_AGENTS": "the crawlers that got no answer get one",
-    "NGINX_INCLUDE": "its lines aren't in Nginx's file",
-    "REAL_IP": "the proxy in front counts as the visitor",
+    "ALLOW": "visitors from any address can open the site",
+    "DENY": "the denied addresses can open the site",
+    "RATE_LIMIT": "requests are no longer limited",
+    "BLOCK_AGENTS": "the blocked crawlers get answers",
+    "NGINX_INCLUDE": "its lines are no longer in Nginx's file",
+    "REAL_IP": "the address of the proxy counts as the visitor's",
 }
-"""What is so once it is gone. Of all others it is that their defaults apply."""
+"""Setting -> the effect of its removal. For all others, their defaults apply."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """``name``: as --drop takes it; ``meant``: what is so then; ``needed``: it only goes if --drop names it."""
+    """``name``: as --drop takes it; ``meant``: the effect of its removal; ``needed``: removed only if --drop names
+    it."""
 
     name: str
     meant: str
@@ -50,13 +52,13 @@ class Loss:
 
 
 def named(given: Iterable[str]) -> str:
-    """What --drop names, comma-separated: each once, as settings are written."""
+    """Return the names given to --drop, comma-separated, each once."""
     parts = (part.strip() for text in given for part in text.split(","))
     return ",".join(dict.fromkeys(part for part in parts if part))
 
 
 def found(run: Run) -> list[Loss]:
-    """What falls away by this run, the gravest first."""
+    """Return what this run removes, the most important first."""
     if not run.facts.current:
         return []
     before, now = in_force(run.site, run.facts), recorded.of_nginx(run.settings)
@@ -70,7 +72,8 @@ def found(run: Run) -> list[Loss]:
 
 
 def in_force(site: Site, facts: Facts) -> list[str]:
-    """What the site's Nginx file is made of. One of an older version doesn't say: then what its own files tell."""
+    """Return the settings of the site's Nginx file. A file from an older version doesn't list them; in this case,
+    return those that the files beside it show."""
     if facts.nginx_settings:
         return list(facts.nginx_settings)
     files = {site.nginx_passwords: f"{PREFIX}BASIC_AUTH", site.nginx_include: f"{PREFIX}NGINX_INCLUDE"}
@@ -78,73 +81,78 @@ def in_force(site: Site, facts: Facts) -> list[str]:
 
 
 def of_rollback(run: Run) -> list[Loss]:
-    """Processes and volumes that the live release has, and the one to go back to hasn't: they change with it."""
+    """Return processes and volumes of the live release that the release to roll back to doesn't have."""
     before, now = _of_release(run.facts), _of_record(run.candidate.record)
     mine = (PROCESSES, CRON, VOLUME)
     return [_loss(note, run.site) for note in _missing(before, now) if note.startswith(mine)]
 
 
 def check(run: Run) -> None:
-    """Tell what falls away. Raises Refused where --drop should name some of it, or names what nobody knows."""
-    lost, told = found(run), run.progress.losses
-    if told is None:
+    """Report what this run removes. Raises Refused if --drop must name some of it, or names something unknown."""
+    lost, reported = found(run), run.progress.losses
+    if reported is None:
         _check_drop(run, lost)
     run.progress.losses = tuple(lost)
-    for line in lines(run, [loss for loss in lost if loss not in (told or ())]):
+    for line in lines(run, [loss for loss in lost if loss not in (reported or ())]):
         run.report.warn(line)
     refuse(run, state="" if run.progress.changes else "Nothing was changed.")
 
 
 def refuse(run: Run, *, state: str = "") -> None:
-    """Raises Refused where something falls away that only goes if --drop names it. A plan only tells of it."""
+    """Raises Refused if the run removes something that --drop must name, and it doesn't. A plan isn't refused."""
     kept = [] if run.request.dry_run else undropped(run)
     if not kept:
         return
     drop = ",".join([*filter(None, [run.request.drop]), *(loss.name for loss in kept)])
     go_on = run.again(drop=drop) if run.request.flow.takes_drop else run.fab("deploy", drop=drop)
-    falls, env = "falls" if len(kept) == 1 else "fall", run.request.env
+    names, (lacks, it), env = ", ".join(loss.name for loss in kept), _verb(kept), run.request.env
     raise Refused(
-        f"Refused, since {', '.join(loss.name for loss in kept)} {falls} away{by(run.facts)}: not in {env}.",
+        f"{names} {lacks} in {env}, and this command would remove {it} from the server{by(run.facts)}.",
         state=state,
-        hint=f"Put it into {run.request.env} again; {run.fab('env')} shows what the server has. Or let it go: {go_on}",
+        hint=f"Add {it} to {env} again; {run.fab('env')} shows the server's settings. Or remove {it}: {go_on}",
     )
 
 
+def _verb(lost: list[Loss]) -> tuple[str, str]:
+    return ("isn't", "it") if len(lost) == 1 else ("aren't", "them")
+
+
 def undropped(run: Run) -> list[Loss]:
-    """What only goes if --drop names it, and it doesn't."""
+    """Return what --drop must name, but doesn't."""
     dropped = {recorded.key(name) for name in run.request.drop.split(",")}
     return [loss for loss in found(run) if loss.needed and loss.key not in dropped]
 
 
 def lines(run: Run, lost: list[Loss]) -> list[str]:
-    """A sentence for each loss; those of which their defaults apply, and the application's names, are told together."""
+    """Return a sentence for each loss. Settings that fall back to their defaults share one sentence, and so do the
+    application's variables."""
     who, env = by(run.facts), run.request.env
-    told = [f"{loss.name} isn't in {env}, and falls away: {loss.meant}{who}." for loss in lost if loss.meant]
+    sentences = [f"{loss.name} isn't in {env} and will be removed: {loss.meant}{who}." for loss in lost if loss.meant]
     if others := [loss.name for loss in lost if not loss.meant and loss.name.startswith(PREFIX)]:
-        told.append(f"Set before{who}, and not in {run.request.env}: {', '.join(others)}. Their defaults apply.")
+        sentences.append(f"No longer set in {env}: {', '.join(others)}{who}. Their defaults apply.")
     if names := [loss.name for loss in lost if not loss.meant and not loss.name.startswith(PREFIX)]:
-        told.append(f"The application had these names{who}, and {run.request.env} hasn't: {', '.join(names)}.")
-    return told
+        sentences.append(f"The application had these variables, but {env} doesn't set them: {', '.join(names)}{who}.")
+    return sentences
 
 
 def by(facts: Facts) -> str:
-    """Who changed the site last, and how long ago, in brackets; empty where nobody noted it."""
+    """Return who changed the site last and how long ago, in parentheses; empty if that isn't recorded."""
     who, when = str(facts.last.get("who", "")), str(facts.last.get("when", ""))
-    return f" (by {who}, {history.age(when, facts.clock)} ago)" if who and when else ""
+    return f" (last changed by {who}, {history.age(when, facts.clock)} ago)" if who and when else ""
 
 
 def _check_drop(run: Run, lost: list[Loss]) -> None:
-    """Raises Refused where --drop names nothing that there is; what doesn't fall away is told."""
+    """Warn of names that --drop can leave out. Raises Refused if --drop names something unknown."""
     names = [name for name in run.request.drop.split(",") if name]
-    if strange := [name for name in names if not _is_known(run, name, lost)]:
-        close = difflib.get_close_matches(strange[0].upper(), [loss.name for loss in lost], n=1)
+    if unknown := [name for name in names if not _is_known(run, name, lost)]:
+        close = difflib.get_close_matches(unknown[0].upper(), [loss.name for loss in lost], n=1)
         raise Refused(
-            f"--drop: there is nothing called {', '.join(strange)}" + (f"; did you mean {close[0]}?" if close else "."),
+            f"--drop: unknown name {', '.join(unknown)}." + (f" Did you mean {close[0]}?" if close else ""),
             state="Nothing was changed.",
         )
     for name in names:
         if recorded.key(name) not in {known for loss in lost for known in (loss.key, loss.key.partition("=")[0])}:
-            run.report.warn(f"--drop {name}: it doesn't fall away.")
+            run.report.warn(f"--drop {name} has no effect: this command doesn't remove it.")
 
 
 def _is_known(run: Run, name: str, lost: list[Loss]) -> bool:
@@ -159,7 +167,7 @@ def _missing(before: Iterable[str], now: Iterable[str]) -> list[str]:
 
 
 def _domains(settings: Settings, facts: Facts) -> list[str]:
-    """The live release's names that the settings haven't, nor a wildcard of theirs."""
+    """Return the live release's domains that the settings don't have and that no wildcard of theirs covers."""
     known = hostnames.recorded(history.live(facts))
     served = known.every if known and known.redirects is not None else facts.record.get("domains", ())
     mine = settings.names
@@ -171,7 +179,7 @@ def _of_release(facts: Facts) -> list[str]:
 
 
 def _of_record(record: dict[str, object]) -> list[str]:
-    """What a recorded release is made of; of one that an older version recorded, its processes."""
+    """Return what a recorded release consists of. A record of an older version has only its processes."""
     names = record.get("names")
     given = [str(name) for name in names] if isinstance(names, list) else []
     processes = [recorded.process(name) for name in release_record.processes(record)]
@@ -184,13 +192,13 @@ def _of_environment(settings: Settings, facts: Facts) -> list[Loss]:
 
 
 def _loss(note: str, site: Site) -> Loss:
-    """A note as it is told."""
+    """Return the loss that a note stands for."""
     if note.startswith(DOMAIN):
         host = note.removeprefix(DOMAIN)
-        return Loss(host, "its visitors get no answer from this site")
+        return Loss(host, "its visitors no longer reach this site")
     if note.startswith(VOLUME):
         name = note.removeprefix(VOLUME)
-        return Loss(note, f"the application hasn't the folder; its files stay in {site.volume(name)}")
+        return Loss(note, f"the application no longer has the folder; its files stay in {site.volume(name)}")
     if note.startswith((PROCESSES, CRON)):
-        return Loss(note, "it runs no more", note.startswith(PROCESSES))
+        return Loss(note, "it no longer runs", note.startswith(PROCESSES))
     return Loss(note, EFFECTS.get(note.removeprefix(PREFIX), ""), note in PROTECTED)

@@ -1,7 +1,7 @@
-"""Migrations: what they would break, and the steps that apply them or take them back.
+"""Migrations: what they would break, and the steps that apply or revert them.
 
-Two releases share one database while they are switched, so what one of them does to it is judged by what the other
-knows: ``remote/portside_migrations.py`` compares.
+During a switch two releases share one database. A change that one of them makes is judged by what the other one knows:
+``remote/portside_migrations.py`` compares them.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ _ASK = {"ask.py": REMOTE / "ask.py"} | _HISTORY
 _LOCK_TIMEOUT = {"portside_lock_timeout.py": REMOTE / "portside_lock_timeout.py"}
 _FORWARD = {"forward.py": REMOTE / "forward.py"} | _LOCK_TIMEOUT
 _BACK = {"back.py": REMOTE / "back.py"} | _LOCK_TIMEOUT | _HISTORY
-BEHIND = "behind"  # in the site's record: the live release whose migrations were taken back before a switch
-SPLIT = "Split it over several deploys: docs/deploy.md, “Expand and contract”, has the recipe."
+BEHIND = "behind"  # in the site's record: the live release, if its migrations were reverted before a switch
+SPLIT = "Split it over several deploys: see “Expand and contract” in docs/deploy.md."
 
 
 @dataclass(frozen=True)
 class Other:
-    """A release that another one is compared with. ``file``: on the server, what it knows of the database; ``leaves``:
-    what its record says where an older version of Portside made it."""
+    """A release that another one is compared with. ``file``: its knowledge of the database, on the server; ``leaves``:
+    the same from its record, if an older version of Portside made it."""
 
     file: str
     leaves: Mapping[str, str]
 
     @classmethod
     def of(cls, run: Run, identity: str) -> Other | None:
-        """None for no release."""
+        """Return the release with this identity, or None if it is empty."""
         record = run.facts.releases.get(identity) or run.facts.pending.get(identity, {})
         return cls(run.site.release(identity).knowledge, record.get("leaves", {})) if identity else None
 
@@ -57,9 +57,10 @@ class Other:
 def ask(
     paths: ReleasePaths, folder: str, other: Other | None, application: str | None = None, *, check: bool = False
 ) -> Step:
-    """Ask a release's project what it needs. ``other``: the release that what it does to the database is judged by.
+    """Return the step that asks a release's project what it needs. ``other``: the release that its changes to the
+    database are compared with.
 
-    ``application``: DEPLOY_APPLICATION; ``check``: run Django's checks for a deploy too.
+    ``application``: DEPLOY_APPLICATION; ``check``: also run Django's deployment checks.
     """
     name = "Ask Django what it needs, and for its checks" if check else "Ask Django what it needs"
     words = (paths.compose, folder, other.file if other else "", application or "", *["check"] * check)
@@ -67,17 +68,18 @@ def ask(
 
 
 def questions(run: Run, paths: ReleasePaths, record: Mapping[str, Any], other: Other | None) -> list[Step]:
-    """Ask a release that was live once the same."""
+    """Return the steps that ask this of a release that was live before."""
     return [environment_step(run, paths, record), ask(paths, _folder(record), other)]
 
 
 def _folder(record: Mapping[str, Any]) -> str:
-    """Of manage.py, in a release's image."""
+    """Return the folder of manage.py in a release's image."""
     return str(record.get("manage", "")).rpartition("/")[0]
 
 
 def apply(run: Run, paths: ReleasePaths, answer: Answer) -> list[Step]:
-    """Apply what is pending, with this release's code, after a dump; also where ``migrate`` alone knows what is."""
+    """Return the steps that apply pending migrations with this release's code, after a dump. They also run if only
+    ``migrate`` itself can know what is pending."""
     aliases = list(dict.fromkeys([*["default"] * must_migrate(run, answer), *answer.pending_in]))
     if not aliases:
         return []
@@ -87,8 +89,9 @@ def apply(run: Run, paths: ReleasePaths, answer: Answer) -> list[Step]:
 
 
 def must_migrate(run: Run, answer: Answer) -> bool:
-    """Whether ``migrate`` runs though nothing is known to be pending: the last one broke off, a squashed one is to
-    be noted, or the project has a command of its own for it, and other migrations than the live release."""
+    """Return whether ``migrate`` runs although no pending migration is known: the last run of it was interrupted, a
+    squashed migration isn't recorded yet, or the project has its own migrate command and other migrations than the
+    live release."""
     if not run.request.flow.builds or not answer.aliases:
         return False
     live = run.facts.releases.get(run.facts.current, {})
@@ -102,9 +105,10 @@ def must_migrate(run: Run, answer: Answer) -> bool:
 def revert(
     run: Run, paths: ReleasePaths, record: Mapping[str, Any], other: Other, only: Sequence[str] | None = None
 ) -> list[Step]:
-    """Take back, with this release's code and after a dump, what the other one has never heard of; ``only``: of these.
+    """Return the steps that revert, with this release's code and after a dump, the migrations that the other release
+    doesn't have; ``only``: only these.
 
-    The last step fails where the database says afterwards that some of it is still applied.
+    The last step fails if the database reports that some of them are still applied.
     """
     many = "" if only is None else f" ({len(only)})"
     names = "" if only is None else json.dumps(list(only))
@@ -118,8 +122,8 @@ def _migrate(run: Run, name: str, paths: ReleasePaths, manage: str, aliases: Seq
 
 
 def _options(settings: Settings) -> str:
-    """A migration that waits for a lock would make every visitor behind it wait too: it gives up instead. And what
-    is asked for by nobody any more is ended."""
+    """Return PostgreSQL's options for migrations. One that waited for a lock would block all visitors behind it, so it
+    gives up instead. PostgreSQL also ends queries of a client that is gone."""
     if not settings.own_database:
         return ""
     watched = " -c client_connection_check_interval=5s" if postgres_major(settings.database) >= 14 else ""
@@ -127,27 +131,28 @@ def _options(settings: Settings) -> str:
 
 
 def dump(run: Run) -> list[Step]:
-    """A dump of the site's own database."""
+    """Return the step that dumps the site's own database; none for another database."""
     if not run.settings.own_database:
         return []
     return [script("Dump the database", "dump", run.site.data_compose, dump_path(run))]
 
 
 def dump_path(run: Run) -> str:
-    """Named after the release that is to be; a rollback's is another than the one its release was made with."""
+    """Return the path of a dump, named after the release that is being made. Dumps before a rollback have a name of
+    their own, so that they don't replace the one made before that release."""
     forward = run.request.flow.builds and run.candidate.release
     return run.site.dump(run.candidate.paths.id if forward else f"{run.facts.clock}-rollback")
 
 
 def check(run: Run, answer: Answer) -> None:
-    """List what is pending. Raises PortsideError where it would break the release that is live, or where this one can't
-    work with what others have made of the database."""
+    """Print the pending migrations. Raises PortsideError if they would break the live release, or if this code can't
+    work with the present database."""
     _check_unknown(run, answer)
     check_pending(run, answer)
 
 
 def check_pending(run: Run, answer: Answer) -> None:
-    """List what is pending. Raises PortsideError where it would break the release that is live."""
+    """Print the pending migrations. Raises PortsideError if they would break the live release."""
     if not answer.pending:
         return
     run.report.say(f"  {count(len(answer.pending), 'migration')} to apply: {listed(answer.pending)}")
@@ -155,38 +160,38 @@ def check_pending(run: Run, answer: Answer) -> None:
     if not live:
         return
     for name, what in answer.unjudged.items():
-        run.report.warn(f"Nobody can tell what {name} does to {live}, which runs beside it: {', '.join(what)}.")
+        run.report.warn(f"Cannot check whether {name} ({', '.join(what)}) is safe for the running release {live}.")
     if answer.breaking and not run.request.allow_breaking:
         raise PortsideError(
-            f"This would break {live}, which serves visitors until the new release does:\n{_breaks(answer.breaking)}",
-            hint=f"{SPLIT}\nOr bear its errors meanwhile: {run.again(allow_breaking=True)}",
+            f"This would break {live}, which serves visitors until the switch:\n{_breaks(answer.breaking)}",
+            hint=f"{SPLIT}\nOr accept its errors until the switch: {run.again(allow_breaking=True)}",
         )
     if answer.breaking:
         run.report.warn(breaking_warning(live, answer))
 
 
 def _check_unknown(run: Run, answer: Answer) -> None:
-    """Name what is applied, and this code hasn't. Raises PortsideError where it can't work with that."""
+    """Warn of applied migrations that this code doesn't have. Raises PortsideError if it can't work with them."""
     live = run.facts.releases.get(run.facts.current, {})
     if answer.strangers:
         many = count(len(answer.strangers), "migration")
-        run.report.warn(f"The database keeps {many} that this code hasn't: {listed(answer.strangers)}.")
+        run.report.warn(f"This code doesn't have {many} that the database keeps: {listed(answer.strangers)}.")
     if new := sorted({*answer.stale} - {*live.get("strangers", answer.stale)}):
-        run.report.warn(f"The database has migrations that no release here has: {listed(new)}.")
+        run.report.warn(f"The database has migrations that no release on this server has: {listed(new)}.")
     lacking = [phrase for phrase in answer.lacking if phrase not in live.get("lacking", [])]
     if lacking and run.request.allow_breaking:
-        refused = ": a deploy of it is refused, but for --allow-breaking" * run.request.dry_run
+        refused = ", so a deploy needs --allow-breaking" * run.request.dry_run
         run.report.warn(f"This code can't work with the database as it is{refused}:\n{_indented(lacking)}")
     elif lacking:
         hint = (
-            f"To go back with the database too, after a dump: {run.fab('rollback', to='ID', migrations=True)} "
-            f"({run.fab('releases')} shows which).\nTo deploy it all the same: {run.again(allow_breaking=True)}"
+            f"To roll back the database too, after a dump: {run.fab('rollback', to='ID', migrations=True)} "
+            f"({run.fab('releases')} lists the releases).\nTo deploy anyway: {run.again(allow_breaking=True)}"
         )
         raise PortsideError(f"This code can't work with the database as it is:\n{_indented(lacking)}", hint=hint)
 
 
 def refuse_incompatible(run: Run, answer: Answer) -> None:
-    """Raises PortsideError where a release can't work with a database that was taken back for it."""
+    """Raises PortsideError if a release can't work with a database that was reverted for it."""
     if answer.lacking:
         identity = run.candidate.paths.id
         raise PortsideError(f"{identity} can't work with the database as it is now:\n{_indented(answer.lacking)}")
@@ -197,21 +202,21 @@ def _indented(phrases: Iterable[str]) -> str:
 
 
 def breaking_warning(live: str, answer: Answer) -> str:
-    """What --allow-breaking means to the release that is live."""
-    return f"{live} may err from now on until the switch:\n{_breaks(answer.breaking)}"
+    """Return the effect of --allow-breaking on the live release."""
+    return f"{live} may fail until the switch:\n{_breaks(answer.breaking)}"
 
 
 def warn_not_reverted(run: Run, answer: Answer) -> None:
-    """What going back leaves in the database as it is. ``answer``: of the live release."""
-    many = count(len(answer.ahead), "migration")
-    run.report.warn(f"The database stays as it is: {many} not undone ({listed(answer.ahead)}).")
+    """Warn of what a rollback leaves in the database. ``answer``: of the live release."""
+    many, stay = count(len(answer.ahead), "migration"), "stays" if len(answer.ahead) == 1 else "stay"
+    run.report.warn(f"The database isn't rolled back: {many} {stay} applied ({listed(answer.ahead)}).")
     for name, what in answer.ahead_unjudged.items():
-        run.report.warn(f"Nobody can tell what {name} does to {run.candidate.paths.id}: {', '.join(what)}.")
+        run.report.warn(f"Cannot check whether {name} ({', '.join(what)}) is safe for {run.candidate.paths.id}.")
 
 
 def check_rollback(run: Run, answer: Answer, wanted: Answer) -> None:
-    """Raises PortsideError where the release to go back to can't work with the database as it is, or what it doesn't
-    know can't be taken back. ``answer``: of the live release; ``wanted``: of the one to go back to."""
+    """Raises PortsideError if the release to roll back to can't work with the present database, or if migrations that
+    it doesn't have can't be reverted. ``answer``: of the live release; ``wanted``: of the release to roll back to."""
     if run.request.migrations:
         _refuse_irreversible(run, answer)
         if not answer.ahead:
@@ -219,10 +224,10 @@ def check_rollback(run: Run, answer: Answer, wanted: Answer) -> None:
     elif (answer.ahead_breaking or wanted.lacking) and not run.request.allow_breaking:
         identity, live = run.candidate.paths.id, run.facts.current
         raise PortsideError(
-            f"{identity} can't work with the database as {live} made it:\n{_why_incompatible(answer, wanted)}",
-            hint=f"To migrate back too, after a dump: {run.again(migrations=True)}\n"
-            f"To go back all the same: {run.again(allow_breaking=True)}\n"
-            "What is lost: docs/deploy.md, “Going back”.",
+            f"{identity} can't work with the database as {live} left it:\n{_why_incompatible(answer, wanted)}",
+            hint=f"To revert the migrations too, after a dump: {run.again(migrations=True)}\n"
+            f"To roll back anyway: {run.again(allow_breaking=True)}\n"
+            "“Going back” in docs/deploy.md explains what is lost.",
         )
 
 
@@ -233,28 +238,28 @@ def _why_incompatible(answer: Answer, wanted: Answer) -> str:
 def _refuse_irreversible(run: Run, answer: Answer) -> None:
     stuck = answer.irreversible | answer.no_way_back
     if answer.migrate and answer.ahead:
-        own = f"{answer.migrate} has a migrate command of its own, which alone knows how"
+        own = f"only the migrate command of {answer.migrate} could do it"
         stuck = dict.fromkeys(answer.ahead, own)
     if not stuck:
         return
-    how = ", since they don't say how" if stuck == answer.irreversible else ""
+    how = ": they have no reverse operation" if stuck == answer.irreversible else ""
     lines = _indented(f"{name}: {what}" for name, what in stuck.items())
     raise PortsideError(
-        f"These migrations can't be taken back{how}:\n{lines}",
-        hint=f"Mend what is wrong and type {run.fab('deploy')}, or restore a dump of backups/.",
+        f"These migrations can't be reverted{how}:\n{lines}",
+        hint=f"Fix what is wrong and run {run.fab('deploy')}, or restore a dump from backups/.",
     )
 
 
 def breaking_live(run: Run) -> list[str]:
-    """What a release that isn't live yet has applied, and what breaks the live one."""
+    """Return the migrations that a release applied before it is live, and that break the live one."""
     if not run.facts.current or run.phase is Phase.LIVE:
         return []
     return run.database.breaks_live(run.candidate.django)
 
 
 def explain_afterwards(run: Run, error: PortsideError) -> None:
-    """The release is live and well, but the migrations it doesn't know aren't taken back, or not all."""
-    error.state = f"Release {run.candidate.paths.id} is live, and needs none of what stays in the database."
+    """Explain a failure after the switch: the release is live and healthy, but not all migrations are reverted."""
+    error.state = f"Release {run.candidate.paths.id} is live. It needs none of the migrations that are still applied."
     error.hint = (
         f"To try again: {run.fab('rollback', to=run.facts.current)}, "
         f"then {run.fab('rollback', to=run.candidate.paths.id, migrations=True)}"
@@ -262,18 +267,18 @@ def explain_afterwards(run: Run, error: PortsideError) -> None:
 
 
 def record_behind(run: Run, behind: bool) -> Step:
-    """Note on the server that the live release's migrations are taken back, or aren't any more."""
+    """Return the step that records whether the live release's migrations are reverted."""
     record = {name: value for name, value in run.facts.record.items() if name != BEHIND}
     return write(run.site.record, release_record.as_json(record | ({BEHIND: run.facts.current} if behind else {})))
 
 
 def is_behind(facts: Facts) -> bool:
-    """Whether going back ended between the database and the switch."""
+    """Return whether a rollback was interrupted between its change of the database and the switch."""
     return bool(facts.current) and facts.record.get(BEHIND) == facts.current
 
 
 def reapply(run: Run) -> list[Step]:
-    """The live release's migrations applied again, where going back ended half-way."""
+    """Return the steps that apply the live release's migrations again, after an interrupted rollback."""
     paths = run.site.release(run.facts.current)
     record = run.facts.releases[run.facts.current]
     aliases = record.get("aliases", ["default"])
@@ -285,7 +290,8 @@ def reapply(run: Run) -> list[Step]:
 
 
 def environment_step(run: Run, paths: ReleasePaths, record: Mapping[str, Any]) -> Step:
-    """A release's environment as the settings are now, for what is to run in its image."""
+    """Return the step that writes a release's environment with the present settings, before a command runs in its
+    image."""
     return made_environment_step(run.settings, paths, str(record.get("settings_module", "")))
 
 

@@ -1,4 +1,4 @@
-"""Whose a site's name is on the server, and what can't change once there is data."""
+"""Ownership: which project a site's name on the server belongs to, and what can't change once there is data."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from .context import Run
 
 
 def check(run: Run) -> None:
-    """A name belongs to the project that deployed first under it; a domain to one site."""
+    """Raises Refused if the name or a domain belongs to another site, or if a setting that can't change differs."""
     domains = set(run.settings.names)
     check_name(run)
     if run.facts.removing:
         raise Refused(
-            f"{run.site.name} is being taken off {run.server.target}, and that was interrupted: a part of it is gone.",
+            f"The removal of {run.site.name} from {run.server.target} was interrupted. A part of the site is gone.",
             state=f"Its backup is {run.facts.removing}.",
-            hint=f"Type {run.fab('remove')}; after that it can be deployed anew.",
+            hint=f"Finish it with {run.fab('remove')}. Then the site can be deployed again.",
         )
     for other, theirs in run.facts.other_sites.items():
         if both := sorted(domains & theirs):
+            belong = "belongs" if len(both) == 1 else "belong"
             raise Refused(
-                f"{', '.join(both)} belongs to the site {other} on {run.server.target}.",
+                f"{', '.join(both)} {belong} to the site {other} on {run.server.target}.",
                 state="Nothing was changed.",
-                hint="A domain can be served by one site only: take it out of one of the two.",
+                hint="Only one site can serve a domain. Remove it from one of the two.",
             )
     _check_kind(run)
     if run.settings.own_database:
@@ -33,30 +34,29 @@ def check(run: Run) -> None:
 
 
 def _check_kind(run: Run) -> None:
-    """A site with releases of both kinds couldn't be rolled back: a folder of files has no database to go back to."""
+    """Refuse another kind: a site with releases of both kinds couldn't be rolled back, since files have no database."""
     live = run.facts.releases.get(run.facts.current)
     if live and record.kind(live) != run.settings.kind:
         raise Refused(
-            f"DEPLOY_KIND: the site {run.site.name} on {run.server.target} is of the kind {record.kind(live)}, which "
-            "can't change.",
+            f"DEPLOY_KIND: the site {run.site.name} on {run.server.target} is of kind {record.kind(live)}. "
+            "The kind of a site can't change.",
             state="Nothing was changed.",
-            hint="Give this one a name and a domain of its own: DEPLOY_SITE and DEPLOY_DOMAINS in .env.",
+            hint="Give this site its own name and domain: DEPLOY_SITE and DEPLOY_DOMAINS in .env.",
         )
 
 
 def check_for_removal(run: Run) -> None:
-    """Whoever takes a site away owns its name, whether it was ever live or not."""
-    _check_name(run, "To take that one away, set its domains, and its name, in .env.")
+    """Raises Refused if the site to remove belongs to another project, whether it was ever live or not."""
+    _check_name(run, "To remove that site, set its name and its domains in .env.")
 
 
 def check_name(run: Run) -> None:
-    """A name is its owner's from the first build on: by then there may be a database."""
-    hint = "Give this one a name of its own: DEPLOY_SITE in .env."
+    """Raises Refused if the name is in use. It belongs to its project from the first build on: there may be a
+    database."""
+    hint = "Give this site its own name: DEPLOY_SITE in .env."
     if not run.facts.current and not run.facts.removing:
         old = ",".join(sorted(run.facts.record.get("domains", [])))
-        hint += (
-            f" If it is the same project, whose domains were others: add DEPLOY_REDIRECT_DOMAINS={old} for one deploy."
-        )
+        hint += f" If it is the same project with new domains, add DEPLOY_REDIRECT_DOMAINS={old} for one deploy."
     _check_name(run, hint)
 
 
@@ -65,8 +65,8 @@ def _check_name(run: Run, hint: str) -> None:
     if owned and not owned & set(run.settings.names):
         live = "" if run.facts.current else ", which isn't live yet"
         raise Refused(
-            f"The site name {run.site.name} on {run.server.target} is another site's: "
-            f"{', '.join(sorted(owned))}{live}.",
+            f'The site name "{run.site.name}" is already in use on {run.server.target} '
+            f"(by {', '.join(sorted(owned))}{live}).",
             state="Nothing was changed.",
             hint=hint,
         )
@@ -78,11 +78,12 @@ def _check_database(run: Run) -> None:
     wanted = _database_identity(run)
     changed = [name for name in before if before[name] != wanted.get(name)]
     if changed:
+        differ = "differs" if len(changed) == 1 else "differ"
         raise Refused(
-            f"{', '.join(changed)} differ from those the database was made with "
+            f"{', '.join(changed)} {differ} from what the database was created with "
             f"({', '.join(f'{name}={before[name]}' for name in changed)}).",
             state="Nothing was changed.",
-            hint="Set them back; renaming a database or its owner is done in psql first.",
+            hint="Restore the old values. To rename a database or its owner, do it in psql first.",
         )
 
 
@@ -92,7 +93,7 @@ def _check_database_port(run: Run) -> None:
     taken = [x.process for x in run.facts.listeners if x.protocol == "tcp" and x.port == port]
     if taken and not ours:
         raise Refused(
-            f"DEPLOY_DATABASE_PORT: port {port} is taken on {run.server.target} by {taken[0] or 'another program'}.",
+            f"DEPLOY_DATABASE_PORT: port {port} is in use on {run.server.target} by {taken[0] or 'another program'}.",
             state="Nothing was changed.",
             hint="Choose another port.",
         )
@@ -106,14 +107,14 @@ def _database_identity(run: Run) -> dict[str, str]:
 
 
 def claim_name(run: Run) -> list[Step]:
-    """The same before a first release: by then there may be a database. Of a live site it waits for the switch, so that
-    a deploy that fails leaves it as it was."""
+    """Return the step that claims the name before a first release: there may be a database from then on. A live site's
+    claim waits for the switch, so that a failed deploy doesn't change it."""
     return [] if run.facts.current else claim(run)
 
 
 def claim(run: Run, known: Names | None = None) -> list[Step]:
-    """Whose the site's name is, noted on the server. ``known``: the names that the live release has, which are the
-    site's too, though the settings may not have them any more."""
+    """Return the step that records the site's owner on the server. ``known``: the live release's names. They belong to
+    the site too, even if the settings no longer have them."""
     names = known.every if known else ()
     owner = run.facts.record | {"domains": sorted({*run.settings.names, *names})}
     if run.settings.own_database:

@@ -1,4 +1,4 @@
-"""Progress: how far a run has come, what it changed, and what undoes that."""
+"""Progress: how far a run has come, what it changed, and how to undo that."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Phase(Enum):
     """What a failure means for the site.
 
-    UNTOUCHED: nothing of a new release is on the server. CANDIDATE: it has something there, and no visitors.
-    HANDED_OVER: the server goes on by itself. LIVE: visitors have it.
+    UNTOUCHED: nothing of a new release is on the server. CANDIDATE: a new release is on the server, without visitors.
+    HANDED_OVER: the server finishes the switch on its own. LIVE: visitors get the new release.
     """
 
     UNTOUCHED = auto()
@@ -30,9 +30,10 @@ class Phase(Enum):
 
 @dataclass
 class Undo:
-    """What undoes a run, the latest first. ``failures``: what failed at that, each in a line.
+    """The actions that undo a run, latest first. ``failures``: the actions that failed, a line each.
 
-    ``of_database``: what comes once the candidate is gone, whose containers may hold locks in the database.
+    ``of_database``: the actions that follow once the candidate is removed: its containers may hold locks in the
+    database.
     """
 
     actions: list[Callable[[str], None]] = field(default_factory=list)
@@ -40,21 +41,21 @@ class Undo:
     failures: list[str] = field(default_factory=list)
 
     def push(self, action: Callable[[str], None]) -> None:
-        """Add what undoes a change. It is called with the name of the stage that failed."""
+        """Add an action that undoes a change. Its argument is the name of the stage that failed."""
         self.actions.append(action)
 
     def push_of_database(self, action: Callable[[str], None]) -> None:
-        """Add what undoes a change of the database."""
+        """Add an action that undoes a change of the database."""
         self.of_database.append(action)
 
     def run(self, stage: str) -> None:
-        """Undo, after a failure in ``stage``. A failure of one action doesn't keep the others from being tried."""
+        """Undo the run, after a failure in ``stage``. If one action fails, the others still run."""
         for actions in (self.actions, self.of_database):
             while actions:
                 self.attempt(actions.pop(), stage)
 
     def attempt(self, action: Callable[[str], None], stage: str) -> None:
-        """Call an action. Its failure is kept, not raised."""
+        """Run an action. Its failure is recorded, not raised."""
         try:
             action(stage)
         except PortsideError as error:
@@ -62,7 +63,7 @@ class Undo:
 
 
 def in_a_line(error: PortsideError) -> str:
-    """What failed, in a line."""
+    """Return the failure in one line."""
     if not isinstance(error, StepFailed):
         return error.message
     return f"{error.step}: {error.lines[-1].strip() if error.lines else f'exit code {error.status}'}"
@@ -72,11 +73,11 @@ def in_a_line(error: PortsideError) -> str:
 class Progress:
     """How far a run has come.
 
-    ``started``: seconds of the monotonic clock. ``stack``: what is closed at the end. ``certificate``: the one that
-    Nginx showed when the run began (PEM). ``changed``: the steps that changed something, with their stages.
-    ``losses``: what was reported to fall away; None before anything was.
-    ``report_stage``: writes the stage into the lock. ``wait_turn``: waits, if there are several servers, until this one
-    may begin a stage. ``undo``: what undoes the run. ``result``: what the last stage found out, for the closing lines.
+    ``started``: seconds of the monotonic clock. ``stack``: closed at the end. ``certificate``: the one that Nginx used
+    when the run began (PEM). ``changed``: the steps that changed something, with their stages. ``losses``: the losses
+    that were reported; None before the first report. ``report_stage``: writes the current stage into the lock.
+    ``wait_turn``: with several servers, waits until this one may begin a stage. ``undo``: the actions that undo the
+    run. ``result``: what the last stage found out, for the closing lines.
     """
 
     started: float = field(default_factory=time.monotonic)
@@ -91,5 +92,5 @@ class Progress:
 
     @property
     def changes(self) -> int:
-        """How many steps changed something."""
+        """Return the number of steps that changed something."""
         return len(self.changed)

@@ -12,7 +12,7 @@ from .context import Run
 
 
 def of_run(run: Run) -> dict[str, Any]:
-    """The release's record: of one that was good before, its own with the ports it has now."""
+    """Return the release's record. For an existing release it is its own record with its present ports."""
     if not run.request.flow.builds:
         names = hostnames.noted(run.candidate.routes.names) if run.candidate.routes.names else {}
         started = {"ports": list(run.candidate.routes.ports), **names}

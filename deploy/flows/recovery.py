@@ -1,4 +1,4 @@
-"""Putting right: what an interrupted run left on the server, and what a failed one of ours has begun."""
+"""Recovery: repair what an interrupted run left on the server, and undo a failed run."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from .progress import Phase, in_a_line
 
 
 def is_due(site: Site, facts: Facts) -> bool:
-    """Whether an interrupted run left something."""
+    """Return whether an interrupted run left something."""
     return bool(history.interrupted(facts)) or migrations.is_behind(facts) or database.is_open(site, facts)
 
 
 def recover(run: Run, stage: Stage) -> None:
-    """A switch that was begun is finished; what never went live is taken away; all of it is said."""
+    """Finish an interrupted switch, remove releases that never went live, and report it."""
     unfinished = history.unfinished(run.facts)
     if unfinished:
-        _warn(run, f"{unfinished} was switched to, but not finished", "finishing it", "to be finished")
+        _warn(run, f"The switch to {unfinished} was interrupted", "finish it")
         finish(run, stage, unfinished)
         run.look()
     switching_to = history.switching_to(run.facts)
@@ -37,27 +37,27 @@ def recover(run: Run, stage: Stage) -> None:
         run.apply(stage, steps)
         run.look()
     if unfinished or steps:
-        stage.note("put right")
+        stage.note("recovered")
     if switching_to:
         update_nginx(run, stage)
 
 
-def _warn(run: Run, found: str, doing: str, to_do: str) -> None:
-    """What was found, and what becomes of it: a plan only foresees that."""
-    run.report.warn(f"{found}: {to_do if run.request.dry_run else doing}.")
+def _warn(run: Run, found: str, action: str) -> None:
+    """Warn of what was found and what will be done. A plan only predicts it."""
+    run.report.warn(f"{found}. {'A deploy' if run.request.dry_run else 'Portside'} will {action}.")
 
 
 def _remove_leftovers(run: Run) -> list[Step]:
     left = history.leftovers(run.facts)
     if not left:
         return []
-    _warn(run, f"An interrupted run left {', '.join(left)}", "taken away", "to be taken away")
+    _warn(run, f"An interrupted run left {', '.join(left)}", "remove it" if len(left) == 1 else "remove them")
     files = switch.event(run, "taken away", *left, what="interrupted")
     return [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left, files=files)]
 
 
 def _revert_leftover(run: Run, stage: Stage, identity: str) -> None:
-    """What a release that never went live did to the database and breaks the live one: it has its database again."""
+    """Revert the migrations of a release that never went live, if they break the live one."""
     pending, live = run.facts.pending.get(identity, {}), migrations.Other.of(run, run.facts.current)
     paths = run.site.release(identity)
     if not live or not pending.get("breaking") or paths.image not in run.facts.images:
@@ -66,23 +66,19 @@ def _revert_leftover(run: Run, stage: Stage, identity: str) -> None:
     answer = Answer.parse(asked.answer)
     if not answer.ahead_breaking:
         return
-    run.report.warn(f"{identity} never went live: its migrations, which break {run.facts.current}, are taken back.")
+    run.report.warn(f"{identity} never went live. Its migrations break {run.facts.current}, so Portside reverts them.")
     try:
         run.apply(stage, migrations.revert(run, paths, pending, live, pending.get("migrations", [])))
     except StepFailed as error:
-        run.report.remind(f"{run.facts.current} may err: {in_a_line(error)}")
+        run.report.remind(f"{run.facts.current} may fail: {in_a_line(error)}")
 
 
 def _stop_extra(run: Run) -> list[Step]:
     strays = history.strays(run.facts)
     if not strays:
         return []
-    _warn(
-        run,
-        f"An interrupted run left {', '.join(strays)} running beside the live release",
-        "stopped",
-        "to be stopped",
-    )
+    it = "it" if len(strays) == 1 else "them"
+    _warn(run, f"An interrupted run left {', '.join(strays)} running beside the live release", f"stop {it}")
     files = switch.event(run, "stopped", *strays, what="interrupted")
     return [script("Stop what was left running", "stop", run.site.root, run.site.name, *strays, files=files)]
 
@@ -90,42 +86,38 @@ def _stop_extra(run: Run) -> list[Step]:
 def _reapply(run: Run) -> list[Step]:
     if not migrations.is_behind(run.facts):
         return []
-    _warn(
-        run,
-        f"Migrations of {run.facts.current} were taken back, though it is live",
-        "applying them again",
-        "to be applied again",
-    )
+    _warn(run, f"{run.facts.current} is live, but its migrations were reverted", "apply them again")
     return migrations.reapply(run)
 
 
 def _close_passwords(run: Run) -> list[Step]:
     if not database.is_open(run.site, run.facts):
         return []
-    _warn(run, "An interrupted run left the database open for two passwords", "closed", "to be closed")
+    _warn(run, "An interrupted run left the database accepting two passwords", "remove the unused one")
     return [database.close(run.site)]
 
 
 def begin(run: Run, clear_away: Callable[[str], None]) -> None:
-    """Note that the candidate may have something on the server from now on. ``clear_away``: takes that away."""
+    """Note that the candidate may have something on the server from now on. ``clear_away``: removes that."""
     run.phase = Phase.CANDIDATE
     run.progress.undo.push(clear_away)
 
 
 def close_passwords(run: Run, stage: str) -> None:
-    """After a failed deploy with another password: the database takes the live release's alone."""
+    """After a failed deploy with another password: make the database accept only the live release's password."""
     with run.server.quietly():
         run.server.apply([database.close(run.site)], stage="database")
 
 
 def update_nginx(run: Run, stage: Stage) -> None:
-    """Nginx's files for the release that is live, as facts and settings are now."""
+    """Update Nginx's files for the live release, to the present facts and settings."""
     if record := run.facts.releases.get(run.facts.current):
         switch.apply_plan(run, stage, lambda: switch.update_nginx_with_event(run, release_record.routes(record)))
 
 
 def finish(run: Run, stage: Stage, identity: str) -> None:
-    """The rest of a switch. A release that isn't well any more gives way to the one before."""
+    """Finish an interrupted switch. If the release isn't healthy any more, the server switches back to the one
+    before."""
     pending = run.facts.pending[identity]
     record = {name: value for name, value in pending.items() if name != "instead_of"}
     old = str(pending.get("instead_of", ""))
@@ -140,11 +132,11 @@ def finish(run: Run, stage: Stage, identity: str) -> None:
     except StepFailed as error:
         if error.step == finish.name:
             raise
-        run.report.warn(f"{identity} isn't well any more. {error.lines[-1] if error.lines else ''}".strip())
+        run.report.warn(f"{identity} isn't healthy any more. {error.lines[-1] if error.lines else ''}".strip())
 
 
 def stop(run: Run, stage: str) -> None:
-    """After a rollback that failed in this stage: its containers, which stay for another try."""
+    """After a rollback that failed in this stage: stop its containers, and keep them for another try."""
     files = switch.event(run, f"failed at {stage}", run.candidate.paths.id)
     step = script("Stop the release again", "stop", run.site.root, run.site.name, run.candidate.paths.id, files=files)
     with run.server.quietly():
@@ -152,12 +144,12 @@ def stop(run: Run, stage: str) -> None:
 
 
 def revert(run: Run, stage: str) -> None:
-    """After a failed deploy, or going forward to a newer release, whose migrations break the live one: it has its
-    database again. Raises PortsideError where the database says that it hasn't."""
+    """After a failed change to a newer release: revert its migrations, if they break the live release. Raises
+    PortsideError if the database reports that they are still applied."""
     live = migrations.Other.of(run, run.facts.current)
     if not live or not migrations.breaking_live(run):
         return
-    run.report.warn(f"The migrations that break {run.facts.current} are taken back.")
+    run.report.warn(f"Reverting the migrations that break {run.facts.current}.")
     record = {"manage": run.candidate.answer.manage}
     with run.server.quietly():
         steps = migrations.revert(run, run.candidate.paths, record, live, run.database.applied)
@@ -166,16 +158,16 @@ def revert(run: Run, stage: str) -> None:
 
 
 def reapply(run: Run, stage: str) -> None:
-    """After a failed rollback that had taken migrations back: the live release has them again."""
-    run.report.warn(f"The migrations of {run.facts.current} are applied again.")
+    """After a failed rollback that had reverted migrations: apply the live release's migrations again."""
+    run.report.warn(f"Applying the migrations of {run.facts.current} again.")
     with run.server.quietly():
         run.server.apply(migrations.reapply(run), stage="migrations")
     run.database.reverted = False
 
 
 def discard(run: Run, stage: str) -> None:
-    """After a failure in this stage: what the new release left on the server. One whose migrations couldn't be taken
-    back is only stopped, since it alone can do that."""
+    """After a failure in this stage: remove the new release from the server. If its migrations couldn't be reverted, it
+    is only stopped, since only its code can revert them."""
     if migrations.breaking_live(run):
         stop(run, stage)
         return
@@ -188,5 +180,5 @@ def discard(run: Run, stage: str) -> None:
 
 
 def check_live(run: Run, stage: str) -> None:
-    """Ask the live release through Nginx once more, before it is said to be live as before."""
+    """Visit the live release through Nginx once more, before it is reported to be live as before."""
     run.health.fault = site_health.visit(run)

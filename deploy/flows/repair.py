@@ -1,4 +1,4 @@
-"""Mending: a live release that isn't well is started anew, as it was deployed."""
+"""Repair: restart an unhealthy live release, as it was deployed."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from . import site_health
 from .context import Run
 
 PATIENCE = 10
-"""Seconds in which a release may find its database again, once that is back."""
+"""Seconds that a release has to reconnect to its database."""
 
 
 def restart_unhealthy(run: Run, stage: Stage) -> None:
-    """Start the live release's web containers that are ill; all of them where visitors get an error all the same."""
-    ill = site_health.unhealthy_parts(run.facts)
-    if ill:
-        run.health.fault = f"{' and '.join(ill)} {'is' if len(ill) == 1 else 'are'} down"
+    """Restart the live release's unhealthy web containers, or all of them if visitors still get an error."""
+    unhealthy = site_health.unhealthy_parts(run.facts)
+    if unhealthy:
+        run.health.fault = f"{' and '.join(unhealthy)} {'is' if len(unhealthy) == 1 else 'are'} down"
     elif site_health.may_be_failing(run.facts) and not (run.request.dry_run and _database_started(run)):
         run.health.fault = site_health.visit(run, patience=PATIENCE * _database_started(run))
         run.health.fault = run.health.fault and _fault_of_release(run, stage)
     if not run.health.fault:
         stage.skipped = True
         return
-    run.report.warn(f"{run.facts.current} isn't healthy: {run.health.fault.rstrip('.')}. It is started anew.")
-    restart(run, stage, ill or _web(run))
+    run.report.warn(f"{run.facts.current} isn't healthy: {run.health.fault.rstrip('.')}. Portside restarts it.")
+    restart(run, stage, unhealthy or _web(run))
 
 
 def _database_started(run: Run) -> bool:
-    """Whether this run has started the database, which may be all that was wrong. A plan takes it for that."""
+    """Return whether this run has started the database, which may have been the only fault. A plan assumes so."""
     return any(each["stage"] == "database" for each in run.progress.changed)
 
 
 def _fault_of_release(run: Run, stage: Stage) -> str:
-    """The fault that stays once the database takes connections; empty where that was all that was wrong."""
+    """Return the fault that remains once the database accepts connections; empty if the database was the only one."""
     if run.request.dry_run:
         return run.health.fault
     results = run.apply(stage, database.wake(run.settings, run.site, run.facts))
@@ -47,7 +47,7 @@ def _fault_of_release(run: Run, stage: Stage) -> str:
 
 
 def restart_all(run: Run, stage: Stage) -> None:
-    """Start all containers of the live release anew, whether they are ill or not."""
+    """Restart all containers of the live release, healthy or not."""
     restart(
         run, stage, [*_web(run), *(f"process-{name}" for name in release_record.processes(history.live(run.facts)))]
     )
@@ -58,7 +58,7 @@ def _web(run: Run) -> list[str]:
 
 
 def restart(run: Run, stage: Stage, parts: list[str]) -> None:
-    """Start these containers of the live release anew and see that visitors are answered."""
+    """Restart these containers of the live release, and note its ports if they changed."""
     paths = run.site.release(run.facts.current)
     folders = [folder(paths.tmp, 0o2770, OWNER), folder(paths.run, 0o2750, OWNER)]
     *_, started = run.apply(stage, [*folders, start(run, paths.id, *parts)])
@@ -66,21 +66,21 @@ def restart(run: Run, stage: Stage, parts: list[str]) -> None:
     if ports != run.candidate.routes.ports:
         run.candidate.routes = replace(run.candidate.routes, ports=ports)
         _note_ports(run, stage)
-    stage.note(f"{count(len(parts), 'container')} started anew")
+    stage.note(f"{count(len(parts), 'container')} restarted")
 
 
 def check_restarted(run: Run) -> None:
-    """See that what was started anew answers visitors. Raises PortsideError where it doesn't."""
+    """Check that the restarted release answers visitors. Raises PortsideError if it doesn't."""
     if run.request.dry_run or not (run.health.restart_all or run.health.fault):
         return
     run.health.fault = site_health.visit(run, patience=run.settings.health_timeout)
     if run.health.fault:
-        hint = f"{run.fab('logs')} shows what the application says of it."
-        raise PortsideError(f"{run.facts.current} was started anew, but isn't healthy: {run.health.fault}", hint=hint)
+        hint = f"{run.fab('logs')} shows the application's log."
+        raise PortsideError(f"{run.facts.current} was restarted, but isn't healthy: {run.health.fault}", hint=hint)
 
 
 def start(run: Run, identity: str, *parts: str) -> Step:
-    """What starts a release's web containers; of the live one these ``parts`` of its compose file, in their place."""
+    """Return the step that starts a release's web containers; with ``parts``, those services of the live release."""
     first, last = run.settings.port_range
     paths = run.site.release(identity)
     return script(

@@ -1,4 +1,4 @@
-"""Request: what a user asked for, and the command that asks for it again."""
+"""Request: what a user asked for, and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ..core.commandline import words
 from .flow import FLOWS, NONE, TRIAL, Flow
 
 REPEATED = ("env", "ref", "to", "wait", "allow_breaking", "migrations", "drop", "yes", "staging")
-"""Options that a command keeps when it is run again."""
+"""Options that a command keeps when it is repeated."""
 
 
 @dataclass(frozen=True)
 class Request:
     """A command, its options and its server.
 
-    ``ref``: the commit to deploy. ``to``: the release to roll back to. ``wait``: for another deploy's lock.
-    ``allow_breaking``: run migrations that break the live release. ``migrations``: revert those that the older release
-    doesn't know. ``drop``: comma-separated, what the last deploy had and may go. ``yes``: don't ask before a removal.
-    ``staging``: order a certificate only as a trial. ``dry_run``: change nothing, on this machine neither.
-    ``name``: the server's name in the output, if there are several. ``hosts``: all servers of the command, in the
-    request of the last one. ``target``: the server as -H takes it; empty if ``.env`` names it.
+    ``ref``: the commit to deploy. ``to``: the release to roll back to. ``wait``: wait for another deploy to release the
+    lock. ``allow_breaking``: run migrations that break the live release. ``migrations``: revert those that the older
+    release doesn't have. ``drop``: comma-separated, what the last deploy had and this one may remove. ``yes``: don't
+    ask before a removal. ``staging``: order a test certificate only. ``dry_run``: change nothing, on this machine
+    neither. ``name``: the server's name in the output, if there are several. ``hosts``: all servers of the command, in
+    the request of the last one. ``target``: the server as -H takes it; empty if ``.env`` sets it.
     """
 
     command: str
@@ -41,18 +41,18 @@ class Request:
 
     @property
     def flow(self) -> Flow:
-        """The stages of this command, and what sets it apart."""
+        """Return the flow of this command."""
         return TRIAL if self.command == "certs" and self.staging else FLOWS.get(self.command, NONE)
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options with which this is done again. A plan allows itself to look further than a deploy goes."""
+        """Return the options that repeat this command. A plan's own --allow-breaking isn't the user's."""
         return {name: getattr(self, name) for name in REPEATED} | ({"allow_breaking": False} if self.dry_run else {})
 
     def again(self, **more: Any) -> str:
-        """The command that does this again."""
+        """Return the command that repeats this one."""
         return self.fab(self.command, **self.options | more)
 
     def fab(self, task: str, **options: Any) -> str:
-        """The command of another task for this site on this server."""
+        """Return the command of another task for this site on this server."""
         return words(task, {"env": self.env} | options, *([self.target] if self.target else []))

@@ -1,4 +1,4 @@
-"""Restarts: which of a site's containers keep ending, and what to say of it."""
+"""Restarts: the containers of a site that keep exiting, and the warning about them."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from ..core.report import count
 from .context import Run
 
 RECENTLY = 3600
-"""Seconds. What ended longer ago and has run since does not keep ending."""
+"""Seconds. A container that has run longer than this since its last restart doesn't keep exiting."""
 
 
 @dataclass(frozen=True)
 class ExitingContainer:
-    """A container of the live release, or its database, that keeps ending. ``service``: its name for ``fab logs``."""
+    """A container of the live release, or its database, that keeps exiting. ``service``: its name for ``fab logs``."""
 
     service: str
     text: str
     log: tuple[str, ...]
 
     def lines(self, fab: Callable[..., str]) -> list[str]:
-        """What to print: that it ends, the end of its log, and what shows more of it."""
+        """Return what to print: the fact, the end of its log, and the command that shows more of it."""
         return [self.text, *(f"    {line}" for line in self.log), f"  Its log: {fab('logs', service=self.service)}"]
 
 
 def exiting(facts: Facts) -> list[ExitingContainer]:
-    """What keeps ending, by how often it was started again."""
+    """Return the containers that keep exiting, by the number of their restarts."""
     containers = [*facts.role("web", facts.current), *facts.role("process", facts.current), *facts.role("db")]
     known = {each.name: each for each in facts.restarted}
     found = ((each, known[each.name]) for each in containers if each.name in known)
@@ -38,11 +38,11 @@ def _exiting(container: Container, times: Restarted) -> ExitingContainer:
     what = f"The process {container.service}" if container.role == "process" else f"The container {container.name}"
     ago = f"{_elapsed(times.seconds)} ago" if times.seconds >= 0 else ""
     if times.count == 1 and ago:
-        told = f"{what} ended, and was started again {ago}."
+        text = f"{what} exited and was restarted {ago}."
     else:
-        last = f"the last time {ago}" if ago else "and is about to be again"
-        told = f"{what} keeps ending: it was started again {count(times.count, 'time')}, {last}."
-    return ExitingContainer(container.service, told + _command(container, times.command), times.log)
+        last = f"last {ago}" if ago else "and will be restarted again"
+        text = f"{what} keeps exiting: restarted {count(times.count, 'time')}, {last}."
+    return ExitingContainer(container.service, text + _command(container, times.command), times.log)
 
 
 def _elapsed(seconds: int) -> str:
@@ -54,7 +54,7 @@ def _command(container: Container, command: str) -> str:
 
 
 def watched(run: Run, names: Iterable[str], output: Sequence[str]) -> list[ExitingContainer]:
-    """What ``remote/watch.sh`` found: processes that ended, and lines with the end of each one's log."""
+    """Return what ``remote/watch.sh`` found: processes that exited, each with the end of its log."""
     mask = run.report.mask
     return [
         ExitingContainer(name, mask(_process_text(run, name)), tuple(map(mask, _log(output, name)))) for name in names
@@ -63,11 +63,11 @@ def watched(run: Run, names: Iterable[str], output: Sequence[str]) -> list[Exiti
 
 def _process_text(run: Run, name: str) -> str:
     command = run.settings.processes.get(name, "") if run.request.flow.builds else ""  # a rollback's may be another
-    return f"The process {name} keeps ending." + (f" Its command: {command}" if command else "")
+    return f"The process {name} keeps exiting." + (f" Its command: {command}" if command else "")
 
 
 def _log(output: Sequence[str], name: str) -> tuple[str, ...]:
-    """The lines below this one's heading."""
+    """Return the lines below the heading of this process."""
     found: list[str] = []
     below = False
     for line in output:
@@ -79,6 +79,6 @@ def _log(output: Sequence[str], name: str) -> tuple[str, ...]:
 
 
 def warn(run: Run) -> None:
-    """Warn of what keeps ending, as the last lines of a run."""
+    """Warn of containers that keep exiting, as the last lines of a run."""
     for each in run.health.failing:
         run.report.warn("\n".join(each.lines(run.request.fab)))

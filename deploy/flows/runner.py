@@ -1,4 +1,4 @@
-"""The runner: the stages of a flow, one after the other under one report."""
+"""The runner: run the stages of a flow in order, under one report."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .stages.registry import STAGES
 
 
 def stages_of(flow: Flow, settings: Settings) -> tuple[str, ...]:
-    """The stages of a flow that a site of this kind goes through."""
+    """Return the stages of a flow that apply to a site of this kind."""
     return tuple(name for name in flow.stages if settings.containers or not STAGES[name].containers)
 
 
 def follow(run: Run) -> None:
-    """Run the stages of what was asked for. A failure is undone, and explained."""
+    """Run the stages of the request's flow. Undo and explain a failure."""
     run.report.log = logfile.begin(run.site.name, run.request.command, run.server.target)
     with run.progress.stack, _logged(run):
         for name in stages_of(run.request.flow, run.settings):
@@ -53,7 +53,7 @@ def do(run: Run, stage: Stage) -> None:
 
 
 def _undo(run: Run, stage: str) -> None:
-    """Undo what the run has begun, unless the server goes on by itself or the release is live."""
+    """Undo the run, unless the server finishes it on its own or the release is live."""
     if run.phase is Phase.CANDIDATE:
         run.progress.undo.run(stage)
         run.progress.undo.attempt(partial(recovery.check_live, run), stage)
@@ -61,7 +61,7 @@ def _undo(run: Run, stage: str) -> None:
 
 @contextmanager
 def _logged(run: Run) -> Iterator[None]:
-    """What fails inside is the log's last line, and says where that is."""
+    """Write a failure to the log as its last line, and add the log's path to the error."""
     try:
         yield
     except PortsideError as error:

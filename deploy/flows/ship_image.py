@@ -1,7 +1,7 @@
-"""Shipping: an image that is built on this machine, and what the server lacks of it.
+"""Shipping: build an image on this machine, and send the server the layers that it lacks.
 
-An image is layers, many of them the same as in the image before. The server keeps those of a site's releases, so that
-of one whose code alone is new nearly nothing travels. What arrived before a transfer broke off stays there as well.
+An image consists of layers, and most of them are the same as in the image before. The server keeps the layers of a
+site's releases, so that a change of code alone sends very little. Layers of an interrupted transfer are kept too.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ from . import ownership
 from .context import Run
 
 LOAD = "Load the image that was built on this machine"
-COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")  # how gzip and zstd begin: Docker may keep layers so, and takes them
+COMPRESSED = (
+    b"\x1f\x8b",
+    b"\x28\xb5\x2f\xfd",
+)  # magic numbers of gzip and zstd, which Docker accepts
 PIECE = 2**16
 
 
 def check(run: Run) -> None:
-    """Raises Refused where this machine can't build the image that it will have to."""
+    """Raises Refused if this machine can't build the image that the run needs."""
     if not run.request.flow.builds or run.settings.build != "local":
         return
     if not record.is_live(run.facts, run.settings, run.candidate.source):
@@ -45,7 +48,7 @@ def check(run: Run) -> None:
 
 
 def make(run: Run, stage: Stage) -> list[Result]:
-    """Build the release's image here, send the server the layers it lacks, and have Docker there put them together."""
+    """Build the release's image on this machine, send the server the layers that it lacks, and load the image there."""
     if run.request.dry_run:
         image_there = script(LOAD, "load", run.candidate.paths.image, secret=True)
         return run.apply(stage, [*ownership.claim_name(run), image_there])
@@ -65,7 +68,8 @@ def _engine() -> Any:
 
 
 def _build(run: Run, spool: IO[bytes]) -> None:
-    """The image as an archive. Here it has a name for that long alone; Docker's cache keeps what it was built of."""
+    """Build the image and write it as an archive. It has a name on this machine only until then; Docker's cache keeps
+    its layers."""
     engine, platform, tag = _engine(), run.facts.platform, local_tag(run.site.name)
     engine.forget_older(tag)
     run.report.begin(f"Build the image on this machine for {platform}")
@@ -74,7 +78,7 @@ def _build(run: Run, spool: IO[bytes]) -> None:
         for recipe in (image.recipe(run.settings, run.candidate.source, run.candidate.paths), over):
             if recipe:
                 engine.build(recipe, tag, platform, run.report.output, run.report.mask)
-        run.report.begin("Take the image out of Docker")
+        run.report.begin("Export the image from Docker")
         engine.save(tag, spool)
     finally:
         engine.forget(tag)
@@ -85,14 +89,14 @@ def _build(run: Run, spool: IO[bytes]) -> None:
 
 
 def local_tag(site: str) -> str:
-    """What an image is called on this machine: like no other, since several servers may be deployed to at once."""
+    """Return a unique name for an image on this machine, since several servers may be deployed to at once."""
     return f"portside-build/{site}:{time.time():.0f}-{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image as ``docker save`` gives it. ``layers``: the hash of each one's content -> its place in the archive;
-    ``order``: those hashes as they lie upon each other, one perhaps twice."""
+    """An image as ``docker save`` writes it. ``layers``: hash of a layer's content -> its path in the archive;
+    ``order``: the hashes from bottom to top. A layer may occur twice."""
 
     config: bytes
     layers: Mapping[str, str]
@@ -111,7 +115,7 @@ class Image:
 
 
 def _content(archive: tarfile.TarFile, name: str) -> IO[bytes]:
-    found = archive.extractfile(name)  # of a link, what it leads to
+    found = archive.extractfile(name)  # follows links
     if found is None:
         raise OSError(f"Docker's archive of the image has no {name}")
     return found
@@ -119,7 +123,8 @@ def _content(archive: tarfile.TarFile, name: str) -> IO[bytes]:
 
 @dataclass(frozen=True)
 class Blob:
-    """A layer as it travels: ``size`` bytes, of which the server has ``offset`` from a transfer that broke off."""
+    """A layer as it is sent: ``size`` bytes. The server already has the first ``offset`` bytes from an interrupted
+    transfer."""
 
     name: str
     content: IO[bytes]
@@ -133,7 +138,7 @@ class Blob:
 
 
 def compress(name: str, content: IO[bytes], sink: IO[bytes], offset: int = 0) -> Blob:
-    """A layer, compressed into ``sink``: always to the same bytes, so that a transfer can go on in the middle."""
+    """Compress a layer into ``sink``. The same layer gives the same bytes, so that a transfer can resume."""
     begin = content.read(4)
     content.seek(0)
     counted = _Counted(sink)
@@ -146,7 +151,7 @@ def compress(name: str, content: IO[bytes], sink: IO[bytes], offset: int = 0) ->
 
 
 class _Counted:
-    """A file that is written, with its size and hash."""
+    """A writable file that records its size and hash."""
 
     def __init__(self, sink: Writer) -> None:
         self.sink, self.size, self.sum = sink, 0, sha256()
@@ -159,23 +164,24 @@ class _Counted:
 
 
 def missing_layers(site: Site, names: Sequence[str]) -> Step:
-    """Which of these layers the server lacks. Answers with their names and how much of each is there already."""
+    """Return the step that asks which layers the server lacks. It answers with their names and the bytes it already
+    has."""
     return script("See which layers are there", "layers", site.layers, *names)
 
 
 def load(release: ReleasePaths, packed: Image) -> Step:
-    """Docker's archive, put together of the layers on the server, and loaded."""
+    """Return the step that assembles Docker's archive from the layers on the server and loads it."""
     manifest = {"Config": "config.json", "RepoTags": [release.image], "Layers": list(packed.order)}
     files = {"config.json": packed.config, "manifest.json": json.dumps([manifest]).encode()}
     words = (release.image, release.site.layers, release.layers, *packed.names)
-    # The environment of an image may be a secret to those who read a plan.
+    # A plan must not show the image's environment: it may contain secrets.
     return script(LOAD, "load", *words, files=files, secret=True)
 
 
 def _send(run: Run, stage: Stage, packed: Image, archive: tarfile.TarFile, lacking: Mapping[str, int]) -> None:
-    """What the server lacks, in one stream."""
+    """Send what the server lacks, in one stream."""
     if not lacking:
-        stage.note("no layer is new")
+        stage.note("no new layers")
         return
     with ExitStack() as files:
         blobs: list[Blob] = []
@@ -191,18 +197,18 @@ def _send(run: Run, stage: Stage, packed: Image, archive: tarfile.TarFile, lacki
     stage.note(f"the server lacked {many}{before}: {readable(sent)} sent")
 
 
-def write(blobs: Iterable[Blob], sink: IO[bytes], say: Callable[[str], None]) -> None:
-    """Blobs as ``receive-layers.sh`` reads them."""
+def write(blobs: Iterable[Blob], sink: IO[bytes], report: Callable[[str], None]) -> None:
+    """Write blobs in the format that ``receive-layers.sh`` reads."""
     for blob in blobs:
         sink.write(blob.line)
         blob.content.seek(blob.offset)
-        told = 0
+        reported = 0
         while block := blob.content.read(PIECE):
             sink.write(block)
             done = 10 * blob.content.tell() // blob.size
-            if done > told:
-                told = done
-                say(f"{readable(blob.content.tell())} of {readable(blob.size)}")
+            if done > reported:
+                reported = done
+                report(f"{readable(blob.content.tell())} of {readable(blob.size)}")
 
 
 def readable(size: int) -> str:
@@ -210,5 +216,5 @@ def readable(size: int) -> str:
 
 
 def _temporary_folder() -> str | None:
-    """Where a large file may lie: /tmp is memory on many a machine."""
+    """Return the folder for large temporary files: on many machines /tmp is in memory."""
     return "/var/tmp" if os.access("/var/tmp", os.W_OK) else None

@@ -1,4 +1,4 @@
-"""Wellbeing: whether the live release runs, and whether visitors are answered; each problem with its fix."""
+"""Site health: whether the live release runs and answers visitors; each problem with its fix."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..releases import healthcheck, history, record
 from . import missing_data
 from .context import Run
 
-RUNS = {"running", "restarting"}  # what keeps ending is told by restarts.py
+RUNS = {"running", "restarting"}  # restarts.py reports containers that keep exiting
 
 
 class Inspected(Protocol):
-    """What was found on a server, and how to name a command for it: a Run, or what doctor examines."""
+    """What was found on a server, and how to name a command for it: a Run, or what the doctor examines."""
 
     @property
     def settings(self) -> Settings: ...
@@ -31,7 +31,7 @@ class Inspected(Protocol):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong with a live site: a sentence, and what fixes it."""
+    """A problem of a live site: a sentence, and its fix."""
 
     text: str
     fix: str
@@ -41,9 +41,10 @@ class Problem:
 
 
 def problems(it: Inspected, fault: str) -> list[Problem]:
-    """What is wrong with the live site. ``fault``: why visitors of the health check's page get an error, or empty."""
+    """Return the problems of the live site. ``fault``: why visitors of the health check's page get an error, or
+    empty."""
     lost = [Problem(each.text, each.fix) for each in missing_data.found(it.settings, it.site, it.facts)]
-    if lost:  # what else is wrong may come of that
+    if lost:  # other problems may be a consequence
         return lost
     again = it.fab("deploy")
     found = [
@@ -51,34 +52,35 @@ def problems(it: Inspected, fault: str) -> list[Problem]:
         for each in unhealthy(it.facts)
     ]
     found += [Problem(text, f"{again} starts it.") for text in missing(it.settings, it.site, it.facts)]
-    if fault and not found:  # what is told already may be the cause, and has the same fix
-        fix = "starts the release anew" if it.settings.containers else "puts its files there again"
+    if fault and not found:  # a reported problem may be the cause, and has the same fix
+        fix = "restarts the release" if it.settings.containers else "restores its files"
         found.append(Problem(f"Visitors get an error: {fault}", f"{again} {fix}."))
     return found
 
 
 def without_image(it: Inspected) -> list[Problem]:
-    """Releases whose image somebody has pruned: no container of theirs can be made, so there is no rollback to them."""
+    """Return the releases without an image, which may have been pruned. They can't start, so no rollback to them is
+    possible."""
     facts = it.facts
     gone = [name for name in sorted(facts.releases) if facts.releases[name] and not history.can_start(facts, name)]
     if facts.current in gone:
         return [
-            Problem(f"The image of the live release {facts.current} is gone.", f"{it.fab('deploy')} builds it anew.")
+            Problem(f"The image of the live release {facts.current} is missing.", f"{it.fab('deploy')} rebuilds it.")
         ]
     if not gone:
         return []
     commit = str(facts.releases[gone[-1]].get("commit", ""))[:12] or "COMMIT"
-    fix = f"{it.fab('deploy', ref=commit)} deploys {gone[-1]} anew; any other deploy of a new release takes it away."
-    return [Problem(f"Without an image, so there is no rollback to: {', '.join(gone)}.", fix)]
+    fix = f"{it.fab('deploy', ref=commit)} deploys {gone[-1]} again; any other new release removes it."
+    return [Problem(f"No rollback is possible to releases without an image: {', '.join(gone)}.", fix)]
 
 
 def of_containers(settings: Settings, site: Site, facts: Facts) -> list[str]:
-    """What is wrong with the live site's containers, a sentence each."""
+    """Return the problems of the live site's containers, a sentence each."""
     return [*map(_sentence, unhealthy(facts)), *missing(settings, site, facts)]
 
 
 def unhealthy(facts: Facts) -> list[Container]:
-    """The live release's containers, and its database's, that don't run or answer no question."""
+    """Return the containers of the live release and its database that don't run or are unhealthy."""
     live = [*facts.role("web", facts.current), *facts.role("process", facts.current), *facts.role("db")]
     return [each for each in live if not is_healthy(each)]
 
@@ -94,7 +96,7 @@ def _sentence(container: Container) -> str:
 
 
 def missing(settings: Settings, site: Site, facts: Facts) -> Iterable[str]:
-    """Sentences about containers that aren't there."""
+    """Yield a sentence for each kind of container that is missing."""
     live = history.live(facts)
     yield from _missing_containers(
         record.routes(live).replicas - len(facts.role("web", facts.current)), "web", facts.current
@@ -112,21 +114,21 @@ def _missing_containers(number: int, what: str, identity: str) -> Iterable[str]:
 
 
 def unhealthy_parts(facts: Facts) -> list[str]:
-    """The live release's web containers that must be started anew: their services in its compose file."""
+    """Return the live release's web containers that must be restarted: their services in its compose file."""
     wanted = [f"web-{number}" for number in range(1, record.routes(history.live(facts)).replicas + 1)]
-    well = {each.part for each in facts.role("web", facts.current) if is_healthy(each)}
-    return [name for name in wanted if name not in well]
+    healthy = {each.part for each in facts.role("web", facts.current) if is_healthy(each)}
+    return [name for name in wanted if name not in healthy]
 
 
 def may_be_failing(facts: Facts) -> bool:
-    """Whether Nginx's answer, as the facts have it, needs a closer look: redirects are followed by that alone."""
+    """Return whether Nginx's answer in the facts needs a closer look. Only a closer look follows redirects."""
     return bool(facts.answer) and not facts.answer.startswith("2")
 
 
 def visit(run: Run, *, patience: int = 0) -> str:
-    """Visit the live release through Nginx, as it was deployed: the settings may name another page or domain by now.
+    """Visit the live release through Nginx, as it was deployed: the present settings may have another page or domain.
 
-    ``patience``: seconds in which it may still become healthy. Returns the reason why it isn't, or nothing.
+    ``patience``: seconds that it has to become healthy. Returns the reason why it isn't healthy, or an empty string.
     """
     live = history.live(run.facts)
     settings = healthcheck.as_live(run.settings, live)
@@ -140,6 +142,6 @@ def visit(run: Run, *, patience: int = 0) -> str:
 
 
 def fault(run: Run) -> str:
-    """Why visitors get an error from the live release, or nothing; a second look where the facts leave a doubt. Where
-    Nginx itself is stopped, that is told and nothing else."""
+    """Return why visitors get an error from the live release, or an empty string. The site is visited only if the facts
+    leave a doubt, and not if Nginx is stopped: that is reported on its own."""
     return visit(run) if run.facts.nginx_active and may_be_failing(run.facts) else ""

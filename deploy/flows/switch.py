@@ -1,4 +1,4 @@
-"""The switch: "current" renamed between the generations of Nginx's files that it takes; and what comes after it."""
+"""The switch: replace “current” between the generations of Nginx's files that this needs; and the work after it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .context import Run
 
 
 def apply_plan(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Result]:
-    """Run a plan that touches Nginx to its end; planned again where another deploy's files came in between."""
+    """Apply a plan that changes Nginx's files, to its end. Plan again if another deploy has changed them in between."""
     for _ in range(5):
         try:
             return run.apply(stage, plan(), detached=True)
@@ -31,24 +31,24 @@ def apply_plan(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[R
             if error.status != generation.STALE:
                 raise
         run.look()
-    raise PortsideError("Other deploys change Nginx's files all the time.", hint="Type the same command again.")
+    raise PortsideError("Other deploys keep changing Nginx's files.", hint="Run the command again.")
 
 
 def update_nginx(run: Run, routes: Routes) -> list[Step]:
-    """What makes Nginx serve a release that is live: nothing if it does already."""
+    """Return the steps that make Nginx serve a live release: none if it already does."""
     final = routing.final(routes, history.kept(run.facts), run.settings.upstream)
     return generation.steps(_files(run, final), run.facts, f"the site {run.site.name}")
 
 
 def open_https(run: Run, routes: Routes, before: str) -> list[Step]:
-    """What makes Nginx answer by HTTPS where it only does since another certificate than ``before``; nothing leads
-    there yet."""
+    """Return the steps that make Nginx answer by HTTPS for names that are new since the certificate ``before``, while
+    nothing redirects to them yet."""
     opened = replace(routing.final(routes, history.kept(run.facts), run.settings.upstream), opened_from=before)
-    return generation.steps(_files(run, opened), run.facts, "HTTPS, before anything leads to it")
+    return generation.steps(_files(run, opened), run.facts, "HTTPS, before anything redirects to it")
 
 
 def rename(run: Run, routes: Routes) -> list[Step]:
-    """What notes the names that the live release has from now on: nothing if they are noted already."""
+    """Return the step that records the live release's new names: none if they are already recorded."""
     record, names = history.live(run.facts), routes.names
     if names is None or names.redirects is None or hostnames.noted(names).items() <= record.items():
         return []
@@ -57,14 +57,14 @@ def rename(run: Run, routes: Routes) -> list[Step]:
 
 
 def update_nginx_with_event(run: Run, routes: Routes) -> list[Step]:
-    """The same for a command that changes only that: the history says who did."""
+    """Return the same steps for a command that changes nothing else, with an event for the history."""
     steps = update_nginx(run, routes)
     files = event(run, "settings", run.facts.current)
     return [*steps, script("Note the change", "note", run.site.root, files=files)] if steps else []
 
 
 def switch(run: Run, identity: str, routes: Routes, old: str, *, patience: int = 0) -> Step:
-    """The switch to a release, as one transaction. ``patience``: seconds in which it may still be starting."""
+    """Return the switch to a release, as one transaction. ``patience``: seconds in which it may still be starting."""
     settings = run.settings
     visited = healthcheck.of(routes, settings, run.facts)
     bridge, final = _generations(run, routes, old if old == run.facts.current else "")
@@ -96,7 +96,7 @@ def switch(run: Run, identity: str, routes: Routes, old: str, *, patience: int =
 
 
 def _generations(run: Run, new: Routes, live: str) -> tuple[Generation | None, Generation | None]:
-    """The bridge and the final generation, each only if it is another than what is live at that moment."""
+    """Return the bridge and the final generation, or None for one that equals the live generation at that moment."""
     kept, upstream = history.kept(run.facts), run.settings.upstream
     final = generation.wanted(_files(run, routing.final(new, kept, upstream)), run.facts)
     if not live:
@@ -111,7 +111,7 @@ def _generations(run: Run, new: Routes, live: str) -> tuple[Generation | None, G
 
 
 def _reading_seconds(run: Run, new: Routes, old: str) -> int:
-    """Seconds that are given to requests which Nginx's workers of before are still reading: none where they find the
+    """Return the seconds to wait for requests that Nginx's old workers are still reading: 0 if they find the
     application in the same place, whichever release is live."""
     before = release_record.routes(run.facts.releases.get(old, {}))
     same = before.protocol == new.protocol and run.settings.upstream == "socket"
@@ -119,14 +119,14 @@ def _reading_seconds(run: Run, new: Routes, old: str) -> int:
 
 
 def _files(run: Run, wanted: Edge) -> dict[str, str]:
-    """Nginx's base and this site's file. Whatever command writes it, a protection doesn't go by accident."""
+    """Return Nginx's base and this site's file. Raises Refused if that would remove a protection by accident."""
     losses.refuse(run)
     own = nginx_site.site_file(run.settings, run.site, wanted, run.facts)
     return generation.base(run.facts, own) | own
 
 
 def finish(run: Run, identity: str, old: str, record: dict[str, Any], *, what: str = "") -> Step:
-    """What comes after the switch is proved. ``what``: the event's name in the history, if it isn't the command's."""
+    """Return the step that follows a proved switch. ``what``: the event's name in the history, if not the command's."""
     return script(
         "Let the old connections end" if old else "Note the release",
         "finish",
@@ -144,20 +144,20 @@ def finish(run: Run, identity: str, old: str, record: dict[str, Any], *, what: s
 
 
 def event(run: Run, result: str, *identities: str, what: str = "", who: str = "") -> dict[str, bytes]:
-    """Lines for the site's history, as a script takes them along: who did what, when (the server's clock, UTC), with
+    """Return lines for the site's history, as a file for a script: who did what, when (the server's clock, UTC), with
     what result, in how many seconds."""
     seconds = round(time.monotonic() - run.progress.started, 1)
-    told = {"result": result, "who": who or release_record.who(), "when": run.facts.clock, "seconds": seconds}
+    common = {"result": result, "who": who or release_record.who(), "when": run.facts.clock, "seconds": seconds}
     before = run.facts.current
     lines = [
-        release_record.as_json({"event": what or run.request.command, "release": one, **told, "before": before})
+        release_record.as_json({"event": what or run.request.command, "release": one, **common, "before": before})
         for one in identities
     ]
     return {"event": "".join(lines).encode()}
 
 
 def start_processes(run: Run) -> list[Step]:
-    """What starts processes of the live release that don't run: nothing if all do."""
+    """Return the steps that start the live release's stopped processes: none if all run."""
     current = run.facts.current
     if not release_record.idle(run.facts):
         return []
@@ -167,13 +167,14 @@ def start_processes(run: Run) -> list[Step]:
 
 
 def watch(run: Run, identity: str, processes: Sequence[str]) -> list[Step]:
-    """What finds out whether the processes of a release that has just gone live stay: nothing where it has none."""
+    """Return the step that checks whether the processes of a new live release keep running: none if it has no
+    process."""
     what = f"Watch the processes for 15 s: {', '.join(processes)}"
     return [script(what, "watch", run.site.name, identity, *processes)] if processes else []
 
 
 def warn_after_switch(run: Run, results: Iterable[Result]) -> None:
-    """What the steps after the switch have to say to the user. What keeps ending is said last of all."""
+    """Print the warnings of the steps after the switch. Containers that keep exiting are reported last."""
     for result in results:
         answer = result.answer if result.step.words[:2] in _WARNING else {}
         _warn_of_old(run, answer)
@@ -186,10 +187,17 @@ _WARNING = {("script", "finish"), ("script", "watch")}
 def _warn_of_old(run: Run, answer: Mapping[str, Any]) -> None:
     old = run.facts.current
     if answer.get("left"):
-        cut = count(answer["left"], "connection") + " to the old release " + ("was" if answer["left"] == 1 else "were")
-        run.report.warn(f"After {run.settings.drain} s {cut} cut.")
+        many, were = count(answer["left"], "connection"), "was" if answer["left"] == 1 else "were"
+        run.report.warn(f"{many} to the old release {were} closed after {run.settings.drain} s.")
     if working := answer.get("working"):
-        run.report.warn(
-            f"Still at work after {run.settings.drain} s: {', '.join(working)} of {old}. What it has begun it "
-            "finishes, and then ends by itself."
+        run.report.warn(_still_running(working, old, run.settings.drain))
+
+
+def _still_running(processes: Sequence[str], release: str, seconds: int) -> str:
+    names = ", ".join(f'"{name}"' for name in processes)
+    if len(processes) == 1:
+        return (
+            f"Process {names} of {release} is still running after {seconds} s. It will finish its current job and exit."
         )
+    after = f"still running after {seconds} s. They will finish their current jobs and exit."
+    return f"Processes {names} of {release} are {after}"

@@ -1,4 +1,4 @@
-"""Versions: which Portside a server is as it should be for. An older one refuses what it would undo."""
+"""Versions: the Portside version that a server was last managed by. An older one refuses to undo a newer one's work."""
 
 from __future__ import annotations
 
@@ -14,41 +14,42 @@ CHANGING = {"deploy", "provision", "rollback", "certs", "abort", "remove"}
 
 
 def newest(facts: Facts) -> str:
-    """The newest that has worked on the server for this site or for the host; empty where none noted itself."""
+    """Return the newest version recorded on the server, for this site or for the host; empty if none is recorded."""
     return max(_noted(facts), key=_order, default="")
 
 
 def is_newer(facts: Facts) -> bool:
-    """Whether a newer version than this one has worked there."""
+    """Return whether a version newer than this one has managed the server."""
     return _order(newest(facts)) > _order(VERSION)
 
 
 def check(run: Run) -> None:
-    """Raises Refused where this version would undo what a newer one did; what only looks is warned."""
+    """Raises Refused if this version would undo a newer one's work. Commands that only read print a warning."""
     if not is_newer(run.facts):
         return
-    newer = f"Portside {newest(run.facts)} has worked on {run.server.target}, and this is {VERSION}"
+    newer = f"{run.server.target} was last managed by Portside {newest(run.facts)}, and this is {VERSION}"
     if run.request.dry_run or run.request.command not in CHANGING:
-        run.report.warn(f"{newer}: what changes something there is refused.")
+        run.report.warn(f"{newer}. Commands that change the server are refused.")
         return
     raise Refused(
-        f"{newer}, which would undo a part of that.",
+        f"{newer}. The older version would undo some of that work.",
         state="Nothing was changed.",
-        hint=f"Upgrade Portside on this machine to {newest(run.facts)}, then type {run.again()} again.",
+        hint=f"Upgrade Portside on this machine to {newest(run.facts)}, then run {run.again()} again.",
     )
 
 
 def reason(version: str) -> str:
-    """Why a file that nobody changed differs from what this version writes, where another ``version`` wrote it."""
+    """Return why a file that wasn't edited differs from what this version writes. ``version``: the one that wrote
+    it."""
     if version == VERSION:
         return ""
     if _order(version) > _order(VERSION):
-        return f"because the server's Portside is newer: {version}, and this is {VERSION}"
-    return f"because Portside is newer: {VERSION}, after {version or 'one that noted no version'}"
+        return f"because a newer Portside has managed the server: {version}, and this is {VERSION}"
+    return f"because this Portside is newer: {VERSION}, after {version or 'an unrecorded version'}"
 
 
 def of_site(facts: Facts) -> str:
-    """The version that made the live release; empty where it didn't note itself."""
+    """Return the version that made the live release; empty if it isn't recorded."""
     return str(history.live(facts).get("version", ""))
 
 

@@ -135,7 +135,7 @@ def test_what_is_gone_is_said(project: Path, tmp_path: Path, capsys: pytest.Capt
     run = sample.run(settings, Paper(sample.live(settings)))
     with run.progress.stack:
         preflight.preflight(run, Stage("preflight"))
-    assert "! Deleted here, so not in the release: static/site.css." in capsys.readouterr().out
+    assert "! Deleted on this machine, so not in the release: static/site.css." in capsys.readouterr().out
 
 
 # The name
@@ -183,7 +183,7 @@ def taken(settings: Settings) -> Paper:
 
 def test_another_projects_site_is_not_closed(settings: Settings) -> None:
     paper = taken(settings)
-    with pytest.raises(Refused, match=r"is another site's: theirs\.example"):
+    with pytest.raises(Refused, match=r"is already in use on .* \(by theirs\.example"):
         maintenance.switch(sample.run(settings, paper, "maintenance"), closed=True)
     assert paper.steps == []
 
@@ -191,7 +191,7 @@ def test_another_projects_site_is_not_closed(settings: Settings) -> None:
 def test_who_waited_for_the_lock_looks_again_whose_the_name_is(settings: Settings, project: Path) -> None:
     before = sample.provisioned()
     paper = Paper(before, replace(before, record={"domains": ["theirs.example"]}), holder="bob@laptop")
-    with pytest.raises(Refused, match=r"is another site's: theirs\.example, which isn't live yet"):
+    with pytest.raises(Refused, match=r"is already in use on .* \(by theirs\.example, which isn't live yet\)"):
         tasks.deploy(sample.run(settings, paper, wait=True))
     assert not any(step.words[1] == "/srv/portside/portfolio/site.json" for step in paper.steps)
 
@@ -212,7 +212,10 @@ def test_it_is_said_where_the_database_is_not_new(
         sample.live(settings), sample.OLD, {sample.OLD: sample.recorded(sample.OLD)}
     )  # fmt: skip
     tasks.deploy(sample.run(settings, Paper(facts, answer=sample.ANSWER | {"applied": applied})))
-    assert ("The database isn't new, though no release is live: 7 migrations are" in capsys.readouterr().out) is told
+    assert (
+        "No release is live, but the database isn't new: it already has 7 applied migrations."
+        in capsys.readouterr().out
+    ) is told
 
 
 def test_a_name_that_is_free_is_still_anybodys(settings: Settings) -> None:

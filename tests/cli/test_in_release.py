@@ -172,6 +172,6 @@ def test_a_site_without_a_database_has_no_psql(tmp_path: Path) -> None:
 def test_no_command_is_run_in_another_projects_release(settings: Settings) -> None:
     at = Attended(owner="theirs.example")
     for use in (lambda it: in_release.manage(it, "flush"), lambda it: in_release.psql(it, ""), in_release.shell):
-        with pytest.raises(Refused, match=r"is another site's: theirs\.example"):
+        with pytest.raises(Refused, match=r"is already in use on .* \(by theirs\.example"):
             use(run(settings, at))
     assert at.words == ()

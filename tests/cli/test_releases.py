@@ -104,7 +104,7 @@ LEFT = {"releases": {**GOOD, sample.NEW: {}}}
 def test_what_was_left_is_said_and_put_right(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     paper = Paper(server(**LEFT), server(**LEFT), server())
     told = shown(settings, paper, capsys)
-    assert f"! An interrupted run left {sample.NEW}: taken away." in told
+    assert f"! An interrupted run left {sample.NEW}. Portside will remove it." in told
     assert (paper.scripts, paper.released) == (["discard"], True)
     assert sample.NEW not in told.splitlines()[-2:]
 
@@ -136,7 +136,7 @@ def test_json_stays_json_when_something_is_put_right(settings: Settings, capsys:
     releases.show(run, as_json=True)
     told = capsys.readouterr()
     assert json.loads(told.out) == releases.listed(server())
-    assert "taken away" in told.err
+    assert "Portside will remove it" in told.err
 
 
 def test_a_static_release_is_live_without_a_container() -> None:
@@ -146,5 +146,5 @@ def test_a_static_release_is_live_without_a_container() -> None:
 
 def test_an_older_portside_puts_nothing_right(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     paper = Paper(server(portside="99.1", releases=GOOD | {sample.NEW: {}}))
-    assert "! Portside 99.1 has worked on server.example" in shown(settings, paper, capsys)
+    assert "! server.example was last managed by Portside 99.1" in shown(settings, paper, capsys)
     assert (paper.scripts, paper.released) == ([], False)

@@ -11,7 +11,7 @@ from tests import sample
 
 @pytest.mark.parametrize(
     ("part", "missing"),
-    [("source", "No project is built"), ("paths", "no new release"), ("answer", "wasn't asked")],
+    [("source", "builds no project"), ("paths", "no new release"), ("answer", "wasn't asked")],
 )
 def test_what_is_not_known_yet_is_an_error(part: str, missing: str) -> None:
     with pytest.raises(PortsideError, match=missing):

@@ -61,7 +61,7 @@ def test_what_no_release_needs_goes_before_a_deploy_is_refused(
     paper = Paper(server(settings, 2000), server(settings, 4000))
     follow(settings, paper)
     assert paper.scripts[0] == "room"
-    assert "Removed: 1.2GB of the build cache; 4000 MB are free, 2000 were." in capsys.readouterr().out
+    assert "Removed: 1.2GB of the build cache; 4000 MB are free now, 2000 MB before." in capsys.readouterr().out
     keep = "/srv/portside/portfolio portfolio 5 /srv/portside/portfolio/reserve /var/lib/docker/portside-reserve"
     assert f"script room {keep}" in paper.transcript()
 
@@ -74,7 +74,7 @@ def test_a_deploy_without_room_is_refused_with_what_it_needs(settings: Settings,
         "The disk is nearly full: 1100 MB free, 2312 MB needed (1500 MB for the image, 100 MB for static files, "
         "200 MB for a dump of the database, 512 MB to spare)."
     )
-    assert caught.value.state == "Removed: 1.2GB of the build cache; 1100 MB are free, 900 were."
+    assert caught.value.state == "Removed: 1.2GB of the build cache; 1100 MB are free now, 900 MB before."
     assert "docker system df" in caught.value.hint
     assert "DEPLOY_KEEP" not in caught.value.hint
     assert paper.scripts == ["room"]
@@ -87,7 +87,7 @@ def test_where_more_releases_are_kept_fewer_are_a_way(settings: Settings, projec
     more = replace(facts, releases=facts.releases | {oldest: sample.recorded(oldest)}, images=images)
     with pytest.raises(PortsideError) as caught:
         follow(settings, Paper(more))
-    assert "DEPLOY_KEEP=2 keeps fewer releases than the 3 releases there are." in caught.value.hint
+    assert "DEPLOY_KEEP=2 keeps fewer than the present 3 releases." in caught.value.hint
 
 
 def test_a_rollback_goes_on_with_what_it_finds(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,9 +123,9 @@ def test_clearing_away_needs_no_room(settings: Settings) -> None:
     ("gone", "told"),
     [
         ({"releases": [sample.OLDER, sample.OLD], "dumps": 0, "cache": ""},
-         f"{sample.OLDER}, {sample.OLD} taken away"),
+         f"{sample.OLDER}, {sample.OLD} removed"),
         ({"releases": [sample.OLDER], "dumps": 1, "cache": "1.2GB"},
-         f"{sample.OLDER} taken away; 1 old dump taken away; 1.2GB of the build cache"),
+         f"{sample.OLDER} removed; 1 old dump removed; 1.2GB of the build cache removed"),
         ({}, ""),
     ],
 )  # fmt: skip

@@ -70,7 +70,7 @@ def test_a_database_that_was_never_ready_is_made(settings: Settings) -> None:
 
 def test_a_folder_that_is_gone(settings: Settings) -> None:
     (lost,) = found(settings, data_lacking=(SITE.media,))
-    assert lost.text == f"{SITE.media} is missing, which the live release mounts."
+    assert lost.text == f"{SITE.media} is missing. The live release mounts it."
     (lost,) = found(settings, data_lacking=(SITE.volume("cache"),), kept=("/b/1",))
     assert lost.commands == (f"tar -C {SITE.root} -xpf - volumes/cache </b/1/files.tar",)
 

@@ -46,14 +46,14 @@ def test_a_live_site_is_its_owners(settings: Settings) -> None:
 def test_the_name_of_another_live_site_is_refused(settings: Settings) -> None:
     facts = replace(sample.live(settings), record={"domains": ["b.example", "a.example"]})
     assert refused(settings, facts) == (
-        "The site name portfolio on server.example is another site's: a.example, b.example."
+        'The site name "portfolio" is already in use on server.example (by a.example, b.example).'
     )
 
 
 def test_a_name_is_its_owners_from_the_first_build_on(settings: Settings, tmp_path: Path) -> None:
     facts = replace(sample.provisioned(), record={"domains": ["mistyped.example"]})
     assert refused(settings, facts) == (
-        "The site name portfolio on server.example is another site's: mistyped.example, which isn't live yet."
+        'The site name "portfolio" is already in use on server.example (by mistyped.example, which isn\'t live yet).'
     )
     with pytest.raises(Refused, match=r"add DEPLOY_REDIRECT_DOMAINS=mistyped\.example for one deploy"):
         ownership.check(on(settings, facts))
@@ -99,7 +99,7 @@ def test_a_database_elsewhere_may_be_any(tmp_path: Path) -> None:
 def test_a_taken_database_port_is_refused_unless_it_is_ours(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, DEPLOY_DATABASE_PORT="54320")
     taken = replace(sample.provisioned(), listeners=(Listener("tcp", "127.0.0.1", 54320, "postgres"),))
-    assert "DEPLOY_DATABASE_PORT: port 54320 is taken on server.example by postgres." in refused(settings, taken)
+    assert "DEPLOY_DATABASE_PORT: port 54320 is in use on server.example by postgres." in refused(settings, taken)
     udp = replace(taken, listeners=(Listener("udp", "127.0.0.1", 54320, "other"),))
     ownership.check(on(settings, udp))
     (db,) = sample.live(settings).role("db")
@@ -145,4 +145,6 @@ def test_a_site_stays_of_its_kind(live: str, wanted: str, tmp_path: Path) -> Non
     record = {name: value for name, value in facts.releases[facts.current].items() if name != "kind"}
     record |= {"kind": "static"} if live == "static" else {}
     said = refused(settings, replace(facts, releases={facts.current: record}))
-    assert said == f"DEPLOY_KIND: the site portfolio on server.example is of the kind {live}, which can't change."
+    assert (
+        said == f"DEPLOY_KIND: the site portfolio on server.example is of kind {live}. The kind of a site can't change."
+    )

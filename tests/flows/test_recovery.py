@@ -41,7 +41,9 @@ def test_what_an_interrupted_run_left_is_taken_away(settings: Settings, capsys: 
     paper = Paper(left, left, sample.live(settings))
     run = sample.lock(settings, paper)
     assert f"script discard /srv/portside/portfolio portfolio no {sample.OLDER} {sample.NEW}\n" in paper.transcript()
-    assert f"! An interrupted run left {sample.OLDER}, {sample.NEW}: taken away." in capsys.readouterr().out
+    assert (
+        f"! An interrupted run left {sample.OLDER}, {sample.NEW}. Portside will remove them." in capsys.readouterr().out
+    )
     assert (paper.scripts, paper.looks, sample.NEW in run.facts.releases) == (["discard"], 3, False)
 
 
@@ -69,7 +71,7 @@ def test_a_release_that_was_switched_to_is_finished(settings: Settings, capsys: 
         "event": "finish", "release": sample.NEW, "result": "live", "who": "ann@laptop", "when": left.clock,
         "seconds": 12.3, "before": sample.NEW,
     }  # fmt: skip
-    assert f"! {sample.NEW} was switched to, but not finished: finishing it." in capsys.readouterr().out
+    assert f"! The switch to {sample.NEW} was interrupted. Portside will finish it." in capsys.readouterr().out
 
 
 def test_a_release_that_was_left_running_is_stopped(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,7 +112,7 @@ def test_an_interrupted_release_that_is_not_well_any_more_gives_way(
     run = sample.lock(settings, paper)
     assert paper.scripts == ["switch", "discard"]
     assert run.facts.current == sample.OLD
-    assert f"! {sample.NEW} isn't well any more. it broke" in capsys.readouterr().out
+    assert f"! {sample.NEW} isn't healthy any more. it broke" in capsys.readouterr().out
 
 
 def test_a_rollback_that_was_interrupted_is_finished_on_its_ports(settings: Settings) -> None:
@@ -144,7 +146,7 @@ def test_a_release_that_never_went_live_gives_the_database_back(
 ) -> None:
     ahead = {"ahead": ["portfolio.0002_drop"], "ahead_breaking": {"portfolio.0002_drop": ["drops"]}}
     assert left_with_migrations(settings, ahead).scripts == ["ask", "dump", "back", "discard"]
-    assert f"! {sample.NEW} never went live: its migrations, which break {sample.OLD}" in capsys.readouterr().out
+    assert f"! {sample.NEW} never went live. Its migrations break {sample.OLD}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("answer", [{}, {"ahead": ["portfolio.0002_add"]}])
@@ -155,7 +157,7 @@ def test_what_breaks_nobody_stays_in_the_database(answer: dict[str, Any], settin
 def test_what_can_not_be_taken_back_is_said(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     broken = {"ahead": ["a.2"], "ahead_breaking": {"a.2": ["drops"]}}
     assert left_with_migrations(settings, broken, fails="back").scripts == ["ask", "dump", "back", "discard"]
-    assert f"! {sample.OLD} may err: Migrate back (1): it broke" in capsys.readouterr().out
+    assert f"! {sample.OLD} may fail: Migrate back (1): it broke" in capsys.readouterr().out
 
 
 def test_a_release_without_such_migrations_is_not_asked(settings: Settings) -> None:

@@ -99,7 +99,7 @@ def test_other_ports_are_noted(settings: Settings) -> None:
 
 def test_what_stays_ill_is_a_failure(settings: Settings) -> None:
     run, _ = mended(settings, live(settings, DB, answer="502"), "it answers 500 at /healthz.")
-    with pytest.raises(PortsideError, match="started anew, but isn't healthy: it answers 500"):
+    with pytest.raises(PortsideError, match="restarted, but isn't healthy: it answers 500"):
         repair.check_restarted(run)
 
 

@@ -1,4 +1,4 @@
-"""What keeps ending, and what is said of it."""
+"""What keeps exiting, and what is said of it."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def fab(task: str, **options: Any) -> str:
     return words(task, options, "srv")
 
 
-@pytest.mark.parametrize(("seconds", "last"), [(4, "the last time 4 s ago"), (600, "the last time 10 min ago"),
-                                               (-1, "and is about to be again")])  # fmt: skip
+@pytest.mark.parametrize(("seconds", "last"), [(4, "last 4 s ago"), (600, "last 10 min ago"),
+                                               (-1, "and will be restarted again")])  # fmt: skip
 def test_it_is_told_with_its_log_its_command_and_what_shows_more(seconds: int, last: str, settings: Settings) -> None:
     (found,) = restarts.exiting(facts(settings, often(seconds)))
     assert found.lines(fab) == [
-        f"The process queue keeps ending: it was started again 3 times, {last}. Its command: python work.py",
+        f"The process queue keeps exiting: restarted 3 times, {last}. Its command: python work.py",
         "    ImportError: work",
         "  Its log: fab logs --service queue -H srv",
     ]
@@ -46,7 +46,7 @@ def test_it_is_told_with_its_log_its_command_and_what_shows_more(seconds: int, l
 
 def test_what_ended_once_does_not_keep_ending(settings: Settings) -> None:
     (found,) = restarts.exiting(facts(settings, replace(often(18), count=1)))
-    assert found.text == "The process queue ended, and was started again 18 s ago. Its command: python work.py"
+    assert found.text == "The process queue exited and was restarted 18 s ago. Its command: python work.py"
 
 
 def test_what_has_run_for_long_since_is_not_told(settings: Settings) -> None:
@@ -61,7 +61,7 @@ def test_of_another_release_nothing_is_told(settings: Settings) -> None:
 def test_a_web_container_or_the_database_is_told_too(settings: Settings) -> None:
     for container in sample.live(settings).containers:
         (found,) = restarts.exiting(facts(settings, often(name=container.name)))
-        assert found.text.startswith(f"The container {container.name} keeps ending")
+        assert found.text.startswith(f"The container {container.name} keeps exiting")
         assert found.service == container.role
 
 
@@ -73,7 +73,7 @@ def test_it_is_a_problem_of_status(settings: Settings) -> None:
     told = status.summary(run)
     assert told["processes"][0]["restarts"] == 3
     (problem,) = [each for each in told["problems"] if "queue" in each]
-    assert "keeps ending" in problem
+    assert "keeps exiting" in problem
     assert "fab logs --service queue -H server.example" in problem
 
 

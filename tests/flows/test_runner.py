@@ -106,10 +106,10 @@ def test_a_release_that_can_not_be_taken_away_hides_no_reason(settings: Settings
     ("facts", "fails", "state"),
     [
         ("live", "build", f"Release {sample.OLD} is live, as before."),
-        ("live", "gate", f"Release {sample.OLD} is live, as before. 1 migration of the failed one stays applied."),
+        ("live", "gate", f"Release {sample.OLD} is live, as before. 1 migration of the failed release stays applied."),
         ("provisioned", "build", "Nothing was changed."),
         ("provisioned", "ask", "The site isn't live yet."),
-        ("provisioned", "gate", "The site isn't live yet. 1 migration of the failed one stays applied."),
+        ("provisioned", "gate", "The site isn't live yet. 1 migration of the failed release stays applied."),
         ("bare", "packages", "Nothing was changed."),
     ],
 )
@@ -117,7 +117,7 @@ def test_a_failure_says_what_is_so_now(facts: str, fails: str, state: str, setti
     seen = {"live": sample.live(settings), "provisioned": sample.provisioned(), "bare": sample.bare()}
     error = failed(settings, Paper(seen[facts], fails=fails))
     assert error.state == state
-    assert error.hint == "Mend it, then type fab deploy -H server.example again."
+    assert error.hint == "Fix this and run fab deploy -H server.example again."
 
 
 def test_a_failure_before_the_server_was_reached_changed_nothing(settings: Settings, tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_an_interruption_says_where_and_what_to_type(
     monkeypatch.setitem(STAGES, "healthcheck", Definition(interrupted))
     error = failed(settings, Paper(sample.live(settings)))
     assert error.message == "Interrupted in the stage “healthcheck”."
-    assert error.state == f"Release {sample.OLD} is live, as before. 1 migration of the failed one stays applied."
+    assert error.state == f"Release {sample.OLD} is live, as before. 1 migration of the failed release stays applied."
     assert "fab deploy -H server.example again" in error.hint
 
 
@@ -146,7 +146,7 @@ def test_an_interrupted_migration_is_said_to_end(settings: Settings, project: Pa
             return super()._result(step, stage)
 
     error = failed(settings, Interrupted(sample.live(settings)))
-    ended = "A migration that was at work is ended, and PostgreSQL takes back what it had begun."
+    ended = "A running migration is stopped, and PostgreSQL rolls back what it had begun."
     assert error.state == f"Release {sample.OLD} is live, as before. {ended}"
 
 
@@ -163,7 +163,10 @@ def test_an_interrupted_migration_that_breaks_the_live_release_may_be_applied(
     breaking = {"breaking": {"works.0002_more": ["drops a column"]}}
     paper = Interrupted(sample.live(settings), answer=sample.ANSWER | breaking)
     state = failed(settings, paper, allow_breaking=True).state
-    assert f"Release {sample.OLD} is live, but works.0002_more may be applied by now, and make it err" in state
+    assert (
+        f"Release {sample.OLD} is still live, but works.0002_more may have been applied and may cause errors in it"
+        in state
+    )
 
 
 def test_what_fails_is_told_with_its_secrets_hidden(
@@ -187,9 +190,17 @@ MANY = sample.ANSWER | {"pending": ["a.0002", "a.0003", "a.0004"], "applied": 20
 @pytest.mark.parametrize(
     ("left", "loose", "state"),
     [
-        (["a.0003", "a.0004"], [], "a.0003 was taken back whole. 1 migration of the failed one stays applied (a.0002)"),
-        (["a.0002", "a.0003", "a.0004"], [], "a.0002 was taken back whole."),
-        (["a.0004"], ["a.0004"], "a.0004 isn't atomic, so a part of it may stay: see to that first. 2 migrations of"),
+        (
+            ["a.0003", "a.0004"],
+            [],
+            "a.0003 was rolled back completely. 1 migration of the failed release stays applied (a.0002)",
+        ),
+        (["a.0002", "a.0003", "a.0004"], [], "a.0002 was rolled back completely."),
+        (
+            ["a.0004"],
+            ["a.0004"],
+            "a.0004 isn't atomic, so a part of it may have been applied. Check that first. 2 migrations of",
+        ),
     ],
 )  # fmt: skip
 def test_of_a_failed_migration_the_database_tells_how_far_it_came(
@@ -270,11 +281,12 @@ def test_what_keeps_ending_is_the_last_that_a_deploy_says(
     settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = sample.run(settings, Paper(sample.live(settings)))
-    run.health.failing = [ExitingContainer("queue", "The process queue keeps ending.", ("ImportError",))]
+    run.health.failing = [ExitingContainer("queue", "The process queue keeps exiting.", ("ImportError",))]
     tasks.deploy(run)
     told = capsys.readouterr().out.splitlines()
     assert told[-3:] == [
-        "! The process queue keeps ending.", "    ImportError", "  Its log: fab logs --service queue -H server.example",
+        "! The process queue keeps exiting.", "    ImportError",
+        "  Its log: fab logs --service queue -H server.example",
     ]  # fmt: skip
 
 
@@ -282,17 +294,17 @@ def test_provisioning_a_provisioned_server_says_so(settings: Settings, capsys: p
     run = sample.run(settings, Paper(sample.provisioned()), "provision")
     run.report.quiet = False
     tasks.provision(run)
-    assert "server.example: nothing to do, the server is as it should be." in capsys.readouterr().out
+    assert "server.example: nothing to do, the server is up to date." in capsys.readouterr().out
 
 
 def test_a_failure_names_the_dump_where_there_is_one(settings: Settings, project: Path, tmp_path: Path) -> None:
     answer = sample.ANSWER | {"pending": ["a.0002", "b.0003"], "applied": 20}
     state = failed(settings, Paper(sample.live(settings), fails="gate", answer=answer)).state
     dump = r"/srv/portside/portfolio/backups/before-[0-9a-f-]+\.dump"
-    assert re.search(rf"2 migrations of the failed one stay applied; a dump of before is {dump}\.$", state)
+    assert re.search(rf"2 migrations of the failed release stay applied; the dump made before is {dump}\.$", state)
     elsewhere = sample.settings(tmp_path, DEPLOY_DATABASE="external", DATABASE_URL="postgres://elsewhere/x")
     state = failed(elsewhere, Paper(sample.live(settings), fails="gate", answer=answer)).state
-    assert state.endswith("2 migrations of the failed one stay applied.")
+    assert state.endswith("2 migrations of the failed release stay applied.")
 
 
 @pytest.mark.parametrize(("facts", "first"), [("live", "no"), ("provisioned", "yes")])
@@ -323,7 +335,7 @@ def test_a_rollback_that_fails_only_stops_its_release(script: str, settings: Set
     assert f'"result": "failed at {stage}"' in paper.transcript(), "for the history"
     assert "discard" not in paper.scripts
     assert caught.value.state == f"Release {sample.OLD} is live, as before."
-    assert caught.value.hint == f"Mend it, then type fab rollback --to {sample.OLDER} -H server.example again."
+    assert caught.value.hint == f"Fix this and run fab rollback --to {sample.OLDER} -H server.example again."
 
 
 def test_a_rollback_that_fails_after_its_switch_stops_nothing(settings: Settings) -> None:
@@ -354,13 +366,16 @@ class Cut(Paper):
 
 @pytest.mark.parametrize(
     ("fails", "state"),
-    [("gate", f"Release {sample.OLD} is live, as before."), ("switch", "The server goes on by itself: release ")],
+    [
+        ("gate", f"Release {sample.OLD} is live, as before."),
+        ("switch", "The server is finishing the switch on its own. Run fab releases "),
+    ],
 )
 def test_a_lost_connection_says_what_may_be_so_now(fails: str, state: str, settings: Settings, project: Path) -> None:
     paper = Cut(sample.live(settings), fails=fails)
     error = failed(settings, paper)
     assert error.state.startswith(state)
-    assert error.hint == "Type fab deploy -H server.example again; it goes on from what it finds."
+    assert error.hint == "Run fab deploy -H server.example again. It continues from the state that it finds."
     assert "discard" not in paper.scripts, "nothing can be sent any more"
 
 
@@ -368,7 +383,7 @@ def test_going_on_with_a_rollback_names_its_release(settings: Settings) -> None:
     """By then the one before the live one may be another."""
     with pytest.raises(ConnectionLost) as caught:
         runner.follow(sample.run(settings, Cut(before(settings), fails="switch"), "rollback"))
-    assert f"Type fab rollback --to {sample.OLDER} -H server.example again" in caught.value.hint
+    assert f"Run fab rollback --to {sample.OLDER} -H server.example again" in caught.value.hint
 
 
 def test_an_interruption_while_going_live_claims_nothing(settings: Settings, project: Path) -> None:
@@ -380,15 +395,15 @@ def test_an_interruption_while_going_live_claims_nothing(settings: Settings, pro
 
     error = failed(settings, Impatient(sample.live(settings)))
     assert error.message == "Interrupted in the stage “switch”."
-    assert error.state.startswith("The server goes on by itself: release ")
+    assert error.state.startswith("The server is finishing the switch on its own. Run fab releases ")
 
 
 def test_abort_clears_away_what_was_left(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     left = sample.live(settings)
     left = replace(left, releases={**left.releases, sample.NEW: {}})
     for facts, said in (
-        (left, "what was left is cleared away"),
-        (sample.live(settings), "nothing was left to clear away"),
+        (left, "what an interrupted run left was removed"),
+        (sample.live(settings), "nothing was left to remove"),
     ):
         paper = Paper(facts)
         run = sample.run(settings, paper, "abort")
@@ -421,7 +436,7 @@ def test_the_last_lines_of_a_deploy_say_what_is_not_encrypted_yet(
     assert "fab certs" not in told
     more = sample.settings(tmp_path, DEPLOY_DOMAINS=f"{site},new.example,192.0.2.7")
     told = last_lines(more, sample.certified(sample.provisioned(), site), capsys)
-    assert "! Not in the certificate yet, so without HTTPS: new.example.\n" in told
+    assert "! Not in the certificate yet, so served without HTTPS: new.example.\n" in told
 
 
 def test_the_last_lines_of_a_deploy_say_which_name_waits_for_its_certificate(
@@ -431,8 +446,8 @@ def test_the_last_lines_of_a_deploy_say_which_name_waits_for_its_certificate(
     renamed = sample.settings(tmp_path, DEPLOY_DOMAINS="new.example", DEPLOY_REDIRECT_DOMAINS="portfolio.localhost")
     told = last_lines(renamed, facts, capsys)
     assert "Look at it:   https://portfolio.localhost/" in told
-    again = "until fab certs -H server.example it redirects to https://portfolio.localhost, temporarily."
-    assert f"! new.example isn't in the certificate yet: {again}\n" in told
+    again = "Until fab certs -H server.example, it redirects temporarily to https://portfolio.localhost."
+    assert f"! new.example isn't in the certificate yet. {again}\n" in told
     assert "so without HTTPS" not in told
 
 
@@ -463,7 +478,7 @@ def test_a_project_that_is_refused_is_taken_away_before_its_migrations(settings:
     with pytest.raises(Refused) as caught:
         tasks.deploy(sample.run(settings, paper))
     assert caught.value.state == f"Release {sample.OLD} is live, as before."
-    assert caught.value.hint.splitlines()[-1] == "Then type fab deploy -H server.example again."
+    assert caught.value.hint.splitlines()[-1] == "Then run fab deploy -H server.example again."
     assert paper.scripts[-3:] == ["ask", "discard", "visit"]
 
 
@@ -495,7 +510,7 @@ def test_as_json_a_deploy_says_what_it_changed(
 def test_what_a_failed_deploy_leaves_of_the_database_is_said(tmp_path: Path, project: Path) -> None:
     settings = sample.settings(tmp_path, DEPLOY_DATABASE_PORT="54320")
     error = failed(settings, Paper(sample.live(settings), fails="gate"))
-    assert "is live, as before. The database was restarted (DEPLOY_DATABASE_PORT) and stays so." in error.state
+    assert "is live, as before. The database was restarted (DEPLOY_DATABASE_PORT). That isn't undone." in error.state
 
 
 def test_a_failed_deploy_leaves_the_databases_password(tmp_path: Path, project: Path) -> None:

@@ -69,7 +69,7 @@ def test_data_that_is_gone_is_said_alone(settings: Settings) -> None:
 def test_what_visitors_get_is_a_problem(settings: Settings) -> None:
     (problem,) = told(settings, live(settings), "it answers 502 at /healthz.")
     assert problem == (
-        "Visitors get an error: it answers 502 at /healthz. fab deploy -H server.example starts the release anew."
+        "Visitors get an error: it answers 502 at /healthz. fab deploy -H server.example restarts the release."
     )
 
 

@@ -160,13 +160,20 @@ def test_processes_that_do_not_run_are_started(settings: Settings) -> None:
     ("answer", "said"),
     [
         ({}, []),
-        ({"left": 2}, ["! After 30 s 2 connections to the old release were cut."]),
-        ({"left": 1}, ["! After 30 s 1 connection to the old release was cut."]),
+        ({"left": 2}, ["! 2 connections to the old release were closed after 30 s."]),
+        ({"left": 1}, ["! 1 connection to the old release was closed after 30 s."]),
         (
             {"working": ["queue"]},
             [
-                f"! Still at work after 30 s: queue of {sample.OLD}. What it has begun it finishes, and then ends by "
-                "itself."
+                f'! Process "queue" of {sample.OLD} is still running after 30 s. It will finish its current job and '
+                "exit."
+            ],
+        ),
+        (
+            {"working": ["mail", "queue"]},
+            [
+                f'! Processes "mail", "queue" of {sample.OLD} are still running after 30 s. They will finish their '
+                "current jobs and exit."
             ],
         ),
     ],
@@ -188,7 +195,7 @@ def test_what_keeps_ending_is_kept_for_the_last_lines(tmp_path: Path) -> None:
     began = run(settings, live(settings))
     switch.warn_after_switch(began, [watch])
     assert [(each.text, each.log) for each in began.health.failing] == [
-        ("The process queue keeps ending. Its command: python work.py", ("ImportError", "at line 1"))
+        ("The process queue keeps exiting. Its command: python work.py", ("ImportError", "at line 1"))
     ]
 
 

@@ -49,9 +49,9 @@ def test_the_newest_that_noted_itself_counts(host: str, release: str, newest: st
 def test_an_older_one_changes_nothing(flow_of: str, settings: Settings, project: Path) -> None:
     paper = Paper(noted(settings, "99.1"))
     run = sample.run(settings, paper, flow_of.lower(), yes=True)
-    with pytest.raises(Refused, match=r"Portside 99\.1 has worked on server\.example, and this is") as caught:
+    with pytest.raises(Refused, match=r"server\.example was last managed by Portside 99\.1, and this is") as caught:
         runner.follow(run)
-    assert "Upgrade Portside on this machine to 99.1, then type fab" in caught.value.hint
+    assert "Upgrade Portside on this machine to 99.1, then run fab" in caught.value.hint
     assert (caught.value.state, paper.told) == ("Nothing was changed.", [])
 
 
@@ -63,7 +63,7 @@ def test_a_release_of_a_newer_one_is_enough(settings: Settings) -> None:
 @pytest.mark.parametrize("command", ["status", "releases", "doctor", "plan"])
 def test_what_only_looks_is_warned(command: str, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     versions.check(run_on(settings, noted(settings, "99.1"), command))
-    assert "! Portside 99.1 has worked on server.example" in capsys.readouterr().out
+    assert "! server.example was last managed by Portside 99.1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("version", ["", "0.0.1", deploy.VERSION])
@@ -78,7 +78,7 @@ def test_the_host_notes_the_version_once(settings: Settings) -> None:
 
 
 def test_a_reason_says_which_is_newer() -> None:
-    assert versions.reason("99.1").startswith("because the server's Portside is newer: 99.1, and this is ")
-    assert versions.reason("0.0.1").endswith(f"because Portside is newer: {deploy.VERSION}, after 0.0.1")
-    assert versions.reason("").endswith("after one that noted no version")
+    assert versions.reason("99.1").startswith("because a newer Portside has managed the server: 99.1, and this is ")
+    assert versions.reason("0.0.1").endswith(f"because this Portside is newer: {deploy.VERSION}, after 0.0.1")
+    assert versions.reason("").endswith("after an unrecorded version")
     assert versions.reason(deploy.VERSION) == ""

@@ -1,4 +1,4 @@
-"""build: the image of the new release, built or pulled; or the release that is live with exactly this."""
+"""build: build or pull the image of the new release, unless exactly this is live."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from .. import ownership, recovery, ship_image, site_health
 from ..context import Run
 
 WORTH_ASKING = 1_000_000
-"""Bytes of a project. To ask which of them the server has costs a round trip, in which a smaller one has travelled."""
+"""Bytes of a project. Asking which files the server has costs a round trip. A smaller project is sent sooner."""
 
 
 def build(run: Run, stage: Stage) -> None:
-    """The image of this source; a release is named. Where it is live already, the rest has nothing to do."""
+    """Build the image of this source and name the release. If exactly this is live, the later stages have nothing to
+    do."""
     if run.settings.pulls:
         _pull(run, stage)
     if is_live(run, stage):
@@ -34,7 +35,7 @@ def build(run: Run, stage: Stage) -> None:
 
 
 def _build_on_server(run: Run, stage: Stage) -> list[Result]:
-    """The image, built on the server of what is sent and of what the last one was built of, too."""
+    """Build the image on the server, from the files that are sent and those that the last build left there."""
     begin(run, stage)
     files, there = image.recipe(run.settings, run.candidate.source, run.candidate.paths).files, set[str]()
     if run.facts.current and delta.size(files) >= WORTH_ASKING:
@@ -48,24 +49,24 @@ def _build_on_server(run: Run, stage: Stage) -> list[Result]:
 
 
 def _build_failed(run: Run, error: StepFailed) -> StepFailed:
-    """The failure with its cause, and what helps where that is known."""
+    """Return the failure with its cause, and the fix if it is known."""
     own = bool(not run.settings.pulls and image.own_dockerfile(run.settings, run.candidate.source))
-    way = build_errors.hint_for_build(error.lines, own_dockerfile=own)
+    fix = build_errors.hint_for_build(error.lines, own_dockerfile=own)
     lines = build_errors.of_build(error.lines)
-    told = StepFailed(run.server.target, "build", error.step, error.status, lines)
-    told.hint = f"{way}\nThen type {run.again()} again." if way else ""
-    return told
+    failed = StepFailed(run.server.target, "build", error.step, error.status, lines)
+    failed.hint = f"{fix}\nThen run {run.again()} again." if fix else ""
+    return failed
 
 
 def files_on_server(run: Run, stage: Stage, folder: str, files: Mapping[str, Content]) -> set[str]:
-    """Which of the files are in the server's folder already."""
+    """Return which of the files the server's folder already has."""
     (compared,) = run.apply(stage, [delta.compare(folder, files)])
     return delta.there(files, compared.answer)
 
 
 def _pull(run: Run, stage: Stage) -> None:
-    """What DEPLOY_BUILD names now: of a tag, only whoever pulls it knows whether it has moved. A digest that is live
-    stays what it is."""
+    """Pull the image of DEPLOY_BUILD. Only a pull shows whether a tag has moved. A digest that is live isn't pulled
+    again."""
     run.candidate.project = source.of_image(run.settings, run.settings.build.partition("@")[2])
     if record.is_live(run.facts, run.settings, run.candidate.source):
         return
@@ -75,23 +76,23 @@ def _pull(run: Run, stage: Stage) -> None:
 
 
 def is_live(run: Run, stage: Stage) -> bool:
-    """Whether exactly this is live: the rest of the run has nothing to do then, but for what its settings ask for."""
+    """Return whether exactly this is live. The later stages then only apply changed settings."""
     if not record.is_live(run.facts, run.settings, run.candidate.source):
         if why := record.made_again(run.facts, run.settings, run.candidate.source):
             run.report.warn(why)
         return False
-    if not run.settings.containers and site_health.fault(run):  # files that are gone are put there again
+    if not run.settings.containers and site_health.fault(run):  # a new release restores missing files
         return False
     run.candidate.unchanged = True
     run.candidate.routes = record.renamed(history.live(run.facts), run.settings)
-    stage.note(f"{run.facts.current} is live with exactly this")
+    stage.note(f"{run.facts.current} is live and up to date")
     return True
 
 
 def begin(run: Run, stage: Stage) -> None:
-    """Name the new release. From here on it may have something on the server."""
+    """Name the new release. It may have something on the server from now on."""
     if moved := run.candidate.source.moved_on():
-        raise PortsideError(f"Changed on this machine since the deploy began: {tracked.some(moved)}.")
+        raise PortsideError(f"These files changed on this machine during the deploy: {tracked.some(moved)}.")
     run.candidate.release = run.site.release(history.identity(run.facts, run.candidate.source))
     recovery.begin(run, partial(recovery.discard, run))
     stage.note(run.candidate.paths.id)

@@ -16,17 +16,17 @@ from ..context import Run
 
 
 def authority(run: Run) -> acme.Authority:
-    """The authority to ask. Raises Refused if its settings can't be used."""
+    """Return the certificate authority to use. Raises Refused if its settings can't be used."""
     return acme.authority(run.settings, practice=run.server.practice, staging=run.request.staging)
 
 
 def issue(run: Run, stage: Stage) -> None:
-    """Ask the authority for a certificate, once nothing is in its way; put it where Nginx reads it."""
+    """Order a certificate, once nothing prevents it, and install it for Nginx."""
     if not run.request.staging and acme.up_to_date(run.settings, run.facts, authority(run)):
         stage.note("your own certificate" if run.settings.tls_cert else "nothing to do")
         return
     if run.settings.tls_cert:
-        raise Refused("DEPLOY_TLS_CERT is set: nothing is asked of an authority.", state="Nothing was changed.")
+        raise Refused("DEPLOY_TLS_CERT is set, so no certificate authority is asked.", state="Nothing was changed.")
     kept = _check_names(run, stage)
     _print_left_out(run, kept)
     steps = acme.issue(run.settings, run.site, run.facts, authority(run), trial=run.request.staging, kept=kept)
@@ -40,7 +40,8 @@ def issue(run: Run, stage: Stage) -> None:
 
 
 def _check_names(run: Run, stage: Stage) -> list[str]:
-    """Raises PortsideError if something is in the way. Returns the names to keep besides those of the settings."""
+    """Return the names to keep in addition to those of the settings. Raises PortsideError if something prevents a
+    certificate."""
     token = "" if run.settings.acme_dns else secrets.token_hex(16)
     kept = () if run.request.staging else acme.keeping(run.settings, run.facts)
     (result,) = run.apply(stage, [acme.look(authority(run), token, acme.wanted(run.settings, kept))])
@@ -51,7 +52,7 @@ def _check_names(run: Run, stage: Stage) -> list[str]:
     faults = probe.obstacles(answer, run.settings, authority(run), lambda name: probe.reached_from_here(name, token))
     if faults:
         raise PortsideError(
-            "\n".join(faults), hint="The authority wasn't asked. Mend it, then type the same command again."
+            "\n".join(faults), hint="The authority wasn't asked yet. Fix this and run the command again."
         )
     for doubt in probe.address_warnings(answer):
         run.report.warn(doubt)
@@ -59,14 +60,14 @@ def _check_names(run: Run, stage: Stage) -> list[str]:
 
 
 def _print_left_out(run: Run, kept: list[str]) -> None:
-    """Which names the next certificate doesn't have any more."""
+    """Print which names the next certificate no longer has."""
     before = Certificate.parse(run.facts.issued)
     if before and not run.request.staging and (out := before.names - set(acme.wanted(run.settings, kept))):
         run.report.say(f"  left out of the certificate: {', '.join(sorted(out))}")
 
 
 def edge(run: Run, stage: Stage) -> None:
-    """HTTPS in the site's Nginx file, where the site is live."""
+    """Turn on HTTPS in the site's Nginx file, if the site is live."""
     if not run.facts.current:
         stage.note("the site isn't live yet")
         return
@@ -75,13 +76,14 @@ def edge(run: Run, stage: Stage) -> None:
     _open_https(run, stage)
     recovery.update_nginx(run, stage)
     if new := [name for name in run.settings.names if name not in known.own]:
-        until = f"until {run.fab('deploy')} {'it redirects' if len(new) == 1 else 'they redirect'} to {known.address}"
-        run.report.warn(f"The live release doesn't know {', '.join(new)} yet: {until}, temporarily.")
+        redirect = "it redirects" if len(new) == 1 else "they redirect"
+        until = f"Until {run.fab('deploy')}, {redirect} temporarily to {known.address}"
+        run.report.warn(f"The live release doesn't know {', '.join(new)} yet. {until}.")
     stage.note("Nginx has new settings" if run.progress.changes > before else "nothing to do")
 
 
 def _open_https(run: Run, stage: Stage) -> None:
-    """HTTPS for names that are new in the certificate, before other names redirect to them."""
+    """Open HTTPS for names that are new in the certificate, before other names redirect to them."""
     if run.progress.certificate == run.facts.certificate:
         return
     routes = record.routes(history.live(run.facts))
@@ -90,7 +92,7 @@ def _open_https(run: Run, stage: Stage) -> None:
 
 
 def prove(run: Run, stage: Stage) -> None:
-    """Nginx shows the certificate, for every name that it is for."""
+    """Check that Nginx serves the certificate for each of its names."""
     covered = hostnames.live(run.settings, run.facts).names(secure=True)
     if not run.facts.current or not covered:
         stage.skipped = True
@@ -98,12 +100,14 @@ def prove(run: Run, stage: Stage) -> None:
     run.apply(stage, [acme.prove(run.site, covered)])
     asked = acme.instance(covered[0])
     if not run.server.practice and not probe.answers_from_here(asked):
-        run.report.warn(f"Port 443 of {asked} can't be reached from this machine: what stands before the server?")
+        run.report.warn(
+            f"Port 443 of {asked} can't be reached from this machine. Is there a firewall in front of the server?"
+        )
     stage.note(count(len(covered), "name"))
 
 
 def is_done(run: Run) -> bool:
-    """Whether everything is as ``fab certs`` would make it."""
+    """Return whether ``fab certs`` has nothing to do."""
     settings, facts = run.settings, run.facts
     if not acme.up_to_date(settings, facts, authority(run)) or acme.install(settings, run.site, facts):
         return False

@@ -11,7 +11,7 @@ from ..context import Run
 
 
 def database(run: Run, stage: Stage) -> None:
-    """Data services up and healthy."""
+    """Start the data services and wait until they are healthy."""
     run.database.two_passwords = run.settings.own_database and container.beside(run.settings, run.site, run.facts)
     if run.database.two_passwords:
         run.progress.undo.push_of_database(partial(recovery.close_passwords, run))

@@ -1,4 +1,4 @@
-"""healthcheck: ask the new release before visitors do."""
+"""healthcheck: check the new release before it gets visitors."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from ..context import Run
 
 
 def healthcheck(run: Run, stage: Stage) -> None:
-    """Visit the new release. One that isn't healthy never gets a visitor."""
-    # One that was live and good before has shown that it doesn't die by itself.
+    """Visit the new release. An unhealthy release never gets a visitor."""
+    # A release that was live and healthy before has shown that it keeps running.
     again = 2 if run.request.flow.builds else 0
     new = run.candidate
     step = checks.gate(run.settings, new.paths, new.routes, run.facts, again=again)

@@ -1,4 +1,4 @@
-"""lock: one run at a time, and recovery from an interrupted one."""
+"""lock: allow one run at a time, and recover from an interrupted one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from . import remove as stages_remove
 
 
 def lock(run: Run, stage: Stage) -> None:
-    """The site's lock, held until the end of the run; then what an interrupted run left is put right."""
+    """Take the site's lock, held until the end of the run, and recover from an interrupted run."""
     holders: list[str] = []
 
     def waiting(holder: str) -> None:
         holders.append(holder)
-        run.report.say(f"  waiting for another deploy to end: {holder}")
+        run.report.say(f"  waiting for another deploy to finish: {holder}")
 
     held = run.server.lock(run.site, waiting if run.request.wait else None)
     run.progress.report_stage, current, busy = run.progress.stack.enter_context(held)
@@ -25,9 +25,9 @@ def lock(run: Run, stage: Stage) -> None:
     as_seen = current == run.facts.current and not busy and not holders
     if as_seen and not recovery.is_due(run.site, run.facts):
         return
-    # Under the lock, looking waits for what goes on there by itself on behalf of a laptop that is gone.
+    # Under the lock, reading the facts waits for what still runs on the server for a lost laptop.
     run.look()
     versions.check(run)
-    preflight.check_site(run)  # of somebody else by now, as far as they came meanwhile
+    preflight.check_site(run)  # another laptop may have changed the site since
     recovery.recover(run, stage)
-    preflight.check_site(run)  # and with what an interrupted run had begun
+    preflight.check_site(run)  # again, since the recovery may have changed the site

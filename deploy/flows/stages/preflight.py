@@ -20,7 +20,7 @@ Check = Callable[[Run, Stage], None]
 
 
 def preflight(run: Run, stage: Stage) -> None:
-    """Settings, project, connection and facts; refuse here what can be refused."""
+    """Check settings, project, connection and facts. What can be refused is refused here."""
     for name in run.request.flow.early_checks:
         CHECKS[name](run, stage)
     run.server.connect()
@@ -31,7 +31,7 @@ def preflight(run: Run, stage: Stage) -> None:
 
 
 def check_site(run: Run) -> None:
-    """Whose the site is, and what of it these settings would let go."""
+    """Check who owns the site, and report what of it these settings would remove."""
     ownership.check(run)
     if run.request.flow.reports_losses:
         losses.check(run)
@@ -45,7 +45,7 @@ def _project(run: Run, stage: Stage) -> None:
 
 
 def _check_source(run: Run) -> None:
-    """Raises Refused where no release can be made of the source as it is."""
+    """Raises Refused if no release can be made of this source."""
     if run.settings.containers:
         image.build(run.settings, run.candidate.source, run.site.release("00000000-000000-0000000"))
         settings_module.check_settings_module(run.settings, run.candidate.source)
@@ -60,9 +60,9 @@ def _warn_source(run: Run) -> None:
     if not project.commit:
         run.report.warn(f"{project.root} isn't in git, or has no commit: all of its files are deployed.")
     if project.commit and project.changed:
-        run.report.warn(f"Not committed, deployed as it is here: {tracked.some(project.changed)}.")
+        run.report.warn(f"Uncommitted changes are deployed: {tracked.some(project.changed)}.")
     if project.deleted:
-        run.report.warn(f"Deleted here, so not in the release: {tracked.some(project.deleted)}.")
+        run.report.warn(f"Deleted on this machine, so not in the release: {tracked.some(project.deleted)}.")
     if project.untracked:
         run.report.warn(f"Not in git, so not in the release: {tracked.some(project.untracked)}.")
 
@@ -98,13 +98,13 @@ def _host(run: Run, stage: Stage) -> None:
 
 
 def _nginx(run: Run, stage: Stage) -> None:
-    """What somebody else has broken is told before anything is changed."""
+    """Refuse a broken Nginx configuration before anything is changed."""
     if broken := generation.broken(run.facts):
-        raise PortsideError(broken, state="Nothing was changed.", hint="Then type the same command again.")
+        raise PortsideError(broken, state="Nothing was changed.", hint="Then run the command again.")
 
 
 def _nginx_may_be_broken(run: Run, stage: Stage) -> None:
-    """A rollback mustn't wait for its mending."""
+    """Only warn: a rollback must not wait until it is fixed."""
     if broken := generation.broken(run.facts):
         run.report.warn(broken)
 
@@ -127,7 +127,7 @@ def _connections(run: Run, stage: Stage) -> None:
 
 
 def _memory(run: Run, stage: Stage) -> None:
-    """A deploy whose image is built elsewhere needs little."""
+    """Warn of little memory. A deploy that builds its image elsewhere needs little."""
     small = provision.little_memory(run.settings, run.facts)
     if small and (run.settings.build == "server" or not run.request.flow.builds):
         run.report.warn(small)

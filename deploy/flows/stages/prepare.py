@@ -19,7 +19,7 @@ from ..context import Run
 
 
 def prepare(run: Run, stage: Stage) -> None:
-    """Ask the new image what it needs; check, collect static files, migrate."""
+    """Ask the new image what it needs. Check that, collect static files, and apply migrations."""
     settings, facts, new = run.settings, run.facts, run.candidate
     module = new.source.settings_module()
     below = new.source.manage
@@ -45,7 +45,7 @@ def prepare(run: Run, stage: Stage) -> None:
 
 
 def migrate(run: Run, stage: Stage, ask: Step, steps: list[Step]) -> list[Result]:
-    """Run steps that end with migrations. Of a failure, the database tells how far they came."""
+    """Run steps that end with migrations. After a failure, ask the database how far they came."""
     run.progress.undo.push(partial(recovery.revert, run))
     try:
         results = run.apply(stage, steps)
@@ -58,7 +58,7 @@ def migrate(run: Run, stage: Stage, ask: Step, steps: list[Step]) -> list[Result
         raise
     pending = run.candidate.answer.pending
     run.database.applied = pending
-    again = "migrate was run all the same" if migrations.must_migrate(run, run.candidate.answer) else "no migrations"
+    again = "migrate ran anyway" if migrations.must_migrate(run, run.candidate.answer) else "no migrations"
     stage.note(f"{count(len(pending), 'migration')} applied" if pending else again)
     return results
 
@@ -72,15 +72,15 @@ def _find_applied(run: Run, stage: Stage, ask: Step) -> None:
 
 
 def _check_answer(run: Run, stage: Stage, asked: Result) -> None:
-    """Go on only with a project that starts, and that uses what this site has for it."""
+    """Continue only if the project starts and uses the site's database and other services."""
     answer = run.candidate.answer
     try:
         django.check(run.settings, run.site, answer)
     except Refused as error:
-        error.hint = f"{error.hint}\nThen type {run.again()} again.".lstrip()
+        error.hint = f"{error.hint}\nThen run {run.again()} again.".lstrip()
         raise
     except PortsideError as error:
-        error.hint = f"{error.hint}\nThen type {run.again()} again.".lstrip()
+        error.hint = f"{error.hint}\nThen run {run.again()} again.".lstrip()
         if django_errors.is_clear(answer):
             raise
         lines = [run.report.mask(line) for line in asked.output if line.strip()]
@@ -90,25 +90,25 @@ def _check_answer(run: Run, stage: Stage, asked: Result) -> None:
 
 
 def _report_findings(run: Run) -> None:
-    """What works, but not as its owner may believe."""
+    """Warn of what works, but perhaps not as intended."""
     answer = run.candidate.answer
     if answer.applied and not run.facts.current:
-        before = f"{count(answer.applied, 'migration')} {'is' if answer.applied == 1 else 'are'} applied in it already"
-        run.report.warn(f"The database isn't new, though no release is live: {before}.")
+        before = f"it already has {count(answer.applied, 'applied migration')}"
+        run.report.warn(f"No release is live, but the database isn't new: {before}.")
     for line in django.warnings(run.settings, answer):
         run.report.remind(line)
     if others := django.other_databases(answer):
-        run.report.say(f"  databases that Portside doesn't look after: {others}")
+        run.report.say(f"  databases that Portside doesn't manage: {others}")
     code = answer.folder.removesuffix(run.candidate.source.manage).rstrip("/")
     static = answer.static_root if run.settings.collectstatic else ""
     for name, root in (("STATIC_ROOT", static), ("MEDIA_ROOT", answer.media_root)):
         below = f"{root}/".removeprefix(f"{code}/")
         if any(path.startswith(below) for path in run.candidate.source.files):
-            run.report.warn(f"{name} ({root}) has files that git tracks: the server's own folder hides them.")
+            run.report.warn(f"{name} ({root}) has files tracked by git. The server's own folder hides them.")
 
 
 def _collect(run: Run) -> list[Step]:
-    """Static files and DEPLOY_BEFORE, if there is either."""
+    """Return the step for static files and DEPLOY_BEFORE, if there is either."""
     settings = run.settings
     names = ["Collect static files"] * settings.collectstatic + ["Run DEPLOY_BEFORE"] * bool(settings.before)
     static = run.candidate.paths.static if settings.collectstatic else ""

@@ -12,7 +12,8 @@ from ..context import Run
 
 
 def provision(run: Run, stage: Stage) -> None:
-    """Packages, Docker, Nginx's base, firewall: nothing to do is the usual answer. Never left half installed."""
+    """Install or update packages, Docker, Nginx's base and the firewall. Usually there is nothing to do. Runs to its
+    end on the server."""
     before = run.progress.changes
     packages = host_packages.packages(run.settings, run.facts)
     if packages:

@@ -8,6 +8,6 @@ from ..context import Run
 
 
 def prune(run: Run, stage: Stage) -> None:
-    """Releases beyond DEPLOY_KEEP, and what interrupted deploys left."""
+    """Remove releases beyond DEPLOY_KEEP and what interrupted deploys left."""
     (result,) = run.apply(stage, [disk_space.prune(run)])
     stage.note(result.why if result.state == "unchanged" else disk_space.pruned(result.answer or {}))

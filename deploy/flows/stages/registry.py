@@ -1,4 +1,4 @@
-"""Every stage: its name, which is the heading on the screen and in docs/deploy.md, and when it runs."""
+"""Registry of stages: each one's name, which is its heading on the screen and in docs/deploy.md, and when it runs."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ Function = Callable[[Run, Stage], None]
 class Definition:
     """A stage.
 
-    ``static``: what a folder of files has in its place. ``when_unchanged``: whether it runs though exactly this is
-    live. ``containers``: whether only an application has it.
+    ``static``: its replacement for a static site. ``when_unchanged``: whether it runs although exactly this is live.
+    ``containers``: whether static sites skip it.
     """
 
     function: Function
@@ -42,7 +42,7 @@ class Definition:
     containers: bool = False
 
     def of(self, settings: Settings) -> Function:
-        """The function for a site of this kind."""
+        """Return the function for a site of this kind."""
         return self.function if settings.containers else self.static or self.function
 
 

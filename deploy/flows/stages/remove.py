@@ -1,4 +1,4 @@
-"""``fab remove``: a site taken off its server, once a final backup has what only the server had."""
+"""``fab remove``: remove a site from its server, after a final backup of what only the server had."""
 
 from __future__ import annotations
 
@@ -17,56 +17,56 @@ from .. import ownership, switch
 from ..context import Run
 from ..progress import Phase
 
-BACKUP, REMOVE = "Make the final backup", "Take the site away"
+BACKUP, REMOVE = "Make the final backup", "Remove the site"
 
 
 def check_terminal(run: Run) -> None:
-    """Raises Refused where nobody is there to be asked."""
+    """Raises Refused if confirmation is needed, but there is no terminal."""
     if not run.request.yes and not on_terminal():
         raise Refused(
-            f"fab remove takes {run.site.name} off {run.server.target} once somebody has typed its name; here is no "
-            "terminal to ask on.",
+            f"fab remove asks for the site's name before it removes {run.site.name} from {run.server.target}, but "
+            "there is no terminal.",
             state="Nothing was changed.",
-            hint=f"Where nobody need be asked: {run.again(yes=True)}",
+            hint=f"To remove it without being asked: {run.again(yes=True)}",
         )
 
 
 def check(run: Run) -> None:
-    """What must be so on the server: the site is ours, and Docker can be told. Less than a deploy needs."""
+    """Check that the site belongs to this project and that Docker responds. A removal needs less than a deploy."""
     ownership.check_for_removal(run)
     if silent := docker.engine_silent(run.facts):
-        raise PortsideError("\n".join(silent), state="Nothing was changed.", hint="Then type the same command again.")
+        raise PortsideError("\n".join(silent), state="Nothing was changed.", hint="Then run the command again.")
 
 
 def confirm(run: Run, stage: Stage) -> None:
-    """Ask for the site's name, having said what goes and what stays."""
+    """Print what is removed and what stays, and ask for the site's name."""
     stage.skipped = True
     run.candidate.unchanged = not exists(run)
     if run.candidate.unchanged or run.request.yes:
         return
     run.report.say(f"{run.site.name} on {run.server.target}: {', '.join(_parts(run))}.")
-    run.report.say("All of it goes; a final backup of database, uploads, volumes and logs stays on the server.")
-    typed = run.report.ask(f"Type the site's name, {run.site.name}, to take it off: ")
+    run.report.say("All of it is removed. A final backup of database, uploads, volumes and logs stays on the server.")
+    typed = run.report.ask(f"Type the site's name, {run.site.name}, to remove it: ")
     if typed != run.site.name:
         raise Refused(f"That isn't {run.site.name}.", state="Nothing was changed.")
 
 
 def refresh(run: Run) -> None:
-    """Under the lock, nothing is put right that is to be taken away; and by now somebody else may have done it."""
+    """Check again under the lock: another run may have removed the site. An interrupted run isn't recovered first."""
     run.look()
     check(run)
     run.candidate.unchanged = not exists(run)
 
 
 def exists(run: Run) -> bool:
-    """Whether anything of the site is on the server."""
+    """Return whether the server has anything of the site."""
     facts = run.facts
     found = (facts.there, facts.containers, facts.images, facts.certificate, facts.issued)
     return any(found) or generation.without(run.site, facts) is not None
 
 
 def _parts(run: Run) -> list[str]:
-    """What there is of the site, in a user's words."""
+    """Return what the server has of the site, in a user's words."""
     facts = run.facts
     domains = facts.record.get("domains", [])
     parts = [
@@ -74,13 +74,13 @@ def _parts(run: Run) -> list[str]:
         f"release {facts.current} is live" if facts.current else "no release is live",
         "its database" if facts.role("db") else "",
         "its certificate" if facts.certificate or facts.issued else "",
-        "a removal was begun" if facts.removing else "",
+        "an interrupted removal" if facts.removing else "",
     ]
     return [part for part in parts if part]
 
 
 def remove(run: Run, stage: Stage) -> None:
-    """Backup, Nginx, then all the rest: one run that reaches its end without us."""
+    """Make the backup and remove the site from Nginx and the server, in one run that the server finishes on its own."""
     run.phase = Phase.HANDED_OVER
     try:
         results = switch.apply_plan(run, stage, lambda: steps(run))
@@ -90,11 +90,11 @@ def remove(run: Run, stage: Stage) -> None:
         raise
     run.phase = Phase.UNTOUCHED
     run.progress.result = dict(results[0].answer or {})
-    stage.note("nothing of it is left but its backup")
+    stage.note("only its backup is left")
 
 
 def steps(run: Run) -> list[Step]:
-    """All that is to be done. What an interrupted removal has done is passed over on the server."""
+    """Return all steps of the removal. The server skips what an interrupted removal has already done."""
     made = generation.without(run.site, run.facts)
     closed = http3.firewall_without(run.site, run.facts) if run.settings.firewall else []
     return [_backup(run), *([_nginx_without(run, made)] if made else []), *closed, _remove_site(run)]
@@ -122,7 +122,7 @@ def _backup(run: Run) -> Step:
 
 
 def record(run: Run) -> dict[str, Any]:
-    """What the backup says of itself, as ``backup.json``. Holds no secret."""
+    """Return the backup's description of itself, ``backup.json``. It contains no secret."""
     facts = run.facts
     return {
         "site": run.site.name,
@@ -167,7 +167,7 @@ def _remove_site(run: Run) -> Step:
 
 
 def _explain(run: Run, error: PortsideError) -> None:
-    """What is so after a failure on the server."""
+    """Add the state and the next step to a failure on the server."""
     if isinstance(error, ConnectionLost) or error.state:
         return
     live = run.facts.current
@@ -175,19 +175,21 @@ def _explain(run: Run, error: PortsideError) -> None:
         error.state = f"Release {live} is live, as before." if live else "The site isn't live."
     else:
         error.state = (
-            "The site is off, or about to be, and its final backup is made; a part of the rest is still there."
+            "The final backup is complete. The site is offline or about to be, and a part of its data is still there."
         )
-        error.hint = f"Mend it, then type {run.again()} again; it goes on."
+        error.hint = f"Fix this and run {run.again()} again. It continues where it stopped."
 
 
 def interrupted(run: Run) -> str:
-    """What is so where the connection was lost, or somebody pressed Ctrl-C."""
+    """Return the state after a lost connection or Ctrl-C."""
     handed_over = run.phase is Phase.HANDED_OVER
-    return "The server goes on by itself, unless it is down." if handed_over else "Nothing was changed."
+    return (
+        "The server is finishing the removal on its own, unless it is down." if handed_over else "Nothing was changed."
+    )
 
 
 def restoring(run: Run, folder: str) -> dict[str, str]:
-    """What brings the backup back by hand, on the server once the site is deployed again: file -> command."""
+    """Return the commands that restore the backup by hand, once the site is deployed again: file -> command."""
     commands = {"files.tar": restore_commands.files(run.site, f"{folder}/files.tar")}
     if made := run.facts.record.get("postgres", {}):
         user, name = made["POSTGRES_USER"], made["POSTGRES_DB"]
@@ -199,19 +201,19 @@ def restoring(run: Run, folder: str) -> dict[str, str]:
 
 
 def readme(run: Run, folder: str) -> str:
-    """The backup's own explanation, for whoever finds it later."""
+    """Return the README of the backup."""
     commit = record(run)["commit"]
     lines = [
-        f"The site {run.site.name}, as it was when fab remove took it off this server ({run.facts.clock} UTC).",
+        f"The site {run.site.name}, as it was when fab remove removed it from this server ({run.facts.clock} UTC).",
         "",
-        "backup.json    whose it was, its release and commit, its database",
+        "backup.json    its domains and who removed it, its release and commit, its database",
         "database.dump  PostgreSQL's custom format; pg_restore reads it",
-        "database.NAME.dump  another database beside it: CREATE DATABASE NAME first, and -d NAME in the command",
+        "database.NAME.dump  another database: run CREATE DATABASE NAME first, and use -d NAME in the command",
         "files.tar      uploads (media/) and volumes",
-        "logs/          Nginx's, of the site",
+        "logs/          the site's Nginx logs",
         "site.json, history.jsonl  Portside's records of it",
         "",
-        "What of these the site hadn't, isn't there. To bring it back, deploy it again, if need be at the same commit",
+        "A file is missing if the site had no such data. To restore the site, deploy it again, if needed at its commit",
         f"({commit or 'it had none'}): fab deploy --ref COMMIT. Then, as root on the server:",
         "",
         *restoring(run, folder).values(),

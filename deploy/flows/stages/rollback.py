@@ -1,4 +1,4 @@
-"""Stages of a rollback: choose the release, and revert or apply its migrations."""
+"""Stages of a rollback: choose the release, and revert or apply migrations."""
 
 from __future__ import annotations
 
@@ -17,35 +17,36 @@ from . import prepare
 
 
 def choose(run: Run, stage: Stage) -> None:
-    """The release to go back to, and what going back doesn't undo; or the live one, to be started anew."""
+    """Choose the release to roll back to, and warn of what a rollback doesn't undo. The live release itself is
+    restarted."""
     wanted = history.target(run.facts, run.request.to)
     if not wanted:
         raise Refused(
-            "There is no release to go back to.",
+            "There is no release to roll back to.",
             state=f"{run.facts.current or 'Nothing'} is live.",
-            hint="fab releases shows what there is.",
+            hint="Run fab releases to list the releases.",
         )
     new = run.candidate
     new.record = run.facts.releases[wanted]
     new.unchanged = wanted == run.facts.current
     run.health.restart_all = new.unchanged and run.settings.containers and not _is_repeated(run.facts)
-    # The live one is started as it was deployed, another with the present settings.
+    # The live release starts as it was deployed, another one with the present settings.
     new.routes = record.routes(new.record) if new.unchanged else record.renamed(new.record, run.settings)
     if not history.can_start(run.facts, wanted):
         raise _without_image(run, wanted)
     if not new.unchanged:
         new.release = run.site.release(wanted)
-        run.request = replace(run.request, to=wanted)  # the one before the live one may be another by then
+        run.request = replace(run.request, to=wanted)  # a repeated command must choose the same release
         recovery.begin(run, partial(recovery.stop, run))
     for loss in losses.of_rollback(run):
         run.report.warn(f"{loss.name} isn't in {wanted}: {loss.meant}.")
-    live = ", which is live: it is started anew" if run.health.restart_all else ", which is live already"
+    live = ", which is live: restarting it" if run.health.restart_all else ", which is live already"
     how = live if new.unchanged else ""
     stage.note(f"{wanted}{how}")
 
 
 def _is_repeated(facts: Facts) -> bool:
-    """Whether a rollback that has just come to its end is typed again, and the release is healthy."""
+    """Return whether a rollback was repeated just after it succeeded, and the release is healthy."""
     return (
         history.went_back_just_now(facts)
         and not site_health.unhealthy_parts(facts)
@@ -54,23 +55,25 @@ def _is_repeated(facts: Facts) -> bool:
 
 
 def _without_image(run: Run, identity: str) -> Refused:
-    """Why a release can't be gone back to, and how to have it all the same."""
+    """Return why a rollback to this release isn't possible, and how to deploy it instead."""
     commit = str(run.facts.releases[identity].get("commit", ""))
-    way = f"{run.fab('deploy', ref=commit)} builds that commit anew." if commit else "Deploy its files anew."
-    return Refused(f"The image of {identity} is gone from the server.", state="Nothing was changed.", hint=way)
+    fix = f"{run.fab('deploy', ref=commit)} rebuilds that commit." if commit else "Deploy its files again."
+    return Refused(f"The image of {identity} is missing on the server.", state="Nothing was changed.", hint=fix)
 
 
 def migrations(run: Run, stage: Stage) -> None:
-    """What going back means for the database: nothing, or taking migrations back, or applying them again."""
+    """Revert migrations, apply them again, or do nothing, as the release requires."""
     facts, new, record = run.facts, run.candidate, run.candidate.record
     live = facts.releases.get(facts.current, {})
     known = "knowledge" if "knowledge" in record and "knowledge" in live else "leaves"
     if record.get(known) == live.get(known):
         stage.skipped = not run.request.migrations
-        stage.note("nothing to take back")
+        stage.note("nothing to revert")
         return
     if run.request.migrations and "leaves" not in record:
-        raise PortsideError(f"Which migrations {new.paths.id} knows isn't recorded, so they can't be taken back to it.")
+        raise PortsideError(
+            f"The migrations of {new.paths.id} aren't recorded, so the database can't be reverted to it."
+        )
     paths, wanted = run.site.release(facts.current), database_migrations.Other.of(run, new.paths.id)
     asked = database_migrations.questions(run, paths, live, wanted) if live else []
     steps = [
@@ -89,7 +92,7 @@ def migrations(run: Run, stage: Stage) -> None:
 
 
 def _revert(run: Run, stage: Stage, answer: Answer) -> None:
-    """Take back what the release doesn't know: before it starts if it can't work else, and else once it is live.
+    """Revert what the release doesn't have: before it starts if it can't work otherwise, else once it is live.
 
     ``answer``: of the live release.
     """
@@ -106,9 +109,9 @@ def _revert(run: Run, stage: Stage, answer: Answer) -> None:
     steps = database_migrations.revert(run, run.site.release(run.facts.current), live, wanted)
     if not unable:
         run.database.after_switch = steps
-        stage.note(f"{count(len(answer.ahead), 'migration')} to take back after the switch")
+        stage.note(f"{count(len(answer.ahead), 'migration')} to revert after the switch")
         return
-    run.report.warn(f"{run.facts.current} may err from now on until the switch, since its migrations are taken back.")
+    run.report.warn(f"{run.facts.current} may fail until the switch, because its migrations are being reverted.")
     run.database.reverted = True
     run.progress.undo.push_of_database(partial(recovery.reapply, run))
     run.database.after_switch = [database_migrations.record_behind(run, False)]
@@ -118,4 +121,4 @@ def _revert(run: Run, stage: Stage, answer: Answer) -> None:
     *_, asked = run.apply(stage, [database_migrations.record_behind(run, True), *steps, *again])
     run.candidate.django = Answer.parse(asked.answer)
     database_migrations.refuse_incompatible(run, run.candidate.answer)
-    stage.note(f"{count(len(answer.ahead), 'migration')} taken back")
+    stage.note(f"{count(len(answer.ahead), 'migration')} reverted")

@@ -1,4 +1,4 @@
-"""start: the release's containers, beside the live ones."""
+"""start: start the release's containers, beside the live ones."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..context import Run
 
 
 def start(run: Run, stage: Stage) -> None:
-    """The release's containers, beside the live ones; or those of the live one anew, where it isn't healthy."""
+    """Start the release's containers beside the live ones, or restart unhealthy containers of the live release."""
     if run.candidate.unchanged:
         (repair.restart_all if run.health.restart_all else repair.restart_unhealthy)(run, stage)
         return

@@ -1,4 +1,4 @@
-"""The stages of a static site that are others than an application's: build and gate."""
+"""The stages of a static site that differ from an application's: build and healthcheck."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import build as stages_build
 
 
 def build(run: Run, stage: Stage) -> None:
-    """The release's files, sent as far as the live release hasn't got them, and compressed."""
+    """Send the release's files that the live release doesn't have, and compress them."""
     if stages_build.is_live(run, stage):
         return
     files = static_site.served_files(run.candidate.source)
@@ -23,6 +23,6 @@ def build(run: Run, stage: Stage) -> None:
 
 
 def healthcheck(run: Run, stage: Stage) -> None:
-    """The health check's path shows something. A release in which it doesn't never gets a visitor."""
+    """Check that the health check's path shows something. Otherwise, the release never gets a visitor."""
     run.apply(stage, [static_site.gate(run.candidate.paths, run.settings.health_path, run.settings.fallback)])
-    stage.note(f"{run.settings.health_path} is there")
+    stage.note(f"{run.settings.health_path} exists")

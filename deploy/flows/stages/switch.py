@@ -1,4 +1,4 @@
-"""switch: Nginx to the new release, in a run on the server that finishes without us."""
+"""switch: switch Nginx to the new release, in a run that the server finishes on its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..progress import Phase
 
 
 def switch(run: Run, stage: Stage) -> None:
-    """Edge, switch, drain: one run that reaches its end without us."""
+    """Update Nginx, switch, and close old connections, in one run that the server finishes on its own."""
     if run.candidate.unchanged:
         edge = transaction.apply_plan(
             run, stage, lambda: transaction.update_nginx_with_event(run, run.candidate.routes)
@@ -28,7 +28,7 @@ def switch(run: Run, stage: Stage) -> None:
         transaction.warn_after_switch(run, revived)
         run.health.failing = run.health.failing or restarts.exiting(run.facts)
         kept_anew = any(result.step.words[1] == run.site.settings for result in noted)
-        notes = ["Nginx has new settings"] * bool(edge) + ["the new .env is kept"] * (kept_anew and not edge)
+        notes = ["Nginx has new settings"] * bool(edge) + ["the new .env was stored"] * (kept_anew and not edge)
         notes += ["processes started"] * bool(revived)
         stage.note(", ".join(notes) or "nothing to do")
         return
@@ -41,7 +41,7 @@ def switch(run: Run, stage: Stage) -> None:
         afterwards = [step.name for step in run.database.after_switch]
         failed = error.step if isinstance(error, StepFailed) else ""
         proved = [step.name for step in [_finish(run), *_close(run), *claim(run), *_watch(run)]]
-        only_after = failed in {*proved, *afterwards}  # these come after the switch is proved
+        only_after = failed in {*proved, *afterwards}  # these steps run after the switch is proved
         run.phase = Phase.LIVE if only_after else Phase.CANDIDATE
         if failed in afterwards:
             migrations.explain_afterwards(run, error)
@@ -51,7 +51,7 @@ def switch(run: Run, stage: Stage) -> None:
     if run.facts.current:
         stage.note(f"{run.facts.current} is {'stopped and ' * bool(run.candidate.routes.replicas)}kept")
     if run.database.after_switch and not run.database.reverted:
-        stage.note("migrations taken back")
+        stage.note("migrations reverted")
     if run.request.flow.builds and run.settings.after:
         after = script("Run DEPLOY_AFTER", "after", run.candidate.paths.compose, run.settings.after)
         run.apply(stage, [after])
@@ -71,8 +71,8 @@ def _steps(run: Run) -> list[Step]:
 
 
 def claim(run: Run) -> list[Step]:
-    """The site's domains and database, as the release that goes live has them; of a first one they are noted. And the
-    environment file of a deploy."""
+    """Return the steps that record the site's domains and database for the release that goes live, and the environment
+    file."""
     return [*(ownership.claim(run) if run.facts.current else []), *env_copy.steps(run)]
 
 

@@ -158,10 +158,13 @@ def test_releases_without_their_image_are_named(settings: Settings) -> None:
     releases = {sample.OLD: sample.recorded(sample.OLD, sample.OLDER), sample.OLDER: sample.recorded(sample.OLDER)}
     own = tuple(sample.SITE.release(name).image for name in releases)
     (found,) = wrong(examined(settings, releases=releases, images=own[:1]))
-    assert (found.level, found.text) == ("warning", f"Without an image, so there is no rollback to: {sample.OLDER}.")
+    assert (found.level, found.text) == (
+        "warning",
+        f"No rollback is possible to releases without an image: {sample.OLDER}.",
+    )
     assert "fab deploy --ref 5c0ffee5c0ff -H srv deploys" in found.fix
     (found,) = wrong(examined(settings, releases=releases, images=own[1:]))
-    assert (found.level, found.fix) == ("fault", "fab deploy -H srv builds it anew.")
+    assert (found.level, found.fix) == ("fault", "fab deploy -H srv rebuilds it.")
 
 
 def test_a_disk_is_full_where_a_deploy_has_no_room(settings: Settings) -> None:
@@ -211,4 +214,4 @@ def test_files_that_an_older_portside_wrote_are_told_as_that(settings: Settings)
     facts = healthy(settings)
     written = {server_paths.RENEWAL_HOOK: facts.files[server_paths.RENEWAL_HOOK].sha256}
     (found,) = wrong(examined(settings, portside="0.0.1", written=written))
-    assert ", because Portside is newer: " in found.text
+    assert ", because this Portside is newer: " in found.text

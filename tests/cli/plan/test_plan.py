@@ -319,7 +319,7 @@ def test_what_an_interrupted_deploy_left_is_taken_away_first(settings: Settings,
         ("lock", "Take away what was left", "-")
     ]
     assert (plan["later"], code) == ({}, 10)
-    assert plan["warnings"] == [f"An interrupted run left {sample.OLDER}: to be taken away."]
+    assert plan["warnings"] == [f"An interrupted run left {sample.OLDER}. A deploy will remove it."]
 
 
 def test_a_deploy_that_is_under_way_is_no_leftover(settings: Settings, source: Source) -> None:

@@ -20,7 +20,7 @@ from deploy.releases import history
 from tests import sample
 from tests.sample import Paper
 
-NEWER = f"because Portside is newer: {deploy.VERSION}, after 0.0.1"
+NEWER = f"because this Portside is newer: {deploy.VERSION}, after 0.0.1"
 BASE, OWN = "/etc/nginx/portside/nginx.conf", "/etc/nginx/portside/sites/portfolio.conf"
 
 
@@ -60,7 +60,9 @@ def test_by_the_same_version_it_is_no_reason(facts: Facts, settings: Settings) -
 
 
 def test_a_newer_one_on_the_server_is_said_to_be(facts: Facts, settings: Settings) -> None:
-    assert "because the server's Portside is newer: 99.1" in why(HOOK, replace(facts, portside="99.1"), settings)
+    assert "because a newer Portside has managed the server: 99.1" in why(
+        HOOK, replace(facts, portside="99.1"), settings
+    )
 
 
 def test_nginx_s_base(facts: Facts, settings: Settings) -> None:

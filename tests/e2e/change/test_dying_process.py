@@ -29,7 +29,7 @@ def weary(projects: Callable[[str], Project], server: Practice) -> Project:
         DEPLOY_COLLECTSTATIC="off", DEPLOY_PROCESS_GOOD='"while :; do sleep 1; done"',
     )  # fmt: skip
     done = project.deploy()
-    assert "keeps ending" not in done.text
+    assert "keeps exiting" not in done.text
     return project
 
 
@@ -38,7 +38,7 @@ def test_its_deploy_says_so_last_with_its_log_and_its_command(weary: Project) ->
     done = weary.deploy()
     assert done.code == 0
     last = done.out.splitlines()
-    begin = last.index("! The process bad keeps ending. Its command: echo 'the queue is closed'; sleep 4; exit 3")
+    begin = last.index("! The process bad keeps exiting. Its command: echo 'the queue is closed'; sleep 4; exit 3")
     assert set(last[begin + 1 : -1]) == {"    the queue is closed"}
     assert last[-1] == f"  Its log: fab logs --service bad -H {weary.server.name} --env {weary.env}"
     assert "process good" not in done.out
@@ -53,14 +53,14 @@ def test_an_unchanged_deploy_says_so(weary: Project) -> None:
     dies_again(weary)
     done = weary.deploy()
     assert "nothing to do" in done.out
-    assert "! The process bad keeps ending" in done.out
+    assert "! The process bad keeps exiting" in done.out
     assert "    the queue is closed" in done.out
     assert f"fab logs --service bad -H {weary.server.name}" in done.out
 
 
 def test_status_says_so(weary: Project) -> None:
     done = weary.fab("status", on=weary.server, project=weary, check=True)
-    assert "! The process bad keeps ending: it was started again " in done.out
+    assert "! The process bad keeps exiting: restarted " in done.out
     told = json.loads(weary.fab("status", "--json", on=weary.server, project=weary, check=True).out)
     assert {each["restarts"] > 0 for each in told["processes"] if "bad" in each["name"]} == {True}
     assert [problem for problem in told["problems"] if "process good" in problem] == []
@@ -69,7 +69,7 @@ def test_status_says_so(weary: Project) -> None:
 def test_doctor_says_so(weary: Project) -> None:
     done = weary.fab("doctor", on=weary.server, project=weary)
     assert done.code == 1
-    assert "✗ site      The process bad keeps ending: it was started again " in done.out
+    assert "✗ site      The process bad keeps exiting: restarted " in done.out
     assert f"fix: fab logs --service bad -H {weary.server.name} --env {weary.env} shows more" in done.out
 
 
@@ -80,5 +80,5 @@ def test_its_log_can_be_read(weary: Project) -> None:
 
 def test_once_it_stays_nothing_is_said(weary: Project) -> None:
     weary.set(DEPLOY_PROCESS_BAD='"while :; do sleep 1; done"')
-    assert "keeps ending" not in weary.deploy().text
-    assert "keeps ending" not in weary.fab("status", on=weary.server, project=weary, check=True).text
+    assert "keeps exiting" not in weary.deploy().text
+    assert "keeps exiting" not in weary.fab("status", on=weary.server, project=weary, check=True).text

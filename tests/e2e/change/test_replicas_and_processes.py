@@ -176,7 +176,7 @@ def test_a_release_goes_live_by_its_port_and_back_by_its_socket(edge: Project) -
     with nothing_lost(edge):
         edge.fab("rollback", on=edge.server, project=edge, check=True)
     assert upstream(edge.server) != before, "it started on another port"
-    assert "is live with exactly this" not in edge.deploy().out
+    assert "is live and up to date" not in edge.deploy().out
 
 
 def test_a_release_that_nginx_cannot_prove_puts_everything_back(edge: Project) -> None:
@@ -243,7 +243,7 @@ def test_who_is_still_at_work_is_told_and_left_to_it(edge: Project) -> None:
     hold(edge, on=True)
     with edge.with_settings(DEPLOY_DRAIN="0", JOB_SECONDS="0.4"):
         done = edge.deploy()
-        assert f"! Still at work after 0 s: worker of {first}." in done.out
+        assert f'! Process "worker" of {first} is still running after 0 s.' in done.out
         assert running(edge, "process", first) == {worker}
         edge.fab("rollback", on=edge.server, project=edge, check=True)
     assert running(edge, "process") == {worker}, "live again, it is at the same job"
@@ -255,7 +255,7 @@ def test_who_is_still_at_work_is_told_and_left_to_it(edge: Project) -> None:
 def test_a_process_that_keeps_ending_is_told_and_the_site_is_live(edge: Project) -> None:
     with edge.with_settings(DEPLOY_PROCESS_BAD="\"echo 'the queue is closed'; exit 3\""), nothing_lost(edge):
         done = edge.deploy()
-    assert "! The process bad keeps ending." in done.out
+    assert "! The process bad keeps exiting." in done.out
     assert "the queue is closed" in done.out
     assert done.release == live(edge.server, "edge")
 

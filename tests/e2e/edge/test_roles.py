@@ -272,7 +272,7 @@ def test_the_site_is_closed_for_a_while(roles: Project) -> None:
     assert "nothing to do" in fab("maintenance", "--allow", ANN, on=server, project=roles, check=True).out
     roles.write({"app/note.txt": "while it is closed\n"})
     roles.commit("While it is closed")
-    assert "It is closed for visitors" in roles.deploy().text
+    assert "The site is closed for visitors" in roles.deploy().text
     assert (visit(server, by=ANN).status, visit(server, by=BOB).status) == (200, 503)
     fab("maintenance", on=server, project=roles, check=True)
     assert visit(server, by=ANN).status == 503, "who was let in isn't any more"

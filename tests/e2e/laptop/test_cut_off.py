@@ -71,4 +71,4 @@ def test_cut_off_without_a_word_in_the_middle_of_an_upload(tiny: Tiny) -> None:
         done = run.end()
     assert done.code == 1
     assert f"The connection to {between.name} was lost" in done.err
-    assert "it goes on from what it finds" in done.err
+    assert "It continues from the state that it finds" in done.err

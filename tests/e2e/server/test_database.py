@@ -148,7 +148,7 @@ def test_a_laptop_that_dies_between_two_passwords(asking: Tiny) -> None:
         run.process.wait()
     with nobody_lost(asking):
         done = asking.project.fab("abort", on=asking.project.server, project=asking.project, check=True)
-    assert "open for two passwords" in done.out or "nothing was left" in done.out
+    assert "accepting two passwords" in done.out or "nothing was left" in done.out
     assert passwords(asking) == ""
     shell(asking.project.server, "true")
     asking.deploy()

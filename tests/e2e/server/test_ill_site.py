@@ -80,7 +80,7 @@ def test_a_rollback_to_the_live_release_starts_it_anew(tiny: Tiny) -> None:
     server, live = tiny.project.server, tiny.live
     before = container(server, tiny.project.name)
     done = tiny.project.fab("rollback", "--to", live, on=server, project=tiny.project, check=True)
-    assert "started anew" in done.out
+    assert "restarted" in done.out
     assert container(server, tiny.project.name) != before
     tiny.check_whole()
     assert tiny.live == live

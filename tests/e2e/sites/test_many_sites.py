@@ -346,7 +346,7 @@ def test_its_name_and_domains_are_anybodys(
 def test_again_there_is_nothing_to_take_away(a: Project, removed: Done) -> None:
     before = fingerprint(a.server)
     done = remove(a, "--yes")
-    assert "there is nothing to take away" in done.out
+    assert "there is nothing to remove" in done.out
     assert backup(a.server)[-1] in done.out
     assert fingerprint(a.server) == before
 

@@ -399,7 +399,7 @@ def test_a_laptop_that_is_killed(stage: str, site: Project) -> None:
 def test_abort_clears_away_what_was_left(site: Project) -> None:
     shell(site.server, "mkdir -p /srv/portside/pages/releases/20990101-000000-abcdef0/static")
     done = site.fab("abort", on=site.server, project=site, check=True)
-    assert "20990101-000000-abcdef0: taken away" in done.out + done.err
+    assert "left 20990101-000000-abcdef0. Portside will remove it." in done.out + done.err
     assert left(lambda: half_done(site)) == ""
 
 
@@ -424,7 +424,7 @@ def test_its_words_are_read_whatever_the_secrets_are(site: Project) -> None:
     site.fab("maintenance", on=site.server, project=site, check=True)
     with site.with_settings(**words, FULL_TOKEN="swordfish"):
         done = site.deploy("--verbose")
-        assert "It is closed for visitors: fab maintenance --off" in done.out
+        assert "The site is closed for visitors. To open it: fab maintenance --off" in done.out
         assert "[hidden]" not in done.out + done.err
         with site.changed({"site/new.html": page("New")}, DEPLOY_HEALTH_PATH="/closed/swordfish"):
             failed = site.deploy(check=False)
@@ -520,7 +520,7 @@ def test_a_site_stays_what_it_is(site: Project) -> None:
         site.commit("A project")
         done = site.deploy(check=False)
     assert done.code == 2
-    assert "is of the kind static, which can't change" in done.err
+    assert "is of kind static. The kind of a site can't change." in done.err
 
 
 def test_debian_12_serves_a_folder_too(site: Project, bring_up: Callable[..., Practice]) -> None:

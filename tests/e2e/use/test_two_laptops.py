@@ -68,8 +68,8 @@ def test_every_loss_is_in_the_plan(bob: Project) -> None:
     done = silent(bob.fab("plan", on=bob.server, project=bob))
     assert done.code == 10
     for name in ("DEPLOY_BASIC_AUTH", "DEPLOY_ALLOW", "DEPLOY_PROCESS_QUEUE", "DEPLOY_RATE_LIMIT", "old.test"):
-        assert f"{name} isn't in {bob.env}, and falls away" in done.text
-    assert "hasn't: API_TOKEN, CERT." in done.text
+        assert f"{name} isn't in {bob.env} and will be removed" in done.text
+    assert "doesn't set them: API_TOKEN, CERT" in done.text
     assert "fab deploy refuses this without --drop DEPLOY_ALLOW,DEPLOY_BASIC_AUTH,DEPLOY_PROCESS_QUEUE" in done.out
 
 
@@ -178,7 +178,7 @@ def newer(bob: Project, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pr
 
 def test_a_newer_one_says_why_files_differ(newer: Project) -> None:
     done = newer.fab("plan", on=newer.server, project=newer)
-    lines = [line for line in done.out.splitlines() if "because Portside is newer: 99.0, after " in line]
+    lines = [line for line in done.out.splitlines() if "because this Portside is newer: 99.0, after " in line]
     assert [line for line in lines if "guard-containers.sh" in line]
     assert [line for line in lines if "Nginx generation" in line]
     assert "by hand" not in done.text
@@ -199,5 +199,5 @@ def test_what_only_looks_works_and_warns(newer: Project, bob: Project) -> None:
         done = bob.fab(command, on=bob.server, project=bob)
         assert "Portside 99.0 has worked" in done.text, command
         assert "by hand" not in done.text
-    assert "because the server's Portside is newer: 99.0" in done.out
+    assert "because a newer Portside has managed the server: 99.0" in done.out
     assert done.code == 10

@@ -119,8 +119,8 @@ def test_a_name_that_the_live_release_does_not_know_yet_is_led_to_one_that_it_kn
     assert text.count(b"return 302 https://portfolio.localhost$request_uri;") == 2
     assert b"301 https://new.example" not in text
     assert paper.steps[-1].words[-2:] == ("portfolio.localhost", "new.example"), "all are asked for by HTTPS"
-    until = "until fab deploy -H server.example it redirects to https://portfolio.localhost, temporarily."
-    assert f"! The live release doesn't know new.example yet: {until}" in capsys.readouterr().out
+    until = "Until fab deploy -H server.example, it redirects temporarily to https://portfolio.localhost."
+    assert f"! The live release doesn't know new.example yet. {until}" in capsys.readouterr().out
 
 
 def test_again_it_is_done(settings: Settings, tmp_path: Path) -> None:

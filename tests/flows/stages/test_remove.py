@@ -55,8 +55,8 @@ def test_it_says_where_the_backup_is_and_how_to_bring_it_back(
 ) -> None:
     tasks.remove(begun(settings, Removing(sample.live(settings))))
     told = capsys.readouterr().out
-    assert "portfolio is off server.example." in told
-    assert f"{FOLDER}, on the server (2.0 MB, for root alone)" in told
+    assert "portfolio was removed from server.example." in told
+    assert f"{FOLDER}, on the server (2.0 MB, readable only by root)" in told
     assert f"pg_restore --clean --if-exists --no-owner -U portfolio -d portfolio <{FOLDER}/database.dump" in told
     assert "files.tar" not in told, "there is none"
 
@@ -78,7 +78,7 @@ def test_what_is_not_there_is_nothing_to_take_away(
     paper = Paper(replace(gone(), kept=kept))
     tasks.remove(begun(settings, paper))
     told = capsys.readouterr().out
-    assert "portfolio isn't on server.example: there is nothing to take away." in told
+    assert "portfolio isn't on server.example: there is nothing to remove." in told
     assert ("Its last backup: /b/2" in told) is bool(kept)
     assert (paper.steps, paper.stages) == ([], [])
 
@@ -136,7 +136,7 @@ def test_without_a_terminal_the_server_is_not_even_asked(settings: Settings, mon
 def test_another_projects_site_is_refused_live_or_not(current: str, settings: Settings) -> None:
     facts = replace(sample.live(settings), record={"domains": ["b.example"]}, current=current)
     paper = Removing(facts)
-    with pytest.raises(Refused, match=r"portfolio on server\.example is another site's: b\.example"):
+    with pytest.raises(Refused, match=r'"portfolio" is already in use on server\.example \(by b\.example'):
         tasks.remove(begun(settings, paper))
     assert paper.steps == []
 
@@ -160,7 +160,7 @@ def test_what_is_half_taken_away_can_only_be_taken_away(command: str, settings: 
     paper = Paper(facts)
     with pytest.raises(Refused) as caught:
         runner.follow(sample.run(settings, paper, command))
-    assert caught.value.hint == "Type fab remove -H server.example; after that it can be deployed anew."
+    assert caught.value.hint == "Finish it with fab remove -H server.example. Then the site can be deployed again."
     assert FOLDER in caught.value.state
     assert paper.steps == []
 
@@ -170,7 +170,7 @@ def test_what_is_half_taken_away_can_only_be_taken_away(command: str, settings: 
     [
         ("backup", ["No room.", "Nothing was removed."], f"Release {sample.OLD} is live, as before.", False),
         ("unplug", ["Nginx refuses.", "Nothing was removed. The backup stays, in /b."], "as before.", False),
-        ("remove", ["network has active endpoints"], "a part of the rest is still there.", True),
+        ("remove", ["network has active endpoints"], "a part of its data is still there.", True),
     ],
 )
 def test_a_failure_says_what_is_so_now(
@@ -197,7 +197,7 @@ def test_once_it_has_begun_the_server_goes_on_by_itself(settings: Settings, monk
     monkeypatch.setattr(remove.switch, "apply_plan", pressed)
     with pytest.raises(PortsideError) as caught:
         tasks.remove(run)
-    assert caught.value.state == "The server goes on by itself, unless it is down."
+    assert caught.value.state == "The server is finishing the removal on its own, unless it is down."
 
 
 def test_the_backup_explains_itself_and_tells_no_secret(settings: Settings) -> None:

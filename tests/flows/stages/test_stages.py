@@ -170,7 +170,7 @@ def test_a_disk_that_is_nearly_full_keeps_nobody_from_clearing_away(settings: Se
 
 def test_what_is_anothers_is_refused_before_anything_is_told(settings: Settings, project: Path) -> None:
     paper = Paper(replace(sample.live(settings), record={"domains": ["other.example"]}))
-    with pytest.raises(Refused, match=r"is another site's: other\.example") as caught:
+    with pytest.raises(Refused, match=r"is already in use on server\.example \(by other\.example") as caught:
         deploy(settings, paper)
     assert (caught.value.state, paper.told) == ("Nothing was changed.", [])
 
@@ -216,7 +216,7 @@ def test_another_deploys_generation_is_planned_upon_anew(settings: Settings, pro
 def test_a_generation_that_others_change_all_the_time_is_given_up(settings: Settings, project: Path) -> None:
     paper = Stale(sample.provisioned())
     paper.times = 9
-    with pytest.raises(PortsideError, match="all the time"):
+    with pytest.raises(PortsideError, match="keep changing Nginx's files"):
         deploy(settings, paper)
     assert (paper.scripts.count("switch"), paper.scripts[-1]) == (5, "discard")
 
@@ -226,7 +226,9 @@ def test_who_waits_for_the_lock_looks_again(settings: Settings, capsys: pytest.C
     run = sample.run(settings, paper, "abort")
     run.request, run.report.quiet = replace(run.request, wait=True), False
     runner.follow(run)
-    assert "waiting for another deploy to end: ada@laptop, since 12:00:01 UTC, now at build" in capsys.readouterr().out
+    assert (
+        "waiting for another deploy to finish: ada@laptop, since 12:00:01 UTC, now at build" in capsys.readouterr().out
+    )
     assert paper.looks == 2
 
 
@@ -314,16 +316,16 @@ def test_a_rollback_runs_no_after_command(tmp_path: Path) -> None:
 def test_a_rollback_to_nothing_is_refused(settings: Settings) -> None:
     facts = sample.with_releases(sample.live(settings), sample.OLD, {sample.OLD: sample.recorded(sample.OLD)})
     paper = Paper(facts)
-    with pytest.raises(Refused, match="no release to go back to") as caught:
+    with pytest.raises(Refused, match="no release to roll back to") as caught:
         roll_back(settings, paper)
     assert (caught.value.state, paper.scripts) == (f"{sample.OLD} is live.", [])
 
 
 def test_a_rollback_to_a_release_without_image_is_refused_and_touches_nothing(settings: Settings) -> None:
     paper = Paper(sample.going_back(settings, images=(sample.SITE.release(sample.OLD).image,)))
-    with pytest.raises(Refused, match="is gone from the server") as caught:
+    with pytest.raises(Refused, match="is missing on the server") as caught:
         roll_back(settings, paper, to=sample.OLDER)
-    assert caught.value.hint == f"fab deploy --ref {'5c0ffee' * 5} -H server.example builds that commit anew."
+    assert caught.value.hint == f"fab deploy --ref {'5c0ffee' * 5} -H server.example rebuilds that commit."
     assert not {"start", "data", "switch"} & set(paper.scripts)
 
 
@@ -357,7 +359,7 @@ def test_a_migration_that_breaks_the_live_release_is_refused_before_anything_is_
     with pytest.raises(PortsideError) as caught:
         deploy(settings, paper)
     assert caught.value.message.splitlines() == [
-        f"This would break {sample.OLD}, which serves visitors until the new release does:",
+        f"This would break {sample.OLD}, which serves visitors until the switch:",
         "  portfolio.0002_drop: RemoveField drops the column portfolio_work.medium",
     ]
     assert "“Expand and contract”" in caught.value.hint
@@ -373,7 +375,7 @@ def test_a_migration_that_breaks_is_applied_where_it_is_allowed(
     run = sample.run(settings, paper)
     run.request = replace(run.request, allow_breaking=True)
     runner.follow(run)
-    assert f"! {sample.OLD} may err from now on until the switch:" in capsys.readouterr().out
+    assert f"! {sample.OLD} may fail until the switch:" in capsys.readouterr().out
     assert '"portfolio.0002_drop": "RemoveField drops the column portfolio_work.medium"' in paper.transcript()
 
 
@@ -401,7 +403,8 @@ def test_what_can_not_be_taken_back_after_a_failure_is_said(settings: Settings, 
     run.request = replace(run.request, allow_breaking=True)
     with pytest.raises(StepFailed) as caught:
         runner.follow(run)
-    state = f"Release {sample.OLD} is live, but portfolio.0002_drop may make it err. 1 migration of the failed one"
+    why = "migration portfolio.0002_drop has been applied and may cause errors in it"
+    state = f"Release {sample.OLD} is still live, but {why}. 1 migration of the failed release"
     assert caught.value.state.startswith(state)
     assert caught.value.state.endswith(" The cleanup failed: Migrate back (1): it broke.")
     assert paper.scripts[-2:] == ["stop", "visit"], "its image alone can take them back"
@@ -415,7 +418,9 @@ def test_a_first_deploy_breaks_nobody(settings: Settings, project: Path) -> None
 def test_what_nobody_can_tell_is_said(settings: Settings, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     unjudged = {"portfolio.0002_drop": ["RunPython forget"]}
     deploy(settings, Paper(sample.live(settings), answer=sample.ANSWER | PENDING | {"unjudged": unjudged}))
-    told = f"! Nobody can tell what portfolio.0002_drop does to {sample.OLD}, which runs beside it: RunPython forget."
+    told = (
+        f"! Cannot check whether portfolio.0002_drop (RunPython forget) is safe for the running release {sample.OLD}."
+    )
     assert told in capsys.readouterr().out
 
 
@@ -449,7 +454,9 @@ def back(
 
 def test_a_rollback_asks_the_newer_release_what_stays(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     _, paper = back(settings, {})
-    assert "! The database stays as it is: 1 migration not undone (portfolio.0002_drop)." in capsys.readouterr().out
+    assert (
+        "! The database isn't rolled back: 1 migration stays applied (portfolio.0002_drop)." in capsys.readouterr().out
+    )
     assert "migrate" not in paper.scripts
     old, older = sample.SITE.release(sample.OLD), sample.SITE.release(sample.OLDER)
     one, other = (step for step in paper.steps if step.words[1] == "ask")
@@ -468,7 +475,7 @@ def test_a_rollback_to_what_can_not_work_is_refused(settings: Settings) -> None:
     with pytest.raises(PortsideError) as caught:
         back(settings, {"ahead_breaking": BREAKING}, to=sample.OLDER)
     assert caught.value.message.splitlines() == [
-        f"{sample.OLDER} can't work with the database as {sample.OLD} made it:",
+        f"{sample.OLDER} can't work with the database as {sample.OLD} left it:",
         "  portfolio.0002_drop: RemoveField drops the column portfolio_work.medium",
     ]
     for option in ("--migrations", "--allow-breaking"):
@@ -495,7 +502,7 @@ def test_migrations_the_release_can_not_work_with_are_taken_back_before_it_start
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, paper = back(settings, {"ahead_breaking": BREAKING}, "migrations")
-    assert f"! {sample.OLD} may err from now on until the switch" in capsys.readouterr().out
+    assert f"! {sample.OLD} may fail until the switch" in capsys.readouterr().out
     assert paper.scripts[:6] == ["ask", "ask", "dump", "back", "ask", "start"]
     step = next(step for step in paper.steps if step.words[1] == "back")
     old, older = sample.SITE.release(sample.OLD), sample.SITE.release(sample.OLDER)
@@ -537,7 +544,7 @@ def test_a_rollback_that_fails_applies_again_what_it_took_back(
     assert paper.steps[-3].words[2:] == forward
     assert paper.steps[-2].name == "File /srv/portside/portfolio/site.json"
     assert caught.value.state == f"Release {sample.OLD} is live, as before."
-    assert f"! The migrations of {sample.OLD} are applied again." in capsys.readouterr().out
+    assert f"! Applying the migrations of {sample.OLD} again." in capsys.readouterr().out
 
 
 def test_migrations_are_applied_again_while_the_database_takes_both_passwords(tmp_path: Path) -> None:
@@ -554,7 +561,7 @@ def test_migrations_are_applied_again_while_the_database_takes_both_passwords(tm
 def test_what_can_not_be_applied_again_is_left_to_the_next_command(settings: Settings) -> None:
     with pytest.raises(StepFailed) as caught:
         back(settings, {"ahead_breaking": BREAKING}, "migrations", fails="gate migrate")
-    state = f"Release {sample.OLD} is live, but its migrations are taken back: the next command applies them again."
+    state = f"Release {sample.OLD} is still live, but its migrations are reverted. The next command applies them again."
     assert caught.value.state.startswith(state)
 
 
@@ -576,7 +583,9 @@ def test_a_rollback_that_died_between_database_and_switch_is_put_right(settings:
 def test_migrations_that_can_not_be_taken_back_after_the_switch_hurt_nobody(settings: Settings) -> None:
     with pytest.raises(StepFailed) as caught:
         back(settings, {}, "migrations", fails="back")
-    assert caught.value.state == f"Release {sample.OLDER} is live, and needs none of what stays in the database."
+    assert (
+        caught.value.state == f"Release {sample.OLDER} is live. It needs none of the migrations that are still applied."
+    )
     assert f"fab rollback --to {sample.OLD} -H server.example" in caught.value.hint
 
 
@@ -603,15 +612,15 @@ def test_a_release_whose_migrations_are_not_recorded_takes_none_back(settings: S
     del facts.releases[sample.OLDER]["leaves"]
     run = sample.run(settings, Paper(facts, answer=sample.ANSWER | AHEAD), "rollback")
     run.request = replace(run.request, migrations=True)
-    with pytest.raises(PortsideError, match="isn't recorded"):
+    with pytest.raises(PortsideError, match="aren't recorded"):
         runner.follow(run)
 
 
 @pytest.mark.parametrize(
     ("file", "answered", "told"),
     [
-        ("media/logo.png", {}, "MEDIA_ROOT (/app/media) has files that git tracks"),
-        ("static-root/x.css", {}, "STATIC_ROOT (/app/static-root) has files that git tracks"),
+        ("media/logo.png", {}, "MEDIA_ROOT (/app/media) has files tracked by git"),
+        ("static-root/x.css", {}, "STATIC_ROOT (/app/static-root) has files tracked by git"),
         ("media-of-mine/logo.png", {}, ""),
         ("media/logo.png", {"media_root": "/data/media"}, ""),
         ("media/logo.png", {"media_root": "", "media_url": ""}, ""),
@@ -645,7 +654,7 @@ def test_what_is_not_committed_is_said(settings: Settings, project: Path, capsys
     sample.files(project, {"manage.py": "# changed", **{f"new-{number}": "" for number in range(6)}})
     deploy(settings, Paper(sample.provisioned()))
     told = capsys.readouterr().out
-    assert "! Not committed, deployed as it is here: manage.py." in told
+    assert "! Uncommitted changes are deployed: manage.py." in told
     assert "! Not in git, so not in the release: new-0, new-1, new-2, new-3 and 2 more." in told
 
 
@@ -727,6 +736,6 @@ def test_a_project_that_changes_while_it_is_deployed_makes_no_release(settings: 
             return super()._result(step, stage)
 
     paper = Meanwhile(sample.bare())
-    with pytest.raises(PortsideError, match=r"Changed on this machine since the deploy began: manage\.py\."):
+    with pytest.raises(PortsideError, match=r"These files changed on this machine during the deploy: manage\.py\."):
         deploy(settings, paper)
     assert "build" not in paper.scripts
