@@ -104,12 +104,12 @@ def refuse(run: Run, *, state: str = "") -> None:
     if not kept:
         return
     drop = ",".join([*filter(None, [run.request.drop]), *(loss.name for loss in kept)])
-    go_on = run.again(drop=drop) if run.request.flow.takes_drop else run.fab("deploy", drop=drop)
-    names, (lacks, it), env = ", ".join(loss.name for loss in kept), _verb(kept), run.request.env
+    remove = run.again(drop=drop) if run.request.flow.takes_drop else run.fab("deploy", drop=drop)
+    names, (are_not, it), env = ", ".join(loss.name for loss in kept), _verb(kept), run.request.env
     raise Refused(
-        f"{names} {lacks} in {env}, and this command would remove {it} from the server{by(run.facts)}.",
+        f"{names} {are_not} in {env}, and this command would remove {it} from the server{by(run.facts)}.",
         state=state,
-        hint=f"Add {it} to {env} again; {run.fab('env')} shows the server's settings. Or remove {it}: {go_on}",
+        hint=f"Add {it} to {env} again; {run.fab('env')} shows the server's settings. Or remove {it}: {remove}",
     )
 
 
@@ -142,7 +142,7 @@ def by(facts: Facts) -> str:
 
 
 def _check_drop(run: Run, lost: list[Loss]) -> None:
-    """Warn of names that --drop can leave out. Raises Refused if --drop names something unknown."""
+    """Warn of names in --drop that have no effect. Raises Refused if --drop names something unknown."""
     names = [name for name in run.request.drop.split(",") if name]
     if unknown := [name for name in names if not _is_known(run, name, lost)]:
         close = difflib.get_close_matches(unknown[0].upper(), [loss.name for loss in lost], n=1)

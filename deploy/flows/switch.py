@@ -1,4 +1,5 @@
-"""The switch: replace “current” between the generations of Nginx's files that this needs; and the work after it."""
+"""The switch: make “current” the new release, between the generations of Nginx's files that this needs; and what
+follows it."""
 
 from __future__ import annotations
 
@@ -57,7 +58,8 @@ def rename(run: Run, routes: Routes) -> list[Step]:
 
 
 def update_nginx_with_event(run: Run, routes: Routes) -> list[Step]:
-    """Return the same steps for a command that changes nothing else, with an event for the history."""
+    """Return the same steps as ``update_nginx``, with an event for the history, for a command that changes nothing
+    else."""
     steps = update_nginx(run, routes)
     files = event(run, "settings", run.facts.current)
     return [*steps, script("Note the change", "note", run.site.root, files=files)] if steps else []
