@@ -26,8 +26,9 @@ WORD = re.compile(r"(?<!\w)[^\W\d_]+(?:['’-][^\W\d_]+)*(?!\w)")
 
 @pytest.mark.parametrize(
     "text",
-    ["closed", "It is", "it is closed for visitors", "Nothing was changed.", "nothing to do", "live", "LIVE", "db", "1",
-     "8101", "0.5", "serves visitors until", "Switch to", "The database didn't become healthy.", "listen 80;",
+    ["closed", "It is", "the site is closed for visitors", "Nothing was changed.", "nothing to do", "live", "LIVE",
+     "db", "1", "8101", "0.5", "serves visitors until", "Switch to",
+     "The database didn't become healthy.", "listen 80;",
      "  nothing   to do "],
 )  # fmt: skip
 def test_what_portside_says_is_its_own(text: str) -> None:

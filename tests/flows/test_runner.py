@@ -448,7 +448,7 @@ def test_the_last_lines_of_a_deploy_say_which_name_waits_for_its_certificate(
     assert "Look at it:   https://portfolio.localhost/" in told
     again = "Until fab certs -H server.example, it redirects temporarily to https://portfolio.localhost."
     assert f"! new.example isn't in the certificate yet. {again}\n" in told
-    assert "so without HTTPS" not in told
+    assert "so served without HTTPS" not in told
 
 
 def test_the_last_lines_of_a_deploy_name_what_is_no_longer_the_sites_in_the_certificate(

@@ -185,7 +185,7 @@ def test_a_failure_says_what_is_so_now(
     with pytest.raises(StepFailed) as caught:
         tasks.remove(begun(settings, Failing(sample.live(settings))))
     assert caught.value.state.endswith(state)
-    assert caught.value.hint.endswith("it goes on.") is goes_on
+    assert caught.value.hint.endswith("It continues where it stopped.") is goes_on
     assert "fab remove --yes -H server.example" in caught.value.hint
 
 
