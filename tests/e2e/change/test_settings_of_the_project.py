@@ -231,7 +231,7 @@ DATABASES["archive"] = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory
     ):
         assert said in last
         assert done.out.count(said) == 2, "once where it was found, once at the end"
-    assert "doesn't look after: archive: SQLite" in done.out
+    assert "doesn't manage: archive: SQLite" in done.out
 
 
 def test_debug_may_be_allowed(site: Project) -> None:
