@@ -21,7 +21,8 @@ from invoke.context import Context
 
 from ..config import dotenv
 from ..config.dotenv import FROM_THE_SHELL, for_compose
-from ..config.settings import PREFIX, Settings
+from ..config.names import PREFIX
+from ..config.settings import Settings
 from ..config.site_name import site_name
 from ..core import logfile
 from ..core.commandline import words

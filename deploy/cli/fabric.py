@@ -19,7 +19,8 @@ from invoke.context import Context
 from invoke.exceptions import Exit
 
 from ..config import dotenv
-from ..config.settings import Settings, whereabouts
+from ..config.settings import Settings
+from ..config.site_name import whereabouts
 from ..core import logfile, secret, vocabulary
 from ..core.commandline import words
 from ..core.errors import PortsideError, Refused

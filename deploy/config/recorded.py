@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import re
 
-from .settings import PREFIX, PROCESS, Settings
+from . import scope
+from .names import PREFIX, PROCESS
+from .settings import Settings
 
-OF_NGINX = frozenset(
-    f"{PREFIX}{name}"
-    for name in (
-        "ALLOW", "BASIC_AUTH", "BLOCK_AGENTS", "CACHE", "DENY", "HSTS", "HTTP3", "MAX_BODY", "NGINX_INCLUDE",
-        "RATE_LIMIT", "REAL_IP",
-    )
-)  # fmt: skip
+
+def _in(group: scope.Scope) -> frozenset[str]:
+    """Return the settings of a group, by their names in the environment file."""
+    found = Settings.scopes().items()
+    return frozenset(f"{PREFIX}{name.upper()}" for name, its in found if its.group == group.group)
+
+
+OF_NGINX = _in(scope.NGINX)
 """Settings that change only Nginx's files, not the release. They are recorded in the site's Nginx file."""
 DOMAIN, VOLUME, PROCESSES = f"{PREFIX}DOMAINS=", f"{PREFIX}VOLUMES=", f"{PREFIX}{PROCESS}"
 # Settings about where the project is and where it goes; and those whose parts are recorded.
-_OF_THE_LAPTOP = {f"{PREFIX}{name}" for name in ("SITE", "HOSTS", "APP", "KIND", "DOMAINS", "REDIRECT_DOMAINS")}
+_OF_THE_LAPTOP = _in(scope.SITE)
 
 
 def of_nginx(settings: Settings) -> list[str]:

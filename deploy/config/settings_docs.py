@@ -5,7 +5,9 @@ from __future__ import annotations
 from pydantic.fields import FieldInfo
 
 from ..core.files import SETTINGS_DOCS
-from .settings import FAMILIES, PLANNED, PLANNED_FAMILIES, PREFIX, Settings
+from .names import FAMILIES, PLANNED, PLANNED_FAMILIES, PREFIX
+from .scope import DJANGO_KIND, Scope
+from .settings import Settings
 
 _HEAD = """# Settings
 
@@ -16,12 +18,18 @@ prints a warning. Without a `.env` (in a CI job), the names are those of `.env.e
 environment.
 
 Names that begin with `DEPLOY_` are Portside's settings. Every other name is the application's environment.
+"""
+
+_GROUP = """
+## {title}
 
 | name | default | meaning |
 |---|---|---|
 """
 
 _TAIL = """
+## Not built yet
+
 Not available yet, and refused by name so that a setting without effect doesn't go unnoticed:
 {planned}.
 
@@ -51,15 +59,25 @@ A [static site](static.md) has no environment, and takes only the settings for N
 
 def markdown() -> str:
     """Return the page as Markdown."""
-    shown = Settings.known() | set(FAMILIES)
-    rows = "".join(_row(name, field) for name, field in Settings.model_fields.items() if name in shown)
+    scopes = Settings.scopes()
+    groups = dict.fromkeys(scope.group for scope in scopes.values())
     planned = ", ".join(f"`{PREFIX}{name}`" for name in (*PLANNED, *(f"{family}…" for family in PLANNED_FAMILIES)))
-    return _HEAD + rows + _TAIL.format(planned=planned)
+    return _HEAD + "".join(_group(group, scopes) for group in groups) + _TAIL.format(planned=planned)
 
 
-def _row(name: str, field: FieldInfo) -> str:
+def _group(group: str, scopes: dict[str, Scope]) -> str:
+    """Return a heading and the table of its settings. A group is for one kind of site if all of its settings are."""
+    its = {name: scope for name, scope in scopes.items() if scope.group == group}
+    alone = all(scope.only == DJANGO_KIND for scope in its.values())
+    title = f"{group} (Django only)" if alone else group
+    return _GROUP.format(title=title) + "".join(_row(name, scope, marked=not alone) for name, scope in its.items())
+
+
+def _row(name: str, scope: Scope, *, marked: bool) -> str:
+    field = Settings.model_fields[name]
     title = FAMILIES.get(name, name.upper())
-    return f"| `{PREFIX}{title}` | {_default(name, field)} | {field.description} |\n"
+    note = " (Django only)" * (marked and scope.only == DJANGO_KIND)
+    return f"| `{PREFIX}{title}` | {_default(name, field)} | {field.description}{note} |\n"
 
 
 def _default(name: str, field: FieldInfo) -> str:

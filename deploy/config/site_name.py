@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+
+from ..core.errors import Refused
+from . import dotenv
+from .names import PREFIX
 
 
 def site_name(path: Path) -> str:
@@ -16,6 +21,16 @@ def site_name(path: Path) -> str:
     name = f"{folder}-{file}"
     # Plain truncation would make long names with the same beginning equal.
     return name if len(name) <= 31 else f"{name[:22].rstrip('-')}-{sha256(name.encode()).hexdigest()[:8]}"
+
+
+def whereabouts(path: Path) -> tuple[bool, str]:
+    """Return of a site, before its settings are checked, whether they say where it is, and the site's name."""
+    with suppress(Refused):
+        values = dotenv.read(path).values
+        name = values[f"{PREFIX}SITE"].reveal() if f"{PREFIX}SITE" in values else ""
+        hosts = values[f"{PREFIX}HOSTS"].reveal() if f"{PREFIX}HOSTS" in values else ""
+        return bool(hosts.strip()), name or site_name(path)
+    return False, site_name(path)
 
 
 def _slug(text: str) -> str:

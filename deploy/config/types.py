@@ -75,6 +75,9 @@ def _server(value: object) -> object:
     return value
 
 
+DEFAULT_DATABASE = "postgres:17"
+
+
 def postgres_major(image: str) -> int:
     """Return the major version in an image's tag: 17 for ``postgres:17.2-bookworm`` and ``pgvector:pg17``; 0 for
     none."""
@@ -191,6 +194,39 @@ SiteName = Annotated[
 # What certbot's configuration file accepts unquoted.
 Mail = Annotated[str, matching(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+", "an address such as me@example.com")]
 Directory = Annotated[str, matching(r"https://[A-Za-z0-9._~:/?@&=%+\[\]-]+", "the https address of a directory")]
+# What one setting each takes.
+Kind = Annotated[str, matching(r"django|static", "django or static")]
+RegistryUser = Annotated[str, matching(r"[^\s:]{1,200}", "a name without a colon")]
+PythonVersion = Annotated[str, matching(r"3\.\d{1,2}", "a version such as 3.13")]
+DebianPackages = Annotated[
+    tuple[Annotated[str, matching(r"[a-z0-9][a-z0-9.+-]*", "Debian packages, comma-separated")], ...], SEPARATED
+]
+PythonPackages = Annotated[
+    tuple[Annotated[str, matching(r"[A-Za-z0-9][\w.\[\]<>=!~-]*", "Python packages, comma-separated")], ...], SEPARATED
+]
+PackageIndex = Annotated[str, matching(r"https?://[!-~]+", "the http(s) address of a package index")]
+CacheSize = Annotated[str, matching(r"0|[1-9]\d?%|[1-9]\d*[mg]", "a share such as 10% or a size such as 5g")]
+PathPairs = Annotated[tuple[PathPair, ...], SEPARATED]
+Application = Annotated[str, matching(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", "module:callable")]
+WorkerClass = Annotated[str, matching(r"[A-Za-z_][\w.]*", "one of Gunicorn's worker classes")]
+Memory = Annotated[str, matching(r"[1-9]\d*[kmg]", "a size such as 512m or 2g")]
+PortRange = Annotated[str, matching(r"\d{4,5}-\d{4,5}", "a range such as 8100-8999")]
+Upstream = Annotated[str, matching(r"socket|port", "socket or port")]
+Protocol = Annotated[str, matching(r"http|uwsgi", "http or uwsgi")]
+Volumes = Annotated[tuple[Volume, ...], SEPARATED]
+UrlPath = Annotated[str, matching(r"/[A-Za-z0-9._~/?=&%+-]*", "a path such as /healthz")]
+BodySize = Annotated[str, matching(r"\d+[kmg]?", "a size such as 75m")]
+KeyId = Annotated[str, matching(r"[\w.=+/-]+", "letters, digits, - and _")]
+DnsPlugin = Annotated[str, matching(r"[a-z0-9][a-z0-9-]{0,40}", "a plugin such as cloudflare or rfc2136")]
+Users = Annotated[tuple[User, ...], SEPARATED]
+Rate = Annotated[str, matching(r"[1-9]\d{0,5}r/[sm]", "a rate such as 20r/s or 60r/m")]
+Time = Annotated[str, matching(r"[1-9]\d{0,4}[smh]", "a time such as 10s")]
+Agents = Annotated[
+    tuple[Annotated[str, matching(r"\w([\w ./-]*\w)?", "words such as GPTBot, comma-separated")], ...], SEPARATED
+]
+Page = Annotated[
+    str, matching(r"(?:(?!\.)[\w.@+~-]+/)*(?!\.)[\w.@+~-]*\w\.html?", "a page in the site's folder such as index.html")
+]
 
 
 # Folders of the image that a mount would hide: the code, its packages, the system.

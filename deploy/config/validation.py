@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .scope import BUILD
 from .types import is_wildcard, reserved
 
 if TYPE_CHECKING:
@@ -67,14 +68,11 @@ def _check_application(settings: Settings) -> None:
         raise ValueError("DATABASE_URL is missing. DEPLOY_DATABASE=external needs it")
 
 
-# Settings of the build, which don't apply to an image that is pulled.
-_OF_A_BUILD = ("dockerfile", "python", "apt", "pip", "build_args", "build_secrets", "build_ca", "pip_index")
-
-
 def _check_build(settings: Settings) -> None:
     """Raises ValueError if a setting would have no effect on the image."""
     if settings.pulls:
-        useless = [f"DEPLOY_{name.upper()}" for name in _OF_A_BUILD if getattr(settings, name)]
+        of_a_build = [name for name, its in settings.scopes().items() if its.group == BUILD.group]
+        useless = [f"DEPLOY_{name.upper()}" for name in of_a_build if getattr(settings, name)]
         if useless:
             raise ValueError(f"DEPLOY_BUILD names an image to pull, so {', '.join(useless)} would have no effect")
     elif settings.registry_user:

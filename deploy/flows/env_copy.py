@@ -7,7 +7,8 @@ from base64 import b64encode
 from hashlib import sha256
 
 from ..config import dotenv
-from ..config.settings import PREFIX, Settings
+from ..config.names import PREFIX
+from ..config.settings import Settings
 from ..core import server_paths
 from ..core.steps import Step, folder, write
 from .context import Run

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..config import recorded
+from ..config.names import PREFIX
 from ..config.recorded import DOMAIN, OF_NGINX, PROCESSES, VOLUME
-from ..config.settings import PREFIX, Settings
+from ..config.settings import Settings
 from ..core.errors import Refused
 from ..core.facts import Facts
 from ..core.paths import Site

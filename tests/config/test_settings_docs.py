@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from deploy.config import settings_docs
-from deploy.config.settings import FAMILIES, Settings
+from deploy.config.names import FAMILIES
+from deploy.config.settings import Settings
 from deploy.core.files import SETTINGS_DOCS
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import tomllib
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 
-from deploy.config.settings import FAMILIES, PLANNED, PLANNED_FAMILIES, Settings
+from deploy.config.names import FAMILIES, PLANNED, PLANNED_FAMILIES
+from deploy.config.scope import DJANGO_KIND
+from deploy.config.settings import Settings
 from deploy.core.files import TOP
 from deploy.flows import flow
 
@@ -34,6 +37,14 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
     known = {name.upper() for name in Settings.known()} | set(PLANNED) | {f"{name}…" for name in PLANNED_FAMILIES}
     named = re.findall(r"`DEPLOY_([A-Z_]+…?)`", (DOCS / "settings.md").read_text(encoding="utf-8"))
     assert set(named) <= known | {"RELEASE"}
+
+
+def test_the_settings_of_a_static_site_are_documented() -> None:
+    text = (DOCS / "static.md").read_text(encoding="utf-8").partition("\n## Settings\n")[2].partition("\n\nWith ")[0]
+    named = re.findall(r"`DEPLOY_([A-Z0-9_]+\*?)`", text)
+    scopes = Settings.scopes()
+    told = {field for name in named for field in scopes if fnmatch(field.upper(), name)}
+    assert told == {field for field, scope in scopes.items() if scope.only != DJANGO_KIND}
 
 
 def test_what_a_ci_job_sets_are_settings() -> None:

@@ -1,0 +1,139 @@
+"""The names in a ``.env`` that are at fault: no setting, of no use to the site, missing. Each fault is a sentence.
+
+``steer`` is what the ``DEPLOY_`` names say, without that prefix. A setting of the interface that this version can't do
+yet stands in :data:`PLANNED` and is refused by name, so that nobody believes it is in force.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from ..core import secret
+from ..core.secret import Secret
+from .scope import DJANGO_KIND, STATIC_KIND, Scope
+from .types import DEFAULT_DATABASE
+
+if TYPE_CHECKING:
+    from .settings import Settings
+
+PREFIX = "DEPLOY_"
+
+# Names of the interface that later versions will do, with the one value that changes nothing.
+PLANNED = {
+    "REDIS": "", "NOTIFY": "", "GPUS": "", "BACKUP_SCHEDULE": "", "BACKUP_KEEP": "7",
+}  # fmt: skip
+PLANNED_FAMILIES = ("CRON_",)
+PROCESS = "PROCESS_"
+FAMILIES = {"processes": f"{PROCESS}<NAME>"}  # fields that several settings make, as their names are written
+# What changes nothing for a site that has no use for the setting.
+HARMLESS = {"DATABASE": {"none", DEFAULT_DATABASE}, "BUILD": {"server"}}
+
+
+def unknown(steer: Mapping[str, Secret], known: Iterable[str]) -> list[str]:
+    """Return a fault for each name that is no setting. ``known``: the fields that are one."""
+    upper = {field.upper() for field in known}
+    return [fault for name, value in steer.items() if (fault := _unknown(name, value.reveal(), upper))]
+
+
+def _unknown(name: str, value: str, known: set[str]) -> str:
+    if name.upper() in known:
+        return ""
+    if name.startswith(PROCESS):
+        good = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]{0,30}", name.removeprefix(PROCESS))
+        return "" if good else f"DEPLOY_{name}: a process is named by letters, digits and _, at most 31."
+    if name in PLANNED or name.startswith(PLANNED_FAMILIES):
+        ignorable = value in {"", PLANNED.get(name)}
+        return "" if ignorable else f"DEPLOY_{name} isn't built yet in this version of Portside: take it out for now."
+    close = difflib.get_close_matches(name, [*known, *PLANNED], n=1)
+    return f"DEPLOY_{name} is no setting" + (f"; did you mean DEPLOY_{close[0]}?" if close else ".")
+
+
+def processes(steer: Mapping[str, Secret]) -> dict[str, str]:
+    """Return what DEPLOY_PROCESS_<NAME> say: names as containers have them, and shell lines."""
+    lines = {_process(name): value.reveal() for name, value in sorted(steer.items()) if name.startswith(PROCESS)}
+    return {name: line for name, line in lines.items() if line.strip()}
+
+
+def _process(name: str) -> str:
+    return name.removeprefix(PROCESS).lower().replace("_", "-")
+
+
+def same_process(steer: Mapping[str, Secret]) -> list[str]:
+    """Return a fault for each process that several settings name."""
+    named = [_process(name) for name in steer if name.startswith(PROCESS)]
+    return [f"Several of DEPLOY_{PROCESS}* name the process {name}." for name in set(named) if named.count(name) > 1]
+
+
+def of_no_use(steer: Mapping[str, Secret], scopes: Mapping[str, Scope]) -> list[str]:
+    """Return a fault for each setting that only the other kind of site has a use for. ``scopes``: by the fields'
+    names."""
+    kind, site = (STATIC_KIND, "a static site") if is_static(steer) else (DJANGO_KIND, "an application")
+    useless = {name for name, scope in scopes.items() if scope.only not in {"", kind}}
+    return [
+        f"DEPLOY_{name}: {site} has no use for it: take it out."
+        for name, value in steer.items()
+        if _field(name) in useless and value.reveal().strip() not in HARMLESS.get(name, set()) | {""}
+    ]
+
+
+def _field(name: str) -> str:
+    """Return the field that a setting is, or is a part of."""
+    return "processes" if name.startswith(PROCESS) else name.lower()
+
+
+def is_static(steer: Mapping[str, Secret]) -> bool:
+    """Return whether the site is a folder of files."""
+    return "KIND" in steer and steer["KIND"].reveal() == STATIC_KIND
+
+
+def secrets_missing(steer: Mapping[str, Secret], env: Mapping[str, Secret]) -> list[str]:
+    """Return a fault for each secret without which an application can't run: SECRET_KEY and, where Portside runs the
+    database, POSTGRES_PASSWORD have no default that would be safe."""
+    if is_static(steer):
+        return []
+    elsewhere = "DATABASE" in steer and steer["DATABASE"].reveal() in {"external", "none"}
+    needed = ["SECRET_KEY"] if elsewhere else ["SECRET_KEY", "POSTGRES_PASSWORD"]
+    faults = {name: secret.weakness(env[name].reveal()) if name in env else "is missing" for name in needed}
+    return [
+        f"{name} {fault}: fab init{' --env new.env' * (fault != 'is missing')} makes a .env with one generated."
+        for name, fault in faults.items()
+        if fault
+    ]
+
+
+def of_the_build(settings: Settings) -> list[str]:
+    """Return a fault for each build argument and secret that names a variable which isn't there."""
+    wanted = {"DEPLOY_BUILD_ARGS": settings.build_args, "DEPLOY_BUILD_SECRETS": settings.build_secrets}
+    return [
+        f"{setting} names {name}, which isn't in the environment file."
+        for setting, named in wanted.items()
+        for name in named
+        if name not in settings.env
+    ]
+
+
+def sentences(details: list[Any], model: type[BaseModel]) -> list[str]:
+    """Return what pydantic found of the model's fields, as sentences that begin with a variable's name, each once."""
+    return list(dict.fromkeys(_sentence(detail, model) for detail in _first_of_each(details)))
+
+
+def _first_of_each(details: list[Any]) -> list[Any]:
+    """Drop "too short" where the parts themselves were at fault: it would only confuse."""
+    at_fault = {detail["loc"][0] for detail in details if len(detail["loc"]) > 1}
+    return [d for d in details if not (d["type"] == "too_short" and d["loc"][0] in at_fault)]
+
+
+def _sentence(detail: Any, model: type[BaseModel]) -> str:
+    message = re.sub(r"^Value error, ", "", str(detail["msg"]))
+    if not detail["loc"]:
+        return f"{message}."
+    field = str(detail["loc"][0])
+    name = PREFIX + field.upper()
+    if detail["type"] == "missing" or detail["type"] == "too_short":
+        return f"{name} is missing: {model.model_fields[field].description}."
+    return f"{name}: {message}."
