@@ -1,5 +1,5 @@
-"""The Docker Engine of this machine. The SDK finds it and exports images. The docker command builds them, because build
-secrets need BuildKit, which the SDK doesn't support."""
+"""The Docker Engine of this machine: the SDK takes images out of it. They are built by the docker
+command, since the SDK can't speak to BuildKit, which build secrets need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from pathlib import Path
 from threading import Thread
 from typing import IO
 
-import docker
 from docker import DockerClient
 from docker.errors import DockerException
 
@@ -25,6 +24,8 @@ from ..core.server_paths import LABEL_SITE
 from ..core.steps import Content
 from ..ssh.payload import add
 from . import errors as build_errors
+from .endpoint import client as endpoint_client
+from .endpoint import endpoints, in_use
 from .image import PORTSIDE_DOCKERFILE, Recipe
 
 A_DAY = 86_400
@@ -35,8 +36,8 @@ BUILD = "Or set DEPLOY_BUILD=server to build the image on the server."
 class Engine:
     """An engine that answered, and the docker command, which uses the same engine."""
 
-    def __init__(self, client: DockerClient, address: str) -> None:
-        self.client, self.address = client, address
+    def __init__(self, client: DockerClient, endpoint: Mapping[str, str]) -> None:
+        self.client, self.endpoint = client, endpoint
 
     @property
     def platform(self) -> str:
@@ -67,7 +68,7 @@ class Engine:
     def _environment(self) -> dict[str, str]:
         # The image of one platform without attestations, because only that is shipped.
         ours = {"DOCKER_BUILDKIT": "1", "BUILDX_BUILDER": "default", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
-        return {**os.environ, **ours, "DOCKER_HOST": self.address}
+        return {**os.environ, **ours, **self.endpoint}
 
     def build(
         self, recipe: Recipe, tag: str, platform: str, say: Callable[[str], None], mask: Callable[[str], str]
@@ -171,31 +172,25 @@ def _as_files(secrets: Mapping[str, Content]) -> Iterator[dict[str, Path]]:
         yield paths
 
 
-def find(timeout: int = 60) -> Engine | None:
-    """Return the first engine that answers, or None. ``timeout``: in seconds."""
-    for address in _addresses():
+def find(timeout: int = 60, *, here: bool = False) -> Engine | None:
+    """Return the first engine that answers, or None. ``timeout``: in seconds. ``here``: see ``endpoints``."""
+    for endpoint in endpoints(here=here):
         with suppress(DockerException, OSError):
-            client = DockerClient(address, timeout=timeout) if address else docker.from_env(timeout=timeout)
+            client = endpoint_client(endpoint, timeout)
             client.ping()
-            return Engine(client, address or os.environ["DOCKER_HOST"])
+            return Engine(client, endpoint)
     return None
 
 
 def needed() -> Engine:
-    """Return the engine that builds images on this machine. Raises Refused if none answers."""
-    # Docker sends nothing of a large image before it has assembled all of it.
+    """Return the engine that builds images. Raises Refused if none answers."""
+    # Of a large image, nothing is heard before Docker has put all of it together.
     if engine := find(timeout=600):
         return engine
-    raise _refused("no Docker Engine answers on this machine", "Install and start Docker")
+    what = "Start it, or choose another one (docker context ls)" if in_use() else "Install and start Docker"
+    raise _refused(f"no Docker Engine answers {where()}", what)
 
 
-def _addresses() -> Iterator[str]:
-    """Yield the addresses where an engine may listen; an empty one stands for DOCKER_HOST, which has priority."""
-    if "DOCKER_HOST" in os.environ:
-        yield ""
-        return
-    home, runtime = os.environ.get("HOME", "/"), os.environ.get("XDG_RUNTIME_DIR", "/run")
-    places = ("/var/run/docker.sock", f"{runtime}/docker.sock", f"{home}/.docker/run/docker.sock")
-    for socket in (*places, f"{home}/.colima/docker.sock"):
-        if Path(socket).exists():
-            yield f"unix://{socket}"
+def where() -> str:
+    """Return where an engine was looked for, as it ends a sentence."""
+    return f"in Docker's context “{name}”" if (name := in_use()) else "on this machine"

@@ -30,7 +30,7 @@ def docker(folder: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> Engine:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
     client: Any = SimpleNamespace(version=lambda: {"Arch": "amd64"})
-    return Engine(client, "unix:///the.sock")
+    return Engine(client, {"DOCKER_HOST": "unix:///the.sock"})
 
 
 def test_a_command_without_buildkit_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_a_build_that_fails_says_what_helps(tmp_path: Path, monkeypatch: pytest.
 def test_an_image_is_taken_out_piece_by_piece() -> None:
     client: Any = SimpleNamespace(api=SimpleNamespace(get_image=lambda tag: iter([tag.encode(), b"-", b"end"])))
     sink = io.BytesIO()
-    Engine(client, "").save("x:1", sink)
+    Engine(client, {}).save("x:1", sink)
     assert sink.read() == b"x:1-end"
 
 
@@ -114,7 +114,7 @@ def test_names_that_a_killed_run_left_are_taken_away_after_a_day() -> None:
     tags = ["portside-build/art:1000-aa", "portside-build/art:90000-bb", "portside-build/art:mine", "other:1-a"]
     images = SimpleNamespace(list=lambda name: [SimpleNamespace(tags=tags)], remove=gone.append)
     client: Any = SimpleNamespace(images=images)
-    Engine(client, "").forget_older("portside-build/art:100000-cc")
+    Engine(client, {}).forget_older("portside-build/art:100000-cc")
     assert gone == tags[:1]
 
 
@@ -137,5 +137,5 @@ def test_a_share_is_of_this_machines_disk(tmp_path: Path, monkeypatch: pytest.Mo
 def test_only_the_sites_own_nameless_images_go() -> None:
     asked: list[dict[str, object]] = []
     client: Any = SimpleNamespace(images=SimpleNamespace(prune=asked.append))
-    Engine(client, "").forget_nameless("art")
+    Engine(client, {}).forget_nameless("art")
     assert asked == [{"dangling": True, "label": "portside.site=art"}]

@@ -115,18 +115,17 @@ def _environment(settings: Settings) -> list[Finding]:
 
 def engine() -> Finding:
     """Check whether a local Docker Engine answers, for images that are built here."""
-    import docker  # noqa: PLC0415 - slow, and only needed for this
+    from ...build import engine as found_by  # noqa: PLC0415 - slow, and only needed for this
 
-    try:
-        client = docker.from_env(timeout=10)
-        try:
-            version = client.version()["Version"]
-        finally:
-            client.close()
-    except docker.errors.DockerException as error:
+    found = found_by.find(timeout=10)
+    if not found:
         return fault(
             "docker",
-            f"DEPLOY_BUILD=local needs a Docker Engine, and none answers on this machine: {error}.",
+            f"DEPLOY_BUILD=local needs a Docker Engine, and none answers {found_by.where()}.",
             "start Docker, or take DEPLOY_BUILD out to build on the server",
         )
-    return fine("docker", f"Docker {version} answers on this machine")
+    try:
+        version = found.client.version()["Version"]
+    finally:
+        found.close()
+    return fine("docker", f"Docker {version} answers {found_by.where()}")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
-import docker
 import pytest
-from docker.errors import DockerException
 
+from deploy.build import engine
 from deploy.cli.doctor import local
 from deploy.cli.doctor.findings import Finding
 from deploy.config.settings import Settings
@@ -79,10 +79,19 @@ def test_a_shell_that_wins_over_the_file(kept: Settings, monkeypatch: pytest.Mon
 
 
 def test_an_engine_that_is_not_there_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(**options: object) -> None:
-        raise DockerException("no such file")
-
-    monkeypatch.setattr(docker, "from_env", nobody)
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     found = local.engine()
     assert (found.level, found.check) == ("fault", "docker")
-    assert "no such file" in found.text
+    assert found.text == "DEPLOY_BUILD=local, and no Docker Engine answers on this machine."
+    monkeypatch.delenv("DOCKER_HOST")
+    monkeypatch.setenv("DOCKER_CONTEXT", "none-such")
+    assert local.engine().text == "DEPLOY_BUILD=local, and no Docker Engine answers in Docker's context “none-such”."
+
+
+def test_an_engine_that_is_there_says_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[bool] = []
+    client = SimpleNamespace(version=lambda: {"Version": "28.1"}, close=lambda: closed.append(True))
+    monkeypatch.setattr(engine, "find", lambda timeout: engine.Engine(client, {}))  # type: ignore[arg-type]
+    found = local.engine()
+    assert (found.level, found.check, found.text) == ("ok", "docker", "Docker 28.1 answers on this machine")
+    assert closed == [True]
