@@ -19,7 +19,7 @@ from ..core.errors import Refused
 from ..core.files import PRACTICE_SSH_CONFIG
 from . import agent as ssh_agent
 from . import known_hosts
-from .config import SSHConfig, asked_for
+from .config import SSHConfig, asked_for, command_of, keys_of
 from .errors import CONNECT_SECONDS, DEAD_LINK_SECONDS, Hop, no_connection
 from .transport import Transport
 
@@ -37,8 +37,13 @@ class _Verify(paramiko.MissingHostKeyPolicy):
 class _Link(Connection):  # type: ignore[misc]
     """A connection that verifies host keys and goes through jump hosts in the same order as ssh."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(
+        self, host: str, *, config: Config, user: str | None = None, port: int | None = None, **more: Any
+    ) -> None:
+        named = destination(host)
+        asked = asked_for(config.base_ssh_config, user or named["user"], port or named["port"])
+        config._set(base_ssh_config=asked)  # all that Fabric takes from ssh_config is for this user and this port
+        super().__init__(host, user, port, config=config, **more)
         self.client.set_missing_host_key_policy(_Verify(self))
 
     def derive_shorthand(self, host_string: str) -> dict[str, Any]:
@@ -52,10 +57,9 @@ class _Link(Connection):  # type: ignore[misc]
 
     def get_gateway(self) -> Connection | str | None:
         """Return the last jump host. Fabric would use them in reverse order, and take ``none`` for a host name."""
-        asked = asked_for(self.config.base_ssh_config, self.original_host, self.user, self.port)
-        jumps = asked.get("proxyjump", "none")
+        jumps = self.ssh_config.get("proxyjump", "none")
         gateway = None if jumps == "none" else self._jump(jumps)
-        return gateway or (asked.get("proxycommand") or "").removeprefix("exec ") or None
+        return gateway or command_of(self) or None
 
     def _jump(self, jumps: str) -> Connection | None:
         gateway = None
@@ -63,12 +67,12 @@ class _Link(Connection):  # type: ignore[misc]
             hop = jump.strip().removeprefix("ssh://")
             if self._is_this(hop):
                 break  # a wildcard's jump host isn't reached through itself
-            gateway = _Link(hop, config=self.config.clone(), gateway=gateway)
+            gateway = _Link(hop, config=_copied(self.config), gateway=gateway)
         return gateway
 
     def _is_this(self, hop: str) -> bool:
         named = destination(hop)
-        found = self.config.base_ssh_config.lookup(named["host"])
+        found = asked_for(self.config.base_ssh_config, named["user"], named["port"]).lookup(named["host"])
         user = named["user"] or found.get("user", self.config.user)
         port = named["port"] or int(found.get("port", self.config.port))
         return bool((found["hostname"], port, user) == (self.host, self.port, self.user))
@@ -84,9 +88,10 @@ class _Link(Connection):  # type: ignore[misc]
     def resolve_connect_kwargs(self, connect_kwargs: dict[str, Any] | None) -> dict[str, Any]:
         """Return arguments with our transport, and without missing key files. No key is offered twice, since a server
         limits the number of attempts."""
+        self.ssh_config["identityfile"] = keys_of(self)
         found = dict(super().resolve_connect_kwargs(connect_kwargs)) | {"transport_factory": self._transport}
         found |= {"allow_agent": False} if self.ssh_config.get("identityagent") == "none" else {}
-        absent = {file for file in self.ssh_config.get("identityfile", []) if not Path(file).exists()}
+        absent = {file for file in self.ssh_config["identityfile"] if not Path(file).exists()}
         keys = [file for file in dict.fromkeys(found.pop("key_filename", [])) if file not in absent]
         return found | ({"key_filename": keys} if keys else {})
 
@@ -114,7 +119,7 @@ def destination(text: str) -> dict[str, Any]:
 def reconnected(given: Connection) -> Connection:
     """Return a connection to the same destination that verifies host keys. It also uses the practice servers'
     ssh_config, and the keys of -i for every jump host."""
-    kwargs = dict(given.connect_kwargs)
+    kwargs = _without_keys(given)
     seconds = kwargs.pop("timeout", None)
     keys = [str(path) for path in given.config.authentication.identities]
     shared = {"key_filename": keys} if keys else {}
@@ -130,6 +135,20 @@ def reconnected(given: Connection) -> Connection:
     for link in links(made) if seconds else ():
         link.connect_timeout = seconds
     return made
+
+
+def _copied(config: Config) -> Config:
+    """The same configuration with its ssh_config, of which Fabric would copy paramiko's part alone."""
+    copied = config.clone()
+    copied._set(base_ssh_config=config.base_ssh_config)
+    return copied
+
+
+def _without_keys(given: Connection) -> dict[str, Any]:
+    """What a connection is made with, but for the keys of ssh_config, which Fabric adds as they are written there."""
+    kwargs, written = dict(given.connect_kwargs), given.ssh_config.get("identityfile", [])
+    keys = [file for file in kwargs.pop("key_filename", []) if file not in written]
+    return kwargs | ({"key_filename": keys} if keys else {})
 
 
 class FleetConnection(Connection):  # type: ignore[misc]
@@ -178,7 +197,7 @@ def _bracketed(host: str) -> str:
 
 def of_hosts(given: Context, hosts: Sequence[str]) -> list[FleetConnection]:
     """Return connections to hosts with the configuration of the given context."""
-    return [FleetConnection(host, config=given.config.clone()) for host in hosts]
+    return [FleetConnection(host, config=_copied(given.config)) for host in hosts]
 
 
 @dataclass(frozen=True)

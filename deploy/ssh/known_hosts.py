@@ -16,7 +16,8 @@ from typing import Any
 
 import paramiko
 
-from .config import path_of, words
+from .config import path_of
+from .config_files import words
 from .errors import ChangedHostKey, RevokedHostKey, UnknownHostKey
 
 FILES = ("~/.ssh/known_hosts", "~/.ssh/known_hosts2")

@@ -70,6 +70,7 @@ TESTED_WITH = {
     "deploy/releases/routes.py": "releases/test_compose.py",
     "deploy/releases/settings_module.py": "releases/test_django.py",
     "deploy/releases/templates.py": "releases/test_compose.py",
+    "deploy/ssh/config_files.py": "ssh/test_config.py",
 }
 """Modules, or packages, whose tests are in a file of another name."""
 

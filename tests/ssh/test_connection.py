@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
+from getpass import getuser
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import paramiko
 import pytest
 from fabric import Config, Connection
 
 from deploy.core.errors import Refused
+from deploy.ssh import config as ssh_config
 from deploy.ssh import connection, known_hosts
 from deploy.ssh.config import SSHConfig
 from deploy.ssh.errors import UnknownHostKey
@@ -46,8 +50,27 @@ Host itself
     HostName 192.0.2.21
     ProxyJump me@192.0.2.21
 Host behind-v6
-    ProxyJump bob@[2001:db8::1]:2222,ssh://[2001:db8::2]
+    ProxyJump bob@[2001:db8::1]:2222,[2001:db8::2]
 """
+LOOP = "wild"
+"""A host whose jump host it is itself: ssh refuses it."""
+
+
+@pytest.fixture(params=["ssh", "paramiko"], autouse=True)
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads ssh_config; ssh does it alone here but for what it refuses."""
+    if request.param == "paramiko":
+        monkeypatch.setattr(ssh_config.shutil, "which", lambda name: None)
+        return
+    if not shutil.which("ssh"):
+        pytest.skip("no ssh here")
+    by_paramiko = SSHConfig._by_paramiko
+
+    def only_what_ssh_refuses(self: SSHConfig, host: str, *typed: Any) -> dict[str, Any]:
+        assert host == LOOP or not self._files or "ssh://" in self._files[0][0], f"ssh didn't read {host}"
+        return by_paramiko(self, host, *typed)
+
+    monkeypatch.setattr(SSHConfig, "_by_paramiko", only_what_ssh_refuses)
 
 
 def given(host: str, text: str = CONFIG, **overrides: object) -> Connection:
@@ -82,6 +105,34 @@ def way(host: str, **overrides: object) -> list[str]:
 )
 def test_jump_hosts_are_passed_in_the_order_that_ssh_takes_them(host: str, expected: list[str]) -> None:
     assert way(host, user="me") == expected
+
+
+def test_a_jump_host_may_be_an_address_of_its_own_kind() -> None:
+    """In a list ssh itself takes none."""
+    text = CONFIG.replace("2222,[2001:db8::2]", "2222,ssh://[2001:db8::2]")
+    links = connection.links(connection.reconnected(given("behind-v6", text, user="me")))
+    assert [f"{link.user}@{link.host}:{link.port}" for link in links] == [
+        "bob@2001:db8::1:2222", "me@2001:db8::2:22", "me@behind-v6:22",
+    ]  # fmt: skip
+
+
+def test_what_counts_for_the_user_typed_counts_all_along(tmp_path: Path) -> None:
+    (tmp_path / "eve").touch()
+    text = (
+        f"Match user eve\n    HostName eves.example\n    ConnectTimeout 7\n    IdentityFile {tmp_path}/%r\n"
+        "Host *\n    User ann\n    ProxyJump %s\n"
+    )
+    found = connection.reconnected(given("eve@web", text.replace("%s", "none")))
+    assert (found.host, found.user, found.connect_timeout) == ("eves.example", "eve", 7)
+    assert found.connect_kwargs["key_filename"] == [f"{tmp_path}/eve"]
+    found = connection.reconnected(given("web", text.replace("%s", "eve@gate")))
+    assert [(link.host, link.user) for link in connection.links(found)] == [("eves.example", "eve"), ("web", "ann")]
+
+
+def test_a_user_set_to_who_we_are_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = f"Host web\n    User {getuser()}\n"
+    assert connection.reconnected(given("web", text, user="me")).user == getuser()
+    assert connection.reconnected(given("other", text, user="me")).user == "me"
 
 
 @pytest.mark.parametrize(
