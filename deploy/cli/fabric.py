@@ -214,9 +214,8 @@ def _secrets(settings: Settings) -> list[Secret]:
     """Return the values to mask: the application's secrets, and passwords in Portside's settings."""
     ours = {"PIP_INDEX": settings.pip_index or ""}
     ours |= {f"BASIC_AUTH_{user}_PASSWORD": password.reveal() for user, password in settings.basic_auth}
-    for name in ("acme_eab_hmac_key", "registry_password"):
-        value = getattr(settings, name)
-        ours[f"{name}_SECRET"] = value.reveal() if value else ""
+    given = {name: getattr(settings, name) for name in settings.scopes()}
+    ours |= {f"{name}_SECRET": value.reveal() for name, value in given.items() if isinstance(value, Secret)}
     values = {name: value.reveal() for name, value in settings.env.items()} | ours
     found = {leaf for name, value in values.items() for leaf in secret.leaves(name, value, _public(settings))}
     return [Secret(leaf) for leaf in sorted(found)]
