@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 PREFIX = "DEPLOY_"
 
-# Names of the interface that later versions will do, with the one value that changes nothing.
+# Settings that later versions will support, with the one value that has no effect.
 PLANNED = {
     "REDIS": "", "NOTIFY": "", "GPUS": "", "BACKUP_SCHEDULE": "", "BACKUP_KEEP": "7",
 }  # fmt: skip
 PLANNED_FAMILIES = ("CRON_",)
 PROCESS = "PROCESS_"
-FAMILIES = {"processes": f"{PROCESS}<NAME>"}  # fields that several settings make, as their names are written
-# What changes nothing for a site that has no use for the setting.
+FAMILIES = {"processes": f"{PROCESS}<NAME>"}  # fields that several settings fill: field -> the form of their names
+# Values that change nothing, so that either kind of site may set them.
 HARMLESS = {"DATABASE": {"none", DEFAULT_DATABASE}, "BUILD": {"server"}}
 
 
@@ -45,12 +45,12 @@ def _unknown(name: str, value: str, known: set[str]) -> str:
         return ""
     if name.startswith(PROCESS):
         good = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_]{0,30}", name.removeprefix(PROCESS))
-        return "" if good else f"DEPLOY_{name}: a process is named by letters, digits and _, at most 31."
+        return "" if good else f"DEPLOY_{name}: the name of a process may have letters, digits and _, at most 31."
     if name in PLANNED or name.startswith(PLANNED_FAMILIES):
         ignorable = value in {"", PLANNED.get(name)}
-        return "" if ignorable else f"DEPLOY_{name} isn't built yet in this version of Portside: take it out for now."
+        return "" if ignorable else f"DEPLOY_{name} isn't supported by this version of Portside. Remove it."
     close = difflib.get_close_matches(name, [*known, *PLANNED], n=1)
-    return f"DEPLOY_{name} is no setting" + (f"; did you mean DEPLOY_{close[0]}?" if close else ".")
+    return f"DEPLOY_{name} isn't a setting" + (f"; did you mean DEPLOY_{close[0]}?" if close else ".")
 
 
 def processes(steer: Mapping[str, Secret]) -> dict[str, str]:
@@ -66,16 +66,15 @@ def _process(name: str) -> str:
 def same_process(steer: Mapping[str, Secret]) -> list[str]:
     """Return a fault for each process that several settings name."""
     named = [_process(name) for name in steer if name.startswith(PROCESS)]
-    return [f"Several of DEPLOY_{PROCESS}* name the process {name}." for name in set(named) if named.count(name) > 1]
+    return [f"Several of DEPLOY_{PROCESS}* define the process {name}." for name in set(named) if named.count(name) > 1]
 
 
 def of_no_use(steer: Mapping[str, Secret], scopes: Mapping[str, Scope]) -> list[str]:
-    """Return a fault for each setting that only the other kind of site has a use for. ``scopes``: by the fields'
-    names."""
-    kind, site = (STATIC_KIND, "a static site") if is_static(steer) else (DJANGO_KIND, "an application")
+    """Return a fault for each setting of the other kind of site. ``scopes``: by the fields' names."""
+    kind, site = (STATIC_KIND, "static sites") if is_static(steer) else (DJANGO_KIND, "applications")
     useless = {name for name, scope in scopes.items() if scope.only not in {"", kind}}
     return [
-        f"DEPLOY_{name}: {site} has no use for it: take it out."
+        f"DEPLOY_{name} doesn't apply to {site}. Remove it."
         for name, value in steer.items()
         if _field(name) in useless and value.reveal().strip() not in HARMLESS.get(name, set()) | {""}
     ]
@@ -92,22 +91,21 @@ def is_static(steer: Mapping[str, Secret]) -> bool:
 
 
 def secrets_missing(steer: Mapping[str, Secret], env: Mapping[str, Secret]) -> list[str]:
-    """Return a fault for each secret without which an application can't run: SECRET_KEY and, where Portside runs the
-    database, POSTGRES_PASSWORD have no default that would be safe."""
+    """Return a fault for each missing or weak secret: SECRET_KEY, and POSTGRES_PASSWORD for Portside's own database."""
     if is_static(steer):
         return []
     elsewhere = "DATABASE" in steer and steer["DATABASE"].reveal() in {"external", "none"}
     needed = ["SECRET_KEY"] if elsewhere else ["SECRET_KEY", "POSTGRES_PASSWORD"]
     faults = {name: secret.weakness(env[name].reveal()) if name in env else "is missing" for name in needed}
     return [
-        f"{name} {fault}: fab init{' --env new.env' * (fault != 'is missing')} makes a .env with one generated."
+        f"{name} {fault}: fab init{' --env new.env' * (fault != 'is missing')} creates a .env with a generated one."
         for name, fault in faults.items()
         if fault
     ]
 
 
 def of_the_build(settings: Settings) -> list[str]:
-    """Return a fault for each build argument and secret that names a variable which isn't there."""
+    """Return a fault for each build argument or secret whose variable is missing."""
     wanted = {"DEPLOY_BUILD_ARGS": settings.build_args, "DEPLOY_BUILD_SECRETS": settings.build_secrets}
     return [
         f"{setting} names {name}, which isn't in the environment file."
@@ -123,7 +121,7 @@ def sentences(details: list[Any], model: type[BaseModel]) -> list[str]:
 
 
 def _first_of_each(details: list[Any]) -> list[Any]:
-    """Drop "too short" where the parts themselves were at fault: it would only confuse."""
+    """Drop "too short" if the parts themselves are at fault: it would only confuse."""
     at_fault = {detail["loc"][0] for detail in details if len(detail["loc"]) > 1}
     return [d for d in details if not (d["type"] == "too_short" and d["loc"][0] in at_fault)]
 

@@ -83,14 +83,16 @@ class Settings(BaseModel):
     site: SiteName = setting(
         SITE,
         ...,
-        "the site's name on the server, unique there; it belongs to the project that was built under it first",
+        "the site's name on the server, unique there; the first project deployed under it owns it",
     )
     hosts: Servers = setting(
-        SITE, (), "where tasks go without `-H`: the server or servers, as `-H` takes them", makes_release=False
+        SITE, (), "the server or servers that tasks use without `-H`, in the form that `-H` takes", makes_release=False
     )
-    domains: Hosts = setting(SITE, ..., "comma-separated; the first is canonical", min_length=1)
-    redirect_domains: Hosts = setting(SITE, (), "redirect to the canonical one, permanently", makes_release=False)
-    kind: Kind = setting(SITE, DJANGO_KIND, "what the site is: a Django project, or `static`: a folder of files")
+    domains: Hosts = setting(SITE, ..., "host names, comma-separated; the first is canonical", min_length=1)
+    redirect_domains: Hosts = setting(
+        SITE, (), "host names that redirect permanently to the canonical one", makes_release=False
+    )
+    kind: Kind = setting(SITE, DJANGO_KIND, "`django`: a Django project, or `static`: a folder of files")
     app: str = setting(
         SITE,
         ".",
@@ -104,21 +106,27 @@ class Settings(BaseModel):
         " or the name of an image that the server pulls",
     )
     registry_user: RegistryUser | None = setting(
-        IMAGE, None, "as whom the image is pulled, where its registry asks for a name", makes_release=False
+        IMAGE, None, "user name for the image registry, if it requires a login", makes_release=False
     )
     registry_password: Password | None = setting(
         IMAGE,
         None,
-        "the password or token; on the server for the time of the pull alone",
+        "password or token for the registry; on the server only during the pull",
         exclude=True,
         makes_release=False,
     )
-    dockerfile: str | None = setting(BUILD, None, "the app's own Dockerfile if it has one, else Portside's")
-    python: PythonVersion | None = setting(BUILD, None, "for Portside's Dockerfile; from the project, else 3.13")
+    dockerfile: str | None = setting(
+        BUILD,
+        None,
+        "a Dockerfile, or `portside` for Portside's own; the app's own `Dockerfile` if it has one, else Portside's",
+    )
+    python: PythonVersion | None = setting(
+        BUILD, None, "Python version for Portside's Dockerfile; the project's if it names one, else 3.13"
+    )
     apt: DebianPackages = setting(BUILD, (), "extra Debian packages, for Portside's Dockerfile")
     pip: PythonPackages = setting(BUILD, (), "extra Python packages, for Portside's Dockerfile")
-    build_args: Names = setting(BUILD, (), "names of build arguments, taken from .env")
-    build_secrets: Names = setting(BUILD, (), "names of build secrets (BuildKit), taken from .env")
+    build_args: Names = setting(BUILD, (), "names of build arguments whose values are in `.env`")
+    build_secrets: Names = setting(BUILD, (), "names of build secrets (BuildKit) whose values are in `.env`")
     build_ca: str | None = setting(BUILD, None, "a CA bundle for the build")
     pip_index: PackageIndex | None = setting(BUILD, None, "a package index for the build")
     build_cache: CacheSize | None = setting(
@@ -131,13 +139,13 @@ class Settings(BaseModel):
     )
     files: PathPairs = setting(IMAGE, (), "LOCAL:PATH, comma-separated: additional files for the image")
     application: Application | None = setting(
-        APPLICATION, None, "module:callable, WSGI or ASGI; Django's WSGI_APPLICATION if not given"
+        APPLICATION, None, "module:callable, WSGI or ASGI; Django's WSGI_APPLICATION by default"
     )
     worker_class: WorkerClass = setting(APPLICATION, "gthread", "Gunicorn's worker class")
     workers: int | None = setting(
         APPLICATION,
         None,
-        "Gunicorn's workers in a web container; by the server's cores and memory if not given",
+        "Gunicorn workers per web container; by the server's cores and memory by default",
         ge=1,
         le=256,
     )
@@ -149,87 +157,107 @@ class Settings(BaseModel):
         "that the application starts while loading don't run in the workers",
     )
     memory: Memory | None = setting(APPLICATION, None, "memory limit of a web container")
-    cpus: float | None = setting(APPLICATION, None, "limit of a web container, in cores", ge=0.01, le=1024)
-    ports: PortRange = setting(APPLICATION, "8100-8999", "where the local ports are taken from")
-    replicas: int = setting(APPLICATION, 1, "web containers behind the upstream", ge=1, le=64)
+    cpus: float | None = setting(APPLICATION, None, "CPU limit of a web container, in cores", ge=0.01, le=1024)
+    ports: PortRange = setting(APPLICATION, "8100-8999", "range of the local ports for web containers")
+    replicas: int = setting(APPLICATION, 1, "number of web containers", ge=1, le=64)
     upstream: Upstream = setting(
         APPLICATION,
         "socket",
-        "how Nginx reaches Gunicorn: by its unix sockets, or by its local ports",
+        "how Nginx connects to Gunicorn: by unix `socket`, or by local `port`",
         makes_release=False,
     )
-    protocol: Protocol = setting(APPLICATION, "http", "spoken between Nginx and Gunicorn: http or uwsgi")
-    volumes: Volumes = setting(APPLICATION, (), "NAME:PATH: folders shared by all releases, like media but not served")
+    protocol: Protocol = setting(APPLICATION, "http", "protocol between Nginx and Gunicorn: http or uwsgi")
+    volumes: Volumes = setting(
+        APPLICATION, (), "NAME:PATH, comma-separated: folders that all releases share, like media but not served"
+    )
     collectstatic: Switch = setting(
-        APPLICATION, True, "off for an app that has no STATIC_ROOT or ships its files collected"
+        APPLICATION,
+        True,
+        "off: don't run collectstatic, for an app without STATIC_ROOT or with collected files in its image",
     )
     database: Database = setting(
-        DATABASE, DEFAULT_DATABASE, "the database's image; external (DATABASE_URL says where); none"
+        DATABASE, DEFAULT_DATABASE, "the database's image; `external`, if DATABASE_URL names another server; or `none`"
     )
     database_port: int | None = setting(
-        DATABASE, None, "also publish the database on 127.0.0.1 here", ge=1024, le=65535
+        DATABASE, None, "also publish the database on this port of 127.0.0.1", ge=1024, le=65535
     )
-    allow_debug: Switch = setting(APPLICATION, False, "DEBUG on is refused otherwise")
-    before: str | None = setting(RELEASE, None, "command in the new release before the switch", only=DJANGO_KIND)
-    after: str | None = setting(RELEASE, None, "command in the new release after the switch", only=DJANGO_KIND)
+    allow_debug: Switch = setting(APPLICATION, False, "on: allow a deploy with DEBUG on, which is refused otherwise")
+    before: str | None = setting(
+        RELEASE, None, "command that runs in the new release before the switch", only=DJANGO_KIND
+    )
+    after: str | None = setting(
+        RELEASE, None, "command that runs in the new release after the switch", only=DJANGO_KIND
+    )
     health_path: UrlPath = setting(
         RELEASE,
         "/",
-        "path of the health check; redirects within the site's names are followed, and the page they "
-        "end at must answer below 400",
+        "path of the health check; redirects within the site's names are followed, and the final page "
+        "must answer below 400",
     )
     health_timeout: int = setting(
-        RELEASE, 60, "seconds until a release must be healthy", ge=1, le=3600, only=DJANGO_KIND
+        RELEASE, 60, "seconds within which a release must be healthy", ge=1, le=3600, only=DJANGO_KIND
     )
     drain: int = setting(
-        RELEASE, 30, "seconds that old connections are given", ge=0, le=3600, only=DJANGO_KIND, makes_release=False
+        RELEASE,
+        30,
+        "seconds to wait for open connections to the old release",
+        ge=0,
+        le=3600,
+        only=DJANGO_KIND,
+        makes_release=False,
     )
-    keep: int = setting(RELEASE, 5, "releases kept", ge=2, le=100, makes_release=False)
-    max_body: BodySize = setting(NGINX, "75m", "largest upload", only=DJANGO_KIND)
-    acme_email: Mail | None = setting(CERTIFICATES, None, "whom the certificate authority may write to")
+    keep: int = setting(RELEASE, 5, "number of releases to keep", ge=2, le=100, makes_release=False)
+    max_body: BodySize = setting(NGINX, "75m", "size limit of an upload", only=DJANGO_KIND)
+    acme_email: Mail | None = setting(CERTIFICATES, None, "mail address for the certificate authority's notices")
     acme_server: Directory | None = setting(
-        CERTIFICATES, None, "another authority's ACME directory; Let's Encrypt's if not given"
+        CERTIFICATES, None, "ACME directory of another certificate authority; Let's Encrypt by default"
     )
     acme_ca: str | None = setting(CERTIFICATES, None, "a CA bundle (PEM) to trust for that directory")
     acme_eab_kid: KeyId | None = setting(
-        CERTIFICATES, None, "external account binding: the key's identifier, where the authority asks for one"
+        CERTIFICATES, None, "external account binding: the key's identifier, if the authority requires one"
     )
     acme_eab_hmac_key: Key | None = setting(CERTIFICATES, None, "external account binding: the key", exclude=True)
     acme_dns: DnsPlugin | None = setting(
-        CERTIFICATES, None, "prove names by their DNS, by this plugin of certbot's: wildcards need it"
+        CERTIFICATES, None, "certbot plugin that proves names by DNS, such as cloudflare; wildcards require it"
     )
     acme_dns_credentials: str | None = setting(
-        CERTIFICATES, None, "the plugin's credentials: a file, which goes to the server for root alone to read"
+        CERTIFICATES, None, "file with the plugin's credentials; on the server only root can read it"
     )
     acme_dns_seconds: int | None = setting(
-        CERTIFICATES, None, "until all name servers have the proof; the plugin's own if not given", ge=0, le=3600
+        CERTIFICATES,
+        None,
+        "seconds until all name servers have the DNS record; the plugin's own default if not set",
+        ge=0,
+        le=3600,
     )
     tls_cert: str | None = setting(
-        CERTIFICATES, None, "a certificate of your own instead (PEM): the site's, then those of its issuers"
+        CERTIFICATES, None, "your own certificate (PEM): the site's first, then its issuers'"
     )
-    tls_key: str | None = setting(CERTIFICATES, None, "its private key (PEM)")
-    hsts: int = setting(
-        NGINX, 63072000, "seconds for which browsers remember to use HTTPS; 0 makes them forget it", ge=0
-    )
+    tls_key: str | None = setting(CERTIFICATES, None, "private key of your own certificate (PEM)")
+    hsts: int = setting(NGINX, 63072000, "seconds for which browsers must use HTTPS; 0 tells them to stop", ge=0)
     http3: Switch = setting(
-        NGINX, False, "HTTP/3 beside HTTP/2, by UDP port 443: where the server's Nginx can, once there is HTTPS"
+        NGINX,
+        False,
+        "on: HTTP/3 besides HTTP/2, on UDP port 443, if the server's Nginx supports it and the site has HTTPS",
     )
     basic_auth: Users = setting(
-        NGINX, (), "user:password, comma-separated: who may see the site; stored hashed", exclude=True
+        NGINX, (), "user:password, comma-separated: logins that may see the site; stored hashed", exclude=True
     )
-    allow: Networks = setting(NGINX, (), "addresses and networks (CIDR) that alone may see the site")
-    deny: Networks = setting(NGINX, (), "addresses and networks (CIDR) that may not")
+    allow: Networks = setting(NGINX, (), "only these addresses and networks (CIDR) may see the site")
+    deny: Networks = setting(NGINX, (), "these addresses and networks (CIDR) may not see the site")
     rate_limit: Rate | None = setting(
         NGINX,
         None,
-        "requests of one address to the application; as many at once; more are answered 429",
+        "rate limit of requests to the application per client address, with a burst of the same number; more get 429",
         only=DJANGO_KIND,
     )
     cache: Time | None = setting(
-        NGINX, None, "how long Nginx keeps answers for visitors without cookies", only=DJANGO_KIND
+        NGINX, None, "how long Nginx caches responses for visitors without cookies", only=DJANGO_KIND
     )
-    nginx_include: str | None = setting(NGINX, None, "a file of yours, put into the site's server block")
-    real_ip: Networks = setting(NGINX, (), "proxies in front (CIDR) whose X-Forwarded-For tells the visitor's address")
+    nginx_include: str | None = setting(NGINX, None, "your own file to include in the site's server block")
+    real_ip: Networks = setting(
+        NGINX, (), "proxies in front of the server (CIDR), whose X-Forwarded-For has the visitor's address"
+    )
     block_agents: Agents = setting(NGINX, (), "drop requests whose User-Agent contains one of these words")
     fallback: Page | None = setting(
         STATIC_SITE,
@@ -237,10 +265,7 @@ class Settings(BaseModel):
         "static sites: the file to serve for paths that don't exist, such as index.html of a single-page"
         " application; missing files with a usual file ending still get 404",
     )
-    firewall: Switch = Field(
-        True, description="manage ufw, which opens sshd's own port, 80 and 443; off: don't touch it"
-    )
-    firewall: Switch = setting(SERVER, True, "ufw: sshd's own port, 80 and 443; off leaves it alone")
+    firewall: Switch = setting(SERVER, True, "manage ufw, which opens sshd's own port, 80 and 443; off: don't touch it")
 
     processes: Mapping[str, str] = setting(
         APPLICATION, {}, "shell command of another process of the same image, such as a queue worker"

@@ -82,10 +82,10 @@ def test_an_engine_that_is_not_there_is_a_fault(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     found = local.engine()
     assert (found.level, found.check) == ("fault", "docker")
-    assert found.text == "DEPLOY_BUILD=local, and no Docker Engine answers on this machine."
+    assert found.text == "DEPLOY_BUILD=local needs a Docker Engine, and none answers on this machine."
     monkeypatch.delenv("DOCKER_HOST")
     monkeypatch.setenv("DOCKER_CONTEXT", "none-such")
-    assert local.engine().text == "DEPLOY_BUILD=local, and no Docker Engine answers in Docker's context “none-such”."
+    assert local.engine().text == "DEPLOY_BUILD=local needs a Docker Engine, and none answers in Docker's context “none-such”."
 
 
 def test_an_engine_that_is_there_says_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
