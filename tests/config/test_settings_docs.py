@@ -2,19 +2,43 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from deploy.config import settings_docs
 from deploy.config.names import FAMILIES
 from deploy.config.settings import Settings
 from deploy.core.files import SETTINGS_DOCS
 
+NEEDED = {
+    "DEPLOY_DOMAINS": "example.com",
+    "SECRET_KEY": "a-key-that-is-long-enough-and-random-9f3k2j4h5g6",
+    "POSTGRES_PASSWORD": "kd83jf02kdk3n4b5v6c7x8",
+}
+
 
 def test_the_page_is_what_the_settings_say() -> None:
     assert SETTINGS_DOCS.read_text(encoding="utf-8") == settings_docs.markdown(), (
-        "type python -m deploy.config.settings_docs"
+        "run python -m deploy.config.settings_docs"
     )
 
 
-def test_every_setting_is_a_row() -> None:
+def test_every_setting_is_a_row_of_one_group() -> None:
+    grouped = [name for group in settings_docs.GROUPS for name in group.fields.split()]
+    assert sorted(grouped) == sorted(Settings.known() | set(FAMILIES))
     rows = [line for line in settings_docs.markdown().splitlines() if line.startswith("| `DEPLOY_")]
-    assert len(rows) == len(Settings.known()) + len(FAMILIES)
+    assert len(rows) == len(grouped)
     assert [row.count(" | ") for row in rows] == [2] * len(rows)
+
+
+@pytest.mark.parametrize("group", settings_docs.GROUPS, ids=lambda group: group.title)
+def test_an_example_can_be_deployed_and_shows_its_group(group: settings_docs.Group, tmp_path: Path) -> None:
+    shown = dict(line.split("=", 1) for line in group.example.splitlines())
+    env = tmp_path / "site" / ".env"
+    env.parent.mkdir()
+    env.write_text("".join(f"{name}={value}\n" for name, value in (NEEDED | shown).items()), encoding="utf-8")
+    assert Settings.load(env).domains
+    names = {name.removeprefix("DEPLOY_").lower() for name in shown}
+    families = {"processes" for name in names if name.startswith("process_")}
+    assert names & set(group.fields.split()) or families
