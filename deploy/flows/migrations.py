@@ -32,7 +32,7 @@ _LOCK_TIMEOUT = {"portside_lock_timeout.py": REMOTE / "portside_lock_timeout.py"
 _FORWARD = {"forward.py": REMOTE / "forward.py"} | _LOCK_TIMEOUT
 _BACK = {"back.py": REMOTE / "back.py"} | _LOCK_TIMEOUT | _HISTORY
 BEHIND = "behind"  # in the site's record: the live release, if its migrations were reverted before a switch
-SPLIT = "Split it over several deploys: see “Expand and contract” in docs/deploy.md."
+SPLIT = "Split it over several deploys: see “Expand and contract” in docs/migrations.md."
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def check_rollback(run: Run, answer: Answer, wanted: Answer) -> None:
             f"{identity} can't work with the database as {live} left it:\n{_why_incompatible(answer, wanted)}",
             hint=f"To revert the migrations too, after a dump: {run.again(migrations=True)}\n"
             f"To roll back anyway: {run.again(allow_breaking=True)}\n"
-            "“Going back” in docs/deploy.md explains what is lost.",
+            "“The database” in docs/rollback.md explains what is lost.",
         )
 
 

@@ -33,7 +33,7 @@ from ..kit.waiting import left, until
 
 # What a refusal leaves behind, a line of what was tried and the same settings; and what another site's process writes.
 STAYS = ("/history.jsonl", "/env.portside", "/volumes/")
-# The recipe of docs/deploy.md: "title" becomes "subject" in three deploys.
+# The recipe of docs/migrations.md: "title" becomes "subject" in three deploys.
 EXPAND = {
     **model(
         'title = models.CharField(max_length=40, db_default="")',
@@ -132,7 +132,7 @@ def test_a_migration_that_would_break_the_live_release_is_refused(notes: Project
     assert f"This would break {release}, which serves visitors until the switch:" in done.err
     assert "  notes.0002_rename: RenameField renames the column notes_note.title to subject" in done.err
     assert f"Release {release} is live, as before." in done.err
-    assert "docs/deploy.md" in done.err
+    assert "docs/migrations.md" in done.err
     assert f"fab deploy --allow-breaking -H {notes.server.name}" in done.err
     assert fingerprint(notes.server, without=STAYS) == before
 
