@@ -1,6 +1,6 @@
 """Site: every name and every path of a site on the server. No other module spells one out.
 
-The layout under ``/srv/portside/<site>`` and the reasons for it are in docs/design.md.
+The layout under ``/srv/portside/<site>`` and the reasons for it are in docs/dev/design.md.
 """
 
 from __future__ import annotations
