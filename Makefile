@@ -9,7 +9,7 @@ E2E := $(PYTEST) -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # Units at once: more are sooner done; fewer cost less, beside other tests.
 UNITS ?= 4
 
-.PHONY: help setup engine install-engine ready demo test test-all unit e2e e2e-core quick durations check fmt bench clean
+.PHONY: help setup engine install-engine ready demo test test-all unit e2e e2e-core quick durations check fmt bench screens clean
 
 help:  ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -75,6 +75,9 @@ fmt: setup  ## put the code in order
 
 bench: setup engine  ## what it costs and what visitors notice, side by side; fewer: BENCH="--load 3"
 	@.venv/bin/python -m tests.bench $(BENCH)
+
+screens: ready  ## the docs' pictures and transcripts, from a run on a practice server
+	@.venv/bin/python -m tests.screens
 
 clean:  ## take away what was made here, the practice server too
 	@test ! -x $(FAB) || $(FAB) practice --down

@@ -1,7 +1,7 @@
 """Pictures for the docs, made of a real run: what ``fab`` prints on a practice server, and the sample site.
 
-``make screens`` clones what is committed, deploys it as the quick start says, and writes ``docs/screens/``. What each
-command prints goes to standard output too, for the transcripts in docs/quickstart.md.
+``make screens`` clones what is committed, deploys it as the quick start says, and writes ``docs/screens/`` and the
+transcripts in docs/quickstart.md.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import getpass
 import os
 import pty
 import re
-import shutil
 import socket
 import struct
 import subprocess
@@ -21,11 +20,12 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from PIL import Image
+from playwright.sync_api import ViewportSize, sync_playwright
 from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
@@ -35,10 +35,12 @@ from deploy.core.files import PRACTICE, TOP
 from deploy.practice import Practice
 
 SCREENS = TOP / "docs" / "screens"
+QUICKSTART = TOP / "docs" / "quickstart.md"
+TRANSCRIPT = re.compile(r"(?<=^```console\n)\$ (fab [^\n]*)\n.*?(?=^```$)", re.MULTILINE | re.DOTALL)
 SERVER, DOMAIN = "server", "portfolio.example"
 COLUMNS = 110
 FAB = (str(TOP / ".venv" / "bin" / "python"), "-m", "fabric")
-PICTURE = {"width": 1180, "height": 760}
+PICTURE = ViewportSize(width=1180, height=760)
 CONTROLS = re.compile(r"(\x1b\[[0-9;?]*[A-Za-z]|\r|\n)")
 FONTS = re.compile(r"@font-face \{\{.*?\}\}\s*", re.DOTALL)
 MONOSPACE = 'ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace'
@@ -46,9 +48,13 @@ MONOSPACE = 'ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", 
 
 @dataclass(frozen=True)
 class Laptop:
-    """A home folder with nothing in it but a clone and an SSH key, as the user of the quick start has."""
+    """A home folder with nothing in it but a clone and an SSH key, as the user of the quick start has.
+
+    ``printed``: what each command printed, without colours.
+    """
 
     home: Path
+    printed: dict[str, str] = field(default_factory=dict)
 
     @property
     def clone(self) -> Path:
@@ -73,15 +79,16 @@ class Laptop:
         with (self.clone / ".env").open("a", encoding="utf-8") as file:
             file.writelines(f"{name}={value}\n" for name, value in lines.items())
 
-    def fab(self, *words: str, ends_with: tuple[int, ...] = (0,)) -> str:
-        """Types a command on a terminal; what stands there in the end, with its colours. Raises SystemExit."""
-        print(f"\n$ fab {' '.join(words)}", flush=True)
-        began = time.monotonic()
+    def fab(self, *words: str, ends_with: tuple[int, ...] = (0,), comment: str = "") -> str:
+        """Runs a command on a terminal; what stands there in the end, with its colours. Raises SystemExit."""
+        command, began = f"fab {' '.join(words)}{comment}", time.monotonic()
         output, code = self._on_a_terminal((*FAB, *words))
         screen = self._without_this_machine("\n".join(lines_of(output)).strip("\n"))
-        print(Text.from_ansi(screen).plain, f"\n# exit code {code}, {time.monotonic() - began:.1f} s", flush=True)
+        text = "\n".join(line.rstrip() for line in Text.from_ansi(screen).plain.split("\n"))
+        print(f"$ {command}\n{text}\n# exit code {code}, {time.monotonic() - began:.1f} s\n", flush=True)
         if code not in ends_with:
-            sys.exit(f"fab {words[0]} ended with exit code {code}")
+            sys.exit(f"{command} ended with exit code {code}")
+        self.printed[command] = text
         return screen
 
     def _on_a_terminal(self, words: tuple[str, ...]) -> tuple[str, int]:
@@ -130,9 +137,9 @@ def lines_of(output: str) -> list[str]:
         elif re.fullmatch(r"\x1b\[\d*A", part):
             row = max(0, row - int(part[2:-1] or 1))
         elif part == "\x1b[2K":
-            lines[row] = ""
+            lines[row], fresh = "", False
         elif re.fullmatch(r"\x1b\[[0-9;]*m", part):
-            lines[row] += part
+            lines[row], fresh = part if fresh else lines[row] + part, False
         elif part and not part.startswith("\x1b"):
             lines[row] = part if fresh else lines[row] + part
             fresh = False
@@ -145,7 +152,9 @@ def svg(screen: str, command: str, name: str) -> str:
     console.print(Text(f"$ {command}", style="bold"))
     for line in screen.split("\n"):
         console.print(Text.from_ansi(line))
-    code = FONTS.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code, monospace", MONOSPACE).replace("Fira Code", "monospace")
+    code = (
+        FONTS.sub("", CONSOLE_SVG_FORMAT).replace("Fira Code, monospace", MONOSPACE).replace("Fira Code", "monospace")
+    )
     return console.export_svg(title=command, code_format=code, unique_id=f"portside-{name}")
 
 
@@ -155,6 +164,19 @@ def picture(name: str, screen: str, command: str) -> None:
     if "url(http" in text or "@import" in text:
         sys.exit(f"{name}.svg would fetch something from the network.")
     (SCREENS / f"{name}.svg").write_text(text, encoding="utf-8")
+
+
+def transcribe(printed: dict[str, str]) -> None:
+    """Writes what the commands printed into docs/quickstart.md."""
+    text = QUICKSTART.read_text(encoding="utf-8")
+    QUICKSTART.write_text(transcribed(text, printed), encoding="utf-8")
+
+
+def transcribed(text: str, printed: dict[str, str]) -> str:
+    """A page in which each block of a command that was run has what it printed."""
+    return TRANSCRIPT.sub(
+        lambda block: f"$ {block[1]}\n{printed[block[1]]}\n" if block[1] in printed else block[0], text
+    )
 
 
 def photograph(server: Practice) -> None:
@@ -169,6 +191,8 @@ def photograph(server: Practice) -> None:
         page.goto(f"https://{DOMAIN}/", wait_until="networkidle")
         page.screenshot(path=SCREENS / "site.png")
         browser.close()
+    colours = Image.open(SCREENS / "site.png").convert("RGB").quantize(128)
+    colours.save(SCREENS / "site.png", optimize=True)
 
 
 @contextmanager
@@ -204,11 +228,11 @@ def main() -> None:
         photograph(server)
         change(laptop)
         picture("plan", laptop.fab("plan", "-H", SERVER, ends_with=(10,)), f"fab plan -H {SERVER}")
-        laptop.fab("deploy", "-H", SERVER)
+        laptop.fab("deploy", "-H", SERVER, comment="   # after a change")
         for task in ("status", "releases", "rollback"):
             laptop.fab(task, "-H", SERVER)
         picture("doctor", laptop.fab("doctor", "-H", SERVER, ends_with=(0, 1)), f"fab doctor -H {SERVER}")
-        shutil.rmtree(laptop.clone)
+        transcribe(laptop.printed)
 
 
 if __name__ == "__main__":
