@@ -9,7 +9,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from invoke import Collection
 
+import fabfile
 from deploy.config.names import FAMILIES, PLANNED, PLANNED_FAMILIES
 from deploy.config.scope import DJANGO_KIND
 from deploy.config.settings import Settings
@@ -143,6 +145,35 @@ def test_the_design_lists_the_packages_in_the_order_of_their_imports() -> None:
     assert rooms == [*reversed(contract["layers"]), "remote"]
     assert set(rooms) == folders | {"remote"}
     assert [path.name for path in (TOP / "deploy").glob("*.py")] == ["__init__.py"]
+
+
+# Commands
+
+
+SPAN = re.compile(r"`([^`]+)`")
+COMMAND = re.compile(r"(?:^|\$ )(?:\.venv/bin/)?fab ([a-z]+)\b([^\n|]*)")
+
+
+def commands(page: Path) -> set[tuple[str, str]]:
+    """What a page says to run: tasks, each with what follows."""
+    text = text_of(page)
+    blocks = [line.strip() for block in CODE.findall(text) for line in block.splitlines()]
+    spans = [" ".join(span.split()) for span in SPAN.findall(CODE.sub("", text))]
+    return {(found[1], found[2]) for line in (*blocks, *spans) if (found := COMMAND.match(line))}
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "CHANGELOG.md"], ids=str)
+def test_a_command_on_a_page_can_be_run(page: Path) -> None:
+    there = {
+        name: {f"--{arg.name}".replace("_", "-") for arg in task.get_arguments()}
+        for name, task in Collection.from_module(fabfile).tasks.items()
+    }
+    wrong = []
+    for task, rest in commands(page):
+        words = re.sub(r'"[^"]*"', "", rest.split("   ")[0])  # what stands further to the right explains it
+        if set(re.findall(r"(?<!\S)--[a-z-]+", words)) - there.get(task, set()) or task not in there:
+            wrong.append(f"fab {task}{rest}")
+    assert wrong == []
 
 
 # Promises
