@@ -57,6 +57,16 @@ def test_the_stages_in_the_table_of_a_deploy_are_its_own() -> None:
     assert tuple(rows) == flow.DEPLOY.stages
 
 
+def test_the_stages_of_a_rollback_are_listed() -> None:
+    *first, last = flow.ROLLBACK.stages
+    assert f"{', '.join(first)} and {last}" in " ".join(text_of(Path("docs/rollback.md")).split())
+
+
+def test_the_stages_of_certs_are_listed() -> None:
+    section = text_of(Path("docs/certificates.md")).partition("## Its stages")[2].partition("\n## ")[0]
+    assert tuple(re.findall(r"\*\*(\w+)\*\*", section)) == flow.CERTS.stages
+
+
 @pytest.mark.parametrize("name", sorted({name.upper() for name in Settings.known()} | set(PLANNED)))
 def test_every_setting_is_documented(name: str) -> None:
     assert f"`DEPLOY_{name}`" in (DOCS / "settings.md").read_text(encoding="utf-8")
