@@ -84,7 +84,8 @@ def test_no_setting_is_documented_that_does_not_exist() -> None:
 
 
 def test_the_settings_of_a_static_site_are_documented() -> None:
-    text = (DOCS / "static.md").read_text(encoding="utf-8").partition("\n## Settings\n")[2].partition("\n\nWith ")[0]
+    page = text_of(Path("docs/static-sites.md"))
+    text = page.partition("\n## Settings\n")[2].partition("\n\nWith ")[0]
     named = re.findall(r"`DEPLOY_([A-Z0-9_]+\*?)`", text)
     scopes = Settings.scopes()
     told = {field for name in named for field in scopes if fnmatch(field.upper(), name)}

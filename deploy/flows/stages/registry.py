@@ -1,4 +1,4 @@
-"""Registry of stages: each one's name, which is its heading on the screen and in docs/deploying.md, and when it runs."""
+"""Registry of stages: the name of each, its heading on the screen and in docs/deploying.md, and when it runs."""
 
 from __future__ import annotations
 

@@ -85,7 +85,8 @@ def test_an_engine_that_is_not_there_is_a_fault(monkeypatch: pytest.MonkeyPatch)
     assert found.text == "DEPLOY_BUILD=local needs a Docker Engine, and none answers on this machine."
     monkeypatch.delenv("DOCKER_HOST")
     monkeypatch.setenv("DOCKER_CONTEXT", "none-such")
-    assert local.engine().text == "DEPLOY_BUILD=local needs a Docker Engine, and none answers in Docker's context “none-such”."
+    text = local.engine().text
+    assert text == "DEPLOY_BUILD=local needs a Docker Engine, and none answers in Docker's context “none-such”."
 
 
 def test_an_engine_that_is_there_says_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
