@@ -44,7 +44,7 @@ def texts(folder: Path) -> Texts:
         settings = sample.settings(folder, lines)
         site = Site(settings.site)
         release = site.release(sample.NEW)
-        steps = {step.words[1]: step for step in compose.release_steps(settings, release, facts, "")}
+        steps = {step.path: step for step in compose.release_steps(settings, release, facts, "")}
         for path in (release.gunicorn, release.healthy):
             found[f"{path.rpartition('/')[2]}.txt"][path] = steps[path].files["content"].decode()
         asking, serving = (
@@ -123,7 +123,7 @@ class Transcript:
 
     def _text(self, step: Step, name: str, text: str) -> list[str]:
         """The golden file that holds the text, the difference to what was at its place before, or all of it."""
-        folder, path = re.fullmatch(r"([0-9a-f]{12}/new/)?(.*)", step.words[1] if name == "content" else name).groups()
+        folder, path = re.fullmatch(r"([0-9a-f]{12}/new/)?(.*)", step.path if name == "content" else name).groups()
         place = "record" if Path(path).name in RECORDS else path
         label, before = self.last.get(place, ("", ""))
         self.last[place] = (f"{Path(path).name} before", text)

@@ -43,10 +43,9 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 
 from deploy.build import source
-from deploy.cli.plan import dry_run
 from deploy.core.errors import ConnectionLost, PortsideError, StepFailed
 from deploy.core.facts import Facts
-from deploy.core.steps import Step
+from deploy.core.steps import Step, Write
 from deploy.flows import runner
 from deploy.flows.context import Run
 from deploy.flows.flow import FLOWS
@@ -257,11 +256,11 @@ class Server(sample.Paper):
         self.breaks, self.after = "", 0
 
     def _result(self, step: Step, stage: str) -> Result:
-        if step.words[1] == "start":
+        if step.script == "start":
             self.both_run()
             self._break("start", step)
         result = super()._result(step, stage)
-        self.seen = [_after(dry_run.after(self.seen[-1], step), step)]
+        self.seen = [_after(step.effect(self.seen[-1]), step)]
         return result
 
     def _break(self, where: str, step: Step) -> None:
@@ -273,7 +272,7 @@ class Server(sample.Paper):
     def _answer(self, script: str, step: Step) -> Any:
         if script not in {"ask", "migrate", "back"}:
             return super()._answer(script, step)
-        identity = _identity(step.words[2])
+        identity = _identity(str(step.arguments["compose"]))
         with self.codes[identity].running(), redirect_stdout(io.StringIO()) as said:
             return {"ask": _ask, "migrate": self._migrate, "back": self._back}[script](step, said)
 
@@ -300,8 +299,9 @@ class Server(sample.Paper):
 
     def _back(self, step: Step, said: io.StringIO) -> Any:
         """And what it says that it came to is so."""
-        code, status = self.codes[_identity(step.words[2])], 0
-        with patch.object(sys, "argv", ["back.py", str(FOLDER), _known(step.words[5]), step.words[6]]):
+        code, status = self.codes[_identity(str(step.arguments["compose"]))], 0
+        other, only = _known(str(step.arguments["other"])), str(step.arguments["only"])
+        with patch.object(sys, "argv", ["back.py", str(FOLDER), other, only]):
             try:
                 back.main()
             except SystemExit as error:
@@ -328,8 +328,8 @@ def _known(path: str) -> str:
 def _ask(step: Step, said: io.StringIO) -> dict[str, Any]:
     answer: dict[str, Any] = {**sample.ANSWER, "unreachable": {}}
     try:
-        answer |= ask.migrations(_known(step.words[4]), answer, look=False)
-        Path(_known(step.words[2])).write_text(json.dumps(answer.pop("knows")), encoding="utf-8")
+        answer |= ask.migrations(_known(str(step.arguments["other"])), answer, look=False)
+        Path(_known(str(step.arguments["compose"]))).write_text(json.dumps(answer.pop("knows")), encoding="utf-8")
     except Exception as error:  # as ask.py
         done["projects that don't start"] += 1
         answer["failed"] = portside_project.cause(error, str(FOLDER))
@@ -338,10 +338,9 @@ def _ask(step: Step, said: io.StringIO) -> dict[str, Any]:
 
 def _after(facts: Facts, step: Step) -> Facts:
     """What is written counts too, of which a foresight needs nothing."""
-    if step.words[0] != "write":
+    if not isinstance(step, Write):
         return facts
-    path, text = step.words[1], step.files["content"]
-    assert isinstance(text, bytes)
+    path, text = step.path, step.content
     if path == sample.SITE.record:
         return replace(facts, record=json.loads(text))
     if not path.endswith("/pending.json"):

@@ -21,7 +21,7 @@ from deploy.core.facts import Container, Facts, FileFact
 from deploy.core.paths import Site
 from deploy.core.report import Report
 from deploy.core.server_paths import NGINX_CONF
-from deploy.core.steps import Step
+from deploy.core.steps import Argument, Folder, Step, Write, named
 from deploy.flows import env_copy, runner
 from deploy.flows.context import Run
 from deploy.flows.progress import Progress
@@ -34,7 +34,7 @@ from deploy.releases import database, static_site
 from deploy.releases.answer import Answer
 from deploy.ssh.payload import REMOTE
 from deploy.ssh.results import Result
-from tests import pki
+from tests import arguments, pki
 
 FACTS = Path(__file__).parent / "facts"
 GALLERY = ("gallery.example", "www.gallery.example", "old.example", "xn--bcher-kva.example")
@@ -296,12 +296,16 @@ def _host_files() -> dict[str, FileFact]:
     """What the host's steps leave, read off the steps."""
     found = {}
     for step in provision.rest(Settings.model_construct(firewall=False), bare()):
-        content = step.files.get("content", b"")
-        assert isinstance(content, bytes)
-        if step.words[0] in {"write", "folder"}:
-            hashed = sha256(content).hexdigest() if step.words[0] == "write" else "-"
-            found[step.words[1]] = FileFact(int(step.words[2], 8), "0:0", hashed)
+        if isinstance(step, Write | Folder):
+            hashed = sha256(step.content).hexdigest() if isinstance(step, Write) else "-"
+            found[step.path] = FileFact(step.mode, "0:0", hashed)
     return found
+
+
+def alone(name: str, locks: Path, **given: Argument) -> tuple[str, ...]:
+    """A script that travels as the words of a command, as :func:`script_for` has it."""
+    text = "".join(script_for(part, locks) for part in ("arguments", name))
+    return ("sh", "-c", text, name, *named(given))
 
 
 def script_for(name: str, locks: Path) -> str:
@@ -433,6 +437,8 @@ class Paper:
             how = [f"under {lock}"] * bool(lock) + ["by way of the disk"] * big + ["detached"] * detached
             heading = f"## {stage}" + (f" ({', '.join(how)})" if how else "")
             self.parts.append((heading, steps))
+        for step in steps:
+            arguments.check(step)
         return [self._result(step, stage) for step in steps]
 
     def send(self, step: Step, content: Callable[[IO[bytes]], None], *, stage: str) -> Result:
@@ -450,7 +456,7 @@ class Paper:
 
     def _result(self, step: Step, stage: str) -> Result:
         self.steps.append(step)
-        script = step.words[1] if step.words[0] == "script" else ""
+        script = step.script
         self.scripts += [script] * bool(script)
         if script in self.fails.split():
             raise StepFailed(self.target, stage, step.name, 1, ["it broke"])
@@ -458,7 +464,8 @@ class Paper:
         return Result(step, "changed", "", self._answer(script, step), output)
 
     def _answer(self, script: str, step: Step) -> Any:
-        of_releases = (said for name, said in self.answer.items() if f"/releases/{name}/" in " ".join(step.words[:3]))
+        compose = str(step.arguments.get("compose"))
+        of_releases = (said for name, said in self.answer.items() if f"/releases/{name}/" in compose)
         asked = next(of_releases, self.answer)
         answers = {"build": {"digest": f"sha256:{'1f' * 32}"}, "ask": asked, "start": {"ports": [8101]}}
         answers |= {"gate": {"way": ["http://portfolio.localhost/healthz"], "elsewhere": ""}}
@@ -467,7 +474,7 @@ class Paper:
         answers |= {"pull": {"digest": f"sha256:{'3d' * 32}"}, "visit": {"why": ""}, "back": {"taken": [], "left": []}}
         ended = {"seconds": 2, "left": 0, "working": [], "dying": []}
         if script == "names":
-            return self.names or pki.looked(step.words[5:])
+            return self.names or pki.looked(step.arguments["names"])  # type: ignore[arg-type]
         return answers.get(script) or (ended if script in {"finish", "watch"} else None)
 
 

@@ -61,8 +61,17 @@ def build(settings: Settings, source: Source, release: ReleasePaths, there: Coll
     files |= {f"overlay/{name}": content for name, content in (over.files if over else {}).items()}
     options = [word for name, value in made.labels.items() for word in ("--label", f"{name}={value}")]
     options += [word for name in sorted(made.arguments) for word in ("--build-arg", name)]
-    words = (release.image, release.site.context, made.dockerfile, *options)
-    return script("Build the image", "build", *words, files=files, secret=True)
+    return script(
+        "Build the image",
+        "build",
+        sign="+",
+        image=release.image,
+        context=release.site.context,
+        dockerfile=made.dockerfile,
+        options=options,
+        files=files,
+        secret=True,
+    )
 
 
 def _kept(files: Mapping[str, Content], there: Collection[str]) -> dict[str, Content]:
@@ -81,8 +90,16 @@ def pull(settings: Settings, site: Site) -> Step:
     files: dict[str, Content] = {}
     if settings.registry_user and settings.registry_password:
         files["credentials"] = f"{settings.registry_user}:{settings.registry_password.reveal()}".encode()
-    words = (settings.build, _registry(settings.build), site.pulled)
-    return script(f"Pull {settings.build}", "pull", *words, files=files, secret=True)
+    return script(
+        f"Pull {settings.build}",
+        "pull",
+        sign="+",
+        image=settings.build,
+        registry=_registry(settings.build),
+        name=site.pulled,
+        files=files,
+        secret=True,
+    )
 
 
 def _registry(reference: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from ..config.settings import Settings, contents
@@ -14,7 +14,7 @@ from ..core.errors import Refused
 from ..core.facts import Facts
 from ..core.files import PRACTICE_CA, REMOTE
 from ..core.paths import Site
-from ..core.steps import Content, Step, script, write
+from ..core.steps import Content, Script, Sign, Step, script, write
 from ..core.x509 import Certificate, clock, own_faults
 from ..nginx import hostnames
 from ..nginx.routing import Names
@@ -120,6 +120,23 @@ def _same_way(settings: Settings, facts: Facts, authority: Authority) -> bool:
     return facts.issued_by == authority.directory and dns01.in_force(settings, facts)
 
 
+@dataclass(frozen=True, kw_only=True)
+class PutCertificate(Script):
+    """A certificate put where Nginx reads it. ``kind``: own or issued; ``folder``: where it is on the server, empty for
+    what comes along."""
+
+    script: str = "certificate"
+    sign: Sign | None = "~"
+    site: str
+    kind: str
+    folder: str = ""
+
+    def effect(self, facts: Facts) -> Facts:
+        own = self.files.get("fullchain.pem")
+        pem = own.decode(errors="replace") if isinstance(own, bytes) else facts.issued
+        return replace(facts, certificate=pem, certificate_kind=self.kind)
+
+
 def install(settings: Settings, site: Site, facts: Facts) -> list[Step]:
     """Return the steps that make Nginx use the latest certificate, the user's own or certbot's; none if it does."""
     if settings.tls_cert:
@@ -128,14 +145,15 @@ def install(settings: Settings, site: Site, facts: Facts) -> list[Step]:
             return []
         files = {"fullchain.pem": pem, "privkey.pem": key}
         name = "Install your own certificate"
-        return [script(name, "certificate", site.name, "own", "", files=files, secret=True)]
+        return [PutCertificate(name=name, site=site.name, kind="own", files=files, secret=True)]
     if not Certificate.parse(facts.issued) or facts.issued == facts.certificate:
         return []
     # A user's own certificate that is no longer in the settings stays until there is another for the same names.
     if facts.certificate_kind == "own" and not up_to_date(settings, facts, Authority(facts.issued_by)):
         return []
     folder = f"{server_paths.LETSENCRYPT_LIVE}/{site.name}"
-    return [script("Install the renewed certificate", "certificate", site.name, "issued", folder)]
+    name = "Install the renewed certificate"
+    return [PutCertificate(name=name, site=site.name, kind="issued", folder=folder)]
 
 
 def issue(
@@ -164,9 +182,9 @@ def issue(
     step = script(
         f"Request a certificate for {', '.join(asked)}",
         "issue",
-        name,
-        "" if trial else site.name,
-        site.trial,
+        name=name,
+        site="" if trial else site.name,
+        trial=site.trial,
         files=files,
         secret=settings.acme_eab_hmac_key is not None,
     )
@@ -205,15 +223,24 @@ def look(authority: Authority, token: str, asked: Sequence[str]) -> Step:
     """Return the step that checks these names from the server as the authority will. Without a ``token`` it doesn't
     check where they point to, because with a DNS challenge that may be anywhere."""
     files = {"names.py": REMOTE / "names.py", **_ca(authority)}
-    words = (server_paths.ACME_ROOT, token, authority.directory, *asked)
-    return script("Check the names as the authority will", "names", *words, files=files)
+    return script(
+        "Check the names as the authority will",
+        "names",
+        sign="",
+        folder=server_paths.ACME_ROOT,
+        token=token,
+        directory=authority.directory,
+        names=asked,
+        files=files,
+    )
 
 
 def prove(site: Site, covered: Sequence[str]) -> Step:
     """Return the step that checks which certificate Nginx sends for each name; for a wildcard, a name that it
     covers."""
     files = {"prove.py": REMOTE / "prove.py"}
-    return script("Check Nginx by HTTPS", "prove", site.certificate, *map(instance, covered), files=files)
+    names = [instance(name) for name in covered]
+    return script("Check Nginx by HTTPS", "prove", sign="", certificate=site.certificate, names=names, files=files)
 
 
 def instance(name: str) -> str:

@@ -106,8 +106,8 @@ def _server(context: Context, report: Report, env: str, site: str, options: Mapp
 
 def _show(report: Report, server: Server, site: Site, settings: Settings | None, as_json: bool) -> None:
     nonce = secrets.token_hex(16)
-    look = script(f"Which release of {site.name} is live", "live", site.root)
-    ask = script("Read the names", "env", site.root, site.settings, nonce)
+    look = script(f"Which release of {site.name} is live", "live", root=site.root)
+    ask = script("Read the names", "env", root=site.root, kept=site.settings, nonce=nonce)
     if as_json:
         report.aside()
     with server.quietly():
@@ -215,7 +215,7 @@ def pull(context: Context, *, env: str, site: str, yes: bool, verbose: bool, qui
 
 def _text(server: Server, site: Site) -> str:
     """Return the environment file that the server keeps."""
-    ask = script(f"Read the .env of {site.name}", "kept", site.settings)
+    ask = script(f"Read the .env of {site.name}", "kept", file=site.settings)
     try:
         with server.quietly():
             (result,) = server.apply([ask], stage="env")

@@ -118,7 +118,7 @@ def _look(run: Run) -> None:
     """Read which release is live, unless it is known. Raises PortsideError if none is."""
     if run.facts.current:
         return
-    step = script(f"Which release of {run.site.name} is live", "live", run.site.root)
+    step = script(f"Which release of {run.site.name} is live", "live", root=run.site.root)
     with run.server.quietly():
         (live,) = run.server.apply([step], stage=run.request.command)
     run.facts = Facts.parse("\n".join(live.output))

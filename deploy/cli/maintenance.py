@@ -19,7 +19,8 @@ def switch(run: Run, *, closed: bool, allow: str = "") -> None:
     if not run.facts.current:
         raise Refused(f"{run.settings.canonical} isn't live on {run.server.target}, so there is nothing to close.")
     state = "closed" if closed else "open"
-    step = script(f"The site is {state}", "maintenance", run.site.root, run.site.nginx_file, state, *allowed)
+    site, name = run.site, f"The site is {state}"
+    step = script(name, "maintenance", root=site.root, file=site.nginx_file, state=state, addresses=allowed)
     with run.report.stage("maintenance") as stage:
         run.apply(stage, [step])
         stage.note("" if run.progress.changes else "nothing to do")

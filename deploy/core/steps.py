@@ -1,32 +1,56 @@
 """Step: an action on the server, as data. This is also the only module that quotes words for a shell.
 
 A step's ``words`` are a verb of ``remote/apply.sh`` and its arguments; everything else that it needs is sent as files.
-So a plan can be printed, compared and tested without a server, and several steps are sent as one script.
+So a plan can be printed, compared and tested without a server, and several steps are sent as one script. Other code reads
+a step's fields: only the class that makes the words knows their order.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Literal
+
+from .facts import Facts
 
 Content = bytes | Path
+Argument = str | int | Sequence[str]
+Sign = Literal["+", "~", "-", ""]  # new, changed, gone; empty for what only looks
 SECRET_FILES = (".htpasswd", ".proof")  # hidden even if the step's other files are shown
+_NAME = re.compile("[a-z_]+")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One action. ``name``: a sentence without a full stop. ``files``: the files that the verb finds in
     ``$PORTSIDE_FILES``, by name.
 
-    ``secret``: the content of ``files`` must not be shown.
+    ``secret``: the content of ``files`` must not be shown. ``script``: its script in ``remote/``; ``path``: the file or
+    folder that it makes or removes. Both are empty for a step of another kind.
     """
 
     name: str
-    words: tuple[str, ...]
     files: Mapping[str, Content] = field(default_factory=dict, repr=False)
     secret: bool = False
+    script: str = ""
+    path: str = ""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """A verb of ``remote/apply.sh``, and its arguments."""
+        raise NotImplementedError
+
+    @property
+    def arguments(self) -> Mapping[str, Argument]:
+        """What a script is given, by name."""
+        return {}
+
+    def effect(self, facts: Facts) -> Facts:
+        """The facts once the step is done, as far as later stages go by them."""
+        return facts
 
     def line(self, number: int) -> str:
         """Return the step as a line of the script that ``apply.sh`` runs."""
@@ -48,6 +72,89 @@ class Step:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Folder(Step):
+    """A folder that is there. ``mode``: its permissions; ``owner``: as ``chown`` takes it."""
+
+    mode: int
+    owner: str
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return ("folder", self.path, f"{self.mode:o}", self.owner)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write(Step):
+    """A file with exactly this content. ``mode``, ``owner``: as a folder's."""
+
+    mode: int
+    owner: str
+
+    @property
+    def content(self) -> bytes:
+        content = self.files["content"]
+        return content if isinstance(content, bytes) else content.read_bytes()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return ("write", self.path, f"{self.mode:o}", self.owner)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remove(Step):
+    """A file that isn't there any more."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return ("remove", self.path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Script(Step):
+    """A script of ``remote/``. The fields that a subclass adds are the script's arguments.
+
+    ``sign``: what a plan prints in front of it; None for a step that no plan knows.
+    """
+
+    sign: Sign | None = None
+
+    @property
+    def arguments(self) -> Mapping[str, Argument]:
+        given = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in given.items() if name not in _OF_EVERY_SCRIPT}
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return ("script", self.script, *named(self.arguments))
+
+
+_OF_EVERY_SCRIPT = {each.name for each in fields(Script)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Call(Script):
+    """A script whose effect no later stage goes by."""
+
+    given: Mapping[str, Argument]
+
+    @property
+    def arguments(self) -> Mapping[str, Argument]:
+        return self.given
+
+
+def named(arguments: Mapping[str, Argument]) -> list[str]:
+    """Arguments as ``remote/arguments.sh`` takes them: words NAME=VALUE, of a list one for each of its values. Raises
+    ValueError for a name that is none of a shell's variables."""
+    words = []
+    for name, value in arguments.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name} can't be the name of an argument.")
+        values = [value] if isinstance(value, str | int) else value
+        words += [f"{name}={one}" for one in values]
+    return words
+
+
 def whole(name: str, text: str) -> list[str]:
     """Return a file as lines of a transcript, with all of its text."""
     return [f"    {name}:", *(f"      | {line}".rstrip() for line in text.splitlines())]
@@ -63,23 +170,31 @@ def mode(path: Path) -> int:
     return 0o755 if path.stat().st_mode & 0o100 else 0o644
 
 
-def folder(path: str, mode: int = 0o755, owner: str = "root:root") -> Step:
+def folder(path: str, mode: int = 0o755, owner: str = "root:root") -> Folder:
     """Return a step that creates a folder with this mode and owner."""
-    return Step(f"Folder {path}", ("folder", path, f"{mode:o}", owner))
+    return Folder(name=f"Folder {path}", path=path, mode=mode, owner=owner)
 
 
-def write(path: str, content: str, mode: int = 0o644, owner: str = "root:root", *, secret: bool = False) -> Step:
+def write(path: str, content: str, mode: int = 0o644, owner: str = "root:root", *, secret: bool = False) -> Write:
     """Return a step that writes a file with exactly this content, replacing it by a rename."""
-    return Step(f"File {path}", ("write", path, f"{mode:o}", owner), {"content": content.encode()}, secret=secret)
+    files = {"content": content.encode()}
+    return Write(name=f"File {path}", path=path, mode=mode, owner=owner, files=files, secret=secret)
 
 
-def remove(path: str) -> Step:
+def remove(path: str) -> Remove:
     """Return a step that removes a file."""
-    return Step(f"Remove {path}", ("remove", path))
+    return Remove(name=f"Remove {path}", path=path)
 
 
 def script(
-    name: str, script: str, *args: str, files: Mapping[str, Content] | None = None, secret: bool = False
-) -> Step:
-    """Return a step that runs ``deploy/remote/<script>.sh`` with these arguments."""
-    return Step(name, ("script", script, *args), files or {}, secret=secret)
+    name: str,
+    script: str,
+    /,
+    *,
+    sign: Sign | None = None,
+    files: Mapping[str, Content] | None = None,
+    secret: bool = False,
+    **arguments: Argument,
+) -> Script:
+    """Return a step that runs ``deploy/remote/<script>.sh`` with these arguments: those that it names at its top."""
+    return _Call(name=name, script=script, sign=sign, files=files or {}, secret=secret, given=arguments)

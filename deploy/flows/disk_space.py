@@ -84,15 +84,31 @@ def free(run: Run) -> Step:
     """Return the step that removes what no release needs. Before a rollback, it keeps all releases: any may be its
     target."""
     keep = "" if run.request.flow.uses_reserve else str(run.settings.keep)
-    return script("Make room on the disk", "room", run.site.root, run.site.name, keep, *reserves(run))
+    return script(
+        "Make room on the disk",
+        "room",
+        sign="~",
+        root=run.site.root,
+        site=run.site.name,
+        keep=keep,
+        reserves=reserves(run),
+    )
 
 
 def prune(run: Run) -> Step:
     """Return the step that removes old releases, dumps and build cache after a deploy."""
     settings, site = run.settings, run.site
     cache = (settings.build_cache or BUILD_CACHE) if settings.containers else ""
-    words = (site.root, site.name, str(settings.keep), cache, *reserves(run))
-    return script("Take old releases away", "prune", *words)
+    return script(
+        "Take old releases away",
+        "prune",
+        sign="-",
+        root=site.root,
+        site=site.name,
+        keep=settings.keep,
+        cache=cache,
+        reserves=reserves(run),
+    )
 
 
 def pruned(gone: Mapping[str, Any]) -> str:

@@ -63,8 +63,17 @@ def ask(
     ``application``: DEPLOY_APPLICATION; ``check``: also run Django's deployment checks.
     """
     name = "Ask Django what it needs, and for its checks" if check else "Ask Django what it needs"
-    words = (paths.compose, folder, other.file if other else "", application or "", *["check"] * check)
-    return script(name, "ask", *words, files=_ASK | (other.files if other else {}))
+    return script(
+        name,
+        "ask",
+        sign="",
+        compose=paths.compose,
+        manage=folder,
+        other=other.file if other else "",
+        application=application or "",
+        check="check" if check else "",
+        files=_ASK | (other.files if other else {}),
+    )
 
 
 def questions(run: Run, paths: ReleasePaths, record: Mapping[str, Any], other: Other | None) -> list[Step]:
@@ -112,13 +121,32 @@ def revert(
     """
     many = "" if only is None else f" ({len(only)})"
     names = "" if only is None else json.dumps(list(only))
-    words = (paths.compose, _folder(record), _options(run.settings), other.file, names)
-    return [*dump(run), script(f"Migrate back{many}", "back", *words, files=_BACK | other.files)]
+    step = script(
+        f"Migrate back{many}",
+        "back",
+        sign="~",
+        compose=paths.compose,
+        folder=_folder(record),
+        options=_options(run.settings),
+        other=other.file,
+        only=names,
+        files=_BACK | other.files,
+    )
+    return [*dump(run), step]
 
 
 def _migrate(run: Run, name: str, paths: ReleasePaths, manage: str, aliases: Sequence[str]) -> Step:
-    words = (paths.compose, manage, _options(run.settings), run.site.migrating, *aliases)
-    return script(name, "migrate", *words, files=_FORWARD)
+    return script(
+        name,
+        "migrate",
+        sign="~",
+        compose=paths.compose,
+        manage=manage,
+        options=_options(run.settings),
+        mark=run.site.migrating,
+        aliases=aliases,
+        files=_FORWARD,
+    )
 
 
 def _options(settings: Settings) -> str:
@@ -134,7 +162,7 @@ def dump(run: Run) -> list[Step]:
     """Return the step that dumps the site's own database; none for another database."""
     if not run.settings.own_database:
         return []
-    return [script("Dump the database", "dump", run.site.data_compose, dump_path(run))]
+    return [script("Dump the database", "dump", sign="+", data=run.site.data_compose, dump=dump_path(run))]
 
 
 def dump_path(run: Run) -> str:

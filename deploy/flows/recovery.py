@@ -3,18 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from ..core.errors import StepFailed
 from ..core.facts import Facts
 from ..core.paths import Site
 from ..core.report import Stage
-from ..core.steps import Step, script
+from ..core.steps import Script, Sign, Step
 from ..releases import database, history
 from ..releases import record as release_record
 from ..releases.answer import Answer
 from . import migrations, site_health, switch
 from .context import Run
 from .progress import Phase, in_a_line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discard(Script):
+    """Releases that aren't live taken away. ``first``: yes where none was live before, so that none is now."""
+
+    script: str = "discard"
+    sign: Sign | None = "-"
+    root: str
+    site: str
+    first: str = "no"
+    ids: tuple[str, ...]
+
+    def effect(self, facts: Facts) -> Facts:
+        return replace(
+            facts,
+            releases={name: record for name, record in facts.releases.items() if name not in self.ids},
+            pending={name: record for name, record in facts.pending.items() if name not in self.ids},
+            images=tuple(image for image in facts.images if image.rpartition(":")[2] not in self.ids),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stop(Script):
+    """The web containers of releases stopped; they stay."""
+
+    script: str = "stop"
+    sign: Sign | None = "-"
+    root: str
+    site: str
+    ids: tuple[str, ...]
+
+    def effect(self, facts: Facts) -> Facts:
+        containers = (replace(one, state="exited") if one.release in self.ids else one for one in facts.containers)
+        return replace(facts, containers=tuple(containers))
 
 
 def is_due(site: Site, facts: Facts) -> bool:
@@ -53,7 +89,8 @@ def _remove_leftovers(run: Run) -> list[Step]:
         return []
     _warn(run, f"An interrupted run left {', '.join(left)}", "remove it" if len(left) == 1 else "remove them")
     files = switch.event(run, "taken away", *left, what="interrupted")
-    return [script("Take away what was left", "discard", run.site.root, run.site.name, "no", *left, files=files)]
+    name, site = "Take away what was left", run.site
+    return [Discard(name=name, root=site.root, site=site.name, ids=tuple(left), files=files)]
 
 
 def _revert_leftover(run: Run, stage: Stage, identity: str) -> None:
@@ -80,7 +117,8 @@ def _stop_extra(run: Run) -> list[Step]:
     it = "it" if len(strays) == 1 else "them"
     _warn(run, f"An interrupted run left {', '.join(strays)} running beside the live release", f"stop {it}")
     files = switch.event(run, "stopped", *strays, what="interrupted")
-    return [script("Stop what was left running", "stop", run.site.root, run.site.name, *strays, files=files)]
+    name, site = "Stop what was left running", run.site
+    return [Stop(name=name, root=site.root, site=site.name, ids=tuple(strays), files=files)]
 
 
 def _reapply(run: Run) -> list[Step]:
@@ -138,7 +176,8 @@ def finish(run: Run, stage: Stage, identity: str) -> None:
 def stop(run: Run, stage: str) -> None:
     """After a rollback that failed in this stage: stop its containers, and keep them for another try."""
     files = switch.event(run, f"failed at {stage}", run.candidate.paths.id)
-    step = script("Stop the release again", "stop", run.site.root, run.site.name, run.candidate.paths.id, files=files)
+    name, site = "Stop the release again", run.site
+    step = Stop(name=name, root=site.root, site=site.name, ids=(run.candidate.paths.id,), files=files)
     with run.server.quietly():
         run.server.apply([step], stage="stop")
 
@@ -172,9 +211,9 @@ def discard(run: Run, stage: str) -> None:
         stop(run, stage)
         return
     first = "no" if run.facts.current else "yes"
-    words = (run.site.root, run.site.name, first, run.candidate.paths.id)
+    name, site = "Take the failed release away", run.site
     files = switch.event(run, f"failed at {stage}", run.candidate.paths.id)
-    step = script("Take the failed release away", "discard", *words, files=files)
+    step = Discard(name=name, root=site.root, site=site.name, first=first, ids=(run.candidate.paths.id,), files=files)
     with run.server.quietly():
         run.server.apply([step], stage="discard")
 

@@ -86,13 +86,14 @@ def start(run: Run, identity: str, *parts: str) -> Step:
     return script(
         f"Start {', '.join(parts)} anew" if parts else "Start the new release",
         "start",
-        paths.compose,
-        paths.run,
-        str(run.candidate.routes.replicas),
-        str(first),
-        str(last),
-        str(run.settings.health_timeout),
-        *parts,
+        sign="+",
+        compose=paths.compose,
+        run=paths.run,
+        replicas=run.candidate.routes.replicas,
+        first=first,
+        last=last,
+        seconds=run.settings.health_timeout,
+        parts=parts,
     )
 
 

@@ -50,8 +50,7 @@ def check(run: Run) -> None:
 def make(run: Run, stage: Stage) -> list[Result]:
     """Build the release's image on this machine, send the server the layers that it lacks, and load the image there."""
     if run.request.dry_run:
-        image_there = script(LOAD, "load", run.candidate.paths.image, secret=True)
-        return run.apply(stage, [*ownership.claim_name(run), image_there])
+        return run.apply(stage, [*ownership.claim_name(run), _load(run.candidate.paths)])
     with tempfile.TemporaryFile(dir=_temporary_folder()) as spool:
         _build(run, spool)
         with tarfile.open(fileobj=spool, mode="r:") as archive:
@@ -166,16 +165,34 @@ class _Counted:
 def missing_layers(site: Site, names: Sequence[str]) -> Step:
     """Return the step that asks which layers the server lacks. It answers with their names and the bytes it already
     has."""
-    return script("See which layers are there", "layers", site.layers, *names)
+    return script("See which layers are there", "layers", sign="", folder=site.layers, names=names)
+
+
+def received(site: Site, name: str) -> Step:
+    """What takes layers in, as :func:`write` sends them."""
+    return script(name, "receive-layers", sign="+", folder=site.layers)
 
 
 def load(release: ReleasePaths, packed: Image) -> Step:
     """Return the step that assembles Docker's archive from the layers on the server and loads it."""
     manifest = {"Config": "config.json", "RepoTags": [release.image], "Layers": list(packed.order)}
     files = {"config.json": packed.config, "manifest.json": json.dumps([manifest]).encode()}
-    words = (release.image, release.site.layers, release.layers, *packed.names)
+    return _load(release, packed.names, files)
+
+
+def _load(release: ReleasePaths, names: Sequence[str] = (), files: Mapping[str, bytes] | None = None) -> Step:
     # A plan must not show the image's environment: it may contain secrets.
-    return script(LOAD, "load", *words, files=files, secret=True)
+    return script(
+        LOAD,
+        "load",
+        sign="+",
+        image=release.image,
+        folder=release.site.layers,
+        listing=release.layers,
+        names=names,
+        files=files,
+        secret=True,
+    )
 
 
 def _send(run: Run, stage: Stage, packed: Image, archive: tarfile.TarFile, lacking: Mapping[str, int]) -> None:
@@ -191,7 +208,7 @@ def _send(run: Run, stage: Stage, packed: Image, archive: tarfile.TarFile, lacki
             blobs.append(compress(name, _content(archive, packed.layers[name]), sink, offset))
         sent, arrived = sum(blob.size - blob.offset for blob in blobs), sum(blob.offset for blob in blobs)
         many = f"{len(blobs)} of {count(len(packed.names), 'layer')}"
-        step = script(f"Send {many}, {readable(sent)}", "receive-layers", run.site.layers)
+        step = received(run.site, f"Send {many}, {readable(sent)}")
         run.server.send(step, lambda sink: write(blobs, sink, run.report.output), stage=stage.name)
     before = f" and had {readable(arrived)} of them" if arrived else ""
     stage.note(f"the server lacked {many}{before}: {readable(sent)} sent")

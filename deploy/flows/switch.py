@@ -3,15 +3,17 @@ follows it."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..core import server_paths
 from ..core.errors import PortsideError, StepFailed
+from ..core.facts import Facts
 from ..core.report import Stage, count
-from ..core.steps import Step, script, write
+from ..core.steps import Script, Sign, Step, script, write
 from ..nginx import generation, hostnames, routing
 from ..nginx import site as nginx_site
 from ..nginx.generation import Generation
@@ -21,6 +23,55 @@ from ..releases import record as release_record
 from ..ssh.results import Result
 from . import losses, restarts
 from .context import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch(generation.OfNginx):
+    """``current`` renamed to a release, proved through Nginx. ``remote/switch.sh`` says what the arguments mean."""
+
+    script: str = "switch"
+    root: str
+    site: str
+    id: str
+    old: str
+    status_port: int = server_paths.STATUS_PORT
+    page: str
+    before: str
+    bridge: str
+    final: str
+    scheme: str
+    host: str
+    health_path: str
+    static_url: str
+    seconds: int
+    reading: int
+
+    @property
+    def generations(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.bridge, self.final) if name)
+
+    def effect(self, facts: Facts) -> Facts:
+        return replace(super().effect(facts), current=self.id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finish(Script):
+    """What comes after a switch. ``seconds``: for the connections and jobs of the release before, ``old``."""
+
+    script: str = "finish"
+    sign: Sign | None = "~"
+    root: str
+    site: str
+    id: str
+    old: str
+    seconds: int
+    processes: tuple[str, ...]
+
+    def effect(self, facts: Facts) -> Facts:
+        content = self.files["release.json"]
+        record = json.loads(content) if isinstance(content, bytes) else {}
+        pending = {name: value for name, value in facts.pending.items() if name != self.id}
+        return replace(facts, releases=facts.releases | {self.id: record}, pending=pending)
 
 
 def apply_plan(run: Run, stage: Stage, plan: Callable[[], list[Step]]) -> list[Result]:
@@ -62,34 +113,32 @@ def update_nginx_with_event(run: Run, routes: Routes) -> list[Step]:
     else."""
     steps = update_nginx(run, routes)
     files = event(run, "settings", run.facts.current)
-    return [*steps, script("Note the change", "note", run.site.root, files=files)] if steps else []
+    return [*steps, script("Note the change", "note", sign="", root=run.site.root, files=files)] if steps else []
 
 
-def switch(run: Run, identity: str, routes: Routes, old: str, *, patience: int = 0) -> Step:
+def switch(run: Run, identity: str, routes: Routes, old: str, *, patience: int = 0) -> Switch:
     """Return the switch to a release, as one transaction. ``patience``: seconds in which it may still be starting."""
     settings = run.settings
     visited = healthcheck.of(routes, settings, run.facts)
     bridge, final = _generations(run, routes, old if old == run.facts.current else "")
     made = [generation for generation in (bridge, final) if generation]
     through = " and ".join(generation.name for generation in made)
-    return script(
-        f"Switch to {identity}" + (f", through Nginx generation {through}" if made else ""),
-        "switch",
-        run.site.root,
-        run.site.name,
-        identity,
-        old,
-        str(server_paths.STATUS_PORT),
-        made[0].page if made else "",
-        run.facts.nginx_generation,
-        bridge.name if bridge else "",
-        final.name if final else "",
-        visited.address.partition(":")[0],
-        visited.canonical,
-        settings.health_path,
-        routes.static_url if routes.replicas else "",  # a folder of files: the health check's path is one
-        str(patience),
-        str(_reading_seconds(run, routes, old)),
+    return Switch(
+        name=f"Switch to {identity}" + (f", through Nginx generation {through}" if made else ""),
+        root=run.site.root,
+        site=run.site.name,
+        id=identity,
+        old=old,
+        page=made[0].page if made else "",
+        before=run.facts.nginx_generation,
+        bridge=bridge.name if bridge else "",
+        final=final.name if final else "",
+        scheme=visited.address.partition(":")[0],
+        host=visited.canonical,
+        health_path=settings.health_path,
+        static_url=routes.static_url if routes.replicas else "",  # a folder of files: the health check's path is one
+        seconds=patience,
+        reading=_reading_seconds(run, routes, old),
         files={
             **{name: content for generation in made for name, content in generation.payload().items()},
             **healthcheck.files(settings, visited),
@@ -127,17 +176,16 @@ def _files(run: Run, wanted: Edge) -> dict[str, str]:
     return generation.base(run.facts, own) | own
 
 
-def finish(run: Run, identity: str, old: str, record: dict[str, Any], *, what: str = "") -> Step:
+def finish(run: Run, identity: str, old: str, record: dict[str, Any], *, what: str = "") -> Finish:
     """Return the step that follows a proved switch. ``what``: the event's name in the history, if not the command's."""
-    return script(
-        "Let the old connections end" if old else "Note the release",
-        "finish",
-        run.site.root,
-        run.site.name,
-        identity,
-        old,
-        str(run.settings.drain),
-        *release_record.processes(record),
+    return Finish(
+        name="Let the old connections end" if old else "Note the release",
+        root=run.site.root,
+        site=run.site.name,
+        id=identity,
+        old=old,
+        seconds=run.settings.drain,
+        processes=tuple(release_record.processes(record)),
         files={
             "release.json": release_record.as_json(record, indent=2).encode(),
             **event(run, "live", identity, what=what, who=str(record.get("who", "")) if what else ""),
@@ -164,7 +212,10 @@ def start_processes(run: Run) -> list[Step]:
     if not release_record.idle(run.facts):
         return []
     processes = release_record.processes(run.facts.releases[current])
-    start = script("Start the processes", "revive", run.site.root, run.site.name, current, *processes)
+    site = run.site
+    start = script(
+        "Start the processes", "revive", sign="~", root=site.root, site=site.name, id=current, processes=processes
+    )
     return [start, *watch(run, current, processes)]
 
 
@@ -172,18 +223,19 @@ def watch(run: Run, identity: str, processes: Sequence[str]) -> list[Step]:
     """Return the step that checks whether the processes of a new live release keep running: none if it has no
     process."""
     what = f"Watch the processes for 15 s: {', '.join(processes)}"
-    return [script(what, "watch", run.site.name, identity, *processes)] if processes else []
+    step = script(what, "watch", sign="", site=run.site.name, id=identity, processes=processes)
+    return [step] if processes else []
 
 
 def warn_after_switch(run: Run, results: Iterable[Result]) -> None:
     """Print the warnings of the steps after the switch. Containers that keep exiting are reported last."""
     for result in results:
-        answer = result.answer if result.step.words[:2] in _WARNING else {}
+        answer = result.answer if result.step.script in _WARNING else {}
         _warn_of_old(run, answer)
         run.health.failing += restarts.watched(run, answer.get("dying", []), result.output)
 
 
-_WARNING = {("script", "finish"), ("script", "watch")}
+_WARNING = {"finish", "watch"}
 
 
 def _warn_of_old(run: Run, answer: Mapping[str, Any]) -> None:

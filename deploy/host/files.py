@@ -24,7 +24,8 @@ def guard(facts: Facts) -> list[Step]:
         (server_paths.GUARD_UNIT, (HOST / "portside-guard.service").read_text(encoding="utf-8"), 0o644),
     ]
     steps = [write(path, text, mode) for path, text, mode in wanted if not _same(facts, path, text, mode)]
-    return [*steps, script("Block access to containers except through Nginx", "guard-enable")] if steps else []
+    guard = script("Block access to containers except through Nginx", "guard-enable", sign="~")
+    return [*steps, guard] if steps else []
 
 
 def tmpfiles(facts: Facts) -> list[Step]:
@@ -37,7 +38,8 @@ def units(settings: Settings, facts: Facts) -> list[Step]:
     text = (HOST / "nginx.conf").read_text(encoding="utf-8")
     steps = [] if _same(facts, server_paths.NGINX_UNIT, text, 0o644) else [write(server_paths.NGINX_UNIT, text)]
     units = dict.fromkeys([*(["nginx.service"] * len(steps)), *disabled(settings, facts)])
-    return [*steps, script(f"Start {', '.join(units)} at boot", "enable", *units)] if units else []
+    enable = script(f"Start {', '.join(units)} at boot", "enable", sign="~", units=list(units))
+    return [*steps, enable] if units else []
 
 
 def disabled(settings: Settings, facts: Facts) -> list[str]:
@@ -56,7 +58,7 @@ def renewal(facts: Facts) -> list[Step]:
 def timer(facts: Facts) -> list[Step]:
     """Return the step that starts certbot's timer, if it was stopped after its installation."""
     stopped = "certbot" in facts.packages and not facts.renewal_timer
-    return [script("Start certbot.timer", "timer")] if stopped else []
+    return [script("Start certbot.timer", "timer", sign="~")] if stopped else []
 
 
 def _same(facts: Facts, path: str, text: str, mode: int) -> bool:

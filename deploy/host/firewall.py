@@ -16,5 +16,5 @@ def firewall(settings: Settings, facts: Facts) -> list[Step]:
     missing = [port for port in ports if facts.ufw != "active" or f"allow {port}/tcp" not in facts.ufw_rules]
     words = [f"{port}/tcp" for port in missing]
     shown = f"TCP port{'s' * (len(missing) > 1)} {', '.join(map(str, missing))}"
-    steps = [script(f"Open {shown} in the firewall", "firewall", "open", *words)] if missing else []
+    steps = [script(f"Open {shown} in the firewall", "firewall", sign="~", what="open", ports=words)] if missing else []
     return steps + http3.firewall(settings, facts)

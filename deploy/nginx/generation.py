@@ -13,16 +13,76 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from ..core import server_paths
-from ..core.facts import Facts
+from ..core.facts import Facts, FileFact
 from ..core.files import NGINX_TEMPLATES
 from ..core.paths import Site
-from ..core.steps import Step, script
+from ..core.steps import Script, Sign, Step
 from . import http3, templates
 
 STALE = 76  # generation.sh's exit code if another generation has gone live meanwhile
 SHARED = ("snippets", "pages")  # folders of templates that all sites share
 # Its text never changes: another one counts as changed by hand.
 MAIN = f"# Portside's: all of it stands in the live generation.\ninclude {server_paths.NGINX_LIVE}/nginx.conf;\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfNginx(Script):
+    """A step that puts generations live, whose files it takes along."""
+
+    sign: Sign | None = "~"
+
+    @property
+    def generations(self) -> tuple[str, ...]:
+        """Their names, in order."""
+        raise NotImplementedError
+
+    def new_files(self, generation: str) -> dict[str, bytes]:
+        """A generation's own files: path in it -> content."""
+        start = f"{generation}/new/"
+        return {
+            name.removeprefix(start): content
+            for name, content in self.files.items()
+            if name.startswith(start) and isinstance(content, bytes)
+        }
+
+    def kept_files(self, generation: str) -> list[str]:
+        """Paths that a generation takes over from the live one."""
+        content = self.files[f"{generation}/kept"]
+        return content.decode().splitlines() if isinstance(content, bytes) else []
+
+    def effect(self, facts: Facts) -> Facts:
+        for name in self.generations:
+            facts = self._live(facts, name)
+        return facts
+
+    def _live(self, facts: Facts, generation: str) -> Facts:
+        digests = {path: sha256(content).hexdigest() for path, content in self.new_files(generation).items()}
+        kept = {path: facts.nginx_files[path] for path in self.kept_files(generation) if path in facts.nginx_files}
+        main = FileFact(0o644, "0:0", sha256(MAIN.encode()).hexdigest())
+        return replace(
+            facts,
+            nginx_files=kept | digests,
+            nginx_generation=generation,
+            nginx_active=True,
+            answer=facts.answer if facts.nginx_active else "",  # one that is stopped tells nothing of the site
+            nginx_default="" if facts.nginx_default == "distribution" else facts.nginx_default,
+            files=facts.files | {server_paths.NGINX_CONF: main},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PutLive(OfNginx):
+    """One generation put live. ``before``: the one it was planned upon; ``page``: see Generation."""
+
+    script: str = "nginx"
+    generation: str
+    before: str
+    status_port: int = server_paths.STATUS_PORT
+    page: str
+
+    @property
+    def generations(self) -> tuple[str, ...]:
+        return (self.generation,)
 
 
 @dataclass(frozen=True)
@@ -43,13 +103,11 @@ class Generation:
 
     def step(self, why: str) -> Step:
         """Return the step that makes it live; if that fails, the previous one stays live."""
-        return script(
-            f"Nginx generation {self.name}: {why}",
-            "nginx",
-            self.name,
-            self.before,
-            str(server_paths.STATUS_PORT),
-            self.page,
+        return PutLive(
+            name=f"Nginx generation {self.name}: {why}",
+            generation=self.name,
+            before=self.before,
+            page=self.page,
             files=self.payload(),
         )
 

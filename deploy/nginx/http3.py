@@ -52,7 +52,8 @@ def firewall(settings: Settings, facts: Facts) -> list[Step]:
     wanted = supported(facts) and (settings.http3 or others(Site(settings.site), facts))
     there = facts.ufw == "active" and any(rule.startswith(f"allow {PORT}/udp") for rule in facts.ufw_rules)
     if wanted and not there:
-        return [script(f"Open UDP port {PORT} in the firewall", "firewall", "open", f"{PORT}/udp")]
+        name = f"Open UDP port {PORT} in the firewall"
+        return [script(name, "firewall", sign="~", what="open", ports=[f"{PORT}/udp"])]
     return [] if wanted else _close(facts)
 
 
@@ -69,4 +70,5 @@ def others(site: Site, facts: Facts) -> bool:
 def _close(facts: Facts) -> list[Step]:
     """Return the step that removes the rule, even if the firewall is off: enabling it would open the port again."""
     ours = OPENED in facts.ufw_rules
-    return [script(f"Close UDP port {PORT} in the firewall", "firewall", "close", f"{PORT}/udp")] if ours else []
+    name, ports = f"Close UDP port {PORT} in the firewall", [f"{PORT}/udp"]
+    return [script(name, "firewall", sign="~", what="close", ports=ports)] if ours else []

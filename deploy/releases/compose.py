@@ -24,7 +24,7 @@ DATABASE_CONNECTIONS = 97  # PostgreSQL's default for clients without superuser 
 
 def network(site: Site) -> Step:
     """Return the step that creates the site's network, for its database and all of its releases."""
-    return script(f"Network {site.network}", "network", site.network, site.name)
+    return script(f"Network {site.network}", "network", sign="+", name=site.network, site=site.name)
 
 
 def release_compose(settings: Settings, release: ReleasePaths, facts: Facts, answer: Answer | None) -> str:

@@ -91,7 +91,16 @@ def close(site: Site) -> Step:
 
 
 def _passwords(name: str, site: Site, state: str) -> Step:
-    return script(name, "passwords", site.data_compose, site.root, site.data_secrets, site.data_open, state)
+    return script(
+        name,
+        "passwords",
+        sign="~",
+        compose=site.data_compose,
+        root=site.root,
+        secrets=site.data_secrets,
+        mark=site.data_open,
+        state=state,
+    )
 
 
 def is_open(site: Site, facts: Facts) -> bool:
@@ -113,13 +122,16 @@ def _start(site: Site, facts: Facts, why: str) -> Step:
     return script(
         f"Restart the database ({why}){meanwhile}" if why else "Start the database and wait until it is healthy",
         "data",
-        site.data_compose,
-        site.root,
-        site.postgres_volume,
-        site.data_begun,
-        site.data_ready,
-        why,
-        *([site.maintenance, CLOSED_FOR, site.release(facts.current).run_inside] if closed else []),
+        sign="~",
+        compose=site.data_compose,
+        root=site.root,
+        volume=site.postgres_volume,
+        begun=site.data_begun,
+        ready=site.data_ready,
+        why=why,
+        maintenance=site.maintenance if closed else "",
+        word=CLOSED_FOR if closed else "",
+        sockets=site.release(facts.current).run_inside if closed else "",
     )
 
 

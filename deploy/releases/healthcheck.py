@@ -31,11 +31,12 @@ def gate(settings: Settings, release: ReleasePaths, routes: Routes, facts: Facts
     return script(
         f"Check {settings.health_path} on the new release",
         "gate",
-        release.compose,
-        f"{visited.address}{settings.health_path}",
-        str(settings.health_timeout),
-        str(again),
-        routes.protocol,
+        sign="",
+        compose=release.compose,
+        url=f"{visited.address}{settings.health_path}",
+        seconds=settings.health_timeout,
+        again=again,
+        protocol=routes.protocol,
         files={
             **{name: REMOTE / name for name in modules},
             **files(settings, visited, {url: folder for url, folder in places.items() if url}),
@@ -52,8 +53,14 @@ def through_nginx(settings: Settings, routes: Routes, facts: Facts, patience: in
     """Check the live release as a visitor. The step's answer is why it isn't healthy, or empty. ``patience``: seconds
     in which it may become healthy."""
     visited = of(routes, settings, facts)
-    words = (f"{visited.address}{settings.health_path}", str(patience))
-    return script(f"Check {settings.health_path} through Nginx", "visit", *words, files=files(settings, visited))
+    return script(
+        f"Check {settings.health_path} through Nginx",
+        "visit",
+        sign="",
+        url=f"{visited.address}{settings.health_path}",
+        seconds=patience,
+        files=files(settings, visited),
+    )
 
 
 def files(settings: Settings, visited: Hosts, places: Mapping[str, str] | None = None) -> dict[str, Content]:

@@ -70,8 +70,9 @@ def place(release: ReleasePaths, source: Source, there: Collection[str] = ()) ->
         script(
             f"Put {len(regular) - len(there)} of {len(regular)} files in place",
             "place",
-            release.static,
-            release.site.live_static,
+            sign="+",
+            folder=release.static,
+            live=release.site.live_static,
             files={"same": same.encode(), **sent},
         ),
     ]
@@ -80,5 +81,12 @@ def place(release: ReleasePaths, source: Source, there: Collection[str] = ()) ->
 def gate(release: ReleasePaths, path: str, fallback: str | None = None) -> Step:
     """Check that a path shows something and that Nginx's user may read it. ``fallback``: the file that is shown for
     paths that don't exist."""
-    words = (release.static, path, str(server_paths.WEB_GROUP), fallback or "")
-    return script(f"Check {path} on the new release", "look", *words)
+    return script(
+        f"Check {path} on the new release",
+        "look",
+        sign="",
+        folder=release.static,
+        path=path,
+        group=server_paths.WEB_GROUP,
+        fallback=fallback or "",
+    )

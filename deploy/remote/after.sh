@@ -1,5 +1,6 @@
 #!/bin/sh
 # Run a command in the live release (DEPLOY_AFTER).
-#   after.sh COMPOSE COMMAND
 . "$PORTSIDE/remote/lib.sh"
-docker compose --progress quiet -f "$1" run --rm --no-deps -T manage sh -c "$2" || die "DEPLOY_AFTER failed. The new release is live."
+. "$PORTSIDE/remote/arguments.sh"
+: "${compose?}" "${command?}"
+docker compose --progress quiet -f "$compose" run --rm --no-deps -T manage sh -c "$command" || die "DEPLOY_AFTER failed. The new release is live."

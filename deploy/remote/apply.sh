@@ -1,15 +1,12 @@
 #!/bin/sh
 # Run the steps that were sent along, in order, and report how each ended.
-#   apply.sh FOLDER NONCE SITE TOKEN HOW
-# SITE, TOKEN: the site whose lock this run must hold at every step, or both empty. HOW: "detached" if the run must finish
-# without the laptop, else empty. FOLDER contains remote/ (the scripts), steps (lines "step N VERB ARGS") and files/N/ (a
-# step's files). Lines that begin with @@NONCE are for the laptop; all others are the steps' output.
+# site, token: the site whose lock this run must hold at every step, or both empty. how: "detached" if the run must finish
+# without the laptop, else empty. folder contains remote/ (the scripts), steps (lines "step N VERB ARGS") and files/N/ (a
+# step's files). Lines that begin with @@ and the nonce are for the laptop; all others are the steps' output.
+. "${0%/*}/arguments.sh"
+: "${folder?}" "${nonce?}" "${site?}" "${token?}" "${how?}"
 set -u
-PORTSIDE=$1
-nonce=$2
-site=$3
-token=$4
-how=$5
+PORTSIDE=$folder
 exec 2>&1 </dev/null
 # The reader may be gone: that must not end a step half-way.
 trap '' PIPE

@@ -1,12 +1,14 @@
 #!/bin/sh
 # Reverse, with a release's own code, the migrations that another release doesn't know.
-#   back.sh COMPOSE FOLDER OPTIONS OTHER ONLY      FOLDER: of manage.py. OTHER: as in ask.sh.
-# ONLY: a JSON list of the migrations that may be reversed, or empty for all. OPTIONS: as in migrate.sh.
+# folder: of manage.py. other: as in ask.sh.
+# only: a JSON list of the migrations that may be reversed, or empty for all. options: as in migrate.sh.
 # $PORTSIDE_FILES: back.py and its imports; other.json, as in ask.sh. Answers with what was reversed and what is still
 # applied.
 . "$PORTSIDE/remote/lib.sh"
-other=$(known "$4" "$PORTSIDE_FILES")
-manage "$1" --volume "$PORTSIDE_FILES:/portside/ask:ro" manage sh -s -- "$2" "$3" "$other" "$5" >"$PORTSIDE/said" 2>&1 <<'INSIDE'
+. "$PORTSIDE/remote/arguments.sh"
+: "${compose?}" "${folder?}" "${options?}" "${other?}" "${only?}"
+other=$(known "$other" "$PORTSIDE_FILES")
+manage "$compose" --volume "$PORTSIDE_FILES:/portside/ask:ro" manage sh -s -- "$folder" "$options" "$other" "$only" >"$PORTSIDE/said" 2>&1 <<'INSIDE'
 [ "${PGHOST:-}" != db ] || export PGOPTIONS="$2 ${PGOPTIONS:-}"
 exec python /portside/ask/back.py "$1" "$3" "$4" </dev/null
 INSIDE

@@ -1,13 +1,12 @@
 #!/bin/sh
 # Make the final backup of a site: database, uploads, volumes and logs. Verify it and record it.
-#   backup.sh SITE ROOT FOLDER MARKER DATA VOLUME BEGUN LOG...
-# FOLDER: the backup's folder. MARKER: the file that records it. DATA: the data services' compose file. VOLUME: the
-# database's volume. BEGUN: a file that exists while the database was never ready and so has no data.
+# folder: the backup's folder. marker: the file that records it. data: the data services' compose file. volume: the
+# database's volume. begun: a file that exists while the database was never ready and so has no data.
 # The application stops for the backup and stays stopped, so that nothing is written after it. If the backup fails, the
 # application starts again. $PORTSIDE_FILES: backup.json, README.
 . "$PORTSIDE/remote/lib.sh"
-site=$1 root=$2 folder=$3 marker=$4 data=$5 volume=$6 begun=$7
-shift 7
+list=logs . "$PORTSIDE/remote/arguments.sh"
+: "${site?}" "${root?}" "${folder?}" "${marker?}" "${data?}" "${volume?}" "${begun?}"
 . "$PORTSIDE/remote/databases.sh"
 new=$folder.new
 umask 077

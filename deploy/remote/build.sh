@@ -1,13 +1,12 @@
 #!/bin/sh
 # Build an image from the files that were sent along.
-#   build.sh IMAGE CONTEXT DOCKERFILE OPTION...
-# CONTEXT: the folder to build from, which is filled first (context.sh). DOCKERFILE: a path below it. OPTION: an option of
+# context: the folder to build from, which is filled first (context.sh). dockerfile: a path below it. options: an option of
 # docker buildx build; of a build argument only the name.
 # $PORTSIDE_FILES: see context.sh; arguments (exports), secrets/, overlay/. Answers with the image's digest.
 . "$PORTSIDE/remote/lib.sh"
-image=$1 context=$2 dockerfile=$3
-shift 3
-sh "$PORTSIDE/remote/context.sh" "$context" || die "The build context can't be created."
+list=options . "$PORTSIDE/remote/arguments.sh"
+: "${image?}" "${context?}" "${dockerfile?}"
+sh "$PORTSIDE/remote/context.sh" folder="$context" || die "The build context can't be created."
 cd "$PORTSIDE_FILES" || exit 1
 # shellcheck source=/dev/null
 . ./arguments

@@ -1,11 +1,12 @@
 #!/bin/sh
 # Compress the text files of a folder: a .gz beside each, and a .br if the server has brotli. Nginx sends these instead of
 # compressing for every visitor. Afterwards the folder belongs to root and everyone may read it.
-#   compress.sh FOLDER POOL      POOL: a folder that may have the same files compressed
+# pool: a folder that may have the same files compressed
 # A project can have thousands of files, so each program starts once for many of them.
 . "$PORTSIDE/remote/lib.sh"
+. "$PORTSIDE/remote/arguments.sh"
+: "${folder?}" "${pool?}"
 export LC_ALL=C # so that sort and comm agree
-folder=$1 pool=$2
 cd "$folder" || exit 1
 lists=$PORTSIDE/compress
 mkdir -p "$lists" || exit 1

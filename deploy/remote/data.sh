@@ -1,13 +1,13 @@
 #!/bin/sh
 # Start the data services and wait until they are healthy. Then set the database's password to the one in secrets/.
-#   data.sh COMPOSE ROOT VOLUME BEGUN READY WHY [MAINTENANCE WORD SOCKETS]
-# ROOT: the site's folder. VOLUME: the database's volume. WHY: the reason to recreate a running database, or empty to keep it.
-# MAINTENANCE: the folder that closes the site meanwhile by a file with the content WORD. SOCKETS: the live release's folder
+# root: the site's folder. volume: the database's volume. why: the reason to recreate a running database, or empty to keep it.
+# maintenance: the folder that closes the site meanwhile by a file with the content word. sockets: the live release's folder
 # of sockets, by its name inside the containers.
-# BEGUN, READY: files that record when the database first started, and when it was first ready. A database that Portside
+# begun, ready: files that record when the database first started, and when it was first ready. A database that Portside
 # started but that was never ready has no data yet: if its first start was interrupted, it is recreated.
 . "$PORTSIDE/remote/lib.sh"
-compose=$1 root=$2 volume=$3 begun=$4 ready=$5 why=$6 maintenance=${7:-} word=${8:-} sockets=${9:-}
+. "$PORTSIDE/remote/arguments.sh"
+: "${compose?}" "${root?}" "${volume?}" "${begun?}" "${ready?}" "${why?}" "${maintenance?}" "${word?}" "${sockets?}"
 closed=$maintenance/closed
 . "$PORTSIDE/remote/password.sh"
 

@@ -1,9 +1,9 @@
 #!/bin/sh
 # Remove releases that aren't live: containers, networks, images, folders. $PORTSIDE_FILES: event, for the history.
-#   discard.sh ROOT SITE FIRST ID...      FIRST: yes if no release was live before, so that none is now
+# first: yes if no release was live before, so that none is now
 . "$PORTSIDE/remote/lib.sh"
-root=$1 site=$2 first=$3
-shift 3
+list=ids . "$PORTSIDE/remote/arguments.sh"
+: "${root?}" "${site?}" "${first?}"
 [ "$first" != yes ] || rm -f "$root/current"
 live=$(readlink "$root/current")
 for id in "$@"; do

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Print what fab doctor needs besides the facts, as lines of "key<TAB>value". Read-only.
-#   doctor.sh UNIT...     UNIT: a systemd unit, whose present and boot-time state are printed
+# units: a systemd unit, whose present and boot-time state are printed
 . "$PORTSIDE/remote/lib.sh"
+list=units . "$PORTSIDE/remote/arguments.sh"
 
 fact() { printf '%s\t%s\n' "$1" "$2"; }
 

@@ -1,4 +1,4 @@
 #!/bin/sh
 # Make systemd read its files again, and start units at boot.
-#   enable.sh UNIT...
+list=units . "$PORTSIDE/remote/arguments.sh"
 systemctl daemon-reload && systemctl enable --quiet "$@"

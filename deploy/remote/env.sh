@@ -1,9 +1,10 @@
 #!/bin/sh
 # Print the names in the live release's environment and of the settings it was deployed with, each with a hash of its value,
 # as lines of "key<TAB>value". Read-only.
-#   env.sh ROOT KEPT NONCE      KEPT: the file with the settings of the last deploy. NONCE: is hashed with each value.
+# kept: the file with the settings of the last deploy. nonce: is hashed with each value.
 . "$PORTSIDE/remote/lib.sh"
-root=$1 kept=$2 nonce=$3
+. "$PORTSIDE/remote/arguments.sh"
+: "${root?}" "${kept?}" "${nonce?}"
 printf 'site.last\t%s\n' "$(last_change "$root")"
 [ ! -f "$root/current/env" ] || print_environment "$root/current" "$nonce"
 [ ! -f "$kept" ] || printf 'kept\tyes\n'

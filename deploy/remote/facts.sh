@@ -1,10 +1,10 @@
 #!/bin/sh
 # Print all that a plan needs to know about the server and one site on it, as lines of "key<TAB>value".
-#   facts.sh SITE PATH...     PATH: a file whose mode, owner and SHA-256 are printed
+# paths: a file whose mode, owner and SHA-256 are printed
 # Read-only. Free text is base64.
 . "$PORTSIDE/remote/lib.sh"
-site=$1
-shift
+list=paths . "$PORTSIDE/remote/arguments.sh"
+: "${site?}"
 root=/srv/portside/$site
 
 fact() { printf '%s\t%s\n' "$1" "$2"; }

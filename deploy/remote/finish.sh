@@ -1,13 +1,12 @@
 #!/bin/sh
 # Finish a switch. Record the live release and start its processes. Ask the old release's processes to end, wait for its open
 # connections, and stop its web containers. They are kept for a rollback.
-#   finish.sh ROOT SITE ID OLD SECONDS NAME...
-# OLD: the previous release, or empty. SECONDS: the time limit for its connections and jobs. NAME: a process of the live
+# old: the previous release, or empty. seconds: the time limit for its connections and jobs. name: a process of the live
 # release. $PORTSIDE_FILES: release.json, event (a line for the history). Answers with the seconds it took, the number of
 # connections left, and the old processes that still run.
 . "$PORTSIDE/remote/lib.sh"
-root=$1 site=$2 id=$3 old=$4 seconds=$5
-shift 5
+list=processes . "$PORTSIDE/remote/arguments.sh"
+: "${root?}" "${site?}" "${id?}" "${old?}" "${seconds?}"
 . "$PORTSIDE/remote/processes.sh"
 
 # Print the running web containers of the old release.

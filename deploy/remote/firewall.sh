@@ -1,9 +1,9 @@
 #!/bin/sh
 # Open ports, and turn on the firewall, which closes all others; or close ports.
-#   firewall.sh open|close PORT/PROTOCOL...
+# what: open or close; ports: as 80/tcp.
 . "$PORTSIDE/remote/lib.sh"
-what=$1
-shift
+list=ports . "$PORTSIDE/remote/arguments.sh"
+: "${what?}"
 for port in "$@"; do
     case $what,$port in
     open,*/udp) ufw allow "$port" comment 'Portside: HTTP/3' ;;

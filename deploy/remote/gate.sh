@@ -1,12 +1,12 @@
 #!/bin/sh
 # Visit each web container of a started release like a browser, on its own port, until all are healthy. Then visit again for
 # a few seconds, since an application can die after its first answers.
-#   gate.sh COMPOSE URL SECONDS AGAIN PROTOCOL
-# AGAIN: the number of further visits, one a second. PROTOCOL: http or uwsgi. $PORTSIDE_FILES: gate.py and its imports,
+# again: the number of further visits, one a second. protocol: http or uwsgi. $PORTSIDE_FILES: gate.py and its imports,
 # nginx.json (see visit.py) and cause.py. Answers with where the visit led.
 . "$PORTSIDE/remote/lib.sh"
+. "$PORTSIDE/remote/arguments.sh"
+: "${compose?}" "${url?}" "${seconds?}" "${again?}" "${protocol?}"
 . "$PORTSIDE/remote/cause.sh"
-compose=$1 url=$2 seconds=$3 again=$4 protocol=$5
 scheme=${url%%:*} rest=${url#*://}
 host=${rest%%/*}
 path=${rest#"$host"}

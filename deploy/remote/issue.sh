@@ -1,10 +1,10 @@
 #!/bin/sh
 # Request a certificate with certbot and put it where Nginx reads it. A timer renews it from then on.
-#   issue.sh NAME SITE TRIAL
-# NAME: certbot's name for it. SITE: the site, or empty for a trial, which is deleted again. TRIAL: the trial's name.
+# name: certbot's name for it. site: the site, or empty for a trial, which is deleted again. trial: the trial's name.
 # $PORTSIDE_FILES: certbot.ini; ca.pem, if another authority is to be trusted.
 . "$PORTSIDE/remote/lib.sh"
-name=$1 site=$2 trial=$3
+. "$PORTSIDE/remote/arguments.sh"
+: "${name?}" "${site?}" "${trial?}"
 chmod 600 "$PORTSIDE_FILES/certbot.ini"
 if [ -f "$PORTSIDE_FILES/ca.pem" ]; then
     cat /etc/ssl/certs/ca-certificates.crt "$PORTSIDE_FILES/ca.pem" >"$PORTSIDE/ca.pem"

@@ -1,10 +1,9 @@
 #!/bin/sh
 # Report which layers of an image are missing.
-#   layers.sh FOLDER NAME...
 # Answers with the missing ones, and how many bytes of each have arrived.
 . "$PORTSIDE/remote/lib.sh"
-folder=$1
-shift
+list=names . "$PORTSIDE/remote/arguments.sh"
+: "${folder?}"
 mkdir -p "$folder" && chmod 700 "$folder" || exit 1
 lacking=
 for name in "$@"; do

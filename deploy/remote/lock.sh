@@ -1,25 +1,26 @@
 # Hold a site's lock while the input is open and receives something every so many seconds: sshd notices a cut cable late, and
 # a suspended laptop not at all.
-#   lock SITE WHO TOKEN SECONDS CURRENT WAIT      prints "held", whether a run was in progress (yes or no) and the live
-#                                                 release; or "busy" and the holder
-# WAIT: yes to wait for it. Then the holder is printed whenever it changes.
+# Prints "held", whether a run was in progress (yes or no) and the live release; or "busy" and the holder.
+# wait: yes to wait for it. Then the holder is printed whenever it changes.
+# Travels behind arguments.sh as the words of a command, since its input is the laptop's.
 # A line of the input is the present stage, or empty. Each line is answered, so that the laptop too notices a cut cable.
 # The holder of the lock writes its token. A run of steps with another token is refused: a laptop that wakes up after another
 # one took over changes nothing.
 # shellcheck shell=sh
+: "${site?}" "${who?}" "${token?}" "${seconds?}" "${current?}" "${wait?}"
 trap '' PIPE
 exec 2>/dev/null # if sudo asked for a password, errors would be mixed with the output
 locks=/run/portside
 mkdir -p "$locks"
 
 # Return whether a run of steps is in progress.
-busy() { ! flock -n "$locks/site-$1.work" true; }
+busy() { ! flock -n "$locks/site-$site.work" true; }
 
 # Print the process group of the run in progress. A detached run has none.
-group() { ! busy "$1" || cat "$locks/site-$1.group" 2>/dev/null; }
+group() { ! busy || cat "$locks/site-$site.group" 2>/dev/null; }
 
 # Print the process group that waits for the rest of a transfer.
-receiving() { flock -n "$locks/site-$1.receiving" true || cat "$locks/site-$1.receiving"; }
+receiving() { flock -n "$locks/site-$site.receiving" true || cat "$locks/site-$site.receiving"; }
 
 # End what a lost laptop has left running: it would only block the next run.
 end() {
@@ -32,7 +33,7 @@ end() {
     kill -s KILL -- "-$1" 2>/dev/null
 }
 
-lock=$locks/site-$1.lock
+lock=$locks/site-$site.lock
 
 # Return whether the locked file is still the one of this name: removing a site removes the file too.
 same() { [ "$(stat -Lc %d:%i /proc/self/fd/9)" = "$(stat -c %d:%i "$lock" 2>/dev/null)" ]; }
@@ -41,35 +42,35 @@ exec 9>"$lock"
 holder=- # a new holder may not have written its name yet
 until flock -n 9 && same; do
     exec 9>"$lock"
-    now=$(cat "$locks/site-$1.holder" 2>/dev/null)
+    now=$(cat "$locks/site-$site.holder" 2>/dev/null)
     [ "$now" = "$holder" ] || echo "busy $now"
     holder=$now
-    [ "$6" = yes ] || exit 0
+    [ "$wait" = yes ] || exit 0
     # The input may end while this waits: then the laptop is gone.
     flock -w 1 9 && same && break
     timeout 0.1 sh -c 'IFS= read -r beat' 9>&-
     [ $? -ne 1 ] || exit 0
 done
 since=$(date -u +%H:%M:%S)
-printf '%s\n' "$3" >"$locks/site-$1.token"
-printf '%s, since %s UTC\n' "$2" "$since" >"$locks/site-$1.holder"
+printf '%s\n' "$token" >"$locks/site-$site.token"
+printf '%s, since %s UTC\n' "$who" "$since" >"$locks/site-$site.holder"
 busy=no
-! busy "$1" || busy=yes
-end "$(group "$1")"
-end "$(receiving "$1")"
-live=$(readlink "$5")
+! busy || busy=yes
+end "$(group)"
+end "$(receiving)"
+live=$(readlink "$current")
 echo "held $busy ${live##*/}"
 # shellcheck disable=SC2016
-heard() { stage=$(timeout "$1" sh -c 'IFS= read -r line && printf %s "$line"' 9>&-); }
+heard() { stage=$(timeout "$seconds" sh -c 'IFS= read -r line && printf %s "$line"' 9>&-); }
 
-while heard "$4" || { ended=$?; false; }; do
+while heard || { ended=$?; false; }; do
     echo 2>/dev/null
-    [ -z "$stage" ] || printf '%s, since %s UTC, now at %s\n' "$2" "$since" "$stage" >"$locks/site-$1.holder"
+    [ -z "$stage" ] || printf '%s, since %s UTC, now at %s\n' "$who" "$since" "$stage" >"$locks/site-$site.holder"
 done
 # A laptop that was only silent may continue. One that hung up won't.
-[ "$ended" -eq 124 ] || left=$(group "$1")
-rm -f "$locks/site-$1.holder"
+[ "$ended" -eq 124 ] || left=$(group)
+rm -f "$locks/site-$site.holder"
 # If the site doesn't exist, remove all its files. The lock's file comes last: from then on another run may take it.
-[ -d "${5%/*}" ] || busy "$1" || { rm -f "$locks/site-$1".[!l]*; rm -f "$lock"; }
+[ -d "${current%/*}" ] || busy || { rm -f "$locks/site-$site".[!l]*; rm -f "$lock"; }
 exec 9>&-
 end "${left:-}"

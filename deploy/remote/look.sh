@@ -1,9 +1,10 @@
 #!/bin/sh
 # Check that a static site's release has a file for a path, as Nginx finds it: see site/static.conf.j2.
-#   look.sh FOLDER PATH GROUP FALLBACK
-# GROUP: Nginx's own group, by number. FALLBACK: the file that is shown for paths that don't exist, or empty.
+# group: Nginx's own group, by number; fallback: the file that is shown for paths that don't exist, or empty.
 . "$PORTSIDE/remote/lib.sh"
-folder=$1 path=${2%%\?*} group=$3 fallback=$4
+. "$PORTSIDE/remote/arguments.sh"
+: "${folder?}" "${path?}" "${group?}" "${fallback?}"
+path=${path%%\?*}
 for file in "$path" "$path.html" "$path/index.html" ${fallback:+"/$fallback"}; do
     [ -f "$folder$file" ] || continue
     setpriv --reuid "$group" --regid "$group" --clear-groups cat "$folder$file" >/dev/null || die "Nginx can't read $file."

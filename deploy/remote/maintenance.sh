@@ -1,10 +1,11 @@
 #!/bin/sh
 # Close a site, or open it again. Nginx checks the files itself at each request, so no reload is needed.
-#   maintenance.sh ROOT FILE STATE ADDRESS...      FILE: the site's file in a generation. STATE: closed or open.
-# ADDRESS: an address that may still visit. It replaces those of an earlier call.
+# file: the site's file in a generation. state: closed or open.
+# address: an address that may still visit. It replaces those of an earlier call.
 . "$PORTSIDE/remote/lib.sh"
-folder=$1/maintenance file=$2 state=$3
-shift 3
+list=addresses . "$PORTSIDE/remote/arguments.sh"
+: "${root?}" "${file?}" "${state?}"
+folder=$root/maintenance
 if [ "$state" = open ]; then
     [ -e "$folder" ] || { unchanged; exit 0; }
     rm -rf "$folder"

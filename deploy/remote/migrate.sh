@@ -1,16 +1,17 @@
 #!/bin/sh
 # Migrate databases with a release's own code, to its last migrations.
-#   migrate.sh COMPOSE MANAGE OPTIONS MARK ALIAS...      OPTIONS: of PostgreSQL, for Portside's own database, or empty
-# MARK: a file that exists from the beginning to a successful end, to detect an interruption. ALIAS: a database's alias, or
+# options: of PostgreSQL, for Portside's own database, or empty
+# mark: a file that exists from the beginning to a successful end, to detect an interruption. alias: a database's alias, or
 # default. $PORTSIDE_FILES: forward.py and its imports.
 . "$PORTSIDE/remote/lib.sh"
-compose=$1 mark=$4
+list=aliases . "$PORTSIDE/remote/arguments.sh"
+: "${compose?}" "${manage?}" "${options?}" "${mark?}"
 : >"$mark" || die "No file can be written: is the disk full?"
-manage "$compose" --volume "$PORTSIDE_FILES:/portside/ask:ro" manage sh -s -- "$2" "$3" "$@" <<'INSIDE' || die "A migration failed."
+manage "$compose" --volume "$PORTSIDE_FILES:/portside/ask:ro" manage sh -s -- "$manage" "$options" "$@" <<'INSIDE' || die "A migration failed."
 manage=$1
 # Only for Portside's own database: a connection pooler in front of another one refuses such options.
 [ "${PGHOST:-}" != db ] || export PGOPTIONS="$2 ${PGOPTIONS:-}"
-shift 6
+shift 2
 for alias in "$@"; do
     python /portside/ask/forward.py "$manage" "$alias" </dev/null || exit
 done

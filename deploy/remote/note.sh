@@ -1,5 +1,7 @@
 #!/bin/sh
 # Append the event that was sent along to the site's history.
-#   note.sh ROOT      $PORTSIDE_FILES: event
+# $PORTSIDE_FILES: event
 . "$PORTSIDE/remote/lib.sh"
-note "$1" && unchanged "it only adds to the history"
+. "$PORTSIDE/remote/arguments.sh"
+: "${root?}"
+note "$root" && unchanged "it only adds to the history"

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Install packages of the distribution.
-#   packages.sh WORD...     WORD: a name; "a|b", the first that exists; "a?", skipped if it doesn't exist
+# packages: each a name; "a|b", the first that exists; "a?", skipped if it doesn't exist
 . "$PORTSIDE/remote/lib.sh"
+list=packages . "$PORTSIDE/remote/arguments.sh"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C
 reported=
 

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Print what a plan compares with, as lines of "key<TAB>value". Read-only.
-#   present.sh ROOT LIVE NETWORK IMAGE KEEP NONCE
-# LIVE: the live release, or empty. IMAGE: its image. KEEP: how many releases stay besides the next one. NONCE: is hashed with
+# live: the live release, or empty. image: its image. keep: how many releases stay besides the next one. nonce: is hashed with
 # each line of the environment. $PORTSIDE_FILES: paths, lines of "WANTED PATH": a file's wanted checksum, or - if its content
 # must not be printed; listing, the files of the next release.
 . "$PORTSIDE/remote/lib.sh"
+. "$PORTSIDE/remote/arguments.sh"
+: "${root?}" "${live?}" "${network?}" "${image?}" "${keep?}" "${nonce?}"
 . "$PORTSIDE/remote/pruning.sh"
-root=$1 live=$2 network=$3 image=$4 keep=$5 nonce=$6
 release=$root/releases/$live
 
 print_file() {

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Request each name by HTTPS until Nginx serves the right certificate.
-#   prove.sh CERTIFICATE NAME...
 # $PORTSIDE_FILES: prove.py
 . "$PORTSIDE/remote/lib.sh"
-python3 "$PORTSIDE_FILES/prove.py" "$@" || die "Nginx doesn't serve the certificate."
+list=names . "$PORTSIDE/remote/arguments.sh"
+: "${certificate?}"
+python3 "$PORTSIDE_FILES/prove.py" "$certificate" "$@" || die "Nginx doesn't serve the certificate."

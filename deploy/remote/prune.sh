@@ -1,12 +1,11 @@
 #!/bin/sh
 # Keep the newest releases that were live, and remove the others; never the live one or the one before it.
-#   prune.sh ROOT SITE KEEP CACHE RESERVE...
-# CACHE: the limit of Docker's build cache, or empty for a site that builds nothing. RESERVE: a file that reserves space for a
+# cache: the limit of Docker's build cache, or empty for a site that builds nothing. reserve: a file that reserves space for a
 # rollback on a full disk. Answers with the removed releases, the number of removed dumps, and the size freed in the cache.
 . "$PORTSIDE/remote/lib.sh"
+list=reserves . "$PORTSIDE/remote/arguments.sh"
+: "${root?}" "${site?}" "${keep?}" "${cache?}"
 . "$PORTSIDE/remote/pruning.sh"
-root=$1 site=$2 keep=$3 cache=$4
-shift 4
 # shellcheck disable=SC2046
 gone=$(surplus "$root" "$keep" $(spared "$root") | paste -sd " ")
 # Remove what an interrupted transfer left at a power failure.
@@ -30,8 +29,8 @@ done
 answer "{\"releases\": $(list $gone), \"dumps\": $(printf '%s' "$dumps" | grep -c .), \"cache\": \"$freed\"}"
 [ "$gone$dumps$freed" ] || unchanged "nothing to remove"
 [ -n "$gone" ] || exit 0
-# shellcheck disable=SC2086
-sh "$PORTSIDE/remote/discard.sh" "$root" "$site" no $gone || exit 1
+# shellcheck disable=SC2046,SC2086
+sh "$PORTSIDE/remote/discard.sh" root="$root" site="$site" first=no $(printf 'ids=%s ' $gone) || exit 1
 prune_layers
 # The pool links each file of only one release. Link those of the remaining releases now, then remove files without any other
 # link: no release has them.

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Pull an image.
-#   pull.sh IMAGE REGISTRY NAME      REGISTRY: its host, or empty for Docker Hub. NAME: the image's local name.
+# registry: its host, or empty for Docker Hub. name: the image's local name.
 # $PORTSIDE_FILES: credentials (user:password), if the registry requires them. Answers with the digest that was pulled.
 . "$PORTSIDE/remote/lib.sh"
-image=$1 registry=$2 name=$3
+. "$PORTSIDE/remote/arguments.sh"
+: "${image?}" "${registry?}" "${name?}"
 # Docker's credentials are in memory, in the folder of this run, and removed after the pull.
 export DOCKER_CONFIG="$PORTSIDE/docker"
 trap 'rm -rf "$DOCKER_CONFIG" "$PORTSIDE_FILES/credentials"' EXIT

@@ -1,9 +1,9 @@
 # Receive layers of an image into the folder where they are kept, so that an interrupted transfer resumes.
-#   receive-layers NONCE SITE TOKEN FOLDER
-# The input: for each layer a line "NAME OFFSET SIZE SUM", then SIZE bytes, those from OFFSET on. This script is sent as the
-# words of a command, since its input is the layers. SITE, TOKEN: the site whose lock this run must still hold.
+# The input: for each layer a line "NAME OFFSET SIZE SUM", then SIZE bytes, those from OFFSET on. This script is sent behind arguments.sh as
+# the
+# words of a command, since its input is the layers. site, token: the site whose lock this run must still hold.
 # shellcheck shell=sh
-nonce=$1 site=$2 token=$3 folder=$4
+: "${nonce?}" "${site?}" "${token?}" "${folder?}"
 exec 2>&1
 trap '' PIPE # the reader may be gone
 locks=/run/portside

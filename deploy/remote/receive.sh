@@ -1,10 +1,9 @@
 # Receive a run of steps: create a private folder, unpack, run, and remove the folder however the run ends.
-#   receive ROOM NONCE LOCKS SITE TOKEN HOW
-# ROOM: where the folder is created. LOCKS: the server's locks to wait for and hold meanwhile. SITE, TOKEN: the site whose
-# lock this run must still hold, or both empty. HOW: "detached" for a run that must finish without the laptop, else empty.
-# This script is sent as the words of a command, since its input is the stream.
+# room: where the folder is created. locks: the server's locks to wait for and hold meanwhile. site, token: the site whose
+# lock this run must still hold, or both empty. how: "detached" for a run that must finish without the laptop, else empty.
+# This script is sent behind arguments.sh as the words of a command, since its input is the stream.
 # shellcheck shell=sh
-room=$1 nonce=$2 locks=$3 site=$4 token=$5 how=$6
+: "${room?}" "${nonce?}" "${locks?}" "${site?}" "${token?}" "${how?}"
 umask 022
 export LC_ALL=C.UTF-8
 folder=$(mktemp -d "$room/portside.XXXXXXXX") || exit 1
@@ -20,7 +19,7 @@ if [ "$site" ] && mkdir -p /run/portside && ours; then
 fi
 tar -xzf - -C "$folder" || { echo "the transfer was interrupted, or $room is full"; exit 1; }
 exec 8>&-
-set -- sh "$folder/remote/apply.sh" "$folder" "$nonce" "$site" "$token" "$how"
+set -- sh "$folder/remote/apply.sh" folder="$folder" nonce="$nonce" site="$site" token="$token" how="$how"
 [ "$how" = detached ] || set -- setsid -w "$@"
 mkdir -p /run/portside
 for lock in $locks; do

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Remove a site that has its final backup and that Nginx doesn't serve any more: containers, volumes, network, images,
 # certificates, files. Each part can be repeated. The site's record goes last, so that an interrupted removal can resume.
-#   remove.sh SITE ROOT RECORD MARKER TRIAL RENEWAL AUTHORITIES GENERATIONS LIVE LOG LOG PATH...
-# TRIAL: see issue.sh. RENEWAL: the renewal's settings for the files in AUTHORITIES. LIVE: the link to one of GENERATIONS.
-# LOG: a log, removed with its rotated files. PATH: a file or folder of the site.
+# trial: see issue.sh. renewal: the renewal's settings for the files in authorities. live: the link to one of generations.
+# access_log, error_log: removed with their rotated files. paths: files and folders of the site.
 . "$PORTSIDE/remote/lib.sh"
-site=$1 root=$2 record=$3 marker=$4 trial=$5 renewal=$6 authorities=$7 generations=$8 live=$9
-shift 9
+list=paths . "$PORTSIDE/remote/arguments.sh"
+: "${site?}" "${root?}" "${record?}" "${marker?}" "${trial?}" "${renewal?}" "${authorities?}" "${generations?}" \
+    "${live?}" "${access_log?}" "${error_log?}"
 umask 022
 
 containers() { docker ps -aq --filter "label=portside.site=$site"; }
@@ -55,10 +55,9 @@ flock -w 900 8 || die "certbot has been busy for 15 minutes."
 forget "$site"
 forget "$trial"
 flock -w 900 9 || die "Another deploy has kept Nginx busy for 15 minutes."
-for log in "$1" "$2"; do
+for log in "$access_log" "$error_log"; do
     rm -f "$log" "$log".* "$log"-*
 done
-shift 2
 rm -rf "$@" && renew_without && forget_generations || exit 1
 exec 8>&- 9>&-
 [ ! -d "$root" ] ||

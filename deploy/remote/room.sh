@@ -1,11 +1,11 @@
 #!/bin/sh
 # Free space on a nearly full disk: remove Docker's build cache, images without a name, and surplus releases.
-#   room.sh ROOT SITE KEEP RESERVE...      KEEP: how many releases stay; empty for a rollback, which removes the files RESERVE
+# keep: how many releases stay; empty for a rollback, which removes the files reserve
 # Answers with what was removed.
 . "$PORTSIDE/remote/lib.sh"
+list=reserves . "$PORTSIDE/remote/arguments.sh"
+: "${root?}" "${site?}" "${keep?}"
 . "$PORTSIDE/remote/pruning.sh"
-root=$1 site=$2 keep=$3
-shift 3
 gone=
 
 # Remove releases only while no other run may make one of them live.
@@ -15,8 +15,8 @@ prune_releases() {
     flock -n 8 && flock -n 9 || return 0
     # shellcheck disable=SC2046
     gone=$(surplus "$root" "$keep" $(spared "$root"))
-    # shellcheck disable=SC2086
-    [ -z "$gone" ] || sh "$PORTSIDE/remote/discard.sh" "$root" "$site" no $gone
+    # shellcheck disable=SC2046,SC2086
+    [ -z "$gone" ] || sh "$PORTSIDE/remote/discard.sh" root="$root" site="$site" first=no $(printf 'ids=%s ' $gone)
     exec 8>&- 9>&-
 }
 

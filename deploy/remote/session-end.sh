@@ -1,8 +1,8 @@
 # End what session.sh left: after it has ended, or when its connection is lost, which no process is told about.
-#   session-end PID GROUP CONTAINER      PID, GROUP: of session.sh
+# By its environment it knows session.sh's process and group, and the container.
 # shellcheck shell=sh
 trap '' HUP INT TERM
-session=$1 group=$2 container=$3
+: "${session?}" "${group?}" "${container?}"
 
 # Find the sshd process of this connection, and the connection's ports (its own, ours): it is the first ancestor without
 # SSH_CONNECTION above one that has it. sudo hides the variable from the processes between.

@@ -6,6 +6,6 @@ end=$1 container=$2
 shift 2
 group=$(cut -d ' ' -f 5 "/proc/$$/stat") # now: a process that is killed at once has none later
 # In a separate session: if the connection is lost, sudo may kill all processes of this one.
-setsid sh -c "$end" session-end $$ "$group" "$container" </dev/null >/dev/null 2>&1 &
+session=$$ group=$group container=$container setsid sh -c "$end" session-end </dev/null >/dev/null 2>&1 &
 trap : INT QUIT TERM # end when the command ends
 "$@"

@@ -1,12 +1,12 @@
 #!/bin/sh
 # Start a release's web containers, each with a free local port, and wait until they accept connections.
-#   start.sh COMPOSE RUN REPLICAS FIRST LAST SECONDS [PART...]
-# RUN: the folder of their sockets. FIRST, LAST: the range of ports. PART: a service of the live release's compose file to
+# run: the folder of their sockets. first, last: the range of ports. parts: a service of the live release's compose file to
 # restart in place, with its ports. Answers with the ports. Containers of a release that isn't live don't restart by
 # themselves.
 . "$PORTSIDE/remote/lib.sh"
-compose=$1 run=$2 replicas=$3 port=$4 last=$5 seconds=$6
-shift 6
+list=parts . "$PORTSIDE/remote/arguments.sh"
+: "${compose?}" "${run?}" "${replicas?}" "${first?}" "${last?}" "${seconds?}"
+port=$first
 [ $# -gt 0 ] || export PORTSIDE_RESTART=no
 folder=$(dirname "$compose")
 

@@ -1,10 +1,9 @@
 #!/bin/sh
 # Stop the web containers of releases, and keep them. A process may still finish its last job. $PORTSIDE_FILES: event, for
 # the history.
-#   stop.sh ROOT SITE ID...
 . "$PORTSIDE/remote/lib.sh"
-root=$1 site=$2
-shift 2
+list=ids . "$PORTSIDE/remote/arguments.sh"
+: "${root?}" "${site?}"
 for id in "$@"; do
     docker ps -q --filter "label=portside.site=$site" --filter "label=portside.release=$id" --filter label=portside.role=web
 done | xargs -r docker stop -t 40 >/dev/null

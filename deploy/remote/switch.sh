@@ -1,18 +1,16 @@
 #!/bin/sh
 # Make a release live by renaming "current", between two generations of Nginx's files if they change, and check it through
 # Nginx. This is one transaction: on any failure "current" and Nginx's files are restored. Each part can be repeated.
-#   switch.sh ROOT SITE ID OLD STATUS_PORT PAGE BEFORE BRIDGE FINAL SCHEME HOST PATH STATIC_URL SECONDS READING
-# OLD: the previous release, or empty. BRIDGE: the generation that serves both releases. FINAL: the generation of the new
-# release. Both are empty if the live generation will do. BEFORE: the live generation at the time of planning. STATIC_URL:
-# empty if Nginx serves no static files. SECONDS: how long the release may still be starting. READING: seconds to wait for
-# requests that Nginx's old workers are still reading, if their files lead to no release. PAGE and $PORTSIDE_FILES: see
+# old: the previous release, or empty. bridge: the generation that serves both releases. final: the generation of the new
+# release. Both are empty if the live generation will do. before: the live generation at the time of planning. static_url:
+# empty if Nginx serves no static files. seconds: how long the release may still be starting. reading: seconds to wait for
+# requests that Nginx's old workers are still reading, if their files lead to no release. page and $PORTSIDE_FILES: see
 # generation.sh; also visit.py, nginx.json and cause.py.
 . "$PORTSIDE/remote/lib.sh"
+. "$PORTSIDE/remote/arguments.sh"
+: "${root?}" "${site?}" "${id?}" "${old?}" "${status_port?}" "${page?}" "${before?}" "${bridge?}" "${final?}" \
+    "${scheme?}" "${host?}" "${health_path?}" "${static_url?}" "${seconds?}" "${reading?}"
 . "$PORTSIDE/remote/cause.sh"
-# shellcheck disable=SC2034 # $page is for generation.sh
-root=$1 site=$2 id=$3 old=$4 status_port=$5 page=$6
-shift 6
-before=$1 bridge=$2 final=$3 scheme=$4 host=$5 path=$6 static=$7 seconds=$8 reading=$9
 . "$PORTSIDE/remote/generation.sh"
 compose=$root/releases/$id/compose.yaml
 request=$PORTSIDE/request # the request that failed
@@ -50,16 +48,16 @@ fault() {
     rm -f "$request"
     [ "$(live)" = "$id" ] || { echo "Nginx doesn't serve this release."; return; }
     # Most pages don't redirect, and curl starts faster than Python.
-    case $(status "$path") in
+    case $(status "$health_path") in
     2??) ;;
-    *) python3 -S -B "$PORTSIDE_FILES/visit.py" "$PORTSIDE_FILES/nginx.json" "$scheme://$host$path" "$request" 2>&1 || return 0 ;;
+    *) python3 -S -B "$PORTSIDE_FILES/visit.py" "$PORTSIDE_FILES/nginx.json" "$scheme://$host$health_path" "$request" 2>&1 || return 0 ;;
     esac
-    [ -n "$static" ] || return 0
+    [ -n "$static_url" ] || return 0
     file=$(cd "$root/current/static/" && find . -type f ! -name '*.gz' ! -name '*.br' ! -path '*/.*' \
         -regextype posix-extended -regex '[A-Za-z0-9._/-]+' -print -quit)
     [ -n "$file" ] || return 0
-    status=$(status "$static${file#./}")
-    [ "$status" = 200 ] || echo "Through Nginx the static file $static${file#./} answers $status."
+    status=$(status "$static_url${file#./}")
+    [ "$status" = 200 ] || echo "Through Nginx the static file $static_url${file#./} answers $status."
 }
 
 proved() {

@@ -1,11 +1,10 @@
 #!/bin/sh
 # Put a generation of Nginx's files live that doesn't have a site any more. If that fails, the site stays as it was.
-#   unplug.sh GENERATION BEFORE STATUS_PORT PAGE MARKER
-# BEFORE: the live generation at the time of planning. PAGE and $PORTSIDE_FILES: see generation.sh. MARKER: see backup.sh.
+# before: the live generation at the time of planning. status_port, page and $PORTSIDE_FILES: see generation.sh. marker: see
+# backup.sh.
 . "$PORTSIDE/remote/lib.sh"
-# shellcheck disable=SC2034 # for generation.sh
-status_port=$3 page=$4
-marker=$5
+. "$PORTSIDE/remote/arguments.sh"
+: "${generation?}" "${before?}" "${status_port?}" "${page?}" "${marker?}"
 . "$PORTSIDE/remote/generation.sh"
 # Start the application again. The site may be deployed again.
 # The application goes on, and may be deployed again.
@@ -17,6 +16,6 @@ resume() {
     echo "Nothing was removed. The backup stays, in $backup."
 }
 
-begin "$2"
-put "$1" || { put_back; resume; exit 1; }
+begin "$before"
+put "$generation" || { put_back; resume; exit 1; }
 tidy

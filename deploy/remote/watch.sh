@@ -1,11 +1,10 @@
 #!/bin/sh
 # Watch the live release's processes until each has run for 15 seconds or has ended. Print the end of the log of each one that
 # has ended. Read-only.
-#   watch.sh SITE ID NAME...
 # Answers with the names of those that keep crashing.
 . "$PORTSIDE/remote/lib.sh"
-site=$1 id=$2
-shift 2
+list=processes . "$PORTSIDE/remote/arguments.sh"
+: "${site?}" "${id?}"
 
 # Print their containers, one a line: NAME RESTARTS STATUS PID CONTAINER
 look() {

@@ -15,7 +15,7 @@ import paramiko
 from ..core.compression import Gzip
 from ..core.errors import PortsideError
 from ..core.files import REMOTE
-from ..core.steps import Content, Step, mode
+from ..core.steps import Argument, Content, Step, mode, named
 
 
 def pack(steps: Sequence[Step], sink: IO[bytes]) -> None:
@@ -30,9 +30,15 @@ def pack(steps: Sequence[Step], sink: IO[bytes]) -> None:
         add(archive, "steps", lines.encode())
 
 
+def alone(name: str, /, **arguments: Argument) -> tuple[str, ...]:
+    """A script of ``remote/`` as the words of a command, for one whose input is something else."""
+    text = "".join((REMOTE / f"{part}.sh").read_text(encoding="utf-8") for part in ("arguments", name))
+    return ("sh", "-c", text, name, *named(arguments))
+
+
 def _scripts(steps: Sequence[Step]) -> set[str]:
     """Return the scripts of ``remote/`` that the steps need, with the scripts that these call."""
-    needed = {"apply", "detached"} | {step.words[1] for step in steps if step.words[0] == "script"}
+    needed = {"apply", "arguments", "detached"} | {step.script for step in steps if step.script}
     texts = [(REMOTE / f"{name}.sh").read_text(encoding="utf-8") for name in needed]
     return needed | {name for text in texts for name in re.findall(r"\$PORTSIDE/remote/([a-z-]+)\.sh", text)}
 

@@ -80,7 +80,7 @@ class ResultReader:
         step = self.steps[int(number) - 1]
         if what == "begin":
             self.output, self.answer = [], None
-            self.report.begin(step.name, small=step.words[0] != "script")
+            self.report.begin(step.name, small=not step.script)
             self.report.command(quote([self._printable(word) for word in step.words]))
         elif what == "answer":
             self.answer = json.loads(rest)

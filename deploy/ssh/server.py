@@ -21,14 +21,13 @@ from fabric import Connection
 
 from ..core.errors import ConnectionLost, Locked
 from ..core.facts import Facts
-from ..core.files import REMOTE
 from ..core.paths import Site
 from ..core.report import Report
-from ..core.steps import Step, quote
+from ..core.steps import Step, quote, script
 from . import connection as ssh_connection
 from .errors import no_session
 from .heartbeat import Heartbeat
-from .payload import Sender, pack
+from .payload import Sender, alone, pack
 from .results import LOST, CommandFailed, Result, ResultReader
 from .session import Emit, Input, Session, Unwritable, size
 from .sudo import GIVEN, Sudo
@@ -90,7 +89,7 @@ class Server:
 
     def facts(self, site: Site, paths: Sequence[str]) -> Facts:
         """Read the state of the server and of this site on it, and the hashes of ``paths``, in one round trip."""
-        step = Step("Read the server's facts", ("script", "facts", site.name, *paths))
+        step = script("Read the server's facts", "facts", site=site.name, paths=paths)
         with self.quietly():
             (result,) = self.apply([step], stage="preflight")
         return Facts.parse("\n".join(result.output))
@@ -120,20 +119,17 @@ class Server:
             return []
         nonce, (site, token) = secrets.token_hex(8), self._fence
         locks = " ".join(name for name in (lock, f"site-{site}.work" if site else "") if name)
-        receive = (REMOTE / "receive.sh").read_text(encoding="utf-8")
         room, how = DISK if big else MEMORY, "detached" if detached else ""
-        lines = self.stream(
-            ("sh", "-c", receive, "receive", room, nonce, locks, site, token, how),
-            lambda sink: pack(steps, sink),
-        )
+        words = alone("receive", room=room, nonce=nonce, locks=locks, site=site, token=token, how=how)
+        lines = self.stream(words, lambda sink: pack(steps, sink))
         return ResultReader(self.target, self.report, steps, stage, f"@@{nonce} ").follow(lines)
 
     def send(self, step: Step, content: Callable[[IO[bytes]], None], *, stage: str) -> Result:
         """Run one step that reads its input itself, while we hold the site's lock. If the connection is lost, the part
         that arrived is kept. Raises StepFailed."""
-        nonce, (site, token), script = secrets.token_hex(8), self._fence, step.words[1]
-        text = (REMOTE / f"{script}.sh").read_text(encoding="utf-8")
-        lines = self.stream(("sh", "-c", text, script, nonce, site, token, *step.words[2:]), content)
+        nonce, (site, token) = secrets.token_hex(8), self._fence
+        words = alone(step.script, nonce=nonce, site=site, token=token, **step.arguments)
+        lines = self.stream(words, content)
         (result,) = ResultReader(self.target, self.report, [step], stage, f"@@{nonce} ").follow(lines)
         return result
 
@@ -198,9 +194,16 @@ class Server:
         """
         self.connect()
         who, token = f"{getuser()}@{socket.gethostname()}", secrets.token_hex(8)
-        script = (REMOTE / "lock.sh").read_text(encoding="utf-8")
-        words = ("sh", "-c", script, "lock", site.name, who, token, str(SILENCE_SECONDS), site.current)
-        with self._running((*words, "yes" if waiting else "no")) as (channel, said):
+        words = alone(
+            "lock",
+            site=site.name,
+            who=who,
+            token=token,
+            seconds=SILENCE_SECONDS,
+            current=site.current,
+            wait="yes" if waiting else "no",
+        )
+        with self._running(words) as (channel, said):
             busy, _, current = self._held(site, channel, said, waiting).partition(" ")
             self._awaited, self._fence = None, (site.name, token)
             self._heartbeat = heartbeat = Heartbeat(channel)

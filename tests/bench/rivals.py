@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -18,7 +18,7 @@ from fabric import Connection
 from deploy.cli import fabric
 from deploy.core import server_paths
 from deploy.core.facts import Facts
-from deploy.core.steps import Step
+from deploy.core.steps import Folder, Step, Write
 from deploy.flows.context import Run
 from deploy.host import packages as host_packages
 from deploy.host import provision
@@ -67,7 +67,7 @@ def look(server: Practice, env: Path) -> Run:
 def packages(server: Practice, run: Run) -> list[str]:
     """The packages that Portside would install on this bare server, as the distribution names them."""
     steps = host_packages.packages(run.settings, run.facts)
-    words = next(step.words[2:] for step in steps if step.words[1] == "packages")
+    words = next(step.packages for step in steps if isinstance(step, host_packages.Install))
     wanted = [word.rstrip("?").split("|") for word in words]
     there = set(server.exec(("sh", "-c", CHOICE, "choose", *(name for each in wanted for name in each))).split())
     return [next(name for name in each if name in there) for each in wanted if there & set(each)]
@@ -110,7 +110,7 @@ def export(server: Practice, run: Run, installed: Iterable[str], folder: Path) -
         "packages": sorted(installed),
         "cache_seconds": CACHE_SECONDS,
         "folders": [
-            *({"path": step.words[1], "mode": step.words[2]} for step in steps if step.words[0] == "folder"),
+            *({"path": step.path, "mode": f"{step.mode:o}"} for step in steps if isinstance(step, Folder)),
             *({"path": path, "mode": "755"} for path in (server_paths.NGINX_GENERATIONS, *OWN_FOLDERS)),
         ],
         "files": [
@@ -119,7 +119,7 @@ def export(server: Practice, run: Run, installed: Iterable[str], folder: Path) -
         "generation": {"path": generation, "source": str(folder / "generation")},
         "link": {"path": server_paths.NGINX_LIVE, "target": generation},
         "page": server_paths.NGINX_DEFAULT_PAGE,
-        "ports": [word for step in steps if step.words[1] == "firewall" for word in step.words[3:]],
+        "ports": [port for step in steps if step.script == "firewall" for port in _ports(step)],
         "guard": Path(server_paths.GUARD_UNIT).stem,
         "guard_unit": server_paths.GUARD_UNIT,
         "nginx_conf": server_paths.NGINX_CONF,
@@ -131,9 +131,12 @@ def export(server: Practice, run: Run, installed: Iterable[str], folder: Path) -
 
 def _written(steps: Iterable[Step]) -> Iterable[tuple[str, str, str]]:
     for step in steps:
-        content = step.files.get("content")
-        if step.words[0] == "write" and isinstance(content, bytes):
-            yield step.words[1], step.words[2], content.decode()
+        if isinstance(step, Write):
+            yield step.path, f"{step.mode:o}", step.content.decode()
+
+
+def _ports(step: Step) -> Sequence[str]:
+    return step.arguments["ports"]  # type: ignore[return-value]
 
 
 def _put(path: Path, text: str) -> None:

@@ -25,7 +25,7 @@ def files(tmp_path: Path) -> dict[str, Content]:
 
 def test_sums_are_those_that_sha256sum_prints(files: dict[str, Content]) -> None:
     step = delta.compare("/srv/there", files)
-    assert step.words == ("script", "compare", "/srv/there")
+    assert step.words == ("script", "compare", "folder=/srv/there")
     lines = (f"{sha256(text.encode()).hexdigest()}  {name}\n" for name, text in TEXTS.items())
     assert step.files["sums"] == "".join(lines).encode()
 

@@ -12,7 +12,7 @@ from deploy.build import image
 from deploy.build.source import Source, find
 from deploy.config.settings import Settings
 from deploy.core.errors import Refused
-from deploy.core.steps import Step
+from deploy.core.steps import Argument, Step
 from tests import sample
 
 RELEASE = sample.SITE.release(sample.NEW)
@@ -32,12 +32,18 @@ def arguments(step: Step) -> str:
 
 def test_a_project_is_built_with_portsides_dockerfile(settings: Settings, source: Source) -> None:
     step = image.build(settings, source, RELEASE)
-    assert step.words == (
-        "script", "build", f"portside/portfolio:{sample.NEW}", "/var/cache/portside/portfolio", "portside/Dockerfile",
+    options = [
         "--label", "portside.site=portfolio", "--label", f"portside.release={sample.NEW}",
         "--build-arg", "APT", "--build-arg", "BUILD_APT", "--build-arg", "PIP", "--build-arg", "PIP_INDEX",
         "--build-arg", "PYTHON", "--build-arg", "REQUIREMENTS",
-    )  # fmt: skip
+    ]  # fmt: skip
+    assert (step.script, step.arguments) == ("build", given("portside/Dockerfile", options))
+
+
+def given(dockerfile: str, options: list[str]) -> dict[str, Argument]:
+    """What build.sh is given."""
+    paths = {"image": f"portside/portfolio:{sample.NEW}", "context": "/var/cache/portside/portfolio"}
+    return {**paths, "dockerfile": dockerfile, "options": options}
 
 
 def test_the_context_holds_project_dependencies_and_what_builds_them(settings: Settings, source: Source) -> None:
@@ -123,7 +129,7 @@ def test_the_projects_own_python_comes_before_ours(project: Path, tmp_path: Path
 def test_the_projects_own_dockerfile_is_used(project: Path, tmp_path: Path) -> None:
     sample.commit(sample.files(project, {"Dockerfile": "FROM scratch\n"}))
     step = build(tmp_path)
-    assert step.words[4] == "Dockerfile"
+    assert step.arguments["dockerfile"] == "Dockerfile"
     assert "context/manage.py" in step.files
     assert arguments(step) == ""
     assert not [name for name in step.files if name.startswith(("context/deps", "context/portside"))]
@@ -131,7 +137,7 @@ def test_the_projects_own_dockerfile_is_used(project: Path, tmp_path: Path) -> N
 
 def test_a_dockerfile_can_be_named(project: Path, tmp_path: Path) -> None:
     sample.commit(sample.files(project, {"build/Dockerfile": "FROM scratch\n", "Dockerfile": "FROM scratch\n"}))
-    assert build(tmp_path, DEPLOY_DOCKERFILE="./build/Dockerfile").words[4] == "build/Dockerfile"
+    assert build(tmp_path, DEPLOY_DOCKERFILE="./build/Dockerfile").arguments["dockerfile"] == "build/Dockerfile"
 
 
 def test_a_dockerfile_that_git_does_not_track_is_refused(project: Path, tmp_path: Path) -> None:
@@ -169,20 +175,14 @@ def test_a_file_that_is_not_there_is_refused_by_the_settings_name(
 def test_a_pulled_image_gets_its_names_in_a_build_of_its_own(tmp_path: Path) -> None:
     step = build(tmp_path, **sample.PULLED)
     assert step.files["context/Dockerfile"] == b"FROM portside/portfolio:pulled\n"
-    assert step.words[2:] == (
-        f"portside/portfolio:{sample.NEW}", "/var/cache/portside/portfolio", "Dockerfile",
-        "--label", "portside.site=portfolio", "--label", f"portside.release={sample.NEW}",
-    )  # fmt: skip
+    options = ["--label", "portside.site=portfolio", "--label", f"portside.release={sample.NEW}"]
+    assert step.arguments == given("Dockerfile", options)
 
 
 def test_credentials_of_a_registry_are_a_file_of_the_pull_alone(tmp_path: Path) -> None:
     step = image.pull(sample.settings(tmp_path, **sample.PULLED), sample.SITE)
-    assert step.words[1:] == (
-        "pull",
-        sample.PULLED["DEPLOY_BUILD"],
-        "registry.example:5000",
-        "portside/portfolio:pulled",
-    )
+    names = {"registry": "registry.example:5000", "name": "portside/portfolio:pulled"}
+    assert (step.script, step.arguments) == ("pull", {"image": sample.PULLED["DEPLOY_BUILD"], **names})
     assert step.files == {"credentials": b"robot:token-of-registry"}
     assert "token-of-registry" not in step.transcript()
 
@@ -193,4 +193,4 @@ def test_credentials_of_a_registry_are_a_file_of_the_pull_alone(tmp_path: Path) 
 )
 def test_the_registry_is_the_host_of_an_images_name(name: str, registry: str, tmp_path: Path) -> None:
     step = image.pull(sample.settings(tmp_path, DEPLOY_BUILD=name), sample.SITE)
-    assert (step.words[3], step.files) == (registry, {})
+    assert (step.arguments["registry"], step.files) == (registry, {})

@@ -193,7 +193,7 @@ def test_who_waited_for_the_lock_looks_again_whose_the_name_is(settings: Setting
     paper = Paper(before, replace(before, record={"domains": ["theirs.example"]}), holder="bob@laptop")
     with pytest.raises(Refused, match=r"is already in use on .* \(by theirs\.example, which isn't live yet\)"):
         tasks.deploy(sample.run(settings, paper, wait=True))
-    assert not any(step.words[1] == "/srv/portside/portfolio/site.json" for step in paper.steps)
+    assert not any(step.path == "/srv/portside/portfolio/site.json" for step in paper.steps)
 
 
 def test_it_is_noted_before_anything_is_built(settings: Settings, project: Path) -> None:

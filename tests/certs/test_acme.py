@@ -194,7 +194,7 @@ def test_certbot_is_told_of_the_plugin_and_where_its_credentials_are(
 
 def test_a_trial_has_credentials_of_its_own(wild: Settings) -> None:
     put, step = acme.issue(wild, sample.SITE, FACTS, HERE, trial=True)
-    assert put.words[1] == "/etc/portside/acme-dns/portfolio.staging"
+    assert put.path == "/etc/portside/acme-dns/portfolio.staging"
     assert b"dns-rfc2136-credentials = /etc/portside/acme-dns/portfolio.staging\n" in step.files["certbot.ini"]  # type: ignore[operator]
 
 
@@ -210,7 +210,7 @@ def test_another_proof_is_another_certificate(wild: Settings, art: Settings) -> 
 
 def test_a_wildcard_is_asked_for_by_a_name_it_is_for() -> None:
     step = acme.prove(sample.SITE, ["art.example", "*.art.example"])
-    assert step.words[3:] == ("art.example", "portside-asks.art.example")
+    assert step.arguments["names"] == ["art.example", "portside-asks.art.example"]
 
 
 def test_what_is_proved_by_dns_may_lead_anywhere(wild: Settings) -> None:
@@ -228,15 +228,15 @@ def test_a_proof_that_is_not_there_is_said_in_its_own_words(wild: Settings) -> N
 
 def test_a_trial_has_a_name_that_no_site_can_have(art: Settings) -> None:
     (step,) = acme.issue(art, sample.SITE, FACTS, Authority("https://x.example", "a root"), trial=True)
-    assert step.words[2:] == ("portfolio.staging", "", "portfolio.staging")
+    assert step.arguments == {"name": "portfolio.staging", "site": "", "trial": "portfolio.staging"}
     assert step.files["ca.pem"] == b"a root"
 
 
 def test_renewals_trust_the_authority_too(art: Settings) -> None:
     ca, drop_in, step = acme.issue(art, sample.SITE, FACTS, Authority("https://x.example", "a root"))
-    assert ca.words[1] == "/etc/portside/acme/portfolio.pem"
-    assert drop_in.words[1] == "/etc/systemd/system/certbot.service.d/portside.conf"
-    assert step.words[2:] == ("portfolio", "portfolio", "portfolio.staging")
+    assert ca.path == "/etc/portside/acme/portfolio.pem"
+    assert drop_in.path == "/etc/systemd/system/certbot.service.d/portside.conf"
+    assert step.arguments == {"name": "portfolio", "site": "portfolio", "trial": "portfolio.staging"}
 
 
 # What Nginx reads
@@ -245,7 +245,8 @@ def test_renewals_trust_the_authority_too(art: Settings) -> None:
 def test_a_renewed_certificate_that_is_not_in_place_is_put_there(art: Settings) -> None:
     chain = pki.issued(*NAMES).chain
     (step,) = acme.install(art, sample.SITE, replace(FACTS, issued=chain))
-    assert step.words[1:] == ("certificate", "portfolio", "issued", "/etc/letsencrypt/live/portfolio")
+    folder = "/etc/letsencrypt/live/portfolio"
+    assert step.words == ("script", "certificate", "site=portfolio", "kind=issued", f"folder={folder}")
     assert acme.install(art, sample.SITE, replace(FACTS, issued=chain, certificate=chain)) == []
     theirs = replace(FACTS, issued=chain, issued_by=LETS_ENCRYPT, certificate_kind="own")
     assert acme.install(art, sample.SITE, theirs) == [step]
@@ -256,7 +257,7 @@ def test_a_renewed_certificate_that_is_not_in_place_is_put_there(art: Settings) 
 def test_ones_own_certificate_is_put_in_place_once(tmp_path: Path) -> None:
     settings = own(tmp_path, *GALLERY)
     (step,) = acme.install(settings, Site("gallery-2"), FACTS)
-    assert step.words[1:] == ("certificate", "gallery-2", "own", "")
+    assert step.words == ("script", "certificate", "site=gallery-2", "kind=own", "folder=")
     assert "PRIVATE" not in step.transcript()
     there = replace(FACTS, certificate=(tmp_path / "tls.pem").read_text(), certificate_kind="own")
     assert acme.install(settings, Site("gallery-2"), there) == []

@@ -32,7 +32,7 @@ def with_credentials(content: bytes = SECRET, mode: int = 0o600) -> dict[str, Fi
 
 def test_the_plugin_is_installed_where_it_is_needed(wild: Settings, settings: Settings) -> None:
     (step,) = packages.packages(wild, FACTS)
-    assert step.words == ("script", "packages", "python3-certbot-dns-rfc2136")
+    assert step.words == ("script", "packages", "packages=python3-certbot-dns-rfc2136")
     assert packages.packages(wild, replace(FACTS, packages=FACTS.packages | {"python3-certbot-dns-rfc2136"})) == []
     assert packages.packages(settings, FACTS) == []
 

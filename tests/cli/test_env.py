@@ -164,7 +164,7 @@ def test_a_lost_file_comes_back_for_its_owner_alone(
     pull(paper := Keeping(text), monkeypatch)
     assert (shop / ".env").read_text() == text
     assert stat.S_IMODE((shop / ".env").stat().st_mode) == 0o600
-    assert paper.steps[0].words == ("script", "kept", "/var/lib/portside/settings/shop")
+    assert paper.steps[0].words == ("script", "kept", "file=/var/lib/portside/settings/shop")
     assert "! The files of DEPLOY_TLS_CERT aren't here" in capsys.readouterr().out
 
 

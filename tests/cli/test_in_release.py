@@ -13,7 +13,7 @@ from invoke.exceptions import Exit
 from deploy.cli import in_release
 from deploy.config.settings import Settings
 from deploy.core.errors import PortsideError, Refused
-from deploy.core.steps import Step
+from deploy.core.steps import script
 from deploy.flows.context import Run
 from deploy.ssh import session
 from deploy.ssh.results import Result
@@ -42,7 +42,7 @@ class Attended(Paper):
             if self.live
             else ()
         )
-        return [Result(Step("x", ()), "changed", "", None, told)]
+        return [Result(script("x", "live"), "changed", "", None, told)]
 
     def interactive(self, words: tuple[str, ...], given: Any, out: Any, errors: Any, **how: Any) -> int:
         self.words, self.how = words, how

@@ -10,7 +10,7 @@ from deploy.core.errors import Refused
 from tests import sample
 from tests.sample import Paper
 
-SCRIPT = ("script", "maintenance", "/srv/portside/portfolio", "sites/portfolio.conf")
+SCRIPT = ("script", "maintenance", "root=/srv/portside/portfolio", "file=sites/portfolio.conf")
 
 
 def words(settings: Settings, *, closed: bool, allow: str = "") -> tuple[str, ...]:
@@ -23,7 +23,7 @@ def words(settings: Settings, *, closed: bool, allow: str = "") -> tuple[str, ..
 
 
 def test_it_is_closed_but_for_addresses(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    wanted = (*SCRIPT, "closed", "192.0.2.1", "2001:db8::1")
+    wanted = (*SCRIPT, "state=closed", "addresses=192.0.2.1", "addresses=2001:db8::1")
     assert words(settings, closed=True, allow="2001:DB8:0::1, 192.0.2.1") == wanted
     told = capsys.readouterr().out
     assert "is closed on server.example: visitors except 192.0.2.1, 2001:db8::1 get the maintenance page" in told
@@ -31,7 +31,7 @@ def test_it_is_closed_but_for_addresses(settings: Settings, capsys: pytest.Captu
 
 
 def test_it_is_opened(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
-    assert words(settings, closed=False) == (*SCRIPT, "open")
+    assert words(settings, closed=False) == (*SCRIPT, "state=open")
     assert "portfolio.localhost is open on server.example." in capsys.readouterr().out
 
 

@@ -159,11 +159,12 @@ def test_who_is_at_work_is_a_fact(held: str, holder: str, told: str, tmp_path: P
     locks = tmp_path / "locks"
     sample.files(locks, {"site-nobodys.lock": "", "site-nobodys.work": "", "site-nobodys.holder": holder})
     text = sample.script_for("facts", locks)
-    script = sample.files(tmp_path, {"facts.sh": text, "remote/lib.sh": sample.script_for("lib", locks)}) / "facts.sh"
+    helpers = {f"remote/{name}.sh": sample.script_for(name, locks) for name in ("lib", "arguments")}
+    script = sample.files(tmp_path, {"facts.sh": text, **helpers}) / "facts.sh"
     words = ("flock", str(locks / f"site-nobodys.{held}")) if held else ()
     environment = os.environ | {"PORTSIDE": str(tmp_path)}
     done = subprocess.run(
-        (*words, "sh", str(script), "nobodys"), env=environment, capture_output=True, text=True, check=True
+        (*words, "sh", str(script), "site=nobodys"), env=environment, capture_output=True, text=True, check=True
     )
     assert Facts.parse(done.stdout).held == told
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from deploy.core.steps import Step, folder, quote, remove, script, write
+from deploy.core.steps import Script, Step, folder, named, quote, remove, script, write
 
 WORDS = ["", " ", "a b", "it's", '"', "$HOME", "`id`", "\\", "a\nb", "*", "~", "-n", ";", "&&", "grün", "#", "!"]
 
@@ -37,14 +38,34 @@ def test_what_is_to_be_gone_is_named() -> None:
 
 
 def test_a_script_takes_arguments_and_files() -> None:
-    step = script("Do it", "after", "a", "", files={"f": b"1"})
-    assert (step.words, step.files) == (("script", "after", "a", ""), {"f": b"1"})
+    step = script("Do it", "after", compose="a", number=3, ids=["b", "c"], none=(), command="", files={"f": b"1"})
+    words = ("script", "after", "compose=a", "number=3", "ids=b", "ids=c", "command=")
+    assert (step.words, step.files) == (words, {"f": b"1"})
+
+
+@pytest.mark.parametrize("name", ["Path", "a1", "a-b", "", "a b", "PATH"])
+def test_the_name_of_an_argument_is_one_of_a_variable(name: str) -> None:
+    with pytest.raises(ValueError, match="can't be the name of an argument"):
+        named({name: "x"})
+
+
+def test_a_scripts_own_fields_are_its_arguments() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Ask(Script):
+        script: str = "ask"
+        compose: str
+        ids: tuple[str, ...] = ()
+
+    step = Ask(name="Ask", compose="/c", ids=("1", "2"))
+    assert step.arguments == {"compose": "/c", "ids": ("1", "2")}
+    assert step.words == ("script", "ask", "compose=/c", "ids=1", "ids=2")
 
 
 def test_a_transcript_shows_name_words_and_text() -> None:
-    step = script("Do it", "after", "a b", files={"event": b"one\n\n2\n", "src/x": Path("x")})
+    step = script("Do it", "after", command="a b", files={"event": b"one\n\n2\n", "src/x": Path("x")})
     assert step.transcript() == (
-        "- Do it\n    script after 'a b'\n    event:\n      | one\n      |\n      | 2\n    src/x <- the project's file"
+        "- Do it\n    script after 'command=a b'\n"
+        "    event:\n      | one\n      |\n      | 2\n    src/x <- the project's file"
     )
 
 

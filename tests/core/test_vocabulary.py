@@ -90,7 +90,7 @@ def test_every_word_of_every_message_is_its_own() -> None:
 def failing(report: Report, *lines: str) -> list[str]:
     """What is told of a step that failed after these lines."""
     following = ResultReader(
-        "web-1", report, [script("A step", "after", "python manage.py tell --note closed")], "live", "@@"
+        "web-1", report, [script("A step", "after", command="python manage.py tell --note closed")], "live", "@@"
     )
 
     def printed() -> list[str]:
@@ -114,7 +114,7 @@ def test_a_secret_that_is_a_word_of_ours_is_hidden_in_others_text(
     assert failing(report, "the token closed was refused") == ["    the token [hidden] was refused"]
     told = capsys.readouterr().out
     assert "    the token [hidden] was refused" in told
-    assert "$ script after 'python manage.py tell --note [hidden]'" in told
+    assert "$ script after 'command=python manage.py tell --note [hidden]'" in told
 
 
 def test_a_script_of_ours_says_its_own_words(report: Report, capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,7 +46,7 @@ def test_looking_asks_for_every_file_that_is_compared(settings: Settings) -> Non
 def test_changes_are_counted(settings: Settings) -> None:
     class Half(Paper):
         def _result(self, step: Step, stage: str) -> Result:
-            return Result(step, "changed" if step.words[1] == "/a" else "unchanged", "", None, ())
+            return Result(step, "changed" if step.path == "/a" else "unchanged", "", None, ())
 
     run = sample.run(settings, Half(sample.bare()))
     run.apply(Stage("test"), [folder("/a"), folder("/b"), folder("/a")])

@@ -62,8 +62,8 @@ def test_what_no_release_needs_goes_before_a_deploy_is_refused(
     follow(settings, paper)
     assert paper.scripts[0] == "room"
     assert "Removed: 1.2GB of the build cache; 4000 MB are free now, 2000 MB before." in capsys.readouterr().out
-    keep = "/srv/portside/portfolio portfolio 5 /srv/portside/portfolio/reserve /var/lib/docker/portside-reserve"
-    assert f"script room {keep}" in paper.transcript()
+    reserves = "reserves=/srv/portside/portfolio/reserve reserves=/var/lib/docker/portside-reserve"
+    assert f"script room root=/srv/portside/portfolio site=portfolio keep=5 {reserves}" in paper.transcript()
 
 
 def test_a_deploy_without_room_is_refused_with_what_it_needs(settings: Settings, project: Path) -> None:
@@ -95,7 +95,10 @@ def test_a_rollback_goes_on_with_what_it_finds(settings: Settings, capsys: pytes
     paper = Paper(server(settings, 0))
     follow(settings, paper, "rollback")
     assert paper.scripts[0] == "room"
-    assert "script room /srv/portside/portfolio portfolio '' /srv/portside/portfolio/reserve" in paper.transcript()
+    assert (
+        "script room root=/srv/portside/portfolio site=portfolio keep= reserves=/srv/portside/portfolio/reserve"
+        in paper.transcript()
+    )
     assert "switch" in paper.scripts
     assert "the reserve for a rollback" in capsys.readouterr().out
 
@@ -137,4 +140,4 @@ def test_what_is_pruned_is_listed(gone: dict[str, Any], told: str) -> None:
 def test_the_build_cache_is_bounded(given: dict[str, str], size: str, tmp_path: Path, project: Path) -> None:
     paper = Paper(sample.provisioned())
     follow(sample.settings(tmp_path, **given), paper)
-    assert f"prune /srv/portside/portfolio portfolio 5 {size} " in paper.transcript()
+    assert f"prune root=/srv/portside/portfolio site=portfolio keep=5 cache={size} " in paper.transcript()

@@ -32,16 +32,17 @@ def test_a_database_elsewhere_is_neither_dumped_nor_given_options(settings: Sett
     run = sample.run(elsewhere, Paper(sample.live(settings)))
     run.facts, run.candidate.release = sample.live(settings), run.site.release(sample.NEW)
     (step,) = migrations.apply(run, run.candidate.paths, sample.answer(applied=20))
-    compose = run.candidate.paths.compose
-    assert step.words == ("script", "migrate", compose, "/app/manage.py", "", run.site.migrating, "default")
+    given = {"manage": "/app/manage.py", "options": "", "mark": run.site.migrating, "aliases": ["default"]}
+    assert (step.script, step.arguments) == ("migrate", {"compose": run.candidate.paths.compose, **given})
 
 
 def test_what_other_releases_know_is_told_with_the_question() -> None:
     paths = sample.SITE.release(sample.NEW)
-    assert migrations.ask(paths, "app", None).words[-2:] == ("", "")
+    given = migrations.ask(paths, "app", None).arguments
+    assert (given["other"], given["application"]) == ("", "")
     other = migrations.Other("/srv/database.json", {"a": "0001"})
     step = migrations.ask(paths, "app", other, "web.wsgi:app")
-    assert step.words[-2:] == ("/srv/database.json", "web.wsgi:app")
+    assert (step.arguments["other"], step.arguments["application"]) == ("/srv/database.json", "web.wsgi:app")
     assert step.files["other.json"] == b'{"leaves": {"a": "0001"}}'
     modules = {"portside_migrations.py", "portside_compatibility.py", "portside_tables.py", "portside_project.py"}
     assert set(migrations.ask(paths, "app", None).files) == {"ask.py", *modules}

@@ -108,7 +108,7 @@ def test_a_taken_database_port_is_refused_unless_it_is_ours(tmp_path: Path) -> N
 
 def claimed(settings: Settings, facts: Facts) -> dict[str, Any]:
     (step,) = ownership.claim(on(settings, facts))
-    assert step.words[:2] == ("write", "/srv/portside/portfolio/site.json")
+    assert step.path == "/srv/portside/portfolio/site.json"
     record: dict[str, Any] = json.loads(step.files["content"])  # type: ignore[arg-type]
     return record
 

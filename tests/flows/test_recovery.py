@@ -16,6 +16,7 @@ from tests import sample
 from tests.sample import Paper
 
 pytestmark = pytest.mark.usefixtures("steady")
+SITE = "root=/srv/portside/portfolio site=portfolio"
 
 
 def left_over(settings: Settings, *left: str, **changed: Any) -> Facts:
@@ -40,7 +41,7 @@ def test_what_an_interrupted_run_left_is_taken_away(settings: Settings, capsys: 
     left = left_over(settings, sample.NEW, sample.OLDER)
     paper = Paper(left, left, sample.live(settings))
     run = sample.lock(settings, paper)
-    assert f"script discard /srv/portside/portfolio portfolio no {sample.OLDER} {sample.NEW}\n" in paper.transcript()
+    assert f"script discard {SITE} first=no ids={sample.OLDER} ids={sample.NEW}\n" in paper.transcript()
     assert (
         f"! An interrupted run left {sample.OLDER}, {sample.NEW}. Portside will remove them." in capsys.readouterr().out
     )
@@ -63,9 +64,9 @@ def test_a_release_that_was_switched_to_is_finished(settings: Settings, capsys: 
     assert paper.scripts == ["switch", "finish", "discard"]
     told = paper.transcript()
     assert "## lock (detached)" in told
-    assert f"script finish /srv/portside/portfolio portfolio {sample.NEW} {sample.OLD} 30 queue\n" in told
-    assert f"script discard /srv/portside/portfolio portfolio no {sample.OLDER}\n" in told
-    (step,) = (step for step in paper.steps if step.words[1] == "finish")
+    assert f"script finish {SITE} id={sample.NEW} old={sample.OLD} seconds=30 processes=queue\n" in told
+    assert f"script discard {SITE} first=no ids={sample.OLDER}\n" in told
+    (step,) = (step for step in paper.steps if step.script == "finish")
     assert json.loads(step.files["release.json"]) == record  # type: ignore[arg-type]
     assert json.loads(step.files["event"]) == {  # type: ignore[arg-type]
         "event": "finish", "release": sample.NEW, "result": "live", "who": "ann@laptop", "when": left.clock,
@@ -79,7 +80,7 @@ def test_a_release_that_was_left_running_is_stopped(settings: Settings, capsys: 
     running = (sample.web(sample.OLDER), sample.web(sample.OLD))
     paper = Paper(sample.with_releases(sample.live(settings), sample.OLD, releases, containers=running))
     sample.lock(settings, paper)
-    assert f"script stop /srv/portside/portfolio portfolio {sample.OLDER}\n" in paper.transcript()
+    assert f"script stop {SITE} ids={sample.OLDER}\n" in paper.transcript()
     assert f"! An interrupted run left {sample.OLDER} running beside" in capsys.readouterr().out
 
 
@@ -123,7 +124,7 @@ def test_a_rollback_that_was_interrupted_is_finished_on_its_ports(settings: Sett
     sample.lock(settings, paper)
     assert paper.scripts == ["switch", "finish"]
     assert json.loads(paper.steps[1].files["release.json"])["ports"] == [8105]  # type: ignore[arg-type]
-    assert paper.steps[0].words[5] == sample.OLD
+    assert paper.steps[0].arguments["old"] == sample.OLD
 
 
 BREAKING = {"portfolio.0002_drop": "RemoveField drops the column work.title"}
@@ -177,7 +178,7 @@ def test_the_live_release_is_asked_as_it_was_deployed(settings: Settings) -> Non
     changed = settings.model_copy(update={"health_path": "/new/", "domains": ("new.example",)})
     asked_live(changed, sample.recorded(sample.OLD), paper)
     (step,) = paper.steps
-    assert step.words == ("script", "visit", "http://portfolio.localhost/healthz", "0")
+    assert step.words == ("script", "visit", "url=http://portfolio.localhost/healthz", "seconds=0")
 
 
 def test_where_nobody_noted_how_it_was_deployed_it_is_not_asked(settings: Settings) -> None:

@@ -61,8 +61,8 @@ def test_a_healthy_release_is_not_touched_nor_asked_again(settings: Settings) ->
 def test_what_is_down_is_started_anew(settings: Settings) -> None:
     run, paper = mended(settings, live(settings, sample.web(sample.OLD, "exited"), DB, answer="502"))
     start = paper.steps[-1]
-    assert start.words[:3] == ("script", "start", sample.SITE.release(sample.OLD).compose)
-    assert start.words[-1] == "web-1"
+    assert (start.script, start.arguments["compose"]) == ("start", sample.SITE.release(sample.OLD).compose)
+    assert start.arguments["parts"] == ("web-1",)
     repair.check_restarted(run)
     assert paper.scripts == ["start", "visit"]
 
@@ -93,7 +93,7 @@ def test_a_plan_takes_a_database_that_is_to_be_started_for_all_that_is_wrong(set
 def test_other_ports_are_noted(settings: Settings) -> None:
     run, paper = mended(settings, live(settings, DB, answer="502"), ports=(8105,))
     assert run.candidate.routes.ports == (8105,)
-    assert paper.steps[-1].words[1] == sample.SITE.release(sample.OLD).record
+    assert paper.steps[-1].path == sample.SITE.release(sample.OLD).record
     assert b"8105" in paper.steps[-1].files["content"]  # type: ignore[operator]
 
 
@@ -109,8 +109,8 @@ def test_a_rollback_to_the_live_release_starts_all_of_it_anew(settings: Settings
     paper = Says(replace(facts, containers=(sample.web(sample.OLD), sample.web(sample.OLD, role="process"), DB)))
     run = sample.run(settings, paper, "rollback", to=sample.OLD)
     tasks.rollback(run)
-    start = next(step for step in paper.steps if step.words[1] == "start")
-    assert start.words[-2:] == ("web-1", "process-mail")
+    start = next(step for step in paper.steps if step.script == "start")
+    assert start.arguments["parts"] == ("web-1", "process-mail")
     assert not {"switch", "discard", "stop"} & set(paper.scripts)
 
 

@@ -95,7 +95,7 @@ def test_a_failure_after_the_switch_leaves_the_new_release_live(script: str, set
 def test_a_release_that_can_not_be_taken_away_hides_no_reason(settings: Settings, project: Path) -> None:
     class Broken(Paper):
         def _result(self, step, stage):  # type: ignore[no-untyped-def]
-            if step.words[1] in {"gate", "discard"}:
+            if step.script in {"gate", "discard"}:
                 raise StepFailed(self.target, stage, step.name, 1, [])
             return super()._result(step, stage)
 
@@ -141,7 +141,7 @@ def test_an_interruption_says_where_and_what_to_type(
 def test_an_interrupted_migration_is_said_to_end(settings: Settings, project: Path) -> None:
     class Interrupted(Paper):
         def _result(self, step, stage):  # type: ignore[no-untyped-def]
-            if step.words[1] == "migrate":
+            if step.script == "migrate":
                 raise KeyboardInterrupt
             return super()._result(step, stage)
 
@@ -156,7 +156,7 @@ def test_an_interrupted_migration_that_breaks_the_live_release_may_be_applied(
 ) -> None:
     class Interrupted(Paper):
         def _result(self, step, stage):  # type: ignore[no-untyped-def]
-            if step.words[1] == "migrate":
+            if step.script == "migrate":
                 raise how
             return super()._result(step, stage)
 
@@ -315,7 +315,8 @@ def test_a_first_release_that_fails_leaves_nothing_live(
     run = sample.run(settings, paper)
     with pytest.raises(StepFailed):
         runner.follow(run)
-    assert f"script discard /srv/portside/portfolio portfolio {first} {run.candidate.paths.id}" in paper.transcript()
+    given = f"root=/srv/portside/portfolio site=portfolio first={first} ids={run.candidate.paths.id}"
+    assert f"script discard {given}" in paper.transcript()
 
 
 def before(settings: Settings) -> Facts:
@@ -330,7 +331,7 @@ def test_a_rollback_that_fails_only_stops_its_release(script: str, settings: Set
     with pytest.raises(StepFailed) as caught:
         runner.follow(sample.run(settings, paper, "rollback"))
     assert paper.scripts[-2:] == ["stop", "visit"]
-    assert f"script stop /srv/portside/portfolio portfolio {sample.OLDER}" in paper.transcript()
+    assert f"script stop root=/srv/portside/portfolio site=portfolio ids={sample.OLDER}" in paper.transcript()
     stage = "healthcheck" if script == "gate" else script
     assert f'"result": "failed at {stage}"' in paper.transcript(), "for the history"
     assert "discard" not in paper.scripts
@@ -359,7 +360,7 @@ class Cut(Paper):
     """Stands in for a server whose connection is lost at a script."""
 
     def _result(self, step: Step, stage: str) -> Result:
-        if step.words[1:2] == (self.fails,):
+        if step.script == self.fails:
             raise ConnectionLost("The connection to server.example was lost.")
         return super()._result(step, stage)
 
@@ -389,7 +390,7 @@ def test_going_on_with_a_rollback_names_its_release(settings: Settings) -> None:
 def test_an_interruption_while_going_live_claims_nothing(settings: Settings, project: Path) -> None:
     class Impatient(Paper):
         def _result(self, step: Step, stage: str) -> Result:
-            if step.words[1:2] == ("switch",):
+            if step.script == "switch":
                 raise KeyboardInterrupt
             return super()._result(step, stage)
 
@@ -518,5 +519,5 @@ def test_a_failed_deploy_leaves_the_databases_password(tmp_path: Path, project: 
     paper = Paper(facts, fails="gate")
     failed(sample.settings(tmp_path, POSTGRES_PASSWORD="another-password"), paper)
     assert paper.scripts[-3:] == ["discard", "passwords", "visit"]
-    assert [step.words[-1] for step in paper.steps if step.words[1] == "passwords"] == ["open", "close"]
-    assert not [step for step in paper.steps if step.words[1] in {sample.SITE.data_password, sample.SITE.record}]
+    assert [step.arguments["state"] for step in paper.steps if step.script == "passwords"] == ["open", "close"]
+    assert not [step for step in paper.steps if step.path in {sample.SITE.data_password, sample.SITE.record}]

@@ -66,7 +66,7 @@ def test_docker_is_given_each_layer_once_and_in_order() -> None:
     assert json.loads(manifest) == [
         {"Config": "config.json", "RepoTags": [release.image], "Layers": [name(ONE), name(OTHER), name(ONE)]}
     ]
-    assert step.words[-2:] == read.names
+    assert step.arguments["names"] == read.names
     assert step.files["config.json"] == read.config
 
 

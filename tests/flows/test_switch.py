@@ -10,7 +10,7 @@ import pytest
 
 from deploy.config.settings import Settings
 from deploy.core.facts import Facts
-from deploy.core.steps import Step
+from deploy.core.steps import remove, script
 from deploy.flows import switch
 from deploy.flows.context import Run
 from deploy.nginx import generation, routing
@@ -44,16 +44,15 @@ def live(settings: Settings, routes: Routes = sample.ROUTES) -> Facts:
 def generations(settings: Settings, facts: Facts, new: Routes) -> tuple[str, str]:
     """The bridge's and the final generation's text of the site's file; empty where there is none."""
     step = switch.switch(run(settings, facts), sample.NEW, new, facts.current)
-    names = step.words[9:11]
     return tuple(  # type: ignore[return-value]
         step.files[f"{name}/new/sites/portfolio.conf"].decode() if name else ""  # type: ignore[union-attr]
-        for name in names
+        for name in (step.bridge, step.final)
     )
 
 
 def test_a_release_like_the_one_before_goes_live_without_a_reload(settings: Settings) -> None:
     step = switch.switch(run(settings, live(settings)), sample.NEW, SAME, sample.OLD)
-    assert (step.words[9:11], set(step.files)) == (("", ""), {"visit.py", "cause.py", "nginx.json"})
+    assert (step.generations, set(step.files)) == ((), {"visit.py", "cause.py", "nginx.json"})
 
 
 def test_a_first_release_takes_one_generation(settings: Settings) -> None:
@@ -97,8 +96,8 @@ def test_another_protocol_takes_both_and_time_for_what_is_being_read(settings: S
     bridge, final = generations(settings, facts, new)
     assert (bridge.count("_pass"), final.count("uwsgi_pass"), final.count("proxy_pass")) == (4, 2, 0)
     step = switch.switch(run(settings, facts), sample.NEW, new, sample.OLD)
-    assert step.words[-1] == str(settings.drain)
-    assert switch.switch(run(settings, facts), sample.NEW, SAME, sample.OLD).words[-1] == "0"
+    assert step.reading == settings.drain
+    assert switch.switch(run(settings, facts), sample.NEW, SAME, sample.OLD).reading == 0
 
 
 def test_by_port_another_protocol_takes_one_generation_after_the_switch(tmp_path: Path) -> None:
@@ -106,7 +105,7 @@ def test_by_port_another_protocol_takes_one_generation_after_the_switch(tmp_path
     facts, new = live(settings), replace(SAME, protocol="uwsgi")
     bridge, final = generations(settings, facts, new)
     assert (bridge, final.count("uwsgi_pass"), final.count("proxy_pass")) == ("", 2, 0)
-    assert switch.switch(run(settings, facts), sample.NEW, new, sample.OLD).words[-1] == "7"
+    assert switch.switch(run(settings, facts), sample.NEW, new, sample.OLD).reading == 7
 
 
 def test_other_names_take_both_generations_and_are_asked_for_as_the_new_release_has_them(tmp_path: Path) -> None:
@@ -117,29 +116,29 @@ def test_other_names_take_both_generations_and_are_asked_for_as_the_new_release_
     assert bridge.count("/srv/portside/portfolio/current/pending.json) {") == 2
     assert ("pending.json" in final, "return 301 http://new.example$request_uri;" in final) == (False, True)
     step = switch.switch(run(renamed, facts), sample.NEW, new, sample.OLD)
-    assert step.words[11:13] == ("http", "new.example")
+    assert (step.scheme, step.host) == ("http", "new.example")
 
 
 def test_names_are_noted_once(settings: Settings) -> None:
     begun = run(settings, live(settings))
     assert switch.rename(begun, record.renamed(begun.facts.releases[sample.OLD], settings)) == []
     (step,) = switch.rename(begun, replace(sample.ROUTES, names=Names(("new.example",))))
-    assert step.words[:2] == ("write", f"/srv/portside/portfolio/releases/{sample.OLD}/release.json")
+    assert step.path == f"/srv/portside/portfolio/releases/{sample.OLD}/release.json"
 
 
 def test_an_interrupted_switch_takes_the_final_generation_only(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, DEPLOY_UPSTREAM="port")
     facts = replace(live(settings), current=sample.NEW)
     step = switch.switch(run(settings, facts), sample.NEW, SAME, sample.OLD, patience=60)
-    assert (step.words[5], step.words[9], bool(step.words[10]), step.words[-2]) == (sample.OLD, "", True, "60")
+    assert (step.old, step.bridge, bool(step.final), step.seconds) == (sample.OLD, "", True, 60)
 
 
 def test_the_switch_is_planned_upon_the_live_generation(settings: Settings) -> None:
     facts = live(settings)
     step = switch.switch(run(settings, facts), sample.NEW, replace(SAME, static_url="/files/"), sample.OLD)
-    assert step.words[8] == facts.nginx_generation
+    assert step.before == facts.nginx_generation
     files = {name.partition("/")[0] for name in step.files}
-    assert files == {"main", "visit.py", "cause.py", "nginx.json", *step.words[9:11]}
+    assert files == {"main", "visit.py", "cause.py", "nginx.json", *step.generations}
 
 
 def test_a_live_release_needs_nothing(settings: Settings) -> None:
@@ -150,8 +149,9 @@ def test_processes_that_do_not_run_are_started(settings: Settings) -> None:
     facts = live(settings)
     facts.releases[sample.OLD]["processes"] = ["beat", "queue"]
     step, watch = switch.start_processes(run(settings, facts))
-    assert watch.words[1:] == ("watch", "portfolio", sample.OLD, "beat", "queue")
-    assert step.words[1:] == ("revive", "/srv/portside/portfolio", "portfolio", sample.OLD, "beat", "queue")
+    given = {"site": "portfolio", "id": sample.OLD, "processes": ["beat", "queue"]}
+    assert (watch.script, watch.arguments) == ("watch", given)
+    assert (step.script, step.arguments) == ("revive", {"root": "/srv/portside/portfolio", **given})
     running = tuple(sample.web(sample.OLD, role="process") for _ in range(2))
     assert switch.start_processes(run(settings, replace(facts, containers=running))) == []
 
@@ -181,17 +181,15 @@ def test_processes_that_do_not_run_are_started(settings: Settings) -> None:
 def test_what_the_end_of_a_switch_has_to_say(
     answer: dict[str, Any], said: list[str], settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finish = Result(Step("x", ("script", "finish")), "changed", "", answer, ())
-    switch.warn_after_switch(
-        run(settings, live(settings)), [finish, Result(Step("y", ("write",)), "changed", "", None, ())]
-    )
+    finish = Result(script("x", "finish"), "changed", "", answer, ())
+    switch.warn_after_switch(run(settings, live(settings)), [finish, Result(remove("/y"), "changed", "", None, ())])
     assert capsys.readouterr().out.splitlines() == said
 
 
 def test_what_keeps_ending_is_kept_for_the_last_lines(tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, DEPLOY_PROCESS_QUEUE="python work.py")
     output = ("The log of beat ends:", "bye", "The log of queue ends:", "ImportError", "", "at line 1")
-    watch = Result(Step("x", ("script", "watch")), "unchanged", "", {"dying": ["queue"]}, output)
+    watch = Result(script("x", "watch"), "unchanged", "", {"dying": ["queue"]}, output)
     began = run(settings, live(settings))
     switch.warn_after_switch(began, [watch])
     assert [(each.text, each.log) for each in began.health.failing] == [
@@ -216,5 +214,5 @@ def test_settings_of_nginx_alone_are_noted_in_the_history(settings: Settings) ->
     assert switch.update_nginx_with_event(run, sample.ROUTES) == []
     run.facts = replace(run.facts, nginx_files=run.facts.nginx_files | {"sites/portfolio.conf": "0"})
     _, note = switch.update_nginx_with_event(run, sample.ROUTES)
-    assert note.words == ("script", "note", "/srv/portside/portfolio")
+    assert note.words == ("script", "note", "root=/srv/portside/portfolio")
     assert b'"result": "settings"' in note.files["event"]  # type: ignore[operator]

@@ -71,11 +71,13 @@ def test_a_bare_server_gets_no_firewall_where_it_is_switched_off(tmp_path: Path)
 
 
 def test_sshs_own_port_is_opened(settings: Settings) -> None:
-    assert "script firewall open 2222/tcp 80/tcp 443/tcp" in plan(settings, sample.facts("ubuntu-24.04-bare"))
+    opened = "script firewall what=open ports=2222/tcp ports=80/tcp ports=443/tcp"
+    assert opened in plan(settings, sample.facts("ubuntu-24.04-bare"))
 
 
 def missing_packages(settings: Settings, facts: Facts) -> tuple[str, ...]:
-    return next((step.words[2:] for step in packages.packages(settings, facts) if step.words[1:2] == ("packages",)), ())
+    steps = packages.packages(settings, facts)
+    return next((step.packages for step in steps if isinstance(step, packages.Install)), ())
 
 
 @pytest.mark.parametrize(
@@ -108,8 +110,8 @@ def test_an_engine_that_has_not_read_its_settings_is_told_to(settings: Settings)
 
 def test_an_engine_is_told_of_its_settings_beside_new_packages_too(settings: Settings) -> None:
     facts = replace(sample.provisioned(), live_restore=False, packages=frozenset(packages.BASE_PACKAGES) - {"curl"})
-    words = [step.words[:3] for step in packages.packages(settings, facts)]
-    assert words[-2:] == [("script", "packages", "curl"), ("script", "docker-reload")]
+    words = [step.words for step in packages.packages(settings, facts)]
+    assert words[-2:] == [("script", "packages", "packages=curl"), ("script", "docker-reload")]
 
 
 @pytest.mark.parametrize(
@@ -124,13 +126,14 @@ def test_a_firewall_that_is_active_gets_what_visitors_need_alone(
     rules: tuple[str, ...], opened: tuple[str, ...], settings: Settings
 ) -> None:
     steps = provision.rest(settings, replace(sample.provisioned(), ufw="active", ufw_rules=rules))
-    assert [step.words for step in steps] == [("script", "firewall", "open", *opened)] * bool(opened)
+    given = {"what": "open", "ports": list(opened)}
+    assert [(step.script, step.arguments) for step in steps] == [("firewall", given)] * bool(opened)
 
 
 @pytest.mark.parametrize("rules", [(), ("allow 22/tcp", "allow 80/tcp", "allow 443/tcp")])
 def test_a_firewall_that_is_inactive_lets_ssh_in_first(rules: tuple[str, ...], settings: Settings) -> None:
     (step,) = provision.rest(settings, replace(sample.provisioned(), ufw="inactive", ufw_rules=rules))
-    assert step.words == ("script", "firewall", "open", "22/tcp", "80/tcp", "443/tcp")
+    assert step.words == ("script", "firewall", "what=open", "ports=22/tcp", "ports=80/tcp", "ports=443/tcp")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"'])
@@ -245,7 +248,7 @@ def test_what_is_disabled_starts_at_each_boot_again(
     disabled: tuple[str, ...], started: tuple[str, ...], settings: Settings
 ) -> None:
     (step,) = provision.rest(settings, replace(sample.provisioned(), disabled=disabled))
-    assert step.words == ("script", "enable", *started)
+    assert (step.script, step.arguments) == ("enable", {"units": list(started)})
 
 
 def test_a_static_site_needs_no_docker_at_a_boot(tmp_path: Path) -> None:
@@ -257,24 +260,22 @@ def test_what_brings_nginx_back_is_read_by_systemd_at_once(settings: Settings) -
     facts = sample.provisioned()
     files = {path: fact for path, fact in facts.files.items() if path != server_paths.NGINX_UNIT}
     steps = provision.rest(settings, replace(facts, files=files))
-    assert [step.words[:3] for step in steps] == [
-        ("write", server_paths.NGINX_UNIT, "644"),
-        ("script", "enable", "nginx.service"),
+    assert [step.words for step in steps] == [
+        ("write", server_paths.NGINX_UNIT, "644", "root:root"),
+        ("script", "enable", "units=nginx.service"),
     ]
 
 
 def test_a_changed_guard_is_written_and_started_again(settings: Settings) -> None:
     facts = sample.provisioned()
     files = {path: fact for path, fact in facts.files.items() if "guard" not in path}
-    words = [step.words[:2] for step in provision.rest(settings, replace(facts, files=files))]
-    assert [first for first, _ in words] == ["write", "write", "script"]
-    assert words[-1] == ("script", "guard-enable")
+    *written, enabled = provision.rest(settings, replace(facts, files=files))
+    assert [step.path for step in written] == [server_paths.GUARD_SCRIPT, server_paths.GUARD_UNIT]
+    assert enabled.words == ("script", "guard-enable")
 
 
 def test_what_is_compared_is_watched(settings: Settings) -> None:
-    written = [
-        step.words[1] for step in provision.rest(settings, sample.bare()) if step.words[0] in {"write", "folder"}
-    ]
+    written = [step.path for step in provision.rest(settings, sample.bare()) if step.path]
     assert set(written) - set(provision.watched()) == {VERSION}, "a fact of its own"
 
 

@@ -97,7 +97,7 @@ def shown(*steps: Step, live: str = "") -> list[str]:
 
 def generation(files: Mapping[str, str]) -> Step:
     sent = {f"{NEW}/new/{path}": text.encode() for path, text in files.items()}
-    return script(f"Nginx generation {NEW}", "nginx", NEW, OLD, files=sent)
+    return script(f"Nginx generation {NEW}", "nginx", generation=NEW, before=OLD, files=sent)
 
 
 def test_a_transcript_names_a_text_that_has_its_own_golden_file() -> None:
@@ -130,9 +130,9 @@ def test_a_golden_file_of_several_texts_is_named_once_where_all_are_sent() -> No
 def test_a_transcript_tells_generations_apart_and_not_by_their_content() -> None:
     assert shown(generation(BASE), live=OLD)[:2] == [
         "- Nginx generation new-1",
-        "    script nginx new-1 live",
+        "    script nginx generation=new-1 before=live",
     ]
-    assert shown(generation(BASE))[1] == "    script nginx new-1 new-2"
+    assert shown(generation(BASE))[1] == "    script nginx generation=new-1 before=new-2"
 
 
 def test_a_transcript_hides_a_secret() -> None:

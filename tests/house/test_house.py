@@ -7,10 +7,12 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.core.files import TOP
+from deploy.core.steps import Script
 from tests.e2e.kit.names import server_name
 
 CHECKOUT = TOP
@@ -25,12 +27,12 @@ SPELLING = {"paths.py", "server_paths.py"}
 OF_AN_IMAGE = {("types.py", "/srv")}  # a folder of a container
 NO_STEPS = {
     "apply",
+    "arguments",
     "cause",
     "compress",
     "context",
     "databases",
     "detached",
-    "facts",
     "generation",
     "lib",
     "lock",
@@ -135,13 +137,23 @@ def _on_the_server(path: Path, value: object) -> bool:
     return any(start in f"{value}\0" for start in ON_THE_SERVER)
 
 
+def typed_steps() -> Iterator[Any]:
+    """Kinds of steps that are classes of their own, each for one script."""
+    found = list(Script.__subclasses__())
+    while found:
+        kind = found.pop()
+        found += kind.__subclasses__()
+        if kind.__module__.startswith("deploy.") and kind.script:
+            yield kind
+
+
 def test_every_script_is_named_by_a_step() -> None:
     named = {
         call.args[1].value
         for path in MODULES
         for called, call in calls(path)
         if called == "script" and len(call.args) > 1 and isinstance(call.args[1], ast.Constant)
-    }
+    } | {kind.script for kind in typed_steps()}
     files = {path.stem for path in (CHECKOUT / "deploy/remote").glob("*.sh")}
     assert files - named == NO_STEPS
     assert named <= files

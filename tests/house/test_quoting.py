@@ -220,7 +220,7 @@ def assert_words_reach_a_shell(steps: list[Step]) -> None:
 def assert_arguments_reach_a_build(step: Step) -> None:
     text = step.files["arguments"]
     assert isinstance(text, bytes)
-    names = re.findall(r"--build-arg (\w+)", " ".join(step.words))
+    names = re.findall(r"--build-arg (\w+)", " ".join(step.arguments["options"]))
     shown = "".join(f'printf "%s\\0" "${name}"\n' for name in names)
     lines = [shlex.split(line) for line in re.split(r"\n(?=export |\Z)", text.decode())[:-1]]
     assert [words[0] for words in lines] == ["export"] * len(names)

@@ -351,20 +351,20 @@ def test_a_generation_travels_with_its_files() -> None:
     step = nginx_generation.generation({"nginx.conf": "x"}, replace(FACTS, nginx_files={"sites/a.conf": "1"})).step(
         "a reason"
     )
-    name = step.words[2]
+    (name,) = step.generations
     assert step.files == {
         f"{name}/kept": b"sites/a.conf\n", "main": MAIN.encode(), f"{name}/new/nginx.conf": b"x",
     }  # fmt: skip
-    assert step.words[:2] == ("script", "nginx")
-    assert step.words[3:] == (FACTS.nginx_generation, "8099", "")
+    assert step.script == "nginx"
+    assert (step.before, step.status_port, step.page) == (FACTS.nginx_generation, 8099, "")
 
 
 def test_a_generation_takes_the_distributions_default_page_away_and_no_other(settings: Settings) -> None:
     bare = replace(sample.bare(), nginx_default="distribution")
     (step,) = nginx_generation.steps({"nginx.conf": "x"}, bare, "base")
-    assert step.words[-1] == "/etc/nginx/sites-enabled/default"
+    assert step.page == "/etc/nginx/sites-enabled/default"
     (step,) = nginx_generation.steps({"nginx.conf": "x"}, replace(bare, nginx_default="other"), "base")
-    assert step.words[-1] == ""
+    assert step.page == ""
     facts = replace(sample.live(settings), nginx_default="other")
     assert nginx_generation.steps(nginx_generation.base(facts), facts, "again") == []
 
@@ -478,7 +478,7 @@ def test_a_file_that_was_changed_by_hand_is_put_right(settings: Settings) -> Non
         False, True, False,
     )  # fmt: skip
     (step,) = nginx_generation.steps(nginx_generation.base(facts), facts, "again")
-    assert step.words[2] != facts.nginx_generation, "the live one isn't written over"
+    assert step.generation != facts.nginx_generation, "the live one isn't written over"
 
 
 def test_what_was_put_right_needs_nothing_more(settings: Settings) -> None:

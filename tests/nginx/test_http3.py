@@ -99,7 +99,7 @@ def test_a_site_that_is_taken_away_takes_it_with_it_if_it_is_the_last(quick: Set
 def test_the_firewall_is_closed_with_the_last_site_that_is_taken_away() -> None:
     facts = replace(sample.provisioned(), ufw="active", ufw_rules=(http3.OPENED,))
     (step,) = http3.firewall_without(sample.SITE, replace(facts, nginx_files={"sites/portfolio.http3": "1"}))
-    assert step.words == ("script", "firewall", "close", "443/udp")
+    assert step.words == ("script", "firewall", "what=close", "ports=443/udp")
     assert http3.firewall_without(sample.SITE, facts) == [step], "an interrupted removal goes on"
     assert http3.firewall_without(sample.SITE, replace(facts, nginx_files=OTHER)) == []
     assert http3.firewall_without(sample.SITE, replace(facts, ufw_rules=("allow 443/udp",))) == []
@@ -134,7 +134,9 @@ def test_the_firewall_lets_it_in_as_long_as_a_site_wants_it(
     settings = sample.settings(tmp_path, DEPLOY_HTTP3="on" if wanted else "off")
     rules = ("allow 22/tcp", "allow 80/tcp", "allow 443/tcp", *rules)
     facts = replace(sample.provisioned(), nginx_files=other, ufw="active", ufw_rules=rules)
-    assert [step.words for step in provision.rest(settings, facts)] == [("script", "firewall", *words)] * bool(words)
+    what, *ports = words or [""]
+    steps = [(step.script, step.arguments) for step in provision.rest(settings, facts)]
+    assert steps == [("firewall", {"what": what, "ports": ports})] * bool(words)
     off = sample.settings(tmp_path, DEPLOY_HTTP3="on", DEPLOY_FIREWALL="off")
     assert provision.rest(off, facts) == []
 

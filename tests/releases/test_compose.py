@@ -137,11 +137,11 @@ def test_a_password_of_any_characters_reaches_the_application(value: str, tmp_pa
 def test_a_value_reaches_the_release_as_it_was(value: str, tmp_path: Path) -> None:
     settings = sample.settings(tmp_path, HARD=value)
     steps = compose_file.release_steps(settings, RELEASE, FACTS, "config.settings")
-    (written,) = (step for step in steps if step.words[1] == RELEASE.env)
+    (written,) = (step for step in steps if step.path == RELEASE.env)
     content = written.files["content"]
     assert isinstance(content, bytes)
     assert read_as_compose(content.decode())["HARD"] == value
-    assert (written.secret, written.words[2]) == (True, "600")
+    assert (written.secret, written.mode) == (True, 0o600)
 
 
 def test_without_a_database_of_ours_none_is_handed(tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ def test_volumes_are_shared_by_all_releases(tmp_path: Path) -> None:
 
 def test_once_django_has_answered_only_the_compose_file_is_written_anew(settings: Settings) -> None:
     (step,) = compose_file.release_steps(settings, RELEASE, FACTS, "", sample.answer())
-    assert step.words[1] == RELEASE.compose
+    assert step.path == RELEASE.compose
 
 
 @pytest.mark.parametrize(

@@ -30,16 +30,18 @@ def test_data_services_that_run_as_they_should_need_nothing(settings: Settings) 
 def test_data_services_are_started_where_they_do_not_run(settings: Settings) -> None:
     steps = database.steps(settings, sample.SITE, replace(sample.live(settings), containers=()))
     site = sample.SITE
-    marks = (site.postgres_volume, site.data_begun, site.data_ready)
-    assert steps[-1].words == ("script", "data", site.data_compose, site.root, *marks, "")
-    assert steps[0].words == ("script", "network", "portside-portfolio", "portfolio")
+    paths = {"compose": site.data_compose, "root": site.root, "begun": site.data_begun, "ready": site.data_ready}
+    closing = dict.fromkeys(("maintenance", "word", "sockets"), "")
+    assert steps[-1].script == "data"
+    assert steps[-1].arguments == {**paths, "volume": site.postgres_volume, "why": "", **closing}
+    assert steps[0].words == ("script", "network", "name=portside-portfolio", "site=portfolio")
 
 
 def test_a_database_that_was_never_said_to_be_ready_is_looked_at(settings: Settings) -> None:
     """It may run, and lack what its first start makes last."""
     live = sample.live(settings)
     files = {path: fact for path, fact in live.files.items() if path != sample.SITE.data_ready}
-    assert database.steps(settings, sample.SITE, replace(live, files=files))[-1].words[1] == "data"
+    assert database.steps(settings, sample.SITE, replace(live, files=files))[-1].script == "data"
 
 
 def test_a_changed_password_waits_for_the_switch(settings: Settings, tmp_path: Path) -> None:
@@ -47,18 +49,18 @@ def test_a_changed_password_waits_for_the_switch(settings: Settings, tmp_path: P
     live = sample.live(settings)
     changed = sample.settings(tmp_path, POSTGRES_PASSWORD="another-password")
     steps = database.steps(changed, SITE, live)
-    assert [step.words[1] for step in steps] == [SITE.data_next_password, "passwords"]
+    assert [step.path or step.script for step in steps] == [SITE.data_next_password, "passwords"]
     assert steps[0].secret
     assert "another-password" not in "".join(step.transcript() for step in steps)
-    assert steps[1].words[-2:] == (SITE.data_open, "open")
-    assert database.close(SITE).words == (*steps[1].words[:-1], "close")
+    assert (steps[1].arguments["mark"], steps[1].arguments["state"]) == (SITE.data_open, "open")
+    assert database.close(SITE).arguments == {**steps[1].arguments, "state": "close"}
 
 
 def test_before_a_first_release_a_changed_password_is_the_databases_at_once(settings: Settings, tmp_path: Path) -> None:
     changed = sample.settings(tmp_path, POSTGRES_PASSWORD="another-password")
     steps = database.steps(changed, SITE, replace(sample.live(settings), current=""))
-    assert [step.words[1] for step in steps if step.secret] == [SITE.data_password]
-    assert steps[-1].words[1] == "data"
+    assert [step.path for step in steps if step.secret] == [SITE.data_password]
+    assert steps[-1].script == "data"
 
 
 def test_what_another_version_wrote_differently_is_left_alone(settings: Settings) -> None:
@@ -68,12 +70,12 @@ def test_what_another_version_wrote_differently_is_left_alone(settings: Settings
     assert database.steps(settings, SITE, replace(facts, files=written)) == []
     ill = with_database(settings, healthy=False)
     steps = database.steps(settings, SITE, replace(ill, files=written))
-    assert SITE.data_compose not in [step.words[1] for step in steps if step.words[0] == "write"]
+    assert SITE.data_compose not in [step.path for step in steps]
 
 
 def test_a_database_that_was_restored_is_noted_as_ready_again(settings: Settings) -> None:
     facts = replace(with_database(settings), data_volume="new")
-    assert [step.words[1] for step in database.steps(settings, SITE, facts)][-1] == "data"
+    assert database.steps(settings, SITE, facts)[-1].script == "data"
 
 
 @pytest.mark.parametrize(
@@ -88,10 +90,11 @@ def test_a_restart_is_said_and_done_behind_a_closed_door(changed: dict[str, str]
     facts = with_database(settings)
     start = database.steps(settings, SITE, facts)[-1]
     assert start.name == f"Restart the database ({why}); visitors see the maintenance page meanwhile"
-    assert start.words[-4:] == (why, SITE.maintenance, "database", SITE.release(facts.current).run_inside)
+    closing = {"maintenance": SITE.maintenance, "word": "database", "sockets": SITE.release(facts.current).run_inside}
+    assert {name: start.arguments[name] for name in ("why", *closing)} == {"why": why, **closing}
     nobody = database.steps(settings, SITE, replace(facts, current=""))[-1]
     assert nobody.name == f"Restart the database ({why})"
-    assert nobody.words[-1] == why
+    assert {name: nobody.arguments[name] for name in ("why", *closing)} == {"why": why, **dict.fromkeys(closing, "")}
 
 
 def test_a_port_that_is_published_already(tmp_path: Path) -> None:
@@ -102,7 +105,8 @@ def test_a_port_that_is_published_already(tmp_path: Path) -> None:
 def test_a_site_that_a_restart_left_closed_is_opened(settings: Settings) -> None:
     facts = replace(with_database(settings), closed=True, closed_for="database")
     start = database.steps(settings, SITE, facts)[-1]
-    assert start.words[-4:-1] == ("", SITE.maintenance, "database")
+    told = [start.arguments[name] for name in ("why", "maintenance", "word")]
+    assert told == ["", SITE.maintenance, "database"]
     assert database.steps(settings, SITE, replace(facts, closed_for="yes")) == []
 
 

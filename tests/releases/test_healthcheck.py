@@ -68,9 +68,11 @@ def test_behind_a_proxy_https_may_be_its(several: Settings, tmp_path: Path) -> N
 
 def test_the_gate_brings_along_what_it_needs(settings: Settings) -> None:
     step = healthcheck.gate(settings, RELEASE, sample.ROUTES, sample.provisioned(), again=2)
-    assert step.words == (
-        "script", "gate", RELEASE.compose, "http://portfolio.localhost/healthz", "60", "2", "http",
-    )  # fmt: skip
+    assert step.script == "gate"
+    assert step.arguments == {
+        "compose": RELEASE.compose, "url": "http://portfolio.localhost/healthz", "seconds": 60, "again": 2,
+        "protocol": "http",
+    }  # fmt: skip
     assert set(step.files) == {"gate.py", "visit.py", "cause.py", "nginx.json"}
     content = step.files["nginx.json"]
     assert isinstance(content, bytes)
@@ -79,7 +81,7 @@ def test_the_gate_brings_along_what_it_needs(settings: Settings) -> None:
 
 def test_uwsgi_is_spoken_where_it_is_asked_for(settings: Settings) -> None:
     step = healthcheck.gate(settings, RELEASE, Routes(protocol="uwsgi"), sample.provisioned(), again=0)
-    assert step.words[-2:] == ("0", "uwsgi")
+    assert (step.arguments["again"], step.arguments["protocol"]) == (0, "uwsgi")
     assert "uwsgi.py" in step.files
 
 

@@ -75,17 +75,18 @@ def test_names_that_no_address_leads_to_are_refused_all_at_once(tmp_path: Path) 
 )
 def test_only_what_the_live_release_lacks_is_sent(there: set[str], sent: set[str], same: bytes, tmp_path: Path) -> None:
     name, place = static_site.place(RELEASE, source(tmp_path, ("link", "index.html")), there)
-    assert (name.words[1], name.files["content"]) == (RELEASE.name, f"{RELEASE.id}\n".encode())
+    assert (name.path, name.files["content"]) == (RELEASE.name, f"{RELEASE.id}\n".encode())
     assert place.name == f"Put {len(sent)} of 3 files in place"
-    assert place.words == ("script", "place", f"{RELEASE.root}/static", "/srv/portside/portfolio/current/static")
+    assert place.arguments == {"folder": f"{RELEASE.root}/static", "live": "/srv/portside/portfolio/current/static"}
     assert place.files["same"] == same
     assert set(place.files) - {"same"} == {f"new/{name}" for name in sent | {"link"}}
 
 
 def test_the_gate_looks_for_the_health_checks_path() -> None:
-    words = ("script", "look", RELEASE.static, "/status?x=1", "33")
-    assert static_site.gate(RELEASE, "/status?x=1").words == (*words, "")
-    assert static_site.gate(RELEASE, "/status?x=1", "app.html").words == (*words, "app.html")
+    step = static_site.gate(RELEASE, "/status?x=1")
+    given = {"folder": RELEASE.static, "path": "/status?x=1", "group": 33}
+    assert (step.script, step.arguments) == ("look", {**given, "fallback": ""})
+    assert static_site.gate(RELEASE, "/status?x=1", "app.html").arguments == {**given, "fallback": "app.html"}
 
 
 def test_the_file_for_paths_that_do_not_exist_must_exist(tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ class Server:
         (self.root / "current").symlink_to(f"releases/{identity}")
         self.live = identity
         before = self.used()
-        test_scripts.run(self.root, "prune", str(self.root), "art", str(self.keep), CACHE, STORE=str(self.store))
+        given = {"root": self.root, "site": "art", "keep": self.keep, "cache": CACHE}
+        test_scripts.run(self.root, "prune", **given, env={"STORE": str(self.store)})
         return before, self.used()
 
     def used(self) -> float:

@@ -18,9 +18,9 @@ root = test_scripts.root
 OLDEST = "20261101-000000-0000000"
 
 
-def pruned(root: Path, *words: str) -> dict[str, Any]:
+def pruned(root: Path, keep: int, cache: str, *reserves: str) -> dict[str, Any]:
     """Runs prune.sh. Its answer."""
-    run(root, "prune", str(root), "art", *words)
+    run(root, "prune", root=root, site="art", keep=keep, cache=cache, reserves=reserves)
     answer: dict[str, Any] = json.loads((root.parent / "answer").read_text())
     return answer
 
@@ -49,7 +49,7 @@ def with_images(root: Path, *identities: str) -> None:
 )
 def test_a_release_without_its_image_does_not_count(images: tuple[str, ...], kept: set[str], root: Path) -> None:
     with_images(root, *images)
-    pruned(root, "2", "10%")
+    pruned(root, 2, "10%")
     assert there(root) == kept
 
 
@@ -60,14 +60,14 @@ def test_a_static_release_needs_no_image(root: Path) -> None:
         when = path.stat().st_mtime
         path.write_text(path.read_text().replace("{", '{\n  "kind": "static",', 1))
         os.utime(path, (when, when))
-    pruned(root, "2", "")
+    pruned(root, 2, "")
     assert there(root) == {C, B, A}
 
 
 def test_where_docker_does_not_tell_its_images_all_count(root: Path) -> None:
     with_images(root)
     says(root, '[ "$1" != images ]')
-    pruned(root, "2", "")
+    pruned(root, 2, "")
     assert there(root) == {C, B, A}
 
 
@@ -77,9 +77,9 @@ def test_what_is_removed_is_listed(root: Path) -> None:
     for age, name in enumerate(["before-3.dump", "before-2.dump", "before-1.dump", "before-1.other.dump"]):
         sample.files(root / "backups", {name: ""})
         os.utime(root / "backups" / name, (1e9 - age, 1e9 - age))
-    assert pruned(root, "2", "5g") == {"releases": [OLDEST], "dumps": 1, "cache": "1.2GB"}
+    assert pruned(root, 2, "5g") == {"releases": [OLDEST], "dumps": 1, "cache": "1.2GB"}
     says(root, f'case $1 in images) ls {root}/releases ;; builder) printf "Total:\\t0B\\n" ;; esac')
-    assert pruned(root, "2", "5g") == {"releases": [], "dumps": 0, "cache": ""}
+    assert pruned(root, 2, "5g") == {"releases": [], "dumps": 0, "cache": ""}
     assert (root.parent / "result").read_text() == "unchanged nothing to remove\n"
 
 
@@ -93,13 +93,13 @@ def test_what_is_removed_is_listed(root: Path) -> None:
 )
 def test_the_build_cache_is_bounded(given: str, offers: str, told: str, root: Path) -> None:
     says(root, f'case $* in *--help) echo "{offers}" ;; esac')
-    pruned(root, "2", given)
+    pruned(root, 2, given)
     assert told in docker(root)
 
 
 def test_a_share_is_of_dockers_own_disk(root: Path, tmp_path: Path) -> None:
     says(root, f'[ "$1" != info ] || echo {tmp_path}')
-    pruned(root, "2", "10%")
+    pruned(root, 2, "10%")
     size = os.statvfs(tmp_path)
     wanted = size.f_blocks * size.f_frsize // 10
     (told,) = [line for line in docker(root) if line.startswith("builder prune -f")]
@@ -107,12 +107,12 @@ def test_a_share_is_of_dockers_own_disk(root: Path, tmp_path: Path) -> None:
 
 
 def test_a_static_site_leaves_the_cache_of_others_alone(root: Path) -> None:
-    pruned(root, "2", "")
+    pruned(root, 2, "")
     assert not [line for line in docker(root) if line.startswith("builder")]
 
 
 def test_some_space_is_held_where_the_folder_is_there(root: Path) -> None:
-    pruned(root, "2", "", str(root / "reserve"), str(root / "nowhere/reserve"))
+    pruned(root, 2, "", str(root / "reserve"), str(root / "nowhere/reserve"))
     assert (root / "reserve").stat().st_size == 16 * 2**20
     assert not (root / "nowhere").exists()
 
@@ -122,7 +122,7 @@ def freed(root: Path, keep: str) -> dict[str, Any]:
     script = root.parent / "remote/room.sh"
     script.write_text(sample.script_for("room", root.parent / "locks"))
     (root.parent / "locks").mkdir(exist_ok=True)
-    run(root, "room", str(root), "art", keep, str(root / "reserve"))
+    run(root, "room", root=root, site="art", keep=keep, reserves=[f"{root}/reserve"])
     answer: dict[str, Any] = json.loads((root.parent / "answer").read_text())
     return answer
 

@@ -18,11 +18,13 @@ import tarfile
 import threading
 import time
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from deploy.core.facts import Facts
+from deploy.core.steps import Argument, named
 from deploy.ssh.payload import REMOTE
 from deploy.ssh.results import OWN
 from tests import sample
@@ -48,14 +50,16 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def run(root: Path, name: str, *words: str, **more: str) -> str:
-    """Runs a script as apply.sh would. Returns what it left as its result."""
-    top = root.parent
+def run(at: Path, name: str, /, *, env: Mapping[str, str] | None = None, **given: Argument | Path) -> str:
+    """Runs a script as apply.sh would, with these arguments, beside the site's folder. Returns what it left as its
+    result."""
+    top = at.parent
     (top / "result").unlink(missing_ok=True)
+    words = named({key: str(value) if isinstance(value, Path) else value for key, value in given.items()})
     environment = {
         **os.environ, "PATH": f"{top}/bin:{os.environ['PATH']}", "DOCKER_LOG": f"{top}/docker.log",
         "PORTSIDE": str(top), "PORTSIDE_FILES": f"{top}/files", "PORTSIDE_RESULT": f"{top}/result",
-        "PORTSIDE_ANSWER": f"{top}/answer", "RUNNING": f"{top}/running", **more,
+        "PORTSIDE_ANSWER": f"{top}/answer", "RUNNING": f"{top}/running", **(env or {}),
     }  # fmt: skip
     subprocess.run(
         ("sh", top / f"remote/{name}.sh", *words), env=environment, check=True, capture_output=True, timeout=180
@@ -73,39 +77,38 @@ def there(root: Path) -> set[str]:
 
 
 def test_releases_are_taken_away_with_containers_and_image(root: Path) -> None:
-    run(root, "discard", str(root), "art", "no", A, C)
+    run(root, "discard", root=root, site="art", first="no", ids=[A, C])
     assert there(root) == {B}
     for identity in (A, C):
         assert f"compose -p art-{identity} down --remove-orphans --timeout 10" in docker(root)
         assert f"image rm portside/art:{identity}" in docker(root)
 
 
-@pytest.mark.parametrize("script", [("discard", "no"), ("stop",)])
-def test_what_failed_is_noted_in_the_history(root: Path, script: tuple[str, ...]) -> None:
-    name, *words = script
+@pytest.mark.parametrize(("name", "more"), [("discard", {"first": "no"}), ("stop", {})])
+def test_what_failed_is_noted_in_the_history(root: Path, name: str, more: dict[str, str]) -> None:
     for result in ("failed at gate", "failed at start"):
         sample.files(root.parent / "files", {"event": f'{{"result": "{result}"}}\n'})
-        run(root, name, str(root), "art", *words, C)
+        run(root, name, root=root, site="art", ids=[C], **more)
     assert (root / "history.jsonl").read_text() == '{"result": "failed at gate"}\n{"result": "failed at start"}\n'
 
 
 def test_the_live_release_is_never_taken_away(root: Path) -> None:
-    run(root, "discard", str(root), "art", "no", A, B, C)
+    run(root, "discard", root=root, site="art", first="no", ids=[A, B, C])
     assert there(root) == {B}
     assert not [line for line in docker(root) if B in line]
 
 
 def test_a_first_release_that_failed_is_not_live_any_more(root: Path) -> None:
-    run(root, "discard", str(root), "art", "yes", B)
+    run(root, "discard", root=root, site="art", first="yes", ids=[B])
     assert there(root) == {A, C}
     assert not (root / "current").is_symlink()
 
 
 def test_a_network_is_made_once(root: Path) -> None:
-    assert run(root, "network", "portside-art", "art") == "unchanged it exists"
+    assert run(root, "network", name="portside-art", site="art") == "unchanged it exists"
     absent = root.parent / "bin/docker"
     absent.write_text('#!/bin/sh\necho "$*" >>"$DOCKER_LOG"\n[ "$2" != inspect ]\n')
-    assert run(root, "network", "portside-art", "art") == ""
+    assert run(root, "network", name="portside-art", site="art") == ""
     assert docker(root)[-1] == "network create --label portside.site=art portside-art"
 
 
@@ -120,22 +123,22 @@ def test_pruning_keeps_the_live_release_the_one_before_and_the_newest(root: Path
     sample.files(root / "releases" / oldest, {"compose.yaml": ""})
     for age, (identity, previous) in enumerate([(C, B), (B, oldest), (A, ""), (oldest, "")]):
         recorded(root, identity, previous, age)
-    run(root, "prune", str(root), "art", "1", "")
+    run(root, "prune", root=root, site="art", keep=1, cache="")
     assert there(root) == {B, C, oldest}
-    assert run(root, "prune", str(root), "art", "1", "") == "unchanged nothing to remove"
+    assert run(root, "prune", root=root, site="art", keep=1, cache="") == "unchanged nothing to remove"
 
 
 def test_pruning_takes_what_was_never_good(root: Path) -> None:
     recorded(root, A, "", 1)
     recorded(root, B, A, 0)
-    run(root, "prune", str(root), "art", "5", "")
+    run(root, "prune", root=root, site="art", keep=5, cache="")
     assert there(root) == {A, B}
 
 
 def test_pruning_leaves_a_folder_of_another_name_alone(root: Path) -> None:
     sample.files(root / "releases/mine", {"note": ""})
     recorded(root, B, "", 0)
-    run(root, "prune", str(root), "art", "5", "")
+    run(root, "prune", root=root, site="art", keep=5, cache="")
     assert there(root) == {B, "mine"}
 
 
@@ -150,7 +153,7 @@ def test_pruning_keeps_the_static_files_of_the_kept_releases(root: Path) -> None
     pool.mkdir(parents=True)
     for name in ("shared-1a2b3c4d.css", f"{A}.css"):
         os.link(root / f"releases/{A}/static/{name}", pool / name)
-    run(root, "prune", str(root), "art", "2", "")
+    run(root, "prune", root=root, site="art", keep=2, cache="")
     assert {path.name for path in pool.iterdir()} == {"shared-1a2b3c4d.css", f"{B}.css", f"{C}.css"}
 
 
@@ -158,7 +161,7 @@ def test_pruning_keeps_as_many_dumps_as_releases(root: Path) -> None:
     for age, name in enumerate(["before-3.dump", "before-2.dump", "before-1.dump", "mine.dump"]):
         sample.files(root / "backups", {name: ""})
         os.utime(root / "backups" / name, (1e9 - age, 1e9 - age))
-    run(root, "prune", str(root), "art", "2", "")
+    run(root, "prune", root=root, site="art", keep=2, cache="")
     assert {path.name for path in (root / "backups").iterdir()} == {"before-3.dump", "before-2.dump", "mine.dump"}
 
 
@@ -167,7 +170,7 @@ def test_pruning_takes_what_a_transfer_left_a_day_ago(root: Path) -> None:
     sample.files(room, {"portside.old/x": "", "portside.new/x": "", "other.old/x": ""})
     for name in ("portside.old", "other.old"):
         os.utime(room / name, (1e9, 1e9))
-    run(root, "prune", str(root), "art", "5", "")
+    run(root, "prune", root=root, site="art", keep=5, cache="")
     assert {path.name for path in room.iterdir()} == {"portside.new", "other.old"}
 
 
@@ -212,7 +215,8 @@ def finished(root: Path, running: str, *processes: str, old: str = "", starts: s
     sample.files(root / "releases" / B, {"pending.json": "{}"})
     record = '{"id": "x", "static_url": "/s/"}\n'
     sample.files(root.parent / "files", {"release.json": record, "event": '{"event": "deploy"}\n'})
-    run(root, "finish", str(root), "art", B, old, "0", *processes, STARTS=starts)
+    given = {"site": "art", "id": B, "old": old, "seconds": "0"}
+    run(root, "finish", root=root, **given, processes=processes, env={"STARTS": starts})
     return [line for line in docker(root) if line.split()[0] not in {"ps", "inspect"}]
 
 
@@ -310,7 +314,7 @@ def watched(root: Path, *seen: str) -> tuple[list[str], str]:
             "SEEN": f"{root.parent}/seen",
         }  # fmt: skip
         done = subprocess.run(
-            ("sh", root.parent / "remote/watch.sh", "art", B, "queue", "beat"),
+            ("sh", root.parent / "remote/watch.sh", "site=art", f"id={B}", "processes=queue", "processes=beat"),
             env=environment, check=True, capture_output=True, text=True, timeout=180,
         )  # fmt: skip
         new.kill()
@@ -347,11 +351,18 @@ def test_who_has_just_begun_is_watched_until_it_is_15_seconds_old(root: Path) ->
 def test_processes_that_do_not_run_are_started_again(root: Path) -> None:
     (root.parent / "bin/docker").write_text(DOCKER)
     (root.parent / "running").write_text(f"p1 {B} process queue unless-stopped 1\n")
-    run(root, "revive", str(root), "art", B, "queue", "beat", STARTS=f"p2 {B} process beat unless-stopped 1")
+    starts = f"p2 {B} process beat unless-stopped 1"
+    run(root, "revive", root=root, site="art", id=B, processes=["queue", "beat"], env={"STARTS": starts})
     assert [line.split()[-1] for line in docker(root) if " up " in line] == ["process-beat"]
 
 
 MAKES_SOCKET = "import os, stat; os.mknod('FOLDER/run/web-1.sock', stat.S_IFSOCK)"
+
+
+def start(root: Path, folder: Path, *parts: str, replicas: int = 1, seconds: int = 1) -> None:
+    """Starts a release, or parts of it, with ports from 8100 to 8102."""
+    paths = {"compose": f"{folder}/compose.yaml", "run": f"{folder}/run"}
+    run(root, "start", **paths, replicas=replicas, first=8100, last=8102, seconds=seconds, parts=parts)
 
 
 def test_every_web_container_gets_a_port_of_its_own(root: Path) -> None:
@@ -362,7 +373,7 @@ def test_every_web_container_gets_a_port_of_its_own(root: Path) -> None:
     (folder / "run").mkdir()
     for number in (1, 2):
         os.mknod(folder / f"run/web-{number}.sock", stat.S_IFSOCK)
-    run(root, "start", f"{folder}/compose.yaml", f"{folder}/run", "2", "8100", "8102", "1")
+    start(root, folder, replicas=2)
     assert finish_answer(root) == {"ports": [8100, 8102]}
     assert (folder / ".env").read_text() == "PORTSIDE_PORT_1=8100\nPORTSIDE_PORT_2=8102\n"
 
@@ -377,7 +388,7 @@ def test_what_is_started_anew_keeps_its_port_and_its_old_socket_does_not_count(r
     (folder / "run").mkdir()
     os.mknod(folder / "run/web-1.sock", stat.S_IFSOCK)
     sample.files(folder, {".env": "PORTSIDE_PORT_1=8155\n", "seen": ""})
-    run(root, "start", f"{folder}/compose.yaml", f"{folder}/run", "1", "8100", "8102", "5", "web-1")
+    start(root, folder, "web-1", seconds=5)
     assert finish_answer(root) == {"ports": [8155]}
     (up,) = [line for line in docker(root) if " up " in line]
     assert up.endswith("up -d --force-recreate --no-deps --timeout 5 web-1")
@@ -395,7 +406,7 @@ def test_the_port_of_another_site_that_is_down_for_a_moment_is_its_own(root: Pat
     (root.parent / "sites/blog/current").symlink_to("releases/x")
     script = root.parent / "remote/start.sh"
     script.write_text(script.read_text().replace("/srv/portside", f"{root.parent}/sites"))
-    run(root, "start", f"{folder}/compose.yaml", f"{folder}/run", "1", "8100", "8102", "1")
+    start(root, folder)
     assert finish_answer(root) == {"ports": [8102]}
 
 
@@ -422,11 +433,12 @@ def test_what_is_written_of_the_hosts_own_files_is_noted(tmp_path: Path) -> None
     written = [f"{tmp_path}/{path}" for path in ("etc/x.conf", "usr/y", "etc/portside/secret", "etc/docker/z", "srv/a")]
     owner = f"{os.getuid()}:{os.getgid()}"
     steps = [f"step {number} write {path} 644 {owner}\n" for number, path in enumerate([*written, written[0]])]
-    sample.files(tmp_path, {"apply.sh": text, "steps": "".join(steps)})
+    arguments = (REMOTE / "arguments.sh").read_text(encoding="utf-8")
+    sample.files(tmp_path, {"apply.sh": text, "arguments.sh": arguments, "steps": "".join(steps)})
     sample.files(tmp_path, {f"files/{number}/content": str(number) for number in range(len(steps))})
-    subprocess.run(
-        ("sh", tmp_path / "apply.sh", tmp_path, "n", "", "", ""), check=True, capture_output=True, timeout=180
-    )
+    given = named({"folder": str(tmp_path), "nonce": "n", "site": "", "token": "", "how": ""})
+    words = ("sh", tmp_path / "apply.sh", *given)
+    subprocess.run(words, check=True, capture_output=True, timeout=180)
     noted = (tmp_path / "var/lib/portside/written").read_text().splitlines()
     assert noted == [
         f"{sample.digest('0')} {written[0]}", f"{sample.digest('1')} {written[1]}", f"{sample.digest('5')} {written[0]}"
@@ -439,9 +451,9 @@ def test_that_the_firewall_was_switched_on_is_noted(root: Path) -> None:
     script, state = root.parent / "remote/firewall.sh", root.parent / "state"
     script.write_text(script.read_text().replace("/var/lib/portside", str(state)))
     (root.parent / "bin/docker").rename(root.parent / "bin/ufw")
-    run(root, "firewall", "close", "443/udp")
+    run(root, "firewall", what="close", ports=["443/udp"])
     assert not state.exists()
-    run(root, "firewall", "open", "80/tcp")
+    run(root, "firewall", what="open", ports=["80/tcp"])
     assert (docker(root)[-1], (state / "firewall").exists()) == ("--force enable", True)
 
 
@@ -464,13 +476,13 @@ esac
 )
 def test_a_rehearsal_ends_with_an_answer_or_the_reason(django: str, said: str, root: Path) -> None:
     (root.parent / "bin/docker").write_text(REHEARSED % django)
-    words = ("rehearse", "portside/art:x", "1", "", "{}")
+    given = {"image": "portside/art:x", "seconds": "1", "manage": "", "other": "{}", "application": ""}
     if not said:
-        run(root, *words)
+        run(root, "rehearse", **given)
         assert (root.parent / "answer").read_text() == "{}\n"
         return
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        run(root, *words)
+        run(root, "rehearse", **given)
     assert caught.value.stdout.decode().replace(OWN, "").splitlines()[-1] == said
     assert ("rm -f portside-manage-" in docker(root)[-1]) == ("sleep" in django), "the container goes, too"
 
@@ -499,16 +511,16 @@ def sums(root: Path, **files: str) -> None:
 def test_what_the_live_release_lacks_is_told_by_content(static: Path) -> None:
     sample.files(static / "current/static", {"--tag": "d"})
     sums(static, **{"a.html": "a" * 2000, "docs/b.html": "new", "--tag": "d", "gone.html": "gone", "sp ace.html": "c"})
-    run(static, "compare", f"{static}/current/static")
+    run(static, "compare", folder=f"{static}/current/static")
     assert answered(static) == [2, 5]
     sums(static, **{"a.html": "a" * 2000})
-    assert run(static, "compare", f"{static}/current/static").startswith("unchanged")
+    assert run(static, "compare", folder=f"{static}/current/static").startswith("unchanged")
     assert answered(static) == []
 
 
 def test_a_live_release_without_files_lacks_all(root: Path) -> None:
     sums(root, one="1", two="2")
-    run(root, "compare", f"{root}/none/static")
+    run(root, "compare", folder=f"{root}/none/static")
     assert answered(root) == [1, 2]
 
 
@@ -518,7 +530,7 @@ def test_a_release_is_put_in_place_of_new_files_and_of_those_that_are_there(stat
     os.utime(static.parent / "files/new/docs/b.html", (0, 0))
     before, folder = time.time() - 5, static / f"releases/{C}/static"
     shutil.rmtree(folder)
-    run(static, "place", str(folder), f"{static}/current/static")
+    run(static, "place", folder=folder, live=f"{static}/current/static")
     made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     assert made - {"a.html.br"} == {"a.html", "a.html.gz", "docs/b.html", "latest"}
     assert (folder / "latest").read_text() == "new"
@@ -539,7 +551,7 @@ def test_decomposed_names_are_there_composed_too(static: Path) -> None:
     (static.parent / "files/new" / nfd("lïnk")).symlink_to("plain.txt")
     folder = static / f"releases/{C}/static"
     shutil.rmtree(folder)
-    run(static, "place", str(folder), f"{static}/current/static")
+    run(static, "place", folder=folder, live=f"{static}/current/static")
     made = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     composed = {"über.html", "Bücher/é.css", "lïnk"}
     assert made == {*names, nfd("lïnk"), *composed}
@@ -576,7 +588,7 @@ def test_a_build_takes_what_came_along_and_what_is_the_same_still(root: Path) ->
     new = {"context/src/changed.py": "new", "context/two\nlines": "new", "context/now-a-folder/x": "x"}
     sample.files(root.parent / "files", new | {"same": "-x\nsrc/run.sh\nsrc/same.py\n", "programs": "src/run.sh\n"})
     (root.parent / "files/context/now-a-link").symlink_to("src/same.py")
-    run(root, "context", str(folder))
+    run(root, "context", folder=folder)
     made = {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if not path.is_dir()}
     assert made == {
         "src/same.py": "same", "src/run.sh": "run", "src/changed.py": "new", "two\nlines": "new", "now-a-folder/x": "x",
@@ -588,7 +600,7 @@ def test_a_build_takes_what_came_along_and_what_is_the_same_still(root: Path) ->
 
 def test_a_context_that_is_not_there_yet_is_roots_alone(root: Path) -> None:
     sample.files(root.parent / "files", {"context/a": "a", "same": "", "programs": ""})
-    run(root, "context", str(root / "context"))
+    run(root, "context", folder=root / "context")
     assert (root / "context/a").read_text() == "a"
     assert stat.S_IMODE((root / "context").stat().st_mode) == 0o700
 
@@ -598,7 +610,7 @@ def test_what_is_compressed_is_compressed_once(static: Path) -> None:
     for folder in (live, new):
         other = {"other.css": f"/* {folder} */" * 200, "other.css.gz": "not ours"}
         sample.files(folder, other | {"a.html": "a" * 2000, "small.css": "p {}", "x.png": "x" * 2000})
-        run(static, "compress", str(folder), f"{static}/current/static")
+        run(static, "compress", folder=folder, pool=f"{static}/current/static")
         assert gzip.decompress((folder / "other.css.gz").read_bytes()).decode() == (folder / "other.css").read_text()
     assert (new / "a.html.gz").samefile(live / "a.html.gz")
     assert not (new / "other.css.gz").samefile(live / "other.css.gz")
@@ -610,7 +622,7 @@ def test_files_of_any_name_are_compressed(static: Path) -> None:
     names = ["-n.css", "a/two\nlines.js", "a b/%s.css", "über/x.gz.css"]
     for folder in (live, new):
         sample.files(folder, {name: name * 1000 for name in names} | {f"new {folder.parent.name}.css": "n" * 2000})
-        run(static, "compress", str(folder), str(live))
+        run(static, "compress", folder=folder, pool=live)
     for name in names:
         assert gzip.decompress((new / f"{name}.gz").read_bytes()).decode() == name * 1000
         assert (new / f"{name}.gz").samefile(live / f"{name}.gz")
@@ -622,13 +634,13 @@ def test_without_room_for_the_lists_nothing_counts_as_compressed(static: Path) -
     sample.files(new, {"a.html": "b" * 2000})
     (static.parent / "compress/all").mkdir(parents=True)
     with pytest.raises(subprocess.CalledProcessError):
-        run(static, "compress", str(new), f"{static}/current/static")
+        run(static, "compress", folder=new, pool=f"{static}/current/static")
 
 
 def test_files_are_compressed_where_no_release_is_live_yet(static: Path) -> None:
     new = static / f"releases/{C}/static"
     sample.files(new, {"a.html": "b" * 2000})
-    run(static, "compress", str(new), f"{static}/none/static")
+    run(static, "compress", folder=new, pool=f"{static}/none/static")
     assert (new / "a.html.gz").exists()
 
 
@@ -638,8 +650,12 @@ def test_a_compressed_file_that_another_release_shares_is_not_written_through(st
     sample.files(new, {"a.html": "b" * 2000})
     for kind in ("gz", "br"):
         os.link(live / f"a.html.{kind}", new / f"a.html.{kind}")
-    run(static, "compress", str(new), f"{static}/current/static")
+    run(static, "compress", folder=new, pool=f"{static}/current/static")
     assert (live / "a.html.gz").read_text() == (live / "a.html.br").read_text() == "theirs"
+
+
+def look(static: Path, path: str, fallback: str = "") -> str:
+    return run(static, "look", folder=f"{static}/current/static", path=path, group=33, fallback=fallback)
 
 
 @pytest.mark.parametrize(
@@ -658,10 +674,10 @@ def test_the_gate_finds_what_nginx_would(path: str, found: bool, static: Path) -
     sample.files(static.parent, {"bin/setpriv": '#!/bin/sh\n[ "$2 $4" = "33 33" ] && shift 5 && exec "$@"\n'})
     (static.parent / "bin/setpriv").chmod(0o755)
     if found:
-        assert run(static, "look", f"{static}/current/static", path, "33", "").startswith("unchanged")
+        assert look(static, path).startswith("unchanged")
     else:
         with pytest.raises(subprocess.CalledProcessError) as caught:
-            run(static, "look", f"{static}/current/static", path, "33", "")
+            look(static, path)
         said = caught.value.stdout.decode()
         assert f"The new release shows nothing at {path}: there is no {path[1:]}" in said
         assert "The release has: a.html docs gone.html x.css" in said
@@ -671,27 +687,28 @@ def test_the_gate_finds_the_fallback(static: Path) -> None:
     sample.files(static.parent, {"bin/setpriv": '#!/bin/sh\nshift 5 && exec "$@"\n'})
     (static.parent / "bin/setpriv").chmod(0o755)
     for path in ("/", "/none/1", "/docs/"):
-        assert run(static, "look", f"{static}/current/static", path, "33", "a.html").startswith("unchanged")
+        assert look(static, path, "a.html").startswith("unchanged")
     with pytest.raises(subprocess.CalledProcessError):
-        run(static, "look", f"{static}/current/static", "/none/1", "33", "none.html")
+        look(static, "/none/1", "none.html")
 
 
 def test_to_ask_changes_nothing(root: Path) -> None:
     sample.files(root.parent, {"bin/docker": "#!/bin/sh\necho 'portside-answer:{}'\n"})
-    assert run(root, "ask", str(root / f"releases/{C}/compose.yaml"), "", "").startswith("unchanged")
+    empty = dict.fromkeys(("manage", "other", "application", "check"), "")
+    assert run(root, "ask", compose=root / f"releases/{C}/compose.yaml", **empty).startswith("unchanged")
 
 
 def test_what_nginx_may_not_read_is_no_page(static: Path) -> None:
     sample.files(static.parent, {"bin/setpriv": "#!/bin/sh\nexit 1\n"})
     (static.parent / "bin/setpriv").chmod(0o755)
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        run(static, "look", f"{static}/current/static", "/a", "33", "")
+        look(static, "/a")
     assert "Nginx can't read /a.html." in caught.value.stdout.decode()
 
 
 def test_without_docker_there_are_no_containers(static: Path) -> None:
     (static.parent / "bin/docker").unlink()
-    path = {"PATH": f"{static.parent}/bin:/usr/bin-without"}
+    env = {"PATH": f"{static.parent}/bin:/usr/bin-without"}
     for name in (
         "sh",
         "sed",
@@ -717,10 +734,10 @@ def test_without_docker_there_are_no_containers(static: Path) -> None:
         (static.parent / "bin" / name).symlink_to(shutil.which(name) or name)
     (static.parent / "bin/python3").symlink_to(sys.executable)
     sample.files(static.parent / "files", {"release.json": '{"id": "x", "static_url": "/"}\n', "event": "{}\n"})
-    run(static, "finish", str(static), "art", B, A, "0", **path)
+    run(static, "finish", root=static, site="art", id=B, old=A, seconds=0, env=env)
     assert finish_answer(static) | {"seconds": 0} == {"seconds": 0, "left": 0, "working": []}
     recorded(static, B, "", 0)
-    run(static, "prune", str(static), "art", "2", "", **path)
+    run(static, "prune", root=static, site="art", keep=2, cache="", env=env)
     assert there(static) == {B}
 
 
@@ -728,8 +745,8 @@ def receive(tmp_path: Path, stream: bytes, token: str = "ours") -> subprocess.Co
     """What receives layers, as the laptop that has the site's lock starts it."""
     sample.files(tmp_path, {"locks/site-art.token": "ours\n"})
     (tmp_path / "layers").mkdir(exist_ok=True)
-    text = sample.script_for("receive-layers", tmp_path / "locks")
-    words = ("setsid", "-w", "sh", "-c", text, "receive-layers", "n", "art", token, f"{tmp_path}/layers")
+    given = {"nonce": "n", "site": "art", "token": token, "folder": f"{tmp_path}/layers"}
+    words = ("setsid", "-w", *sample.alone("receive-layers", tmp_path / "locks", **given))
     return subprocess.run(words, input=stream, capture_output=True, check=False, timeout=180)
 
 
@@ -774,8 +791,8 @@ def test_who_has_lost_the_lock_sends_no_layer(tmp_path: Path) -> None:
 
 def test_a_receiver_notes_its_process_group_for_whoever_takes_the_lock(tmp_path: Path) -> None:
     sample.files(tmp_path, {"locks/site-art.token": "ours\n", "layers/x": ""})
-    text = sample.script_for("receive-layers", tmp_path / "locks")
-    words = ("sh", "-c", text, "receive-layers", "n", "art", "ours", f"{tmp_path}/layers")
+    given = {"nonce": "n", "site": "art", "token": "ours", "folder": f"{tmp_path}/layers"}
+    words = sample.alone("receive-layers", tmp_path / "locks", **given)
     run = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, start_new_session=True)
     group = tmp_path / "locks/site-art.group"
     limit = time.monotonic() + 180
@@ -791,7 +808,7 @@ def test_a_receiver_notes_its_process_group_for_whoever_takes_the_lock(tmp_path:
 
 def test_lacking_layers_are_told_with_what_has_arrived(root: Path, tmp_path: Path) -> None:
     sample.files(tmp_path, {"layers/whole": "x", "layers/half.part": "12345"})
-    run(root, "layers", f"{tmp_path}/layers", "whole", "half", "none")
+    run(root, "layers", folder=tmp_path / "layers", names=["whole", "half", "none"])
     assert json.loads((tmp_path / "answer").read_text()) == {"half": 5, "none": 0}
 
 
@@ -801,7 +818,8 @@ def test_docker_gets_an_archive_of_the_layers_there(root: Path, tmp_path: Path) 
     )
     taking = '#!/bin/sh\ncase $1 in load) cat >"$PORTSIDE/taken.tar" ;; image) echo sha256:1 ;; esac\n'
     (tmp_path / "bin/docker").write_text(taking)
-    run(root, "load", "portside/art:x", f"{tmp_path}/layers", f"{root}/releases/x/layers", "b", "a")
+    paths = {"folder": tmp_path / "layers", "listing": root / "releases/x/layers"}
+    run(root, "load", image="portside/art:x", **paths, names=["b", "a"])
     with tarfile.open(tmp_path / "taken.tar") as archive:
         assert archive.getnames() == ["manifest.json", "config.json", "b", "a"]
     assert (root / "releases/x/layers").read_text() == "b\na\n"
@@ -814,9 +832,9 @@ def test_pruning_keeps_the_layers_of_the_kept_releases(root: Path) -> None:
         (root / "releases" / identity / "layers").write_text(f"base\nof-{identity}\n")
     names = ["base", *(f"of-{identity}" for identity in (A, B, C)), "of-none", "of-none.part"]
     sample.files(root, {f"layers/{name}": "" for name in names})
-    run(root, "prune", str(root), "art", "2", "")
+    run(root, "prune", root=root, site="art", keep=2, cache="")
     assert {path.name for path in (root / "layers").iterdir()} == {"base", f"of-{B}", f"of-{C}", f"of-{A}"}
-    run(root, "prune", str(root), "art", "1", "")
+    run(root, "prune", root=root, site="art", keep=1, cache="")
 
 
 PULLING = """#!/bin/sh
@@ -832,14 +850,14 @@ esac
 """
 
 
-def pull(root: Path, *words: str, **files: str) -> str:
+def pull(root: Path, image: str, registry: str, name: str = "art:pulled", **files: str) -> str:
     (root.parent / "bin/docker").write_text(PULLING)
     sample.files(root.parent / "files", files)
-    return run(root, "pull", *words)
+    return run(root, "pull", image=image, registry=registry, name=name)
 
 
 def test_credentials_are_there_for_a_pull_alone(root: Path, tmp_path: Path) -> None:
-    pull(root, "r.example/shop:1", "r.example", "art:pulled", credentials="robot:pass word")
+    pull(root, "r.example/shop:1", "r.example", credentials="robot:pass word")
     auth = json.loads((tmp_path / "seen").read_text())["auths"]["r.example"]["auth"]
     assert base64.b64decode(auth) == b"robot:pass word"
     assert not (tmp_path / "docker").exists()
@@ -849,25 +867,25 @@ def test_credentials_are_there_for_a_pull_alone(root: Path, tmp_path: Path) -> N
 
 
 def test_dockers_own_registry_is_known_by_the_engine(root: Path, tmp_path: Path) -> None:
-    pull(root, "shop:1", "", "art:pulled", credentials="robot:x")
+    pull(root, "shop:1", "", credentials="robot:x")
     assert list(json.loads((tmp_path / "seen").read_text())["auths"]) == ["https://hub.example/v1/"]
 
 
 def test_a_pulled_image_keeps_the_sites_name_alone(root: Path, tmp_path: Path) -> None:
-    pull(root, "shop:1", "", "art:pulled")
+    pull(root, "shop:1", "")
     told = docker(root)
     assert told.index("tag shop:1 art:pulled") < told.index("image rm shop:1")
     assert not (tmp_path / "seen").exists()
 
 
 def test_a_pull_that_brings_nothing_new_changes_nothing(root: Path) -> None:
-    assert pull(root, "shop:1", "", "art:pulled") == "unchanged the image hasn't changed"
+    assert pull(root, "shop:1", "") == "unchanged the image hasn't changed"
     assert pull(root, "shop:1", "", "art:new") == ""
 
 
 def test_a_pull_that_fails_is_a_failure(root: Path, tmp_path: Path) -> None:
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        pull(root, "no:1", "", "art:pulled", credentials="robot:x")
+        pull(root, "no:1", "", credentials="robot:x")
     assert f"denied\n{OWN}The image can't be pulled." in caught.value.stdout.decode()
     assert not (tmp_path / "docker").exists()
 
@@ -897,7 +915,8 @@ def a_run(step: str, locks: Path) -> bytes:
     """The stream of a run with this one step."""
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as archive:
-        for name, text in {"remote/apply.sh": sample.script_for("apply", locks), "steps": f"step 1 {step}\n"}.items():
+        scripts = {f"remote/{name}.sh": sample.script_for(name, locks) for name in ("apply", "arguments")}
+        for name, text in {**scripts, "steps": f"step 1 {step}\n"}.items():
             entry = tarfile.TarInfo(name)
             entry.size = len(text.encode())
             archive.addfile(entry, io.BytesIO(text.encode()))
@@ -911,14 +930,14 @@ def test_who_takes_the_lock_ends_what_a_silent_laptop_had_running(tmp_path: Path
     sample.files(locks, {"site-shop.token": "of-the-silent\n"})
     room.mkdir()
 
-    def start(name: str, *words: str) -> subprocess.Popen[bytes]:
-        line = ("sh", "-c", sample.script_for(name, locks), name, *words)
+    def start(name: str, **given: str) -> subprocess.Popen[bytes]:
+        line = sample.alone(name, locks, site="shop", **given)
         return subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
 
-    words = ["receive", str(room), "nonce", "site-shop.work", "shop", "of-the-silent", ""]
+    name, given = "receive", {"room": str(room), "locks": "site-shop.work", "how": ""}
     if doing == "receiving layers":
-        words = ["receive-layers", "nonce", "shop", "of-the-silent", str(room)]
-    with start(*words) as silent:
+        name, given = "receive-layers", {"folder": str(room)}
+    with start(name, nonce="nonce", token="of-the-silent", **given) as silent:
         assert silent.stdin and silent.stdout
         if doing == "running":
             silent.stdin.write(a_run("sleep 60", locks))
@@ -929,7 +948,8 @@ def test_who_takes_the_lock_ends_what_a_silent_laptop_had_running(tmp_path: Path
             assert time.monotonic() < limit
             time.sleep(0.02)
         threading.Thread(target=silent.wait, daemon=True).start()  # as sshd does
-        with start("lock", "shop", "Ann", "of-ann", "30", f"{tmp_path}/current", "no") as ann:
+        taking = {"who": "Ann", "token": "of-ann", "seconds": "30", "current": f"{tmp_path}/current", "wait": "no"}
+        with start("lock", **taking) as ann:
             assert ann.stdout
             assert ann.stdout.readline().startswith(b"held")
             assert silent.wait(180) == 77
@@ -971,13 +991,13 @@ def start_database(
     sample.files(root / "data", {"compose.yaml": "", **dict.fromkeys(marks, "then")})
     if not current:
         (root / "current").unlink()
-    words = (f"{root}/data/compose.yaml", str(root), "x-postgres", f"{root}/data/begun", f"{root}/data/ready", why)
-    closing = (f"{root}/maintenance", "database", "/run/portside/x") if why else ()
+    marks_of = {"begun": f"{root}/data/begun", "ready": f"{root}/data/ready"}
+    closing = {"maintenance": f"{root}/maintenance", "word": "database", "sockets": "/run/portside/x"}
+    given = {"compose": f"{root}/data/compose.yaml", "volume": "x-postgres", "why": why, **marks_of}
+    given |= closing if why else dict.fromkeys(closing, "")
+    env = {"VOLUME": f"{root.parent}/volume", "STATE": state, "CLOSED": f"{root}/maintenance/closed"}
     try:
-        run(
-            root, "data", *words, *closing,
-            VOLUME=f"{root.parent}/volume", STATE=state, CLOSED=f"{root}/maintenance/closed",
-        )  # fmt: skip
+        run(root, "data", root=root, **given, env=env)
         ended = "well"
     except subprocess.CalledProcessError:
         ended = "failed"
@@ -1065,17 +1085,18 @@ def test_the_database_has_the_live_releases_password_also_at_the_second_try(swit
     top = root.parent
     files = {"bin/docker": TWO_PASSWORDS, "role": "old", "secrets/password": "old", "secrets/password.next": "new"}
     sample.files(top, files)
-    words = ("data.yaml", str(root), f"{top}/secrets", f"{top}/mark")
-    run(root, "passwords", *words, "open", TOP=str(top))
+    given = {"compose": "data.yaml", "root": str(root), "secrets": f"{top}/secrets", "mark": f"{top}/mark"}
+    env = {"TOP": str(top)}
+    run(root, "passwords", **given, state="open", env=env)
     assert (top / "open").exists()
     if switched:
         (root / "current").unlink()
         (root / "current").symlink_to(f"releases/{C}")
         (top / "fails").touch()
         with pytest.raises(subprocess.CalledProcessError):
-            run(root, "passwords", *words, "close", TOP=str(top))
+            run(root, "passwords", **given, state="close", env=env)
         (top / "fails").unlink()
-    run(root, "passwords", *words, "close", TOP=str(top))
+    run(root, "passwords", **given, state="close", env=env)
     assert (top / "role").read_text() == (top / "secrets/password").read_text() == ("new" if switched else "old")
     assert not any((top / name).exists() for name in ("open", "mark", "secrets/password.next"))
 
@@ -1084,12 +1105,12 @@ def test_half_a_dump_never_looks_like_one(root: Path) -> None:
     top = root.parent
     sample.files(top, {"bin/docker": DUMPING, "backups/before-1.dump.part": "of a run that was ended"})
     dump = top / "backups/before-2.dump"
-    run(root, "dump", "data.yaml", str(dump), TOP=str(top))
+    run(root, "dump", data="data.yaml", dump=dump, env={"TOP": str(top)})
     assert (dump.read_text(), dump.stat().st_mode & 0o777) == ("half and whole", 0o600)
     assert (top / "meanwhile").read_text().split() == ["before-2.dump.part"]
     (top / "fails").touch()
     with pytest.raises(subprocess.CalledProcessError):
-        run(root, "dump", "data.yaml", f"{top}/backups/before-3.dump", TOP=str(top))
+        run(root, "dump", data="data.yaml", dump=f"{top}/backups/before-3.dump", env={"TOP": str(top)})
     assert [path.name for path in (top / "backups").iterdir()] == ["before-2.dump"]
 
 
@@ -1109,7 +1130,7 @@ def with_apt(root: Path, get: str) -> None:
 def packages(root: Path) -> subprocess.CompletedProcess[str]:
     top = root.parent
     environment = {**os.environ, "PATH": f"{top}/bin:{os.environ['PATH']}", "PORTSIDE": str(top)}
-    words = ("sh", top / "remote/packages.sh", "nginx")
+    words = ("sh", top / "remote/packages.sh", "packages=nginx")
     return subprocess.run(words, env=environment, capture_output=True, text=True, check=False, timeout=180)
 
 

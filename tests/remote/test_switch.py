@@ -12,6 +12,7 @@ from threading import Thread
 
 import pytest
 
+from deploy.core.steps import Argument, named
 from deploy.ssh.payload import REMOTE
 from deploy.ssh.results import OWN
 from tests import sample
@@ -77,14 +78,14 @@ class Machine:
         path = self.top / "log"
         return path.read_text().splitlines() if path.exists() else []
 
-    def run(self, script: str, *words: str, fault: str = "", at: str = "") -> subprocess.CompletedProcess[str]:
+    def run(self, script: str, *, fault: str = "", at: str = "", **given: Argument) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ, "PATH": f"{self.top}/bin:{os.environ['PATH']}", "PORTSIDE": str(self.top),
             "PORTSIDE_FILES": f"{self.top}/files", "TOP": str(self.top), "LOG": f"{self.top}/log", "FAULT": fault,
             "AT": at,
         }  # fmt: skip
         done = subprocess.run(
-            ("sh", self.top / f"remote/{script}.sh", *words), env=environment, capture_output=True, text=True,
+            ("sh", self.top / f"remote/{script}.sh", *named(given)), env=environment, capture_output=True, text=True,
             timeout=180, check=False,
         )  # fmt: skip
         done.stdout = done.stdout.replace(OWN, "")
@@ -93,24 +94,26 @@ class Machine:
     def switch(
         self, bridge: str = "", final: str = "", *, old: str = OLD, before: str = "g0", fault: str = "", at: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        words = (
-            str(self.top / "site"),
-            "art",
-            NEW,
-            old,
-            "8099",
-            "",
-            before,
-            bridge,
-            final,
-            "https",
-            "art.example",
-            "/well",
-            "/s/",
-            "0",
-            "0",
+        return self.run(
+            "switch",
+            root=f"{self.top}/site",
+            site="art",
+            id=NEW,
+            old=old,
+            status_port=8099,
+            page="",
+            before=before,
+            bridge=bridge,
+            final=final,
+            scheme="https",
+            host="art.example",
+            health_path="/well",
+            static_url="/s/",
+            seconds=0,
+            reading=0,
+            fault=fault,
+            at=at,
         )
-        return self.run("switch", *words, fault=fault, at=at)
 
 
 @pytest.fixture
@@ -243,7 +246,16 @@ def unplugged(machine: Machine, fault: str = "", before: str = "g0") -> subproce
     sample.files(machine.top, {"site/removing": "/backups/art\nc1\nc2\n"})
     shutil.rmtree(machine.top / "files/final/new")
     sample.files(machine.top, {"files/final/kept": "x\nsnippets/y\n", "nginx/portside.d/g0/snippets/y": "why"})
-    return machine.run("unplug", "final", before, "8099", "", str(machine.top / "site/removing"), fault=fault, at="x")
+    return machine.run(
+        "unplug",
+        generation="final",
+        before=before,
+        status_port=8099,
+        page="",
+        marker=f"{machine.top}/site/removing",
+        fault=fault,
+        at="x",
+    )
 
 
 def test_nginx_without_a_site_is_what_it_was_but_for_the_site(machine: Machine) -> None:

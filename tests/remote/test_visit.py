@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from deploy.core.steps import named
 from deploy.ssh.payload import REMOTE
 from deploy.ssh.results import OWN
 from tests import sample
@@ -464,7 +465,8 @@ class Gate:
             "PORTSIDE_ANSWER": f"{self.top}/answer", "RUNNING": f"{self.top}/running", "DOCKER_LOG": f"{self.top}/log",
         }  # fmt: skip
         url = f"https://art.example{path}"
-        words = (f"{self.top}/release/compose.yaml", url, seconds, again, "http")
+        given = {"compose": f"{self.top}/release/compose.yaml", "url": url, "seconds": seconds, "again": again}
+        words = named({**given, "protocol": "http"})
         began = time.monotonic()
         done = subprocess.run(
             ("sh", self.top / "remote/gate.sh", *words), env=environment, capture_output=True, text=True, timeout=180,
@@ -475,7 +477,7 @@ class Gate:
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Gate:
-    for name in ("gate.sh", "cause.sh", "lib.sh"):
+    for name in ("gate.sh", "cause.sh", "lib.sh", "arguments.sh"):
         sample.files(tmp_path, {f"remote/{name}": (REMOTE / name).read_text(encoding="utf-8")})
     for name in ("gate.py", "visit.py", "cause.py"):
         sample.files(tmp_path, {f"files/{name}": (REMOTE / name).read_text(encoding="utf-8")})

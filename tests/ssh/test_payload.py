@@ -26,8 +26,8 @@ def packed(steps: Sequence[Step]) -> dict[str, tarfile.TarInfo]:
 
 def test_a_stream_brings_the_scripts_its_steps_name() -> None:
     assert set(packed([script("x", "after"), folder("/a"), script("y", "gate")])) == {
-        "remote/after.sh", "remote/apply.sh", "remote/cause.sh", "remote/detached.sh", "remote/gate.sh",
-        "remote/lib.sh", "steps",
+        "remote/after.sh", "remote/apply.sh", "remote/arguments.sh", "remote/cause.sh", "remote/detached.sh",
+        "remote/gate.sh", "remote/lib.sh", "steps",
     }  # fmt: skip
 
 

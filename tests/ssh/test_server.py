@@ -26,7 +26,7 @@ from deploy.core.errors import ConnectionLost, Locked, PortsideError, StepFailed
 from deploy.core.paths import Site
 from deploy.core.report import Report
 from deploy.core.secret import Secret
-from deploy.core.steps import Step, folder, remove, script, write
+from deploy.core.steps import Argument, Step, folder, remove, script, write
 from deploy.ssh import heartbeat, payload, server
 from deploy.ssh.results import LOST, CommandFailed
 from deploy.ssh.server import Server
@@ -113,11 +113,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     memory, remote = tmp_path / "memory", tmp_path / "remote"
     for path in (memory, remote):
         path.mkdir()
-    for name in ("apply", "detached", "lib", "lock", "receive"):
+    for name in ("apply", "arguments", "detached", "lib", "lock", "receive"):
         (remote / f"{name}.sh").write_text(sample.script_for(name, tmp_path / "locks"))
     monkeypatch.setattr(server, "MEMORY", str(memory))
-    for module in (server, payload):
-        monkeypatch.setattr(module, "REMOTE", remote)
+    monkeypatch.setattr(payload, "REMOTE", remote)
     return another()
 
 
@@ -129,7 +128,7 @@ def another() -> Here:
 def remote(here: Here, name: str, text: str) -> None:
     """A script that the next stream brings along."""
     assert here
-    (server.REMOTE / f"{name}.sh").write_text(f'. "$PORTSIDE/remote/lib.sh"\n{text}\n')
+    (payload.REMOTE / f"{name}.sh").write_text(f'. "$PORTSIDE/remote/lib.sh"\n{text}\n')
 
 
 def states(here: Here, *steps: Step) -> list[tuple[str, str]]:
@@ -212,10 +211,20 @@ def test_a_file_that_can_not_be_written_leaves_nothing_behind(here: Here, tmp_pa
 
 
 def test_a_script_gets_its_arguments_as_they_are(here: Here) -> None:
-    remote(here, "tell", 'printf "%s|" "$@"; echo')
-    words = ("", "a b", "it's", "$HOME", "`id`", "*", "\\")
-    (result,) = here.apply([script("Tell", "tell", *words)], stage="test")
-    assert result.output == ("|a b|it's|$HOME|`id`|*|\\|",)
+    take = 'list=many . "$PORTSIDE/remote/arguments.sh"; : "${one?}" "${empty?}"'
+    remote(here, "tell", f'{take}; printf "%s|" "$one" "$empty" "$@"; echo')
+    words = ("", "a b", "it's", "$HOME", "`id`", "*", "\\", "a=b", "one=x", "$(id)", "${one}", '"', ";id")
+    told = [script("Tell", "tell", one=word, empty="", many=words) for word in words]
+    for word, result in zip(words, here.apply(told, stage="test"), strict=True):
+        assert result.output == ("".join(f"{each}|" for each in (word, "", *words)),)
+
+
+@pytest.mark.parametrize("given", [{}, {"ones": "x"}])
+def test_a_script_that_lacks_an_argument_ends(given: dict[str, Argument], here: Here) -> None:
+    remote(here, "tell", '. "$PORTSIDE/remote/arguments.sh"; : "${one?}"; echo went on')
+    error = failure(here, script("Tell", "tell", **given))
+    assert "one: parameter not set" in "".join(error.lines)
+    assert "went on" not in error.lines
 
 
 def test_a_script_finds_its_own_files(here: Here, tmp_path: Path) -> None:
@@ -234,8 +243,9 @@ def test_a_script_says_that_nothing_changed_and_why(here: Here) -> None:
 
 
 def test_a_script_answers(here: Here) -> None:
-    remote(here, "answer", 'echo words; answer "{\\"port\\": $1, \\"text\\": \\"a b\\"}"')
-    (result,) = here.apply([script("Ask", "answer", "8100")], stage="test")
+    take = '. "$PORTSIDE/remote/arguments.sh"; : "${port?}"'
+    remote(here, "answer", f'{take}; echo words; answer "{{\\"port\\": $port, \\"text\\": \\"a b\\"}}"')
+    (result,) = here.apply([script("Ask", "answer", port=8100)], stage="test")
     assert result.answer == {"port": 8100, "text": "a b"}
     assert result.output[0] == "words"
 
@@ -290,7 +300,7 @@ def test_a_failed_steps_lines_are_masked(here: Here) -> None:
 
 
 def test_nothing_is_left_of_a_transfer_that_breaks_off_where_nobody_reads(here: Here, tmp_path: Path) -> None:
-    words = ("sh", "-c", (server.REMOTE / "receive.sh").read_text(), "receive", server.MEMORY, "n", "", "", "", "")
+    words = payload.alone("receive", room=server.MEMORY, nonce="n", locks="", site="", token="", how="")
     run = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert run.stdin
     assert run.stdout
@@ -366,9 +376,10 @@ def received(at: Here, monkeypatch: pytest.MonkeyPatch, **how: Any) -> tuple[str
         patch.setattr(at, "stream", noted)
         with pytest.raises(StepFailed):
             at.apply([folder("/a")], stage="test", **how)
-    shell, option, _, name, room, nonce, *rest = told[0]
-    assert (shell, option, name, len(nonce)) == ("sh", "-c", "receive", 16)
-    return (room, *rest)
+    shell, option, _, name, *words = told[0]
+    given = dict(word.split("=", 1) for word in words)
+    assert (shell, option, name, len(given.pop("nonce"))) == ("sh", "-c", "receive", 16)
+    return tuple(given[name] for name in ("room", "locks", "site", "token", "how"))
 
 
 def test_a_run_outside_a_lock_names_none(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -557,7 +568,7 @@ def test_a_lock_that_is_taken_over_ends_a_run_between_two_steps(here: Here, tmp_
 def test_a_run_waits_for_one_that_a_dead_deploy_left(within: bool, here: Here, tmp_path: Path) -> None:
     (tmp_path / "locks").mkdir()
     name = "site-art.work" if within else "server"
-    receive = server.REMOTE / "receive.sh"
+    receive = payload.REMOTE / "receive.sh"
     receive.write_text(receive.read_text().replace("-w 900", "-w 1"))
     step = folder(f"{tmp_path}/a", owner=ME)
     with here.lock(site(tmp_path)):
@@ -583,7 +594,7 @@ def test_a_run_that_nobody_reads_reaches_its_end(here: Here, tmp_path: Path) -> 
     unpacked.mkdir()
     subprocess.run(("tar", "-xzf", "-", "-C", unpacked), input=sink.getvalue(), check=True)
     run = subprocess.Popen(
-        ("sh", unpacked / "remote/apply.sh", unpacked, "n", "", "", ""),
+        ("sh", unpacked / "remote/apply.sh", f"folder={unpacked}", "nonce=n", "site=", "token=", "how="),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )

@@ -16,7 +16,7 @@ from ...config.settings import Settings
 from ...core.errors import PortsideError, Refused
 from ...core.facts import Facts
 from ...core.report import Report, count
-from ...core.steps import Step, script
+from ...core.steps import script
 from ...flows import site_health
 from ...flows.context import Run
 from .. import fabric
@@ -90,8 +90,8 @@ def _address(run: Run, it: Examined) -> str:
 def _seen(run: Run) -> Examined:
     """Read the facts and the rest in one round trip, or in two if Nginx's answer is unclear."""
     steps = [
-        Step("Read the server's facts", ("script", "facts", run.site.name, *run.watched)),
-        script("Run the checks", "doctor", *checks.UNITS),
+        script("Read the server's facts", "facts", site=run.site.name, paths=run.watched),
+        script("Run the checks", "doctor", units=checks.UNITS),
     ]
     run.server.connect()
     with run.server.quietly():

@@ -15,14 +15,11 @@ from ...config.dotenv import for_compose
 from ...core import server_paths
 from ...core.facts import Facts, FileFact
 from ...core.mask import Mask
-from ...core.steps import SECRET_FILES, Step
-from .dry_run import LOOKS, Taken, generations, kept_files, new_files
+from ...core.steps import SECRET_FILES, Folder, Remove, Script, Step, Write
+from ...nginx.generation import OfNginx, PutLive
+from .dry_run import Taken, is_known
 
-SIGNS = {
-    "packages": "+", "network": "+", "build": "+", "load": "+", "pull": "+", "place": "+", "prepare": "+",
-    "dump": "+", "start": "+",
-    "prune": "-", "discard": "-", "stop": "-",
-}  # fmt: skip
+UNKNOWN = "?"
 USERINFO = re.compile(r"(?<=://)[^/\s\"']+(?=@)")  # user and password in a URL
 # Text that users write themselves. It may contain secrets that are in no setting, or no longer: the file that
 # DEPLOY_NGINX_INCLUDE names, Docker's settings, and the commands of processes in compose.yaml.
@@ -76,8 +73,8 @@ def _decoded(content: str) -> str:
 
 @dataclass(frozen=True)
 class Item:
-    """A step of a plan. ``sign``: + new, ~ changed, - removed, empty for one that only checks. ``diffs``: path -> its
-    unified diff."""
+    """A step of a plan. ``sign``: + new, ~ changed, - removed, ? unknown, empty for one that only checks.
+    ``diffs``: path -> its unified diff."""
 
     stage: str
     name: str
@@ -91,22 +88,22 @@ def wanted(taken: Sequence[Taken], facts: Facts) -> dict[str, str]:
     """Return the files to compare: path -> its wanted checksum, or - if its content must not be read."""
     found: dict[str, str] = {}
     for step in (each.step for each in taken):
-        if step.words[0] in {"write", "folder", "remove"}:
-            found[step.words[1]] = _sum(step)
-        for generation in generations(step):
-            found |= {_live(path): digest for path, digest in _changes(step, generation, facts.nginx_files).items()}
+        if step.path:
+            found[step.path] = _sum(step)
+        if isinstance(step, OfNginx):
+            for generation in step.generations:
+                found |= {_live(path): digest for path, digest in _changes(step, generation, facts.nginx_files).items()}
     return found
 
 
 def _sum(step: Step) -> str:
-    content = step.files.get("content")
-    return sha256(content).hexdigest() if isinstance(content, bytes) and not step.secret else "-"
+    return sha256(step.content).hexdigest() if isinstance(step, Write) and not step.secret else "-"
 
 
-def _changes(step: Step, generation: str, present: Mapping[str, str]) -> dict[str, str]:
+def _changes(step: OfNginx, generation: str, present: Mapping[str, str]) -> dict[str, str]:
     """Return a generation's files that differ from the present ones, and those that it removes."""
-    new = {path: sha256(content).hexdigest() for path, content in new_files(step, generation).items()}
-    kept = set(kept_files(step, generation))
+    new = {path: sha256(content).hexdigest() for path, content in step.new_files(generation).items()}
+    kept = set(step.kept_files(generation))
     gone = {path: "" for path in present if path not in new and path not in kept}
     changed = {path: digest for path, digest in new.items() if present.get(path) != digest}
     return {path: "-" if path.endswith(SECRET_FILES) else digest for path, digest in {**gone, **changed}.items()}
@@ -134,64 +131,65 @@ class Differing:
         return [item for each in taken if (item := self._item(each))]
 
     def _item(self, taken: Taken) -> Item | None:
-        kind = taken.step.words[0]
-        if kind == "script":
-            return self._script(taken)
-        path = taken.step.words[1]
-        return self._remove(taken, path) if kind == "remove" else self._put(taken, path)
+        match taken.step:
+            case Write() | Folder() as step:
+                return self._put(taken.stage, step)
+            case Remove() as step:
+                return self._remove(taken.stage, step)
+            case Script() as step if is_known(step):
+                return self._script(taken.stage, step)
+        return Item(taken.stage, taken.step.name, UNKNOWN, "what it changes isn't known")
 
-    def _script(self, taken: Taken) -> Item | None:
-        script, step = taken.script, taken.step
+    def _script(self, stage: str, step: Script) -> Item | None:
+        script = step.script
         if (script == "network" and self.network) or (script == "prune" and not self.surplus):
             return None
         self.network = self.network or script == "network"
         diffs: dict[str, str] = {}
-        for generation in generations(step)[-1:]:  # an earlier one is only for the moment of the switch
-            diffs = self._generation(step, generation)
-        sign = "" if script in LOOKS else SIGNS.get(script, "~")
-        return Item(taken.stage, step.name, sign, self._why(taken, diffs), diffs)
+        if isinstance(step, OfNginx) and step.generations:
+            diffs = self._generation(step, step.generations[-1])  # an earlier one is only for the moment of the switch
+        return Item(stage, step.name, step.sign or "", self._why(step, diffs), diffs)
 
-    def _why(self, taken: Taken, diffs: Mapping[str, str]) -> str:
-        if taken.script == "prune":
+    def _why(self, step: Script, diffs: Mapping[str, str]) -> str:
+        if step.script == "prune":
             return ", ".join(self.surplus)
-        if taken.script != "nginx" or diffs:
+        if not isinstance(step, PutLive) or diffs:
             return ""
         return "its files don't change" if self.versions else "its text depends on the installed Nginx"
 
-    def _remove(self, taken: Taken, path: str) -> Item | None:
-        if path not in self.files:
+    def _remove(self, stage: str, step: Remove) -> Item | None:
+        if step.path not in self.files:
             return None
-        del self.files[path]
-        return Item(taken.stage, taken.step.name, "-", path=path)
+        del self.files[step.path]
+        return Item(stage, step.name, "-", path=step.path)
 
-    def _put(self, taken: Taken, path: str) -> Item | None:
+    def _put(self, stage: str, step: Write | Folder) -> Item | None:
         """Compare a file or a folder as apply.sh does. Returns None if it needs no change."""
-        step = taken.step
-        content = step.files.get("content", b"")
-        digest = sha256(content).hexdigest() if isinstance(content, bytes) and step.words[0] == "write" else "-"
-        to_be = (int(step.words[2], 8), step.words[3].replace("root", "0"), digest)
+        path = step.path
+        digest = sha256(step.content).hexdigest() if isinstance(step, Write) else "-"
+        to_be = (step.mode, step.owner.replace("root", "0"), digest)
         before = self.files.get(path)
         if before == to_be:
             return None
         self.files[path] = to_be
         diffs = {}
-        if step.words[0] == "write" and isinstance(content, bytes) and self.versions:
-            text = content.decode(errors="replace")
+        if isinstance(step, Write) and self.versions:
+            text = step.content.decode(errors="replace")
             diffs = self._diff(path, self.texts.get(path, ""), text, there=bool(before), secret=step.secret)
             self.texts[path] = text
-        return Item(taken.stage, step.name, "~" if before else "+", _how(before, to_be), diffs, path)
+        return Item(stage, step.name, "~" if before else "+", _how(before, to_be), diffs, path)
 
-    def _generation(self, step: Step, generation: str) -> dict[str, str]:
+    def _generation(self, step: OfNginx, generation: str) -> dict[str, str]:
         """Return the diffs of Nginx's files. Empty while the versions aren't known."""
         changes = _changes(step, generation, self.nginx)
-        new = new_files(step, generation)
+        new = step.new_files(generation)
         diffs: dict[str, str] = {}
         for path in sorted(changes):
             text = new[path].decode(errors="replace") if path in new else ""
             before, there = self.texts.get(_live(path), ""), path in self.nginx
             diffs |= self._diff(_live(path), before, text, there=there, secret=changes[path] == "-")
             self.texts[_live(path)] = text
-        kept = {path: self.nginx[path] for path in kept_files(step, generation) if path in self.nginx}
+        kept = {path: self.nginx[path] for path in step.kept_files(generation) if path in self.nginx}
         self.nginx = kept | {path: sha256(content).hexdigest() for path, content in new.items()}
         return diffs if self.versions else {}
 

@@ -18,7 +18,7 @@ from ...ssh.server import Server
 from .dry_run import Unknown
 
 SMALL = 256 * 1024  # larger files aren't needed to start Django
-SECONDS = "60"  # time limit for Django's answer
+SECONDS = 60  # time limit for Django's answer
 MUCH = 32 * 1024 * 1024  # a larger upload goes to the disk; memory is safer, since it has secrets
 
 
@@ -83,6 +83,15 @@ def rehearsal(run: Run, asked: Step) -> Step:
         **{f"ask/{name}": content for name, content in asked.files.items()},
         **{f"src/{name}": path for name, path in run.candidate.source.files.items() if path.lstat().st_size < SMALL},
     }
+    given = asked.arguments
     return script(
-        "Check the code with Django", "rehearse", live.image, SECONDS, *asked.words[3:6], files=files, secret=True
+        "Check the code with Django",
+        "rehearse",
+        image=live.image,
+        seconds=SECONDS,
+        manage=given["manage"],
+        other=given["other"],
+        application=given["application"],
+        files=files,
+        secret=True,
     )

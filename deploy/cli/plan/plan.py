@@ -79,7 +79,7 @@ def make(given: Run) -> Plan:
     first = dry_run.first or run.facts
     nonce = secrets.token_hex(16)
     present = _look(given, run, first, dry_run, nonce) if dry_run.taken else Present()
-    versions = not any(taken.script == "packages" for taken in dry_run.taken)
+    versions = not any(taken.step.script == "packages" for taken in dry_run.taken)
     surplus = [name for name in present.surplus if run.facts.releases.get(name)]  # the deploy removes leftovers earlier
     mask = given.report.mask
     differ = Differing(first, present, mask, versions=versions, surplus=surplus)
@@ -129,10 +129,19 @@ def _look(given: Run, run: Run, first: Facts, dry_run: DryRunServer, nonce: str)
         paths[live.compose] = ""
     lines = "".join(f"{digest} {path}\n" for path, digest in paths.items())
     keep = run.settings.keep - (run.candidate.release is not None)
-    words = (run.site.root, first.current, run.site.network, live.image, str(keep), nonce)
     listing = run.candidate.source.listing if run.candidate.release and run.settings.containers else ""
     files = {"paths": lines.encode(), "listing": listing.encode()}
-    step = script("Compare with the server", "present", *words, files=files)
+    step = script(
+        "Compare with the server",
+        "present",
+        root=run.site.root,
+        live=first.current,
+        network=run.site.network,
+        image=live.image,
+        keep=keep,
+        nonce=nonce,
+        files=files,
+    )
     with given.server.quietly():
         (result,) = given.server.apply([step], stage="plan")
     return Present.parse(result.output)
@@ -149,8 +158,8 @@ def _item_shown(run: Run, item: Item, mask: Mask, *, versions: bool) -> Item:
 
 def _answer(run: Run, given: Run, step: Step) -> Any:
     """Return the answer for a step that asks something, before the new release exists."""
-    asks = step.words[1]
-    if asks == "compare" and step.words[2] == run.site.context:
+    asks, given_to = step.script, step.arguments
+    if asks == "compare" and given_to["folder"] == run.site.context:
         return []  # the upload for a build isn't a change
     if asks in {"compare", "visit"}:
         with given.server.quietly():
@@ -160,7 +169,7 @@ def _answer(run: Run, given: Run, step: Step) -> Any:
         if run.settings.upstream == "port" and not run.candidate.unchanged:
             raise Unknown("Nginx's upstream ports are known once the containers have started.")
         return {"ports": []}
-    if run.candidate.release is None or step.words[2] != run.candidate.release.compose:
+    if run.candidate.release is None or given_to["compose"] != run.candidate.release.compose:
         raise Unknown("The deploy first checks what an interrupted one did to the database.")
     return django_check.ask(run, given.server, step)
 

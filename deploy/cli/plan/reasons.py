@@ -19,7 +19,7 @@ def explained(items: Sequence[Item], taken: Sequence[Taken], run: Run, facts: Fa
     """Return the items, with the reason added if another version of Portside causes them. ``facts``: as the server
     is."""
     # Whether the settings and the site are the same, apart from Portside itself.
-    same = all(each.step.words[1] != run.site.settings for each in taken)
+    same = all(each.step.path != run.site.settings for each in taken)
     return [replace(item, why=_with(item.why, _reason(item, run, facts, same=same))) for item in items]
 
 

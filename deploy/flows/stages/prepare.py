@@ -112,6 +112,14 @@ def _collect(run: Run) -> list[Step]:
     settings = run.settings
     names = ["Collect static files"] * settings.collectstatic + ["Run DEPLOY_BEFORE"] * bool(settings.before)
     static = run.candidate.paths.static if settings.collectstatic else ""
-    new = run.candidate
-    args = (new.paths.compose, new.answer.manage, static, run.site.live_static, settings.before or "")
-    return [script(", ".join(names), "prepare", *args)] if names else []
+    step = script(
+        ", ".join(names),
+        "prepare",
+        sign="+",
+        compose=run.candidate.paths.compose,
+        manage=run.candidate.answer.manage,
+        static=static,
+        pool=run.site.live_static,
+        before=settings.before or "",
+    )
+    return [step] if names else []

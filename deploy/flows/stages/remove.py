@@ -105,15 +105,14 @@ def _backup(run: Run) -> Step:
     return script(
         BACKUP,
         "backup",
-        site.name,
-        site.root,
-        folder,
-        site.removing,
-        site.data_compose,
-        site.postgres_volume,
-        site.data_begun,
-        site.access_log,
-        site.error_log,
+        site=site.name,
+        root=site.root,
+        folder=folder,
+        marker=site.removing,
+        data=site.data_compose,
+        volume=site.postgres_volume,
+        begun=site.data_begun,
+        logs=(site.access_log, site.error_log),
         files={
             "backup.json": release_record.as_json(record(run), indent=2).encode(),
             "README": readme(run, folder).encode(),
@@ -135,9 +134,16 @@ def record(run: Run) -> dict[str, Any]:
 
 
 def _nginx_without(run: Run, made: generation.Generation) -> Step:
-    words = (made.name, made.before, str(server_paths.STATUS_PORT), made.page, run.site.removing)
-    name = f"Nginx generation {made.name}: without the site {run.site.name}"
-    return script(name, "unplug", *words, files=made.payload())
+    return script(
+        f"Nginx generation {made.name}: without the site {run.site.name}",
+        "unplug",
+        generation=made.name,
+        before=made.before,
+        status_port=server_paths.STATUS_PORT,
+        page=made.page,
+        marker=run.site.removing,
+        files=made.payload(),
+    )
 
 
 def _remove_site(run: Run) -> Step:
@@ -145,24 +151,26 @@ def _remove_site(run: Run) -> Step:
     return script(
         REMOVE,
         "remove",
-        site.name,
-        site.root,
-        site.record,
-        site.removing,
-        site.trial,
-        server_paths.RENEWAL_SETTINGS,
-        server_paths.ACME_AUTHORITIES,
-        server_paths.NGINX_GENERATIONS,
-        server_paths.NGINX_LIVE,
-        site.access_log,
-        site.error_log,
-        site.certificates,
-        site.acme_authority,
-        site.acme_dns(),
-        site.acme_dns(trial=True),
-        site.nginx_cache,
-        site.context,
-        site.settings,
+        site=site.name,
+        root=site.root,
+        record=site.record,
+        marker=site.removing,
+        trial=site.trial,
+        renewal=server_paths.RENEWAL_SETTINGS,
+        authorities=server_paths.ACME_AUTHORITIES,
+        generations=server_paths.NGINX_GENERATIONS,
+        live=server_paths.NGINX_LIVE,
+        access_log=site.access_log,
+        error_log=site.error_log,
+        paths=(
+            site.certificates,
+            site.acme_authority,
+            site.acme_dns(),
+            site.acme_dns(trial=True),
+            site.nginx_cache,
+            site.context,
+            site.settings,
+        ),
     )
 
 

@@ -27,7 +27,7 @@ def switch(run: Run, stage: Stage) -> None:
         revived = run.apply(stage, transaction.start_processes(run))
         transaction.warn_after_switch(run, revived)
         run.health.failing = run.health.failing or restarts.exiting(run.facts)
-        kept_anew = any(result.step.words[1] == run.site.settings for result in noted)
+        kept_anew = any(result.step.path == run.site.settings for result in noted)
         notes = ["Nginx has new settings"] * bool(edge) + ["the new .env was stored"] * (kept_anew and not edge)
         notes += ["processes started"] * bool(revived)
         stage.note(", ".join(notes) or "nothing to do")
@@ -53,7 +53,8 @@ def switch(run: Run, stage: Stage) -> None:
     if run.database.after_switch and not run.database.reverted:
         stage.note("migrations reverted")
     if run.request.flow.builds and run.settings.after:
-        after = script("Run DEPLOY_AFTER", "after", run.candidate.paths.compose, run.settings.after)
+        what, command = "Run DEPLOY_AFTER", run.settings.after
+        after = script(what, "after", sign="~", compose=run.candidate.paths.compose, command=command)
         run.apply(stage, [after])
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from deploy.cli.plan import diff
 from deploy.cli.plan.diff import Differing, Item, Present
-from deploy.cli.plan.dry_run import Taken, generations
+from deploy.cli.plan.dry_run import Taken
 from deploy.config.dotenv import for_compose
 from deploy.config.settings import Settings
 from deploy.core.facts import FileFact
@@ -65,11 +65,12 @@ def test_what_the_server_says_is_read() -> None:
         (folder("/srv/x"), Present({"/srv/x": FileFact(0o700, "0:0", "-")}), "~"),
         (remove("/etc/x"), there("/etc/x", "old\n"), "-"),
         (remove("/etc/x"), Present(), None),
-        (script("Network", "network", "n"), Present(network=True), None),
-        (script("Network", "network", "n"), Present(), "+"),
-        (script("Prune", "prune"), Present(), None),
-        (script("Gate", "gate"), Present(), ""),
-        (script("Migrate", "migrate"), Present(), "~"),
+        (script("Network", "network", sign="+", name="n"), Present(network=True), None),
+        (script("Network", "network", sign="+", name="n"), Present(), "+"),
+        (script("Prune", "prune", sign="-"), Present(), None),
+        (script("Gate", "gate", sign=""), Present(), ""),
+        (script("Migrate", "migrate", sign="~"), Present(), "~"),
+        (script("Something new", "migrate"), Present(), "?"),
     ],
 )
 def test_a_step_is_told_by_what_it_changes(step: Step, present: Present, sign: str | None) -> None:
@@ -95,7 +96,7 @@ def test_a_secret_file_shows_only_that_it_changes() -> None:
 
 
 def test_what_is_pruned_is_named() -> None:
-    (item,) = items(script("Take old releases away", "prune"), surplus=["one", "two"])
+    (item,) = items(script("Take old releases away", "prune", sign="-"), surplus=["one", "two"])
     assert (item.sign, item.why) == ("-", "one, two")
 
 
@@ -123,7 +124,7 @@ def test_of_two_generations_the_one_that_stays_is_shown(settings: Settings) -> N
     run = sample.run(settings, sample.Paper(facts))
     run.facts = facts
     step = switch.switch(run, sample.NEW, replace(sample.ROUTES, static_url="/files/"), facts.current)
-    assert len(generations(step)) == 2
+    assert len(step.generations) == 2
     path = f"{NGINX_LIVE}/sites/portfolio.conf"
     before = nginx_site.site_file(settings, sample.SITE, sample.EDGE, facts)["sites/portfolio.conf"]
     (item,) = Differing(facts, Present(texts={path: before}), mask, versions=True, surplus=()).items(

@@ -46,10 +46,11 @@ def test_the_live_image_is_asked_of_the_new_code(settings: Settings, source: Sou
     made = run(settings, source)
     ask(made)
     (step,) = made.server.steps  # type: ignore[attr-defined]
-    assert step.words == (
-        "script", "rehearse", f"portside/portfolio:{sample.OLD}", "60", "",
-        sample.SITE.release(sample.OLD).knowledge, "",
-    )  # fmt: skip
+    assert step.script == "rehearse"
+    assert step.arguments == {
+        "image": f"portside/portfolio:{sample.OLD}", "seconds": 60, "manage": "",
+        "other": sample.SITE.release(sample.OLD).knowledge, "application": "",
+    }  # fmt: skip
     assert {"compose.yaml", "env", "env.portside", "ask/ask.py", "ask/other.json", "src/manage.py"} <= set(step.files)
     assert step.secret
     assert b"not-so-secret-key" in step.files["env"]

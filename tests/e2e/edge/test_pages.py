@@ -100,7 +100,8 @@ class Pages:
         return Settings.load(sample.write_env(self.folder / ".env", lines | self.given))
 
     def facts(self) -> Facts:
-        return Facts.parse(self.server.apply([script("Read the facts", "facts", "folder", *provision.watched())]))
+        step = script("Read the facts", "facts", site="folder", paths=provision.watched())
+        return Facts.parse(self.server.apply([step]))
 
     def release(self, identity: str, files: dict[str, str]) -> None:
         """A release of these files, live."""
@@ -133,7 +134,7 @@ def pages(
 ) -> Pages:
     made = Pages(edges(request.param), tmp_path_factory.mktemp("pages"))
     steps = provision.rest(made.settings, made.facts())
-    made.server.apply([step for step in steps if step.words[0] in {"folder", "write"}])
+    made.server.apply([step for step in steps if step.path])
     made.release(sample.OLD, PAGES)
     made.serve()
     return made

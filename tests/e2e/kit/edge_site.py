@@ -91,14 +91,15 @@ class EdgeSite:
 
     def facts(self) -> Facts:
         """The container's, read as a server's are."""
-        return Facts.parse(self.server.apply([script("Read the facts", "facts", self.site.name, *provision.watched())]))
+        step = script("Read the facts", "facts", site=self.site.name, paths=provision.watched())
+        return Facts.parse(self.server.apply([step]))
 
     def lay_out(self, project: Mapping[str, bytes]) -> None:
         """The project, and all that a deploy writes on the host and for a release."""
         self.server.put({f"app/{name}": content for name, content in project.items()})
         facts = self.facts()
         steps = provision.rest(self.settings, facts) + compose.release_steps(self.settings, self.release, facts, "")
-        self.server.apply([step for step in steps if step.words[0] in {"folder", "write"}])
+        self.server.apply([step for step in steps if step.path])
         shell(self.server, LINK, f"releases/{self.release.id}", self.site.current)
 
     def prepare(self) -> None:
@@ -110,7 +111,8 @@ class EdgeSite:
         self.answer = Answer.parse(json.loads(re.findall(r"^portside-answer:(.*)$", said, re.MULTILINE)[0]))
         self._mount(self._container(self.answer))
         self.inside("python", self.answer.manage, "collectstatic", "--noinput", "--verbosity", "0")
-        self.server.apply([script("Compress static files", "compress", self.release.static, self.site.live_static)])
+        paths = {"folder": self.release.static, "pool": self.site.live_static}
+        self.server.apply([script("Compress static files", "compress", **paths)])
         if self.answer.pending:
             self.inside("python", self.answer.manage, "migrate", "--noinput", "--verbosity", "0")
 

@@ -27,7 +27,7 @@ from .laptop import CHECKOUT
 
 STEPS = "/steps"
 APPLY = """
-sh "$1/remote/apply.sh" "$1" step "" "" detached
+sh "$1/remote/apply.sh" folder="$1" nonce=step site= token= how=detached
 code=$?
 rm -rf "${1:?}"/*
 exit "$code"

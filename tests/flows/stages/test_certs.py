@@ -33,9 +33,9 @@ def test_a_certificate_for_a_live_site(settings: Settings, golden: Callable[[str
     before = sample.live(settings)
     paper = Paper(before, sample.certified(before, settings.canonical))
     certs(settings, paper)
-    shown = re.sub(r"names /var/lib/portside/acme \w{32}", "names /var/lib/portside/acme (token)", paper.transcript())
+    shown = re.sub(r" token=\w{32} ", " token=(token) ", paper.transcript())
     lines = [line for line in shown.splitlines() if line.startswith(("#", "-", "    script", "    write"))]
-    golden("certs.txt", re.sub(r"(generation|nginx) \w{12}( \w{12})?", r"\1", "\n".join(lines) + "\n"))
+    golden("certs.txt", re.sub(r"(generation[ =]|before=)\w{12}", r"\1(one)", "\n".join(lines) + "\n"))
     assert paper.scripts == ["names", "issue", "nginx", "nginx", "note", "prove"]
 
 
@@ -113,12 +113,12 @@ def test_a_name_that_the_live_release_does_not_know_yet_is_led_to_one_that_it_kn
     paper = Paper(before, sample.certified(before, "new.example", "portfolio.localhost"))
     certs(renamed, paper)
     assert paper.scripts == ["names", "issue", "nginx", "nginx", "note", "prove"]
-    _, generation = (step for step in paper.steps if step.words[:2] == ("script", "nginx"))
+    _, generation = (step for step in paper.steps if step.script == "nginx")
     text = next(content for name, content in generation.files.items() if name.endswith("sites/portfolio.conf"))
     assert isinstance(text, bytes)
     assert text.count(b"return 302 https://portfolio.localhost$request_uri;") == 2
     assert b"301 https://new.example" not in text
-    assert paper.steps[-1].words[-2:] == ("portfolio.localhost", "new.example"), "all are asked for by HTTPS"
+    assert paper.steps[-1].arguments["names"] == ["portfolio.localhost", "new.example"], "all are asked for by HTTPS"
     until = "Until fab deploy -H server.example, it redirects temporarily to https://portfolio.localhost."
     assert f"! The live release doesn't know new.example yet. {until}" in capsys.readouterr().out
 
@@ -138,7 +138,7 @@ def test_what_the_live_release_serves_stays_the_sites(settings: Settings, tmp_pa
     before = sample.encrypted(settings)
     paper = Paper(before, sample.certified(before, "new.example", "portfolio.localhost"))
     certs(renaming(tmp_path, DEPLOY_REDIRECT_DOMAINS="more.example,portfolio.localhost"), paper)
-    (claim,) = (step for step in paper.steps if step.words[1].endswith("/site.json"))
+    (claim,) = (step for step in paper.steps if step.path.endswith("/site.json"))
     assert json.loads(claim.files["content"])["domains"] == [  # type: ignore[arg-type]
         "more.example", "new.example", "portfolio.localhost"
     ]  # fmt: skip
@@ -167,5 +167,5 @@ def test_a_canonical_name_that_goes_with_the_next_deploy_is_kept_as_long_as_it_l
         names["names"]["portfolio.localhost"]["addresses"] = {}
     paper = Paper(before, names=names)
     certs(renamed, paper)
-    (issue,) = (step for step in paper.steps if step.words[1] == "issue")
+    (issue,) = (step for step in paper.steps if step.script == "issue")
     assert ("portfolio.localhost" in issue.name) is leads_here

@@ -178,7 +178,7 @@ def test_a_failure_says_what_is_so_now(
 ) -> None:
     class Failing(Removing):
         def _result(self, step: Step, stage: str) -> Result:
-            if step.words[1] == script:
+            if step.script == script:
                 raise StepFailed(self.target, stage, step.name, 1, lines)
             return super()._result(step, stage)
 

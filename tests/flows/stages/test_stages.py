@@ -13,7 +13,7 @@ import pytest
 from deploy.config.settings import Settings
 from deploy.core.errors import PortsideError, Refused, StepFailed
 from deploy.core.facts import Facts
-from deploy.core.steps import Step
+from deploy.core.steps import Argument, Step
 from deploy.flows import runner
 from deploy.flows.context import Run
 from deploy.flows.progress import Phase
@@ -99,7 +99,7 @@ def test_a_redirect_more_is_noted_in_the_record_of_the_same_release(
     paper = Paper(facts)
     deploy(more, paper)
     assert set(paper.scripts) == {"nginx", "note"}
-    (noted,) = (step for step in paper.steps if step.words[1].endswith("/release.json"))
+    (noted,) = (step for step in paper.steps if step.path.endswith("/release.json"))
     record = json.loads(noted.files["content"])  # type: ignore[arg-type]
     assert record == facts.releases[sample.OLD] | {"redirect_domains": ["old.example"]}
 
@@ -119,8 +119,8 @@ def test_a_live_release_that_is_started_anew_keeps_its_names(tmp_path: Path) -> 
     renamed = sample.settings(tmp_path, DEPLOY_DOMAINS="new.example", DEPLOY_REDIRECT_DOMAINS="portfolio.localhost")
     paper = Paper(facts)
     roll_back(renamed, paper, to=sample.OLD)
-    assert not any(step.words[1].endswith("/env.portside") for step in paper.steps)
-    noted = [step.files["content"] for step in paper.steps if step.words[1].endswith("/release.json")]
+    assert not any(step.path.endswith("/env.portside") for step in paper.steps)
+    noted = [step.files["content"] for step in paper.steps if step.path.endswith("/release.json")]
     assert {json.loads(record)["domain"] for record in noted} == {"portfolio.localhost"}  # type: ignore[arg-type]
 
 
@@ -138,7 +138,7 @@ def test_which_redirects_the_application_would_answer_is_recorded(
     settings = sample.settings(tmp_path, DEPLOY_REDIRECT_DOMAINS="old.example")
     paper = Paper(sample.live(settings), answer=sample.ANSWER | {"allowed_hosts": hosts})
     deploy(settings, paper)
-    (finish,) = (step for step in paper.steps if step.words[1] == "finish")
+    (finish,) = (step for step in paper.steps if step.script == "finish")
     assert json.loads(finish.files["release.json"])["admitted"] == admitted  # type: ignore[arg-type]
 
 
@@ -185,7 +185,7 @@ def test_a_database_is_dumped_before_it_is_migrated(settings: Settings, project:
     for applied, dumped in ((0, False), (20, True)):
         paper = Paper(sample.live(settings), answer=sample.ANSWER | {"applied": applied})
         deploy(settings, paper)
-        assert ("data/compose.yaml /srv/portside/portfolio/backups/before-" in paper.transcript()) is dumped
+        assert ("data/compose.yaml dump=/srv/portside/portfolio/backups/before-" in paper.transcript()) is dumped
 
 
 def test_without_pending_migrations_nothing_is_migrated(settings: Settings, project: Path) -> None:
@@ -200,7 +200,7 @@ class Stale(Paper):
     times = 2
 
     def _result(self, step: Step, stage: str) -> Result:
-        if step.words[:2] == ("script", "switch") and self.times:
+        if step.script == "switch" and self.times:
             self.times -= 1
             self.scripts.append("switch")
             raise StepFailed(self.target, stage, step.name, generation.STALE, ["Another deploy changed Nginx's files."])
@@ -264,7 +264,7 @@ def test_a_rollback_follows_the_present_settings(settings: Settings, tmp_path: P
     def made(present: Settings) -> bytes:
         paper = Paper(sample.going_back(settings))
         roll_back(present, paper)
-        (step,) = (step for step in paper.steps if step.words[1].endswith("/env.portside"))
+        (step,) = (step for step in paper.steps if step.path.endswith("/env.portside"))
         content = step.files["content"]
         assert isinstance(content, bytes)
         return content
@@ -283,7 +283,7 @@ def test_a_release_that_is_live_again_has_the_present_names(tmp_path: Path) -> N
     facts.releases[sample.OLDER]["admitted"] = ["portfolio.localhost"]
     paper = Paper(facts)
     roll_back(present, paper)
-    (finish,) = (step for step in paper.steps if step.words[1] == "finish")
+    (finish,) = (step for step in paper.steps if step.script == "finish")
     record = json.loads(finish.files["release.json"])  # type: ignore[arg-type]
     assert (record["domain"], record["domains"]) == ("new.example", ["new.example"])
     assert record["redirect_domains"] == ["portfolio.localhost", "www.example"]
@@ -294,7 +294,7 @@ def test_a_rollback_keeps_the_releases_record(settings: Settings) -> None:
     facts = sample.going_back(settings)
     paper = Paper(facts)
     roll_back(settings, paper)
-    (step,) = (step for step in paper.steps if step.words[1] == "finish")
+    (step,) = (step for step in paper.steps if step.script == "finish")
     assert json.loads(step.files["release.json"]) == facts.releases[sample.OLDER] | {"ports": [8101]}  # type: ignore[arg-type]
 
 
@@ -392,7 +392,9 @@ def test_a_deploy_that_fails_takes_back_what_breaks_the_live_release(settings: S
         with pytest.raises(StepFailed) as caught:
             runner.follow(run)
         assert paper.scripts[-4:] == scripts
-        assert paper.steps[-3].words[-2:] == (sample.SITE.release(sample.OLD).knowledge, '["portfolio.0002_drop"]')
+        given = paper.steps[-3].arguments
+        assert given["other"] == sample.SITE.release(sample.OLD).knowledge
+        assert given["only"] == '["portfolio.0002_drop"]'
         assert paper.steps[-3].files["other.json"] == b'{"leaves": {"portfolio": "0001_initial"}}'
         assert caught.value.state == f"Release {sample.OLD} is live, {state}"
 
@@ -459,9 +461,10 @@ def test_a_rollback_asks_the_newer_release_what_stays(settings: Settings, capsys
     )
     assert "migrate" not in paper.scripts
     old, older = sample.SITE.release(sample.OLD), sample.SITE.release(sample.OLDER)
-    one, other = (step for step in paper.steps if step.words[1] == "ask")
-    assert one.words[2:] == (old.compose, "/app", older.knowledge, "")
-    assert other.words[2:] == (older.compose, "/app", old.knowledge, "")
+    one, other = (step for step in paper.steps if step.script == "ask")
+    given = {"manage": "/app", "application": "", "check": ""}
+    assert one.arguments == {"compose": old.compose, "other": older.knowledge, **given}
+    assert other.arguments == {"compose": older.compose, "other": old.knowledge, **given}
     assert one.files["other.json"] == json.dumps({"leaves": OLD_LEAVES}).encode()
 
 
@@ -504,9 +507,10 @@ def test_migrations_the_release_can_not_work_with_are_taken_back_before_it_start
     _, paper = back(settings, {"ahead_breaking": BREAKING}, "migrations")
     assert f"! {sample.OLD} may fail until the switch" in capsys.readouterr().out
     assert paper.scripts[:6] == ["ask", "ask", "dump", "back", "ask", "start"]
-    step = next(step for step in paper.steps if step.words[1] == "back")
+    step = next(step for step in paper.steps if step.script == "back")
     old, older = sample.SITE.release(sample.OLD), sample.SITE.release(sample.OLDER)
-    assert step.words[2:] == (old.compose, "/app", OPTIONS, older.knowledge, "")
+    given = {"folder": "/app", "options": OPTIONS, "other": older.knowledge, "only": ""}
+    assert step.arguments == {"compose": old.compose, **given}
 
 
 def test_where_nothing_can_be_taken_back_what_the_release_lacks_is_refused(settings: Settings) -> None:
@@ -540,8 +544,7 @@ def test_a_rollback_that_fails_applies_again_what_it_took_back(
     with pytest.raises(StepFailed) as caught:
         runner.follow(run)
     assert paper.scripts[-3:] == ["stop", "migrate", "visit"]
-    forward = (sample.SITE.release(sample.OLD).compose, "/app/manage.py", OPTIONS, sample.SITE.migrating, "default")
-    assert paper.steps[-3].words[2:] == forward
+    assert paper.steps[-3].arguments == forward()
     assert paper.steps[-2].name == "File /srv/portside/portfolio/site.json"
     assert caught.value.state == f"Release {sample.OLD} is live, as before."
     assert f"! Applying the migrations of {sample.OLD} again." in capsys.readouterr().out
@@ -566,6 +569,13 @@ def test_what_can_not_be_applied_again_is_left_to_the_next_command(settings: Set
 
 
 OPTIONS = "-c lock_timeout=10s -c client_connection_check_interval=5s"
+
+
+def forward() -> dict[str, Argument]:
+    """What migrate.sh is given to apply the live release's migrations again."""
+    site, compose = sample.SITE, sample.SITE.release(sample.OLD).compose
+    given = {"manage": "/app/manage.py", "options": OPTIONS, "mark": site.migrating}
+    return {"compose": compose, **given, "aliases": ["default"]}
 
 
 def test_a_rollback_that_died_between_database_and_switch_is_put_right(settings: Settings) -> None:
@@ -594,9 +604,8 @@ def test_forward_again_the_newer_release_applies_what_is_missing(settings: Setti
     paper = Paper(migrated(settings, sample.OLDER), answer=answers)
     roll_back(settings, paper, to=sample.OLD)
     assert paper.scripts[:5] == ["ask", "ask", "dump", "migrate", "start"]
-    migrate = next(step for step in paper.steps if step.words[1] == "migrate")
-    forward = (sample.SITE.release(sample.OLD).compose, "/app/manage.py", OPTIONS, sample.SITE.migrating, "default")
-    assert migrate.words[2:] == forward
+    migrate = next(step for step in paper.steps if step.script == "migrate")
+    assert migrate.arguments == forward()
 
 
 def test_forward_again_what_would_break_the_live_release_is_refused(settings: Settings) -> None:
@@ -685,8 +694,10 @@ def test_a_deploy_asks_by_https_once_there_is_a_certificate(settings: Settings, 
     paper = Paper(sample.encrypted(settings))
     deploy(settings, paper)
     told = paper.transcript()
-    assert "compose.yaml https://portfolio.localhost/healthz 60 2 http\n" in told
-    assert " https portfolio.localhost /healthz /static/ 0 0\n" in told
+    assert "compose.yaml url=https://portfolio.localhost/healthz seconds=60 again=2 protocol=http\n" in told
+    assert (
+        " scheme=https host=portfolio.localhost health_path=/healthz static_url=/static/ seconds=0 reading=0\n" in told
+    )
 
 
 def test_an_image_is_pulled_and_needs_no_project(tmp_path: Path) -> None:
@@ -713,7 +724,7 @@ def test_a_deploy_of_a_pulled_image_is_as_any_other(
 def test_a_pulled_project_gets_the_settings_that_the_image_names(tmp_path: Path) -> None:
     paper = Paper(sample.provisioned())
     deploy(sample.settings(tmp_path, **sample.PULLED), paper)
-    made = [step.files["content"] for step in paper.steps if step.words[1].endswith("/env.portside")]
+    made = [step.files["content"] for step in paper.steps if step.path.endswith("/env.portside")]
     assert [b'DJANGO_SETTINGS_MODULE="config.settings"' in content for content in made] == [False, True]  # type: ignore[operator]
 
 

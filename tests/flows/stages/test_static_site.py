@@ -77,7 +77,7 @@ def test_other_domains_of_the_same_files_are_served_and_noted(settings: Settings
     paper = Paper(sample.live_static(settings, RELEASES | {sample.OLD: live}))
     run = deploy(renamed, paper)
     assert (run.candidate.unchanged, paper.scripts) == (True, ["nginx", "note"])
-    (noted,) = (step for step in paper.steps if step.words[1].endswith("/release.json"))
+    (noted,) = (step for step in paper.steps if step.path.endswith("/release.json"))
     names = {"domain": "new.example", "domains": ["new.example"], "redirect_domains": [settings.canonical]}
     assert json.loads(noted.files["content"]) == live | names | {"admitted": [settings.canonical]}  # type: ignore[arg-type]
 
