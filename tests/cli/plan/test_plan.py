@@ -21,8 +21,11 @@ from deploy.cli.plan import plan as planning
 from deploy.config.settings import Settings
 from deploy.core.errors import Locked, PortsideError
 from deploy.core.facts import Facts
-from deploy.core.report import Report
+from deploy.core.report import Report, Stage
+from deploy.core.steps import script
 from deploy.flows import runner, ship_image
+from deploy.flows.context import Run
+from deploy.flows.stages.registry import STAGES
 from deploy.nginx import site as nginx_site
 from deploy.releases import compose
 from deploy.releases import record as release_record
@@ -92,6 +95,34 @@ def test_a_plan_is_what_the_deploy_does(answer: dict[str, Any], settings: Settin
     runner.follow(run)
     done = [step.name.replace(run.candidate.paths.id, "(new)") for step in deployed.steps]
     assert [step["name"] for step in plan["steps"]] == done
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_step_that_no_plan_knows_is_named_and_the_plan_goes_on(
+    asks: bool, settings: Settings, source: Source, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    provision = STAGES["provision"]
+
+    def more(run: Run, stage: Stage) -> None:
+        (result,) = run.apply(stage, [script("Weigh the disk", "weigh", what="disk")])
+        assert not asks or result.answer["kilos"]
+        provision.function(run, stage)
+
+    monkeypatch.setitem(STAGES, "provision", replace(provision, function=more))
+    paper = Paper(live_with(settings, source, source="another"), answer=AT_REST)
+    plan, code = planned(settings, paper)
+    unknown, *others = plan["steps"]
+    assert unknown == {
+        "stage": "provision", "name": "Weigh the disk", "sign": "?", "why": "what it changes isn't known", "diffs": {},
+    }  # fmt: skip
+    assert ("Build the image" in [step["name"] for step in others], code) == (True, 10)
+    why = "What follows depends on the answer to a step: Weigh the disk."
+    assert plan["later"] == ({"provision": why} if asks else {})
+    run = sample.run(settings, paper, "plan")
+    run.report = Report()
+    with pytest.raises(Exit):
+        planning.show(run, as_json=False)
+    assert "  ? Weigh the disk: what it changes isn't known\n" in capsys.readouterr().out
 
 
 def test_an_image_that_is_built_here_is_planned_by_the_name_it_is_done_with(
