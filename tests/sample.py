@@ -302,9 +302,9 @@ def _host_files() -> dict[str, FileFact]:
     return found
 
 
-def alone(name: str, locks: Path, **given: Argument) -> tuple[str, ...]:
+def alone(name: str, folder: Path, /, **given: Argument) -> tuple[str, ...]:
     """A script that travels as the words of a command, as :func:`script_for` has it."""
-    text = "".join(script_for(part, locks) for part in ("arguments", name))
+    text = "".join(script_for(part, folder) for part in ("arguments", name))
     return ("sh", "-c", text, name, *named(given))
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from deploy.core import server_paths
 from deploy.core.files import TOP
+from deploy.core.paths import Site
 from deploy.core.steps import Script
 from tests.e2e.kit.names import server_name
 
@@ -135,6 +137,34 @@ def _on_the_server(path: Path, value: object) -> bool:
     if not isinstance(value, str) or (path.name, value) in OF_AN_IMAGE:
         return False
     return any(start in f"{value}\0" for start in ON_THE_SERVER)
+
+
+OURS = re.compile(r"/(?:srv/portside|etc/(?:nginx|portside|letsencrypt)|(?:var|usr/local)/lib/portside)\b[\w./$*-]*")
+SHELLS_OWN = {
+    "/var/lib/portside/written",
+    "/var/lib/portside/firewall",
+    "/etc/nginx/sites-available/default",
+    "/etc/nginx/sites-enabled/*",
+    "/etc/letsencrypt/renewal",
+    "/etc/letsencrypt/archive",
+    "/etc/letsencrypt/accounts",
+    "/etc/portside/*",
+}
+"""Paths, and folders of paths, that no module names. None does the locks in /run/portside either."""
+
+
+def _spelled_in_core(path: str) -> bool:
+    """Whether core names this path, or the folder in which a variable part names it."""
+    site, constants = Site("$site"), {value for value in vars(server_paths).values() if isinstance(value, str)}
+    own = {f"{server_paths.NGINX_LIVE}/{site.nginx_file}", site.certificates, f"{server_paths.HOME}/*/current/.env"}
+    fixed = re.split(r"/(?=[$*])", path)[0].rstrip("/")
+    return path in own | SHELLS_OWN or fixed in constants | SHELLS_OWN
+
+
+@pytest.mark.parametrize("path", sorted((CHECKOUT / "deploy/remote").rglob("*.sh")), ids=name)
+def test_a_path_of_ours_in_a_script_is_one_that_core_names(path: Path) -> None:
+    code = "\n".join(line for line in path.read_text("utf-8").splitlines() if not line.lstrip().startswith("#"))
+    assert [found for found in OURS.findall(code) if not _spelled_in_core(found)] == []
 
 
 def typed_steps() -> Iterator[Any]:
