@@ -1,6 +1,6 @@
 #!/bin/sh
 # Check in advance what a certificate authority will check. Answers with the output of names.py.
-# folder, token, directory, names: see there.
+# folder, token, directory, names: as names.py takes them.
 # $PORTSIDE_FILES: names.py; ca.pem, if another authority is to be trusted.
 . "$PORTSIDE/remote/lib.sh"
 list=names . "$PORTSIDE/remote/arguments.sh"
