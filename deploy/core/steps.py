@@ -1,8 +1,8 @@
 """Step: an action on the server, as data. This is also the only module that quotes words for a shell.
 
 A step's ``words`` are a verb of ``remote/apply.sh`` and its arguments; everything else that it needs is sent as files.
-So a plan can be printed, compared and tested without a server, and several steps are sent as one script. Other code reads
-a step's fields: only the class that makes the words knows their order.
+So a plan can be printed, compared and tested without a server, and several steps are sent as one script. Other code
+reads a step's fields: only the class that makes the words knows their order.
 """
 
 from __future__ import annotations
