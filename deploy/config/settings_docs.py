@@ -76,7 +76,8 @@ GROUPS = (
     ),
     Group(
         scope.IMAGE,
-        "DEPLOY_BUILD=registry.example.com/shop/web:1.4\nDEPLOY_REGISTRY_USER=robot",
+        "DEPLOY_BUILD=registry.example.com/shop/web:1.4\nDEPLOY_REGISTRY_USER=robot\n"
+        "DEPLOY_REGISTRY_PASSWORD=token-of-the-registry",
         "[Where the image comes from](images.md)",
     ),
     Group(
