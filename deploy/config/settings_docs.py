@@ -77,7 +77,7 @@ GROUPS = (
     Group(
         scope.IMAGE,
         "DEPLOY_BUILD=registry.example.com/shop/web:1.4\nDEPLOY_REGISTRY_USER=robot\n"
-        "DEPLOY_REGISTRY_PASSWORD=token-of-the-registry",
+        "DEPLOY_REGISTRY_PASSWORD=a-token-of-it",
         "[Where the image comes from](images.md)",
     ),
     Group(
