@@ -16,7 +16,7 @@ def compare(folder: str, files: Mapping[str, Content]) -> Step:
     The server reads its files for this, because they may have been changed there.
     """
     sums = "".join(f"{_sum(path)}  {name}\n" for name, path in comparable(files).items())
-    return script("See which files are new", "compare", sign="", folder=folder, files={"sums": sums.encode()})
+    return script("Check which files are new", "compare", sign="", folder=folder, files={"sums": sums.encode()})
 
 
 def comparable(files: Mapping[str, Content]) -> dict[str, Path]:

@@ -1,7 +1,7 @@
 """The names in a ``.env`` that are at fault: no setting, of no use to the site, missing. Each fault is a sentence.
 
 ``steer`` is what the ``DEPLOY_`` names say, without that prefix. A setting of the interface that this version can't do
-yet stands in :data:`PLANNED` and is refused by name, so that nobody believes it is in force.
+yet stands in :data:`PLANNED` and is refused by name, so that no one believes it has an effect.
 """
 
 from __future__ import annotations

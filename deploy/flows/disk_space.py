@@ -100,7 +100,7 @@ def prune(run: Run) -> Step:
     settings, site = run.settings, run.site
     cache = (settings.build_cache or BUILD_CACHE) if settings.containers else ""
     return script(
-        "Take old releases away",
+        "Remove old releases",
         "prune",
         sign="-",
         root=site.root,

@@ -122,7 +122,7 @@ def revert(
     many = "" if only is None else f" ({len(only)})"
     names = "" if only is None else json.dumps(list(only))
     step = script(
-        f"Migrate back{many}",
+        f"Revert migrations{many}",
         "back",
         sign="~",
         compose=paths.compose,

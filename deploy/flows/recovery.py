@@ -20,7 +20,7 @@ from .progress import Phase, in_a_line
 
 @dataclass(frozen=True, kw_only=True)
 class Discard(Script):
-    """Releases that aren't live taken away. ``first``: yes where none was live before, so that none is now."""
+    """Removes releases that aren't live. ``first``: yes if none was live before, so that none is now."""
 
     script: str = "discard"
     sign: Sign | None = "-"
@@ -88,8 +88,8 @@ def _remove_leftovers(run: Run) -> list[Step]:
     if not left:
         return []
     _warn(run, f"An interrupted run left {', '.join(left)}", "remove it" if len(left) == 1 else "remove them")
-    files = switch.event(run, "taken away", *left, what="interrupted")
-    name, site = "Take away what was left", run.site
+    files = switch.event(run, "removed", *left, what="interrupted")
+    name, site = "Remove what an interrupted run left", run.site
     return [Discard(name=name, root=site.root, site=site.name, ids=tuple(left), files=files)]
 
 
@@ -211,7 +211,7 @@ def discard(run: Run, stage: str) -> None:
         stop(run, stage)
         return
     first = "no" if run.facts.current else "yes"
-    name, site = "Take the failed release away", run.site
+    name, site = "Remove the failed release", run.site
     files = switch.event(run, f"failed at {stage}", run.candidate.paths.id)
     step = Discard(name=name, root=site.root, site=site.name, first=first, ids=(run.candidate.paths.id,), files=files)
     with run.server.quietly():

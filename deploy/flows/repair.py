@@ -84,7 +84,7 @@ def start(run: Run, identity: str, *parts: str) -> Step:
     first, last = run.settings.port_range
     paths = run.site.release(identity)
     return script(
-        f"Start {', '.join(parts)} anew" if parts else "Start the new release",
+        f"Restart {', '.join(parts)}" if parts else "Start the new release",
         "start",
         sign="+",
         compose=paths.compose,

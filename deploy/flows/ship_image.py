@@ -165,7 +165,7 @@ class _Counted:
 def missing_layers(site: Site, names: Sequence[str]) -> Step:
     """Return the step that asks which layers the server lacks. It answers with their names and the bytes it already
     has."""
-    return script("See which layers are there", "layers", sign="", folder=site.layers, names=names)
+    return script("Check which layers the server has", "layers", sign="", folder=site.layers, names=names)
 
 
 def received(site: Site, name: str) -> Step:

@@ -113,7 +113,7 @@ def update_nginx_with_event(run: Run, routes: Routes) -> list[Step]:
     else."""
     steps = update_nginx(run, routes)
     files = event(run, "settings", run.facts.current)
-    return [*steps, script("Note the change", "note", sign="", root=run.site.root, files=files)] if steps else []
+    return [*steps, script("Record the change", "note", sign="", root=run.site.root, files=files)] if steps else []
 
 
 def switch(run: Run, identity: str, routes: Routes, old: str, *, patience: int = 0) -> Switch:
@@ -179,7 +179,7 @@ def _files(run: Run, wanted: Edge) -> dict[str, str]:
 def finish(run: Run, identity: str, old: str, record: dict[str, Any], *, what: str = "") -> Finish:
     """Return the step that follows a proved switch. ``what``: the event's name in the history, if not the command's."""
     return Finish(
-        name="Let the old connections end" if old else "Note the release",
+        name="Wait for open connections to the old release" if old else "Record the release",
         root=run.site.root,
         site=run.site.name,
         id=identity,

@@ -30,7 +30,7 @@ class Install(Script):
     packages: tuple[str, ...]
 
     def effect(self, facts: Facts) -> Facts:
-        """What is installed anew is as its distribution made it; versions stay unknown."""
+        """New packages bring their distribution's files; their versions stay unknown."""
         there = facts.packages | {name.partition("|")[0].rstrip("?") for name in self.packages}
         firewall = "inactive" if "ufw" in self.packages else facts.ufw
         timer = facts.renewal_timer or "certbot" in self.packages  # whose package starts it

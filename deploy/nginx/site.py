@@ -11,6 +11,7 @@ from ..core import server_paths
 from ..core.facts import Facts
 from ..core.paths import Site
 from . import hostnames, htpasswd, http3, templates
+from .hostnames import Hosts
 from .routing import Edge
 
 
@@ -39,25 +40,39 @@ def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> di
     if edge.opened_from is not None:
         served = hostnames.opening(edge.names, settings, facts, edge.opened_from)
     upstream = f"portside_{site.name.replace('-', '_')}"
-    return templates.values(facts) | {
-        "upgraded": served.upgraded,
-        "redirects": [server for server in served.servers if not server.shows],
-        "shown": [server for server in served.servers if server.shows],
-        "switching": site.switching,
-        "certificate": site.certificate,
-        "certificate_key": site.certificate_key,
-        "hsts": settings.hsts,
-        "https_hosts": [server.names[0] for server in served.servers if server.secure],
-        "http3": settings.http3 and http3.supported(facts) and bool(served.names(secure=True)),
+    return {
+        **templates.values(facts),
+        **_servers_values(served),
+        **_settings_values(settings, site),
+        **_paths(site),
         "name": site.name,
-        "noted": recorded.of_nginx(settings),
+        "http3": settings.http3 and http3.supported(facts) and bool(served.names(secure=True)),
         "upstream": upstream,
         "backends": _backends(site, edge, upstream),
-        "domains": [name for server in served.servers if server.shows for name in server.names],
-        "max_body": settings.max_body,
-        "fallback": settings.fallback,
         "health": _health(settings, edge),
         "asynchronous": edge.asynchronous,
+        "ports": edge.ports,
+        "static_routes": edge.static_routes,
+    }
+
+
+def _servers_values(served: Hosts) -> dict[str, Any]:
+    shown = [server for server in served.servers if server.shows]
+    return {
+        "upgraded": served.upgraded,
+        "redirects": [server for server in served.servers if not server.shows],
+        "shown": shown,
+        "https_hosts": [server.names[0] for server in served.servers if server.secure],
+        "domains": [name for server in shown for name in server.names],
+    }
+
+
+def _settings_values(settings: Settings, site: Site) -> dict[str, Any]:
+    return {
+        "hsts": settings.hsts,
+        "noted": recorded.of_nginx(settings),
+        "max_body": settings.max_body,
+        "fallback": settings.fallback,
         "real_ip": settings.real_ip,
         "allow": settings.allow,
         "deny": settings.deny,
@@ -65,16 +80,22 @@ def _site_values(settings: Settings, site: Site, edge: Edge, facts: Facts) -> di
         "rate_limit": settings.rate_limit,
         "rate_burst": (settings.rate_limit or "").partition("r")[0],
         "cache": settings.cache,
-        "cache_folder": site.nginx_cache,
         "block_agents": "|".join(map(re.escape, settings.block_agents)).replace(r"\ ", " "),
         "include": settings.nginx_include and site.nginx_include,
+        "volumes": [{"name": name, "root": site.volume(name)} for name in _volumes(settings)],
+    }
+
+
+def _paths(site: Site) -> dict[str, str]:
+    return {
+        "switching": site.switching,
+        "certificate": site.certificate,
+        "certificate_key": site.certificate_key,
+        "cache_folder": site.nginx_cache,
         "maintenance": site.maintenance,
         "private": server_paths.PRIVATE,
-        "volumes": [{"name": name, "root": site.volume(name)} for name in _volumes(settings)],
-        "ports": edge.ports,
         "access_log": site.access_log,
         "error_log": site.error_log,
-        "static_routes": edge.static_routes,
         "static_root": site.live_static,
         "static_pool": site.static_pool,
         "media_root": site.media,

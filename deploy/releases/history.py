@@ -74,8 +74,8 @@ def strays(facts: Facts) -> list[str]:
 
 
 def can_start(facts: Facts, identity: str) -> bool:
-    """Return whether a release's image still exists: somebody may have pruned it. A static release has none. If Docker
-    didn't answer, assume that it exists."""
+    """Return whether a release's image still exists: it may have been pruned by hand. A static release has none. If
+    Docker didn't answer, assume that it exists."""
     images = {name.rpartition(":")[2] for name in facts.images}
     return not facts.images_known or not record.routes(facts.releases.get(identity, {})).replicas or identity in images
 

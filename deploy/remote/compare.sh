@@ -1,7 +1,7 @@
 #!/bin/sh
 # Report which files of a static site the live release lacks.
 # $PORTSIDE_FILES: sums, lines as sha256sum prints them
-# Answers with their line numbers. The existing files are read, since somebody may have changed them.
+# Answers with their line numbers. The existing files are read, since they may have been edited by hand.
 . "$PORTSIDE/remote/lib.sh"
 . "$PORTSIDE/remote/arguments.sh"
 : "${folder?}"

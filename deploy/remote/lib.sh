@@ -103,7 +103,7 @@ fallen() {
         --filter status=running --format '{{.Label "com.docker.compose.service"}}')"
 }
 
-# Print the seconds since the machine booted: unlike the clock, nobody can set it.
+# Print the seconds since the machine booted: unlike the clock, it can't be set.
 now() { cut -d. -f1 /proc/uptime; }
 
 # Print how many seconds a process has run; -1 if it doesn't exist.

@@ -1,7 +1,7 @@
 """How long a migration's statements wait for a lock. Runs inside an application's image.
 
 A statement that blocks visitors while it waits gives up after a while (the session's lock_timeout). A statement that
-blocks nobody may wait forever: for example, PostgreSQL builds an index concurrently after waiting for older
+blocks no visitor may wait forever: for example, PostgreSQL builds an index concurrently after waiting for older
 transactions."""
 
 import re

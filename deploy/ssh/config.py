@@ -20,7 +20,7 @@ from .config_files import OURS, Copies, inlined, original
 
 SYSTEM = Path("/etc/ssh")
 UNSET = {"user": "portside-unset", "port": "22", "connecttimeout": "none", "forwardagent": "no"}
-"""What ssh prints of these if nobody has set them. The user's is ours: it would print who we are."""
+"""What ssh prints of these if no file sets them. The user's is ours: it would print who we are."""
 WANTED = {*OURS, *UNSET, "hostname", "hostkeyalias", "proxyjump"}
 
 
@@ -90,7 +90,7 @@ def asked_for(config: paramiko.SSHConfig, user: str | None, port: int | None) ->
 
 
 def _told(printed: str) -> dict[str, Any]:
-    """Return what somebody has set of what ``ssh -G`` prints."""
+    """Return what the files set, of what ``ssh -G`` prints."""
     found: dict[str, Any] = {}
     for line in printed.splitlines():
         key, _, value = line.partition(" ")

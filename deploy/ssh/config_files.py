@@ -16,7 +16,7 @@ DEEPEST = 16  # files that include each other; ssh's own limit
 LISTS = {"userknownhostsfile", "globalknownhostsfile"}
 OURS = {*LISTS, "identityfile", "identityagent", "proxycommand"}
 """Settings that are read here, though ssh says which one counts: it prints words without the quotes that part them,
-takes ``~`` from the system and not from HOME, and prints what it does by default as if somebody had set it."""
+takes ``~`` from the system and not from HOME, and prints its defaults as if a file had set them."""
 
 
 class Copies:

@@ -127,7 +127,7 @@ def test_what_can_not_be_put_right_keeps_nobody_from_the_list(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = shown(settings, Paper(server(**LEFT), fails="discard"), capsys)
-    assert "couldn't clean up after an interrupted run. Take away what was left: failed" in told
+    assert "couldn't clean up after an interrupted run. Remove what an interrupted run left: failed" in told
     assert sample.OLD in told
 
 

@@ -33,11 +33,11 @@ def test_a_failure_of_one_keeps_no_other_from_being_tried() -> None:
     notes: list[str] = []
     undo = Undo()
     undo.push(noting(notes, "discard"))
-    failed = StepFailed("server.example", "migrations", "Migrate back", 1, ["no", "it broke "])
+    failed = StepFailed("server.example", "migrations", "Revert migrations", 1, ["no", "it broke "])
     undo.push(noting(notes, "revert", failed))
     undo.run("start")
     assert notes == ["revert after start", "discard after start"]
-    assert undo.failures == ["Migrate back: it broke"]
+    assert undo.failures == ["Revert migrations: it broke"]
 
 
 def test_an_error_is_a_line() -> None:

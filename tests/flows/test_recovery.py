@@ -158,7 +158,7 @@ def test_what_breaks_nobody_stays_in_the_database(answer: dict[str, Any], settin
 def test_what_can_not_be_taken_back_is_said(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     broken = {"ahead": ["a.2"], "ahead_breaking": {"a.2": ["drops"]}}
     assert left_with_migrations(settings, broken, fails="back").scripts == ["ask", "dump", "back", "discard"]
-    assert f"! {sample.OLD} may fail: Migrate back (1): it broke" in capsys.readouterr().out
+    assert f"! {sample.OLD} may fail: Revert migrations (1): it broke" in capsys.readouterr().out
 
 
 def test_a_release_without_such_migrations_is_not_asked(settings: Settings) -> None:

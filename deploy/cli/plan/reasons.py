@@ -38,7 +38,7 @@ def _reason(item: Item, run: Run, facts: Facts, *, same: bool) -> str:
 
 
 def _of_the_host(item: Item, facts: Facts) -> bool:
-    """Return whether only the host's or Nginx's base files differ, and nobody edited them."""
+    """Return whether only the host's or Nginx's base files differ, and no one edited them by hand."""
     if item.path == server_paths.VERSION:
         return True
     there = facts.files.get(item.path)

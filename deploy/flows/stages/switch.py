@@ -27,8 +27,8 @@ def switch(run: Run, stage: Stage) -> None:
         revived = run.apply(stage, transaction.start_processes(run))
         transaction.warn_after_switch(run, revived)
         run.health.failing = run.health.failing or restarts.exiting(run.facts)
-        kept_anew = any(result.step.path == run.site.settings for result in noted)
-        notes = ["Nginx has new settings"] * bool(edge) + ["the new .env was stored"] * (kept_anew and not edge)
+        stored = any(result.step.path == run.site.settings for result in noted)
+        notes = ["Nginx has new settings"] * bool(edge) + ["the new .env was stored"] * (stored and not edge)
         notes += ["processes started"] * bool(revived)
         stage.note(", ".join(notes) or "nothing to do")
         return

@@ -96,7 +96,7 @@ def test_a_secret_file_shows_only_that_it_changes() -> None:
 
 
 def test_what_is_pruned_is_named() -> None:
-    (item,) = items(script("Take old releases away", "prune", sign="-"), surplus=["one", "two"])
+    (item,) = items(script("Remove old releases", "prune", sign="-"), surplus=["one", "two"])
     assert (item.sign, item.why) == ("-", "one, two")
 
 

@@ -262,7 +262,7 @@ def test_a_static_site_is_planned_too(tmp_path: Path) -> None:
     plan, _ = planned(settings, Paper(facts))
     assert plan["later"] == {}
     names = [step["name"] for step in plan["steps"]]
-    assert names[:1] + names[-6:-5] == ["See which files are new", "Put 1 of 2 files in place"] or (
+    assert names[:1] + names[-6:-5] == ["Check which files are new", "Put 1 of 2 files in place"] or (
         "Put 1 of 2 files in place" in names
     )
 
@@ -347,7 +347,7 @@ def test_what_an_interrupted_deploy_left_is_taken_away_first(settings: Settings,
     left = replace(facts, releases=facts.releases | {sample.OLDER: {}})
     plan, code = planned(settings, Paper(left))
     assert [(step["stage"], step["name"], step["sign"]) for step in plan["steps"]] == [
-        ("lock", "Take away what was left", "-")
+        ("lock", "Remove what an interrupted run left", "-")
     ]
     assert (plan["later"], code) == ({}, 10)
     assert plan["warnings"] == [f"An interrupted run left {sample.OLDER}. A deploy will remove it."]
@@ -366,4 +366,4 @@ def test_a_switch_that_was_interrupted_is_finished_first(settings: Settings, sou
     record = facts.releases[sample.OLD]
     begun = replace(facts, releases={sample.OLD: {}}, pending={sample.OLD: record | {"instead_of": ""}})
     plan, _ = planned(settings, Paper(begun))
-    assert [step["name"] for step in plan["steps"]] == [f"Switch to {sample.OLD}", "Note the release"]
+    assert [step["name"] for step in plan["steps"]] == [f"Switch to {sample.OLD}", "Record the release"]

@@ -408,7 +408,7 @@ def test_what_can_not_be_taken_back_after_a_failure_is_said(settings: Settings, 
     why = "migration portfolio.0002_drop has been applied and may cause errors in it"
     state = f"Release {sample.OLD} is still live, but {why}. 1 migration of the failed release"
     assert caught.value.state.startswith(state)
-    assert caught.value.state.endswith(" The cleanup failed: Migrate back (1): it broke.")
+    assert caught.value.state.endswith(" The cleanup failed: Revert migrations (1): it broke.")
     assert paper.scripts[-2:] == ["stop", "visit"], "its image alone can take them back"
 
 
