@@ -48,8 +48,7 @@ class Site:
 
     @property
     def reserve(self) -> str:
-        """A file that reserves disk space: a rollback on a full disk removes it. Docker, on its own disk, has another
-        one."""
+        """A file that reserves disk space for a rollback on a full disk. Docker, on its own disk, has another."""
         return f"{self.root}/reserve"
 
     @property
@@ -132,8 +131,7 @@ class Site:
 
     @property
     def data_open(self) -> str:
-        """A file that exists while releases with two different passwords connect to the database. It names the live
-        one."""
+        """A file that exists while the database takes two releases' passwords. It names the live release."""
         return f"{self.data}/open"
 
     @property
@@ -184,8 +182,7 @@ class Site:
 
     @property
     def nginx_proof(self) -> str:
-        """Lines of a map, inside a generation, with the secret that proves a request is Nginx's. Only if it uses
-        ports."""
+        """Lines of a map, inside a generation, with the secret that proves a request is Nginx's, if ports are used."""
         return f"sites/{self.name}.proof"
 
     @property
@@ -228,8 +225,7 @@ class Site:
 
     @property
     def trial(self) -> str:
-        """Certbot's name for a trial certificate, which only proves that one can be issued. No site can have this
-        name."""
+        """Certbot's name for a trial certificate, which proves that one can be issued. No site can have it."""
         return f"{self.name}.staging"
 
     @property

@@ -18,19 +18,7 @@ from ..progress import Phase
 def switch(run: Run, stage: Stage) -> None:
     """Update Nginx, switch, and close old connections, in one run that the server finishes on its own."""
     if run.candidate.unchanged:
-        edge = transaction.apply_plan(
-            run, stage, lambda: transaction.update_nginx_with_event(run, run.candidate.routes)
-        )
-        renamed = [*ownership.claim(run, run.candidate.routes.names), *transaction.rename(run, run.candidate.routes)]
-        noted = run.apply(stage, [*renamed, *_close(run), *env_copy.steps(run)])
-        repair.check_restarted(run)
-        revived = run.apply(stage, transaction.start_processes(run))
-        transaction.warn_after_switch(run, revived)
-        run.health.failing = run.health.failing or restarts.exiting(run.facts)
-        stored = any(result.step.path == run.site.settings for result in noted)
-        notes = ["Nginx has new settings"] * bool(edge) + ["the new .env was stored"] * (stored and not edge)
-        notes += ["processes started"] * bool(revived)
-        stage.note(", ".join(notes) or "nothing to do")
+        _apply_settings(run, stage)
         return
     run.phase = Phase.HANDED_OVER
     try:
@@ -38,13 +26,7 @@ def switch(run: Run, stage: Stage) -> None:
     except ConnectionLost:
         raise
     except PortsideError as error:
-        afterwards = [step.name for step in run.database.after_switch]
-        failed = error.step if isinstance(error, StepFailed) else ""
-        proved = [step.name for step in [_finish(run), *_close(run), *claim(run), *_watch(run)]]
-        only_after = failed in {*proved, *afterwards}  # these steps run after the switch is proved
-        run.phase = Phase.LIVE if only_after else Phase.CANDIDATE
-        if failed in afterwards:
-            migrations.explain_afterwards(run, error)
+        _take_back_control(run, error)
         raise
     run.phase = Phase.LIVE
     transaction.warn_after_switch(run, results)
@@ -56,6 +38,33 @@ def switch(run: Run, stage: Stage) -> None:
         what, command = "Run DEPLOY_AFTER", run.settings.after
         after = script(what, "after", sign="~", compose=run.candidate.paths.compose, command=command)
         run.apply(stage, [after])
+
+
+def _apply_settings(run: Run, stage: Stage) -> None:
+    """Update what the settings change of the live release: Nginx's files, records, processes that don't run."""
+    routes = run.candidate.routes
+    edge = transaction.apply_plan(run, stage, lambda: transaction.update_nginx_with_event(run, routes))
+    renamed = [*ownership.claim(run, routes.names), *transaction.rename(run, routes)]
+    noted = run.apply(stage, [*renamed, *_close(run), *env_copy.steps(run)])
+    repair.check_restarted(run)
+    started = run.apply(stage, transaction.start_processes(run))
+    transaction.warn_after_switch(run, started)
+    run.health.failing = run.health.failing or restarts.exiting(run.facts)
+    stored = any(result.step.path == run.site.settings for result in noted)
+    notes = ["Nginx has new settings"] * bool(edge) + ["the new .env was stored"] * (stored and not edge)
+    notes += ["processes started"] * bool(started)
+    stage.note(", ".join(notes) or "nothing to do")
+
+
+def _take_back_control(run: Run, error: PortsideError) -> None:
+    """Note whether the release is live though the server's run failed, and explain what that means."""
+    afterwards = [step.name for step in run.database.after_switch]
+    failed = error.step if isinstance(error, StepFailed) else ""
+    proved = [step.name for step in [_finish(run), *_close(run), *claim(run), *_watch(run)]]
+    only_after = failed in {*proved, *afterwards}  # these steps run after the switch is proved
+    run.phase = Phase.LIVE if only_after else Phase.CANDIDATE
+    if failed in afterwards:
+        migrations.explain_afterwards(run, error)
 
 
 def _steps(run: Run) -> list[Step]:
