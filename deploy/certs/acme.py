@@ -122,8 +122,8 @@ def _same_way(settings: Settings, facts: Facts, authority: Authority) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class PutCertificate(Script):
-    """A certificate put where Nginx reads it. ``kind``: own or issued; ``folder``: where it is on the server, empty for
-    what comes along."""
+    """Put a certificate where Nginx reads it. ``kind``: own or issued. ``folder``: its folder on the server, or empty
+    if the files are sent along."""
 
     script: str = "certificate"
     sign: Sign | None = "~"

@@ -1,8 +1,8 @@
 """Step: an action on the server, as data. This is also the only module that quotes words for a shell.
 
 A step's ``words`` are a verb of ``remote/apply.sh`` and its arguments; everything else that it needs is sent as files.
-So a plan can be printed, compared and tested without a server, and several steps are sent as one script. Other code
-reads a step's fields: only the class that makes the words knows their order.
+So a plan can be printed, compared and tested without a server, and several steps are sent as one script. Read a step by
+its fields: only the class that makes the words knows their order.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .facts import Facts
 
 Content = bytes | Path
 Argument = str | int | Sequence[str]
-Sign = Literal["+", "~", "-", ""]  # new, changed, gone; empty for what only looks
+Sign = Literal["+", "~", "-", ""]  # new, changed, removed; empty for a check
 SECRET_FILES = (".htpasswd", ".proof")  # hidden even if the step's other files are shown
 _NAME = re.compile("[a-z_]+")
 
@@ -28,8 +28,8 @@ class Step:
     """One action. ``name``: a sentence without a full stop. ``files``: the files that the verb finds in
     ``$PORTSIDE_FILES``, by name.
 
-    ``secret``: the content of ``files`` must not be shown. ``script``: its script in ``remote/``; ``path``: the file or
-    folder that it makes or removes. Both are empty for a step of another kind.
+    ``secret``: the content of ``files`` must not be shown. ``script``: its script in ``remote/``. ``path``: the file or
+    folder that it writes or removes. Both are empty for other steps.
     """
 
     name: str
@@ -40,16 +40,16 @@ class Step:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """A verb of ``remote/apply.sh``, and its arguments."""
+        """Return a verb of ``remote/apply.sh`` and its arguments."""
         raise NotImplementedError
 
     @property
     def arguments(self) -> Mapping[str, Argument]:
-        """What a script is given, by name."""
+        """Return a script's arguments by name."""
         return {}
 
     def effect(self, facts: Facts) -> Facts:
-        """The facts once the step is done, as far as later stages go by them."""
+        """Return the facts after the step, as far as later stages depend on them."""
         return facts
 
     def line(self, number: int) -> str:
@@ -74,7 +74,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Folder(Step):
-    """A folder that is there. ``mode``: its permissions; ``owner``: as ``chown`` takes it."""
+    """Create a folder. ``mode``: its permissions. ``owner``: as ``chown`` takes it."""
 
     mode: int
     owner: str
@@ -86,7 +86,7 @@ class Folder(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Write(Step):
-    """A file with exactly this content. ``mode``, ``owner``: as a folder's."""
+    """Write a file with exactly this content. ``mode``, ``owner``: as for a folder."""
 
     mode: int
     owner: str
@@ -103,7 +103,7 @@ class Write(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Remove(Step):
-    """A file that isn't there any more."""
+    """Remove a file."""
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -112,9 +112,9 @@ class Remove(Step):
 
 @dataclass(frozen=True, kw_only=True)
 class Script(Step):
-    """A script of ``remote/``. The fields that a subclass adds are the script's arguments.
+    """Run a script of ``remote/``. The fields that a subclass adds are the script's arguments.
 
-    ``sign``: what a plan prints in front of it; None for a step that no plan knows.
+    ``sign``: what a plan prints before the name; None if a plan can't tell what the step changes.
     """
 
     sign: Sign | None = None
@@ -134,7 +134,7 @@ _OF_EVERY_SCRIPT = {each.name for each in fields(Script)}
 
 @dataclass(frozen=True, kw_only=True)
 class _Call(Script):
-    """A script whose effect no later stage goes by."""
+    """Run a script whose effect no later stage depends on."""
 
     given: Mapping[str, Argument]
 
@@ -144,8 +144,8 @@ class _Call(Script):
 
 
 def named(arguments: Mapping[str, Argument]) -> list[str]:
-    """Arguments as ``remote/arguments.sh`` takes them: words NAME=VALUE, of a list one for each of its values. Raises
-    ValueError for a name that is none of a shell's variables."""
+    """Return arguments as ``remote/arguments.sh`` takes them: words NAME=VALUE, one for each value of a list. Raises
+    ValueError for a name that a shell variable can't have."""
     words = []
     for name, value in arguments.items():
         if not _NAME.fullmatch(name):
@@ -196,5 +196,5 @@ def script(
     secret: bool = False,
     **arguments: Argument,
 ) -> Script:
-    """Return a step that runs ``deploy/remote/<script>.sh`` with these arguments: those that it names at its top."""
+    """Return a step that runs ``deploy/remote/<script>.sh`` with these arguments, which the script names at its top."""
     return _Call(name=name, script=script, sign=sign, files=files or {}, secret=secret, given=arguments)

@@ -168,8 +168,8 @@ def missing_layers(site: Site, names: Sequence[str]) -> Step:
     return script("Check which layers the server has", "layers", sign="", folder=site.layers, names=names)
 
 
-def received(site: Site, name: str) -> Step:
-    """What takes layers in, as :func:`write` sends them."""
+def receive(site: Site, name: str) -> Step:
+    """Return the step that receives layers, as :func:`write` sends them."""
     return script(name, "receive-layers", sign="+", folder=site.layers)
 
 
@@ -208,7 +208,7 @@ def _send(run: Run, stage: Stage, packed: Image, archive: tarfile.TarFile, lacki
             blobs.append(compress(name, _content(archive, packed.layers[name]), sink, offset))
         sent, arrived = sum(blob.size - blob.offset for blob in blobs), sum(blob.offset for blob in blobs)
         many = f"{len(blobs)} of {count(len(packed.names), 'layer')}"
-        step = received(run.site, f"Send {many}, {readable(sent)}")
+        step = receive(run.site, f"Send {many}, {readable(sent)}")
         run.server.send(step, lambda sink: write(blobs, sink, run.report.output), stage=stage.name)
     before = f" and had {readable(arrived)} of them" if arrived else ""
     stage.note(f"the server lacked {many}{before}: {readable(sent)} sent")

@@ -27,7 +27,7 @@ from .context import Run
 
 @dataclass(frozen=True, kw_only=True)
 class Switch(generation.OfNginx):
-    """``current`` renamed to a release, proved through Nginx. ``remote/switch.sh`` says what the arguments mean."""
+    """Rename ``current`` to a release and check it through Nginx. ``remote/switch.sh`` describes the arguments."""
 
     script: str = "switch"
     root: str
@@ -56,7 +56,7 @@ class Switch(generation.OfNginx):
 
 @dataclass(frozen=True, kw_only=True)
 class Finish(Script):
-    """What comes after a switch. ``seconds``: for the connections and jobs of the release before, ``old``."""
+    """Finish a switch. ``seconds``: the time limit for connections and jobs of the previous release, ``old``."""
 
     script: str = "finish"
     sign: Sign | None = "~"

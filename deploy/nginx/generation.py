@@ -27,17 +27,17 @@ MAIN = f"# Portside's: all of it stands in the live generation.\ninclude {server
 
 @dataclass(frozen=True, kw_only=True)
 class OfNginx(Script):
-    """A step that puts generations live, whose files it takes along."""
+    """Make generations live. Their files are sent along."""
 
     sign: Sign | None = "~"
 
     @property
     def generations(self) -> tuple[str, ...]:
-        """Their names, in order."""
+        """Return the names of the generations that become live, in order."""
         raise NotImplementedError
 
     def new_files(self, generation: str) -> dict[str, bytes]:
-        """A generation's own files: path in it -> content."""
+        """Return a generation's own files: path in it -> content."""
         start = f"{generation}/new/"
         return {
             name.removeprefix(start): content
@@ -46,7 +46,7 @@ class OfNginx(Script):
         }
 
     def kept_files(self, generation: str) -> list[str]:
-        """Paths that a generation takes over from the live one."""
+        """Return the paths that a generation copies from the live one."""
         content = self.files[f"{generation}/kept"]
         return content.decode().splitlines() if isinstance(content, bytes) else []
 
@@ -64,7 +64,7 @@ class OfNginx(Script):
             nginx_files=kept | digests,
             nginx_generation=generation,
             nginx_active=True,
-            answer=facts.answer if facts.nginx_active else "",  # one that is stopped tells nothing of the site
+            answer=facts.answer if facts.nginx_active else "",  # a stopped Nginx says nothing about the site
             nginx_default="" if facts.nginx_default == "distribution" else facts.nginx_default,
             files=facts.files | {server_paths.NGINX_CONF: main},
         )
@@ -72,7 +72,7 @@ class OfNginx(Script):
 
 @dataclass(frozen=True, kw_only=True)
 class PutLive(OfNginx):
-    """One generation put live. ``before``: the one it was planned upon; ``page``: see Generation."""
+    """Make one generation live. ``before``: the live one at the time of planning. ``page``: see Generation."""
 
     script: str = "nginx"
     generation: str

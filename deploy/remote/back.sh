@@ -1,7 +1,7 @@
 #!/bin/sh
 # Reverse, with a release's own code, the migrations that another release doesn't know.
-# folder: of manage.py. other: as in ask.sh.
-# only: a JSON list of the migrations that may be reversed, or empty for all. options: as in migrate.sh.
+# folder: of manage.py. other: as in ask.sh. only: a JSON list of the migrations that may be reversed, or empty for all.
+# options: as in migrate.sh.
 # $PORTSIDE_FILES: back.py and its imports; other.json, as in ask.sh. Answers with what was reversed and what is still
 # applied.
 . "$PORTSIDE/remote/lib.sh"

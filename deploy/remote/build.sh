@@ -1,6 +1,6 @@
 #!/bin/sh
 # Build an image from the files that were sent along.
-# context: the folder to build from, which is filled first (context.sh). dockerfile: a path below it. options: an option of
+# context: the folder to build from, which is filled first (context.sh). dockerfile: a path below it. options: of
 # docker buildx build; of a build argument only the name.
 # $PORTSIDE_FILES: see context.sh; arguments (exports), secrets/, overlay/. Answers with the image's digest.
 . "$PORTSIDE/remote/lib.sh"

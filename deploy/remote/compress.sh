@@ -1,7 +1,7 @@
 #!/bin/sh
 # Compress the text files of a folder: a .gz beside each, and a .br if the server has brotli. Nginx sends these instead of
 # compressing for every visitor. Afterwards the folder belongs to root and everyone may read it.
-# pool: a folder that may have the same files compressed
+# pool: a folder that may have the same files compressed.
 # A project can have thousands of files, so each program starts once for many of them.
 . "$PORTSIDE/remote/lib.sh"
 . "$PORTSIDE/remote/arguments.sh"

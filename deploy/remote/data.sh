@@ -2,7 +2,7 @@
 # Start the data services and wait until they are healthy. Then set the database's password to the one in secrets/.
 # root: the site's folder. volume: the database's volume. why: the reason to recreate a running database, or empty to keep it.
 # maintenance: the folder that closes the site meanwhile by a file with the content word. sockets: the live release's folder
-# of sockets, by its name inside the containers.
+# of sockets, by its name inside the containers. These three are empty if the site stays open.
 # begun, ready: files that record when the database first started, and when it was first ready. A database that Portside
 # started but that was never ready has no data yet: if its first start was interrupted, it is recreated.
 . "$PORTSIDE/remote/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Remove releases that aren't live: containers, networks, images, folders. $PORTSIDE_FILES: event, for the history.
-# first: yes if no release was live before, so that none is now
+# first: yes if no release was live before, so that none is now.
 . "$PORTSIDE/remote/lib.sh"
 list=ids . "$PORTSIDE/remote/arguments.sh"
 : "${root?}" "${site?}" "${first?}"

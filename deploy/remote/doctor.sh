@@ -1,6 +1,6 @@
 #!/bin/sh
 # Print what fab doctor needs besides the facts, as lines of "key<TAB>value". Read-only.
-# units: a systemd unit, whose present and boot-time state are printed
+# units: systemd units, whose present and boot-time states are printed.
 . "$PORTSIDE/remote/lib.sh"
 list=units . "$PORTSIDE/remote/arguments.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Print all that a plan needs to know about the server and one site on it, as lines of "key<TAB>value".
-# paths: a file whose mode, owner and SHA-256 are printed
+# paths: files whose mode, owner and SHA-256 are printed.
 # Read-only. Free text is base64.
 . "$PORTSIDE/remote/lib.sh"
 list=paths . "$PORTSIDE/remote/arguments.sh"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Finish a switch. Record the live release and start its processes. Ask the old release's processes to end, wait for its open
 # connections, and stop its web containers. They are kept for a rollback.
-# old: the previous release, or empty. seconds: the time limit for its connections and jobs. name: a process of the live
+# old: the previous release, or empty. seconds: the time limit for its connections and jobs. processes: those of the live
 # release. $PORTSIDE_FILES: release.json, event (a line for the history). Answers with the seconds it took, the number of
 # connections left, and the old processes that still run.
 . "$PORTSIDE/remote/lib.sh"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Open ports, and turn on the firewall, which closes all others; or close ports.
-# what: open or close; ports: as 80/tcp.
+# what: open or close. ports: for example 80/tcp.
 . "$PORTSIDE/remote/lib.sh"
 list=ports . "$PORTSIDE/remote/arguments.sh"
 : "${what?}"

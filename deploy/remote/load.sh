@@ -1,6 +1,6 @@
 #!/bin/sh
 # Make Docker load an image whose layers were sent.
-# folder: the layers' folder. list: the file that lists the release's layers.
+# folder: the layers' folder. listing: the file that lists the release's layers.
 # $PORTSIDE_FILES: config.json, manifest.json. Answers with the image's digest.
 . "$PORTSIDE/remote/lib.sh"
 list=names . "$PORTSIDE/remote/arguments.sh"

@@ -1,8 +1,8 @@
 # Hold a site's lock while the input is open and receives something every so many seconds: sshd notices a cut cable late, and
 # a suspended laptop not at all.
 # Prints "held", whether a run was in progress (yes or no) and the live release; or "busy" and the holder.
-# wait: yes to wait for it. Then the holder is printed whenever it changes.
-# Travels behind arguments.sh as the words of a command, since its input is the laptop's.
+# seconds: of silence. current: the link to the live release. wait: yes to wait for the lock; then the holder is printed
+# whenever it changes. This script is sent after arguments.sh as the words of a command.
 # A line of the input is the present stage, or empty. Each line is answered, so that the laptop too notices a cut cable.
 # The holder of the lock writes its token. A run of steps with another token is refused: a laptop that wakes up after another
 # one took over changes nothing.

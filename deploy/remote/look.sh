@@ -1,6 +1,6 @@
 #!/bin/sh
 # Check that a static site's release has a file for a path, as Nginx finds it: see site/static.conf.j2.
-# group: Nginx's own group, by number; fallback: the file that is shown for paths that don't exist, or empty.
+# group: Nginx's own group, by number. fallback: the file that is shown for paths that don't exist, or empty.
 . "$PORTSIDE/remote/lib.sh"
 . "$PORTSIDE/remote/arguments.sh"
 : "${folder?}" "${path?}" "${group?}" "${fallback?}"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Close a site, or open it again. Nginx checks the files itself at each request, so no reload is needed.
-# file: the site's file in a generation. state: closed or open.
-# address: an address that may still visit. It replaces those of an earlier call.
+# file: the site's file in a generation. state: closed or open. addresses: those that may still visit. They replace those of
+# an earlier call.
 . "$PORTSIDE/remote/lib.sh"
 list=addresses . "$PORTSIDE/remote/arguments.sh"
 : "${root?}" "${file?}" "${state?}"

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Migrate databases with a release's own code, to its last migrations.
-# options: of PostgreSQL, for Portside's own database, or empty
-# mark: a file that exists from the beginning to a successful end, to detect an interruption. alias: a database's alias, or
-# default. $PORTSIDE_FILES: forward.py and its imports.
+# options: of PostgreSQL, for Portside's own database, or empty. mark: a file that exists from the beginning to a successful
+# end, to detect an interruption. aliases: the databases' names in Django's settings.
+# $PORTSIDE_FILES: forward.py and its imports.
 . "$PORTSIDE/remote/lib.sh"
 list=aliases . "$PORTSIDE/remote/arguments.sh"
 : "${compose?}" "${manage?}" "${options?}" "${mark?}"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Install packages of the distribution.
-# packages: each a name; "a|b", the first that exists; "a?", skipped if it doesn't exist
+# packages: names; "a|b" is the first that exists, "a?" is skipped if it doesn't exist.
 . "$PORTSIDE/remote/lib.sh"
 list=packages . "$PORTSIDE/remote/arguments.sh"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C

@@ -2,9 +2,8 @@
 # Let releases with another password connect to the database, beside the live release. A PostgreSQL role has only one
 # password, so meanwhile the site's own network needs none. The host itself, which connects through the network's gateway (a
 # published port), still needs one.
-# secrets: the folder of password and password.next. mark: a file that names the live release meanwhile; state: open
-# or close. On close, the
-# database gets the next password if another release is live by then; else it keeps the present one.
+# secrets: the folder of password and password.next. mark: a file that names the live release meanwhile. state: open or close.
+# On close, the database gets the next password if another release is live by then; else it keeps the present one.
 . "$PORTSIDE/remote/lib.sh"
 . "$PORTSIDE/remote/arguments.sh"
 : "${compose?}" "${root?}" "${secrets?}" "${mark?}" "${state?}"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Create the folder of a static site's release, from files that were sent along and files of the live release.
-# live: the live release's folder
+# live: the live release's folder.
 # $PORTSIDE_FILES: new/ (the files), same (paths of the others, one a line).
 . "$PORTSIDE/remote/lib.sh"
 . "$PORTSIDE/remote/arguments.sh"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Keep the newest releases that were live, and remove the others; never the live one or the one before it.
-# cache: the limit of Docker's build cache, or empty for a site that builds nothing. reserve: a file that reserves space for a
+# cache: the limit of Docker's build cache, or empty for a site that builds nothing. reserves: files that reserve space for a
 # rollback on a full disk. Answers with the removed releases, the number of removed dumps, and the size freed in the cache.
 . "$PORTSIDE/remote/lib.sh"
 list=reserves . "$PORTSIDE/remote/arguments.sh"

@@ -1,7 +1,7 @@
 # Receive layers of an image into the folder where they are kept, so that an interrupted transfer resumes.
-# The input: for each layer a line "NAME OFFSET SIZE SUM", then SIZE bytes, those from OFFSET on. This script is sent behind arguments.sh as
-# the
-# words of a command, since its input is the layers. site, token: the site whose lock this run must still hold.
+# The input: for each layer a line "NAME OFFSET SIZE SUM", then SIZE bytes, those from OFFSET on. This script is sent after
+# arguments.sh as the words of a command, since its input is the layers.
+# site, token: the site whose lock this run must still hold.
 # shellcheck shell=sh
 : "${nonce?}" "${site?}" "${token?}" "${folder?}"
 exec 2>&1

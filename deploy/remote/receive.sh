@@ -1,7 +1,7 @@
 # Receive a run of steps: create a private folder, unpack, run, and remove the folder however the run ends.
 # room: where the folder is created. locks: the server's locks to wait for and hold meanwhile. site, token: the site whose
 # lock this run must still hold, or both empty. how: "detached" for a run that must finish without the laptop, else empty.
-# This script is sent behind arguments.sh as the words of a command, since its input is the stream.
+# This script is sent after arguments.sh as the words of a command, since its input is the stream.
 # shellcheck shell=sh
 : "${room?}" "${nonce?}" "${locks?}" "${site?}" "${token?}" "${how?}"
 umask 022

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Free space on a nearly full disk: remove Docker's build cache, images without a name, and surplus releases.
-# keep: how many releases stay; empty for a rollback, which removes the files reserve
+# keep: how many releases stay; empty for a rollback, which removes the files reserves.
 # Answers with what was removed.
 . "$PORTSIDE/remote/lib.sh"
 list=reserves . "$PORTSIDE/remote/arguments.sh"

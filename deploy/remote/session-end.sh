@@ -1,5 +1,5 @@
 # End what session.sh left: after it has ended, or when its connection is lost, which no process is told about.
-# By its environment it knows session.sh's process and group, and the container.
+# session.sh passes its process, its process group and its container in the environment.
 # shellcheck shell=sh
 trap '' HUP INT TERM
 : "${session?}" "${group?}" "${container?}"

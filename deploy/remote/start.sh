@@ -1,7 +1,7 @@
 #!/bin/sh
 # Start a release's web containers, each with a free local port, and wait until they accept connections.
-# run: the folder of their sockets. first, last: the range of ports. parts: a service of the live release's compose file to
-# restart in place, with its ports. Answers with the ports. Containers of a release that isn't live don't restart by
+# run: the folder of their sockets. first, last: the range of ports. parts: services of the live release's compose file to
+# restart in place, with their ports. Answers with the ports. Containers of a release that isn't live don't restart by
 # themselves.
 . "$PORTSIDE/remote/lib.sh"
 list=parts . "$PORTSIDE/remote/arguments.sh"

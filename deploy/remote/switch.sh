@@ -4,7 +4,8 @@
 # old: the previous release, or empty. bridge: the generation that serves both releases. final: the generation of the new
 # release. Both are empty if the live generation will do. before: the live generation at the time of planning. static_url:
 # empty if Nginx serves no static files. seconds: how long the release may still be starting. reading: seconds to wait for
-# requests that Nginx's old workers are still reading, if their files lead to no release. page and $PORTSIDE_FILES: see generation.sh; also visit.py, nginx.json and cause.py.
+# requests that Nginx's old workers are still reading, if their files lead to no release. page and $PORTSIDE_FILES: see
+# generation.sh; also visit.py, nginx.json and cause.py.
 . "$PORTSIDE/remote/lib.sh"
 . "$PORTSIDE/remote/arguments.sh"
 : "${root?}" "${site?}" "${id?}" "${old?}" "${status_port?}" "${page?}" "${before?}" "${bridge?}" "${final?}" \

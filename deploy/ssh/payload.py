@@ -31,7 +31,7 @@ def pack(steps: Sequence[Step], sink: IO[bytes]) -> None:
 
 
 def alone(name: str, /, **arguments: Argument) -> tuple[str, ...]:
-    """A script of ``remote/`` as the words of a command, for one whose input is something else."""
+    """Return a script of ``remote/`` as the words of a command, for a script whose input is something else."""
     text = "".join((REMOTE / f"{part}.sh").read_text(encoding="utf-8") for part in ("arguments", name))
     return ("sh", "-c", text, name, *named(arguments))
 

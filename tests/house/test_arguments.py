@@ -80,7 +80,7 @@ def test_every_typed_step_is_one_of_these() -> None:
 
 
 def test_what_receives_layers_is_told_whose_they_are_besides() -> None:
-    step = ship_image.received(sample.SITE, "Send 1 of 2 layers")
+    step = ship_image.receive(sample.SITE, "Send 1 of 2 layers")
     assert {"nonce", "site", "token", *step.arguments} == taken(step.script, alone=True)[0]
 
 

@@ -15,9 +15,9 @@ from ...core.steps import Folder, Remove, Script, Step, Write
 from ...ssh.results import Result
 from ...ssh.server import Server
 
-NEW = "(new)"  # what a plan calls the release that is to be: its name holds the time of the deploy that makes it
-ENDED = {"seconds": 0, "left": 0, "working": [], "dying": []}  # what comes after a switch, and all is well
-ASKED = {"ask", "compare", "start", "visit"}  # scripts whose answer decides what follows
+NEW = "(new)"  # the plan's name for the next release, whose real name has the time of its deploy
+ENDED = {"seconds": 0, "left": 0, "working": [], "dying": []}  # the answer after a switch, if all is healthy
+ASKED = {"ask", "compare", "start", "visit"}  # scripts whose answer the next steps depend on
 _ANSWERS: dict[str, Any] = {
     "finish": ENDED,
     "watch": ENDED,
@@ -107,25 +107,25 @@ class DryRunServer(Server):
 
 
 def is_known(step: Step) -> bool:
-    """Whether a plan can tell what the step changes: of a script, its sign says so."""
+    """Return whether a plan can tell what the step changes. A script says so by its sign."""
     return step.sign is not None if isinstance(step, Script) else isinstance(step, Folder | Write | Remove)
 
 
 class Unanswered:
-    """The answer of a step that a plan doesn't know. Raises Unknown where a stage reads it."""
+    """Stand in for the answer of a step that the plan doesn't know. Raises Unknown when a stage reads it."""
 
     def __init__(self, step: str) -> None:
         self._step = step
 
     def _read(self, *_: object) -> NoReturn:
-        raise Unknown(f"What follows depends on the answer to a step: {self._step}.")
+        raise Unknown(f"The next steps depend on the answer of this one: {self._step}.")
 
     __getattr__ = __getitem__ = __contains__ = __iter__ = __len__ = __bool__ = _read
 
 
 def _pinned(reference: str) -> str:
-    """The digest that an image's reference names. Raises Unknown for a tag, which may have moved."""
+    """Return the digest in an image's reference. Raises Unknown for a tag, which may have moved."""
     _, pinned, digest = reference.partition("@")
     if not pinned:
-        raise Unknown(f"Whether {reference} is another image by now is known once the server pulls it.")
+        raise Unknown(f"Whether {reference} has changed is known once the server pulls it.")
     return digest

@@ -95,7 +95,7 @@ def test_what_nobody_knows_is_still_a_step_to_take() -> None:
 def test_the_answer_of_a_step_that_a_plan_does_not_know_is_unknown(use: Callable[[Any], object]) -> None:
     step = script("Weigh the image", "weigh")
     (result,) = dry_run_server(Paper(sample.bare())).apply([step, step], stage="build")[:1]
-    with pytest.raises(Unknown, match="What follows depends on the answer to a step: Weigh the image"):
+    with pytest.raises(Unknown, match="The next steps depend on the answer of this one: Weigh the image"):
         use(result.answer)
 
 

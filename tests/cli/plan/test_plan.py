@@ -116,7 +116,7 @@ def test_a_step_that_no_plan_knows_is_named_and_the_plan_goes_on(
         "stage": "provision", "name": "Weigh the disk", "sign": "?", "why": "what it changes isn't known", "diffs": {},
     }  # fmt: skip
     assert ("Build the image" in [step["name"] for step in others], code) == (True, 10)
-    why = "What follows depends on the answer to a step: Weigh the disk."
+    why = "The next steps depend on the answer of this one: Weigh the disk."
     assert plan["later"] == ({"provision": why} if asks else {})
     run = sample.run(settings, paper, "plan")
     run.report = Report()
