@@ -225,7 +225,7 @@ def test_certificates_of_a_site_never_deployed_are_taken_away_too(
 ) -> None:
     early = small_site(projects, "a-d", DEPLOY_DATABASE="none")
     early.fab("certs", on=a.server, project=early, check=True)
-    assert "a-d is off" in remove(early, "--yes").out
+    assert "a-d was removed from" in remove(early, "--yes").out
     assert traces(a.server, "a-d") == ""
     assert shell(a.server, "ls /etc/letsencrypt/renewal").split() == ["a-data.conf", "a.conf"]
 
@@ -302,7 +302,7 @@ def removed(a: Project, others: list[Project]) -> Done:
 
 def test_nothing_of_it_is_left(a: Project, removed: Done) -> None:
     assert traces(a.server, SITE) == ""
-    assert "a is off" in removed.out
+    assert "a was removed from" in removed.out
     assert body(a.server, a.domain) == "", "no answer at all, as to any name that isn't ours"
 
 
