@@ -65,7 +65,7 @@ def deploy_fails(site: Project, files: Mapping[str, str], *stages: str, **values
     assert done.code in {1, 2}
     assert any(f"✗ {stage}" in done.out for stage in stages)
     assert f"Release {live(site.server, site.name)} is live, as before." in done.err
-    assert f"fab deploy -H {site.server.name}" in done.err or "same command" in done.err
+    assert f"fab deploy -H {site.server.name}" in done.err or "the command again" in done.err
     noted = json.loads(shell(site.server, f"tail -n 1 /srv/portside/{site.name}/history.jsonl"))
     assert noted["event"] == "deploy"
     assert noted["result"] in {f"failed at {stage}" for stage in stages}

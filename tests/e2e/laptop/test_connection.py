@@ -267,7 +267,7 @@ def test_a_host_key_is_judged_as_ssh_judges_it(
     assert (done.code, done.out) == (0, "hello has no release on inner.\n")
     laptop.knows(*lines)
     done = laptop.releases(fab, "inner", hello)
-    assert f"take line 4 out of {laptop.known}" in done.err
+    assert f"remove line 4 from {laptop.known}" in done.err
     laptop.knows(gate, host_key(second, "the-second"), f"@revoked {host_key(second, '*')}")
     done = laptop.releases(fab, "inner", hello)
     assert f"The host key of {second.ip} is revoked in {laptop.known}, line 3" in done.err

@@ -385,7 +385,7 @@ def test_what_can_not_be_taken_away_is_told_and_the_next_time_goes_on(a: Project
         done = remove(a, "--yes", check=False)
         assert done.code == 1
         assert "fab remove" in done.err
-        assert "it goes on" in done.err
+        assert "It continues where it stopped." in done.err
         refused_until_it_is_finished(a)
     finally:
         a.server.exec(("docker", "network", "disconnect", "portside-a", stranger))

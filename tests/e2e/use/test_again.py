@@ -73,7 +73,7 @@ def test_what_is_not_committed_is_said(site: Project) -> None:
     site.edit(PAGE, "About this place", "About this dirty place")
     site.write({"app/notes.txt": "mine\n"})
     done = site.deploy()
-    assert re.search(r"^! Not committed.*templates/portfolio/about.html", done.out, re.MULTILINE)
+    assert re.search(r"^! Uncommitted changes are deployed: .*templates/portfolio/about.html", done.out, re.MULTILINE)
     assert re.search(r"^! Not in git.*notes.txt", done.out, re.MULTILINE)
     assert "About this dirty place" in ask(site.server, site.domain, "/about/").text
     assert shell(site.server, f"docker exec {container(site.server, site.name)} ls").split().count("notes.txt") == 0

@@ -148,7 +148,8 @@ def test_settings_of_nginx_alone_are_not_lost_either(ann: Project, bob: Project)
     assert (edge(bob).split()[1], status(bob.server, bob.domain)) == (release, 401)
     refused = bob.deploy(check=False)
     assert (refused.code, status(bob.server, bob.domain)) == (2, 401)
-    assert "DEPLOY_BASIC_AUTH falls away (by " in refused.err
+    assert "DEPLOY_BASIC_AUTH isn't in" in refused.err
+    assert "would remove it from the server (by " in refused.err
     assert ask(bob.server, bob.domain, headers=PASSWORD).status == 200
 
 
