@@ -1,6 +1,6 @@
-"""Where the Docker Engine is that this machine's user has chosen: DOCKER_HOST, or a context of Docker's, or a socket.
+"""The address of the Docker Engine that the user chose: DOCKER_HOST, a Docker context, or a socket.
 
-The docker command and the SDK are both told by the same environment, so that they use the same engine.
+The docker command and the SDK get the same environment, so that they use the same engine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The names in a ``.env`` that are at fault: no setting, of no use to the site, missing. Each fault is a sentence.
+"""Faults of the names in a ``.env``: unknown, without effect for this kind of site, or missing. Each is a sentence.
 
-``steer`` is what the ``DEPLOY_`` names say, without that prefix. A setting of the interface that this version can't do
-yet stands in :data:`PLANNED` and is refused by name, so that no one believes it has an effect.
+``steer``: the values of the ``DEPLOY_`` names, without that prefix. :data:`PLANNED` lists the settings of the interface
+that this version doesn't support yet. They are refused by name, so that a setting without effect can't go unnoticed.
 """
 
 from __future__ import annotations

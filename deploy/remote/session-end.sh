@@ -1,4 +1,4 @@
-# End what session.sh left: after it has ended, or when its connection is lost, which no process is told about.
+# End what session.sh left: after it has ended, or when its connection is lost, since no process gets a signal then.
 # session.sh passes its process, its process group and its container in the environment.
 # shellcheck shell=sh
 trap '' HUP INT TERM

@@ -1,4 +1,4 @@
-"""Names in a .env that are at fault: each is told, and what to do."""
+"""Faults of the names in a .env, each with what to do."""
 
 from __future__ import annotations
 
